@@ -1,0 +1,166 @@
+# The house's commands. Everything is installed into .venv from the lock files; nothing outside the checkout is
+# touched, except that `make test` may install Debian packages the tests need.
+
+SHELL := /bin/sh
+.SHELLFLAGS := -eu -c
+.ONESHELL:
+.NOTPARALLEL:
+.SUFFIXES:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Arguments for the command behind a target: make demo ARGS="--seed 7 --json"
+ARGS ?=
+# A Python to use instead of the first suitable one on the path: make install PYTHON=/opt/python3.12/bin/python3
+PYTHON ?=
+PROVE_SEEDS ?= 1-5000
+PROVE_KILL_POINTS ?= 500
+# What `make lock` may move: everything stays where it is unless told otherwise, make lock LOCK_FLAGS=--upgrade
+LOCK_FLAGS ?=
+UV_VERSION := 0.13.9
+
+# Only wheels, each with its hash: no build step may fetch a thing that the lock does not name.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-warn-script-location
+LOCKED := $(PIP_INSTALL) --require-hashes --only-binary :all:
+
+# Sets `python` to a Python >= 3.11, one that can make a whole venv if there is any. Empty when there is none.
+define FIND_PYTHON
+python=""
+whole=""
+for name in $(if $(PYTHON),'$(PYTHON)',python3 python3.11 python3.12 python3.13 python3.14); do
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue
+	python="$${python:-$$name}"
+	"$$name" -c 'import ensurepip, venv' 2>/dev/null || continue
+	python="$$name"
+	whole=yes
+	break
+done
+endef
+
+.PHONY: help install demo test check bench prove lock packages
+
+help:
+	@echo "make install   .venv with kakou in it, from requirements.lock (pip only, no root)"
+	echo "make demo      a simulated site through the real programs, then the reconciliation"
+	echo "make test      everything that must hold: check, then all tests (installs mosquitto where it can)"
+	echo "make check     format, lint, types, import contracts"
+	echo "make bench     measurements beside their peers"
+	echo "make prove     the long runs: $(PROVE_SEEDS) seeds of the world test, $(PROVE_KILL_POINTS) kills"
+	echo "make lock      requirements.lock and requirements-dev.lock from pyproject.toml"
+
+install: $(VENV)/.installed
+
+demo: install
+	@$(BIN)/kakou demo $(ARGS)
+
+check: $(VENV)/.installed-dev
+	@failed=""
+	$(BIN)/ruff format --check . || failed="$$failed format"
+	$(BIN)/ruff check . || failed="$$failed lint"
+	$(BIN)/mypy || failed="$$failed types"
+	$(BIN)/lint-imports || failed="$$failed imports"
+	test -z "$$failed" || { echo "make check: failed:$$failed" >&2; exit 1; }
+
+# `logical`: system tests wait more than they compute, two workers suit two cores; beyond four, brokers and ptys of
+# neighbouring tests begin to fight for time. Timings under xdist mean nothing, so benchmarks only run in `make bench`.
+test: packages check
+	@$(BIN)/pytest -n logical --maxprocesses 4 --dist loadgroup --benchmark-disable $(ARGS)
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/kakou bench $(ARGS)
+
+prove: $(VENV)/.installed-dev
+	@$(BIN)/kakou world --seeds $(PROVE_SEEDS)
+	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
+
+# --- how .venv comes about; each step leaves a mark inside it, so that a second run has nothing to do ---
+
+# A venv that is here and works is kept. Where Python came without ensurepip (Debian keeps it in a package of its
+# own), a pip that stands beside it will do as well.
+$(VENV)/.made:
+	@if $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+		touch $@
+		exit 0
+	fi
+	$(FIND_PYTHON)
+	if [ -z "$$python" ]; then
+		echo "kakou needs Python 3.11 or newer; found: $$($(or $(PYTHON),python3) --version 2>&1 || true)" >&2
+		echo "  Debian 12, Ubuntu 24.04:  apt install python3 python3-venv" >&2
+		echo "  Ubuntu 22.04:             apt install python3.11 python3.11-venv" >&2
+		echo "  elsewhere:                make install PYTHON=/path/to/python3" >&2
+		exit 1
+	fi
+	if [ -n "$$whole" ]; then
+		echo "making $(VENV) with $$("$$python" --version)"
+		"$$python" -m venv --clear $(VENV)
+	elif "$$python" -m pip --version >/dev/null 2>&1 && "$$python" -c 'import venv' 2>/dev/null; then
+		echo "making $(VENV) with $$("$$python" --version), and pip from outside: ensurepip is missing"
+		"$$python" -m venv --clear --without-pip $(VENV)
+		sed -n '/^pip==/,/[^\\]$$/p' requirements.lock > $(VENV)/pip.lock
+		"$$python" -m pip --python $(BIN)/python install --quiet --no-input --disable-pip-version-check \
+			--require-hashes --only-binary :all: -r $(VENV)/pip.lock
+	else
+		venv_package=$$("$$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+		echo "$$python cannot make a virtual environment: its venv package is missing. Install it and run again:" >&2
+		echo "  apt install $$venv_package" >&2
+		exit 1
+	fi
+	touch $@
+
+# README.md and LICENSE are part of the package's own description: without them it cannot be built.
+$(VENV)/.installed: $(VENV)/.made requirements.lock pyproject.toml
+	@echo "installing kakou into $(VENV)"
+	$(LOCKED) -r requirements.lock
+	$(PIP_INSTALL) --no-deps --no-index --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	@echo "installing the tools for checks and tests into $(VENV)"
+	$(LOCKED) -r requirements-dev.lock
+	touch $@
+
+# Debian packages the tests need. Where they cannot be installed it says so and goes on: the tests that need them are
+# skipped and name the reason. Only the venv is indispensable, and making it gives its own message.
+packages:
+	@need=""
+	command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || need="mosquitto"
+	if [ ! -e $(VENV)/.made ]; then
+		$(FIND_PYTHON)
+		if [ -z "$$python" ] && command -v python3 >/dev/null; then
+			need="$$need python3.11 python3.11-venv"
+		elif [ -z "$$python" ]; then
+			need="$$need python3 python3-venv"
+		elif [ -z "$$whole" ]; then
+			need="$$need $$("$$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
+		fi
+	fi
+	[ -n "$$need" ] || exit 0
+	as_root=""
+	if [ "$$(id -u)" != 0 ]; then
+		as_root="sudo"
+		[ -t 0 ] && [ -z "$${CI:-}" ] || as_root="sudo -n"
+		command -v sudo >/dev/null || { echo "make test: not root and no sudo, going on without:$$need" >&2; exit 0; }
+	fi
+	command -v apt-get >/dev/null || { echo "make test: no apt here, going on without: $$need" >&2; exit 0; }
+	echo "installing Debian packages: $$need"
+	$$as_root apt-get -qq update || echo "make test: apt-get update failed, trying with the lists at hand" >&2
+	$$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
+		-o DPkg::Lock::Timeout=120 install $$need >/dev/null \
+		|| echo "make test: apt could not install them, going on without: $$need" >&2
+
+# --- the lock files ---
+
+# hatchling and editables build our own package: pinned like all the rest. No registry's address is written down.
+lock: $(VENV)/.made
+	@$(BIN)/python -m uv --version 2>/dev/null | grep -qF "uv $(UV_VERSION)" || $(PIP_INSTALL) "uv==$(UV_VERSION)"
+	trap 'rm -f build-requires.in' EXIT
+	$(BIN)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))
+	print(*project["build-system"]["requires"], "editables>=0.3", sep="\n")' > build-requires.in
+	compile() {
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes \
+			--custom-compile-command "make lock" $(LOCK_FLAGS) "$$@"
+	}
+	compile pyproject.toml build-requires.in -o requirements.lock
+	compile --extra dev -c requirements.lock pyproject.toml build-requires.in -o requirements-dev.lock
+	echo "requirements.lock and requirements-dev.lock are up to date; a change is installed by the next make install"

@@ -1,0 +1,200 @@
+"""The conversation with a Modbus I/O board: one master, one outstanding request. Pure: bytes and time in and
+out.
+
+Inputs are polled; orders go before polls, in the order given, never two at once. Every order we send may be
+sent twice without harm (a pulse that runs starts again), so an unanswered one is sent again before it is
+refused.
+
+An answer is taken only while its request is outstanding, and only if unit, function, address and value or
+size fit. After a request went unanswered the line must stay still for `settle_s` before the next one, so a
+late answer falls into that gap and is reported as noise instead of being taken for the next answer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from edge.devices.framing import Cutter
+from edge.devices.io_modbus import wire
+from edge.devices.readings import (
+    DeviceFault,
+    InputsSeen,
+    OrderDone,
+    OrderRefused,
+    ReadGarbled,
+    Reading,
+    ReadTruncated,
+)
+
+MOST_WAITING = 64
+"""Orders waiting beyond this are refused: the board cannot keep up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    poll_s: float
+    reply_timeout_s: float
+    settle_s: float
+    retries: int
+    silent_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a call gave."""
+
+    readings: tuple[Reading, ...] = ()
+    send: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    order_id: str
+    request: wire.WriteOne
+
+
+class BoardSession:
+    """`wake_at_s` is when `due` wants to be called next; None before `opened`."""
+
+    def __init__(self, timing: Timing, poll: wire.ReadRequest) -> None:
+        self._timing = timing
+        self._poll = poll
+        self._idle: Cutter[wire.Reply] = Cutter(wire.look_for_nothing)
+        self._cutter = self._idle
+        self._orders: deque[_Order] = deque()
+        self._asked: wire.WriteOne | wire.ReadRequest | None = None
+        self._attempts = 0
+        self._settle_until_s: float | None = None
+        self._next_poll_s = 0.0
+        self._missed = 0
+        self._fault: DeviceFault | None = None
+        self._open = False
+        self.wake_at_s: float | None = None
+
+    def opened(self, at_s: float) -> Turn:
+        """Orders given before are answered as refused: whether they were carried out is not known."""
+        lost = tuple(
+            OrderRefused(o.order_id, "the line was opened again before an answer") for o in self._orders
+        )
+        self._orders.clear()
+        self._idle.clear()
+        self._cutter = self._idle
+        self._asked = None
+        self._settle_until_s = None
+        self._missed = 0
+        self._fault = None
+        self._open = True
+        self._next_poll_s = at_s
+        return Turn(lost, self._next(at_s))
+
+    def order(self, at_s: float, order_id: str, request: wire.WriteOne) -> Turn:
+        if not self._open:
+            return Turn((OrderRefused(order_id, "the line is not open"),))
+        if len(self._orders) >= MOST_WAITING:
+            return Turn((OrderRefused(order_id, f"{MOST_WAITING} orders are waiting"),))
+        self._orders.append(_Order(order_id, request))
+        return Turn(send=self._next(at_s))
+
+    def received(self, at_s: float, data: bytes) -> Turn:
+        readings: list[Reading] = []
+        if self._asked is None and self._settle_until_s is not None:
+            self._settle_until_s = self.wake_at_s = at_s + self._timing.settle_s
+        for message in self._cutter.feed(data):
+            if isinstance(message, ReadGarbled | ReadTruncated):
+                readings.append(message)
+            elif self._asked is not None:
+                self._answered(at_s, message, readings)
+        return Turn(tuple(readings), self._next(at_s))
+
+    def due(self, at_s: float) -> Turn:
+        if self.wake_at_s is None or at_s < self.wake_at_s:
+            return Turn()
+        readings: list[Reading] = []
+        if self._asked is not None:
+            self._unanswered(at_s, readings)
+        return Turn(tuple(readings), self._next(at_s))
+
+    def _next(self, at_s: float) -> bytes:
+        """The next request if the line is free, and when to be called again."""
+        if self._asked is not None:
+            return b""
+        if self._settle_until_s is not None:
+            if at_s < self._settle_until_s:
+                self.wake_at_s = self._settle_until_s
+                return b""
+            self._settle_until_s = None
+        request: wire.WriteOne | wire.ReadRequest
+        if self._orders:
+            request = self._orders[0].request
+        elif at_s >= self._next_poll_s:
+            request = self._poll
+        else:
+            self.wake_at_s = self._next_poll_s
+            return b""
+        self._asked = request
+        self._cutter = Cutter(wire.answers_to(request))
+        self.wake_at_s = at_s + self._timing.reply_timeout_s
+        return wire.encode(request)
+
+    def _answered(self, at_s: float, reply: wire.Reply, readings: list[Reading]) -> None:
+        order = self._orders[0] if self._orders and self._asked is self._orders[0].request else None
+        self._missed = 0
+        self._release(readings, settle_from_s=None)
+        match reply:
+            case wire.ExceptionReply() if reply.code == wire.BUSY and self._may_retry(order):
+                self._settle_until_s = at_s + self._timing.settle_s
+            case wire.ExceptionReply() if order is not None:
+                self._finish(OrderRefused(order.order_id, f"the board answered {reply.name}"), readings)
+            case wire.ExceptionReply():
+                self._polled(at_s)
+                self._tell(DeviceFault(reply.name, "to reading its inputs"), readings)
+            case wire.BitsReply(values=values):
+                self._polled(at_s)
+                self._fault = None
+                readings.append(InputsSeen(values[: self._poll.count]))
+            case _ if order is not None:
+                self._finish(OrderDone(order.order_id), readings)
+            case _:
+                pass  # no other request is ever sent
+
+    def _unanswered(self, at_s: float, readings: list[Reading]) -> None:
+        order = self._orders[0] if self._orders and self._asked is self._orders[0].request else None
+        self._missed += 1
+        self._release(readings, settle_from_s=at_s)
+        if self._missed >= self._timing.silent_after:
+            self._tell(DeviceFault("no_answer", f"{self._missed} requests unanswered"), readings)
+        if order is None:
+            self._polled(at_s)
+        elif not self._may_retry(order):
+            self._finish(
+                OrderRefused(order.order_id, f"no answer after {self._timing.retries + 1} attempts"), readings
+            )
+
+    def _may_retry(self, order: _Order | None) -> bool:
+        """Counts an attempt of the order at the head of the queue."""
+        if order is None:
+            return False
+        self._attempts += 1
+        return self._attempts <= self._timing.retries
+
+    def _release(self, readings: list[Reading], *, settle_from_s: float | None) -> None:
+        """The request is no longer outstanding; half an answer was cut off."""
+        readings.extend(m for m in self._cutter.quiet() if isinstance(m, ReadGarbled | ReadTruncated))
+        self._asked = None
+        self._cutter = self._idle
+        self._settle_until_s = None if settle_from_s is None else settle_from_s + self._timing.settle_s
+
+    def _finish(self, answer: OrderDone | OrderRefused, readings: list[Reading]) -> None:
+        self._orders.popleft()
+        self._attempts = 0
+        readings.append(answer)
+
+    def _polled(self, at_s: float) -> None:
+        self._next_poll_s = at_s + self._timing.poll_s
+
+    def _tell(self, fault: DeviceFault, readings: list[Reading]) -> None:
+        """A fault is told when it begins or changes, not with every poll."""
+        if self._fault is None or fault.code != self._fault.code:
+            readings.append(fault)
+        self._fault = fault

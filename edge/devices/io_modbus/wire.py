@@ -1,0 +1,308 @@
+"""Bytes of Modbus RTU <-> messages, for the functions an I/O board needs. No port, no clock, no retry.
+
+ADU: `unit | function | data | CRC16 low, high` (poly A001, init FFFF). RTU has no start byte and no length:
+what an answer's length is follows from the function and from what was asked, so answers are cut from the
+stream by `answers_to`, which knows the one outstanding request. Functions 01, 02 (bits), 03, 04
+(registers), 05, 06 (write one), 0F (write coils), exceptions (function + 80). Over TCP the same bytes
+travel (serial servers).
+
+Waveshare relay boards: FC05 at 0200 + channel closes the relay for value * 100 ms, ended by the board (0400
++ channel opens it); value 5500 toggles and is never sent by us.
+
+What the check is worth: CRC-16 finds every change of up to 16 adjacent bits and every two-byte change
+within a frame of this size except 1 in 65,536; swapped bytes too. An answer counts only if it also fits the
+request.
+
+Source: Modbus application protocol V1.1b3, Modbus over serial line V1.02; Waveshare Modbus RTU Relay wiki;
+research/gate.md 4.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge.devices.framing import MORE, NO_START, Look, NotHere, Unfinished, Whole
+
+READ_COILS, READ_INPUTS, READ_HOLDING, READ_INPUT_REGISTERS = 1, 2, 3, 4
+WRITE_COIL, WRITE_REGISTER, WRITE_COILS = 5, 6, 15
+EXCEPTION_BIT = 0x80
+
+ON, OFF = 0xFF00, 0x0000
+FLASH_ON, FLASH_OFF = 0x0200, 0x0400
+FLASH_UNIT_S = 0.1
+FLASH_MOST = 0x7FFF
+
+EXCEPTIONS = {
+    1: "illegal_function", 2: "illegal_address", 3: "illegal_value", 4: "device_failure", 5: "acknowledge",
+    6: "busy", 8: "memory_parity", 10: "gateway_path", 11: "gateway_no_answer",
+}  # fmt: skip
+BUSY = 6
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """Functions 01 to 04."""
+
+    unit_id: int
+    function: int
+    address: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BitsReply:
+    """Functions 01 and 02: `values` is a multiple of eight, bits beyond the asked count are fill."""
+
+    unit_id: int
+    function: int
+    values: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RegistersReply:
+    unit_id: int
+    function: int
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteOne:
+    """Functions 05 and 06. The answer is the same bytes again."""
+
+    unit_id: int
+    function: int
+    address: int
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCoils:
+    unit_id: int
+    address: int
+    values: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteCoilsReply:
+    unit_id: int
+    address: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionReply:
+    unit_id: int
+    function: int
+    """The function asked, without the exception bit."""
+    code: int
+
+    @property
+    def name(self) -> str:
+        return EXCEPTIONS.get(self.code, f"exception_{self.code}")
+
+
+Request = ReadRequest | WriteOne | WriteCoils
+Reply = BitsReply | RegistersReply | WriteOne | WriteCoilsReply | ExceptionReply
+Message = Request | Reply
+
+
+def _crc_table() -> tuple[int, ...]:
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0xA001 if value & 1 else 0)
+        table.append(value)
+    return tuple(table)
+
+
+_CRC = _crc_table()
+
+
+def crc16(data: bytes) -> int:
+    crc = 0xFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _CRC[(crc ^ byte) & 0xFF]
+    return crc
+
+
+def sealed(body: bytes) -> bytes:
+    """Body with its CRC, low byte first."""
+    return body + crc16(body).to_bytes(2, "little")
+
+
+def flash_units(duration_s: float) -> int:
+    """A pulse's length in the board's 100 ms units, never shorter than one. May exceed `FLASH_MOST`."""
+    return max(1, round(duration_s / FLASH_UNIT_S))
+
+
+def encode(message: Message) -> bytes:
+    match message:
+        case ReadRequest(unit, function, address, count):
+            body = bytes([unit, function]) + _words(address, count)
+        case WriteOne(unit, function, address, value):
+            body = bytes([unit, function]) + _words(address, value)
+        case WriteCoils(unit, address, values):
+            packed = _packed(values)
+            body = bytes([unit, WRITE_COILS]) + _words(address, len(values)) + bytes([len(packed)]) + packed
+        case BitsReply(unit, function, values):
+            packed = _packed(values)
+            body = bytes([unit, function, len(packed)]) + packed
+        case RegistersReply(unit, function, registers):
+            body = bytes([unit, function, 2 * len(registers)]) + _words(*registers)
+        case WriteCoilsReply(unit, address, count):
+            body = bytes([unit, WRITE_COILS]) + _words(address, count)
+        case ExceptionReply(unit, function, code):
+            body = bytes([unit, function | EXCEPTION_BIT, code])
+    return sealed(body)
+
+
+def _words(*words: int) -> bytes:
+    return b"".join(word.to_bytes(2) for word in words)
+
+
+def _packed(values: tuple[bool, ...]) -> bytes:
+    bits = sum(1 << place for place, value in enumerate(values) if value)
+    return bits.to_bytes((len(values) + 7) // 8, "little")
+
+
+def _bits(packed: bytes) -> tuple[bool, ...]:
+    return tuple(bool(byte >> place & 1) for byte in packed for place in range(8))
+
+
+def _word(data: bytes, at: int) -> int:
+    return data[at] << 8 | data[at + 1]
+
+
+# --- answers, for a master that knows what it asked ---
+
+
+def answers_to(request: Request) -> Look[Reply]:
+    """Cuts the answers of exactly this request out of a stream; everything else is no frame."""
+
+    def look(held: bytes, at: int) -> Whole[Reply] | NotHere | Unfinished:
+        asked = WRITE_COILS if isinstance(request, WriteCoils) else request.function
+        if held[at] != request.unit_id:
+            return NotHere(f"unit {held[at]}, asked was {request.unit_id}")
+        if len(held) - at < 2:
+            return MORE
+        function = held[at + 1]
+        if function == asked | EXCEPTION_BIT:
+            length = 5
+        elif function != asked:
+            return NotHere(f"function {function:02X}, asked was {asked:02X}")
+        else:
+            length, head = _answer_shape(request)
+            given = held[at + 2 : at + 2 + len(head)]
+            if given != head[: len(given)]:
+                return NotHere(f"begins with {given.hex(' ')}, an answer begins with {head.hex(' ')}")
+        adu = held[at : at + length]
+        if len(adu) < length:
+            return MORE
+        if sealed(adu[:-2]) != adu:
+            return NotHere(f"check is {adu[-2:].hex(' ')}, computed {sealed(adu[:-2])[-2:].hex(' ')}")
+        if function != asked:
+            return Whole(length, ExceptionReply(adu[0], asked, adu[2]))
+        return Whole(length, _reply(request, adu))
+
+    return look
+
+
+def look_for_nothing(held: bytes, at: int) -> Whole[Reply] | NotHere | Unfinished:
+    """While nothing is asked, no byte is an answer."""
+    return NO_START
+
+
+def _answer_shape(request: Request) -> tuple[int, bytes]:
+    """(length of the whole answer, the bytes that must follow unit and function)."""
+    match request:
+        case ReadRequest(_, function, _, count):
+            size = (count + 7) // 8 if function in (READ_COILS, READ_INPUTS) else 2 * count
+            return 5 + size, bytes([size])
+        case WriteOne(_, _, address, value):
+            return 8, _words(address, value)
+        case WriteCoils(_, address, values):
+            return 8, _words(address, len(values))
+
+
+def _reply(request: Request, adu: bytes) -> Reply:
+    match request:
+        case ReadRequest(unit, function, _, _) if function in (READ_COILS, READ_INPUTS):
+            return BitsReply(unit, function, _bits(adu[3:-2]))
+        case ReadRequest(unit, function, _, _):
+            return RegistersReply(unit, function, tuple(_word(adu, at) for at in range(3, len(adu) - 2, 2)))
+        case WriteOne():
+            return request
+        case WriteCoils(unit, address, values):
+            return WriteCoilsReply(unit, address, len(values))
+
+
+# --- single frames, for looking at a line ---
+
+
+def look_any(held: bytes, at: int) -> Whole[Message] | NotHere | Unfinished:
+    """Any request or answer. Where one frame can be read both ways (a read's request and a three-byte answer),
+    the request is taken if its address and count are possible.
+    """
+    if len(held) - at < 2:
+        return MORE
+    unfinished = False
+    why = f"function {held[at + 1]:02X} is not one this codec reads"
+    for length in _possible_lengths(held[at:]):
+        if length is None or length > len(held) - at:
+            unfinished = True
+            continue
+        adu = held[at : at + length]
+        computed = sealed(adu[:-2])
+        if computed != adu:
+            why = f"check is {adu[-2:].hex(' ')}, computed {computed[-2:].hex(' ')}"
+            continue
+        message = _meaning(adu)
+        if not isinstance(message, str):
+            return Whole(length, message)
+        why = message
+    return MORE if unfinished else NotHere(why)
+
+
+def _possible_lengths(held: bytes) -> tuple[int | None, ...]:
+    """Lengths a frame starting so may have; None: not known yet."""
+    function = held[1]
+    if function & EXCEPTION_BIT and 0 < function ^ EXCEPTION_BIT <= 0x7F:
+        return (5,)
+    if function in (READ_COILS, READ_INPUTS, READ_HOLDING, READ_INPUT_REGISTERS):
+        return (8, 5 + held[2]) if len(held) > 2 else (8, None)
+    if function in (WRITE_COIL, WRITE_REGISTER):
+        return (8,)
+    if function == WRITE_COILS:
+        return (8, 9 + held[6]) if len(held) > 6 else (8, None)
+    return ()
+
+
+def _meaning(adu: bytes) -> Message | str:
+    """A frame whose CRC is right; a text where the content contradicts itself."""
+    unit, function, length = adu[0], adu[1], len(adu)
+    if function & EXCEPTION_BIT:
+        return ExceptionReply(unit, function ^ EXCEPTION_BIT, adu[2])
+    if function in (READ_COILS, READ_INPUTS, READ_HOLDING, READ_INPUT_REGISTERS):
+        bits = function in (READ_COILS, READ_INPUTS)
+        if length == 8:
+            address, count = _word(adu, 2), _word(adu, 4)
+            if 1 <= count <= (2000 if bits else 125) and address + count <= 0x10000:
+                return ReadRequest(unit, function, address, count)
+        if length != 5 + adu[2] or not adu[2] or (not bits and adu[2] % 2):
+            return "neither a possible request nor an answer whose byte count fits"
+        if bits:
+            return BitsReply(unit, function, _bits(adu[3:-2]))
+        return RegistersReply(unit, function, tuple(_word(adu, at) for at in range(3, length - 2, 2)))
+    if function in (WRITE_COIL, WRITE_REGISTER):
+        return WriteOne(unit, function, _word(adu, 2), _word(adu, 4))
+    address, count = _word(adu, 2), _word(adu, 4)
+    if not 1 <= count <= 1968:
+        return f"{count} coils: 1 to 1968 expected"
+    if length == 8:
+        return WriteCoilsReply(unit, address, count)
+    if adu[6] != (count + 7) // 8:
+        return (
+            f"function 0F with {count} coils and {adu[6]} bytes: not Modbus; "
+            "this is how the vendor lever board's pulse (channel, time) looks, which is not supported"
+        )
+    return WriteCoils(unit, address, _bits(adu[7:-2])[:count])

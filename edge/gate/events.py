@@ -1,0 +1,210 @@
+"""Everything a lane can be told. Reports, never orders; device words stop before this room.
+
+Every answer carries what it answers (a passage, a claim, an order, a timer), so that a late one cannot be
+taken for another's (S5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from sync.vocabulary.numbers import Epc, Plate, SlipNo, UtcText
+from sync.vocabulary.records import Control, Enterprise, ReleaseSlip, Site, Vehicle
+from sync.vocabulary.uses import SlipUse
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the I/O board says, polarity resolved; None is unknown (never read, stale, or the board lost)."""
+
+    arrival: bool | None = None
+    """A vehicle stands on the arrival loop."""
+    arm_loop: bool | None = None
+    """A vehicle stands on the loop under the arm."""
+    photocell: bool | None = None
+    """The beam under the arm is broken."""
+    limit_down: bool | None = None
+    limit_up: bool | None = None
+    stop: bool | None = None
+    """The stop button is pressed (a copy; the controller acts alone, S0)."""
+    fire: bool | None = None
+    mains: bool | None = None
+    reset_key: bool | None = None
+    fully_on: bool | None = None
+    """The vehicle stands wholly on the scale (infra-red, no wheel off)."""
+
+    def under_arm(self) -> bool:
+        """Occupied, unknown: both count as occupied (S2)."""
+        return self.arm_loop is not False or self.photocell is not False
+
+    def proven_down(self) -> bool:
+        return self.limit_down is True and self.limit_up is False
+
+
+UNKNOWN_INPUTS = Inputs()
+
+
+@dataclass(frozen=True, slots=True)
+class InputsRead:
+    inputs: Inputs
+
+
+@dataclass(frozen=True, slots=True)
+class WeightRead:
+    kg: Decimal
+    steady: bool | None
+    """The indicator's own opinion; False disqualifies the frame, None and True are judged by us."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagRead:
+    epc: Epc
+
+
+@dataclass(frozen=True, slots=True)
+class PlateRead:
+    plate: Plate
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRead:
+    slip_no: SlipNo
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFailed:
+    """Something was reported that is not evidence: unreadable plate, no-read, a code that is no slip."""
+
+    device: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceWentSilent:
+    device: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSpoke:
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpotCheck:
+    """The keyed draw for one enterprise, vehicle and day, or one pending from earlier (S11)."""
+
+    due: bool
+    enterprise: str
+    day: str
+    pending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What records and journal know about the evidence of one look-up, as values for the rules."""
+
+    utc: UtcText
+    day: str
+    """The site's calendar day, the spot check's unit (S11)."""
+    by_plate: dict[Plate, Vehicle | None] = field(default_factory=dict)
+    by_tag: dict[Epc, Vehicle | None] = field(default_factory=dict)
+    slips: tuple[ReleaseSlip, ...] = ()
+    """Slips naming a plate in question, and scanned ones."""
+    unknown_slip_nos: tuple[SlipNo, ...] = ()
+    enterprises: dict[str, Enterprise] = field(default_factory=dict)
+    controls: tuple[Control, ...] = ()
+    site: Site | None = None
+    uses: tuple[SlipUse, ...] = ()
+    spot_checks: dict[str, SpotCheck] = field(default_factory=dict)
+    """By slip number: drawn today, or still pending from an earlier day (sticky until discharged)."""
+    scope: str = ""
+    epoch: str = ""
+    number: int = 0
+    age_s: float | None = None
+    """Since the last verified head; None is unknown, which is too old (S10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsFound:
+    passage: int
+    request: int
+    findings: Findings
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsChanged:
+    """New records are in force; a hold that hung on them may be looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimAnswered:
+    claim_id: str
+    granted: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChanged:
+    online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCarriedOut:
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFailed:
+    """The board refused, or did not answer in its time after its retries."""
+
+    order_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFailed:
+    """A commit did not become durable; nothing after it in its step was performed."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timer:
+    name: str
+    passage: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    timer: Timer
+
+
+@dataclass(frozen=True, slots=True)
+class OfficerReset:
+    """An officer's reset through the link; the key switch arrives as an input."""
+
+    by: str
+
+
+Event = (
+    InputsRead
+    | WeightRead
+    | TagRead
+    | PlateRead
+    | CodeRead
+    | ReadFailed
+    | DeviceWentSilent
+    | DeviceSpoke
+    | RecordsFound
+    | RecordsChanged
+    | ClaimAnswered
+    | LinkChanged
+    | OrderCarriedOut
+    | OrderFailed
+    | WriteFailed
+    | TimePassed
+    | OfficerReset
+)

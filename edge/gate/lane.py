@@ -1,0 +1,1641 @@
+"""The lane machine: `step(lane, at_s, event) -> (lane, effects)`. Values only; no port, clock or randomness.
+
+Everything that moves the barrier is decided in this file, and nowhere else. The guarantees S1 to S12 of the
+design are held here; each guard names its own. Times are monotonic seconds of the caller's clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import assert_never
+
+from edge.gate.effects import (
+    AskClaim,
+    Commit,
+    Effect,
+    LookUp,
+    LowerArm,
+    Memory,
+    PendingCheck,
+    RaiseArm,
+    SetLights,
+    Show,
+    Told,
+    WakeAfter,
+    WithdrawClaim,
+)
+from edge.gate.events import (
+    UNKNOWN_INPUTS,
+    ClaimAnswered,
+    CodeRead,
+    DeviceSpoke,
+    DeviceWentSilent,
+    Event,
+    Findings,
+    Inputs,
+    InputsRead,
+    LinkChanged,
+    OfficerReset,
+    OrderCarriedOut,
+    OrderFailed,
+    PlateRead,
+    ReadFailed,
+    RecordsChanged,
+    RecordsFound,
+    TagRead,
+    TimePassed,
+    Timer,
+    WeightRead,
+    WriteFailed,
+)
+from edge.gate.rules import Evidence, LaneRules, Opinion, hold, offline_verdict, rule
+from sync.vocabulary.facts import (
+    Alarm,
+    AlarmCode,
+    ArmRaised,
+    DeviceBack,
+    DeviceLost,
+    LaneClosed,
+    LaneReset,
+    LaneStarted,
+    LowerOrdered,
+    OrderInterrupted,
+    PassageClosed,
+    PassageOpened,
+    RaiseOrdered,
+    ReadingKept,
+    RulingMade,
+    Stream,
+    UsesReturned,
+    VehicleCrossed,
+)
+from sync.vocabulary.numbers import Epc, Plate, SlipNo
+from sync.vocabulary.rulings import TEXTS, Because, Reason, Ruling, Verdict
+from sync.vocabulary.uses import SlipUse, UseState
+
+# --- what a lane is told once -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """How badly a lane needs a device: required, or substitutable by any of others, or optional."""
+
+    required: bool
+    substitutes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """From the config, durations in seconds. Every one is a time limit with an owner (S9)."""
+
+    lane_id: str
+    rules: LaneRules
+    devices: dict[str, Needs]
+    """By device name; `io`, `weighbridge`, `plate_camera`, `rfid` are the ones the machine knows by name."""
+    version: str = ""
+    config_digest: str = ""
+    boot_id: str = ""
+    run: str = ""
+    """Random per start: claims and orders of an earlier life or a restored disk are never mistaken."""
+    lowering_on_request: bool = True
+    """False: the controller lowers by itself (车过自动落闸)."""
+    io_stale_s: float = 0.6
+    reading_s: float = 20.0
+    second_identity_s: float = 4.0
+    """How long plate or tag waits for the other one."""
+    claim_timeout_s: float = 3.0
+    arm_move_s: float = 6.0
+    clear_s: float = 0.8
+    passing_s: float = 60.0
+    hold_s: float = 120.0
+    gone_s: float = 2.0
+    gone_blind_s: float = 10.0
+    journal_retry_s: float = 5.0
+    again_s: float = 15.0
+    """A hold that time can cure is looked at again so often."""
+    resume_s: float = 60.0
+    """A passage interrupted by a restart may resume if the lane was down for no longer than this."""
+    presence_kg: Decimal = Decimal(500)
+    steady_window_s: float = 1.0
+    steady_range_kg: Decimal = Decimal(40)
+    steady_frames: int = 5
+    steady_equal: int = 3
+    """The XOR of a weighbridge frame cannot see swapped digits: so many equal frames are asked for."""
+    trailer_gap_s: float = 2.5
+    inspection_beyond_barrier: bool = False
+
+
+# --- the phases -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Waking:
+    """Just started or reset: the arm is not yet proven down."""
+
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Arm proven down, nobody here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Somebody is here; evidence is being collected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claiming:
+    """Ruled to pass; the hub is asked for the slips' uses."""
+
+    opinion: Opinion
+    findings: Findings
+
+
+@dataclass(frozen=True, slots=True)
+class Raising:
+    """Ruling, use and order are durable; the arm is on its way up."""
+
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """The arm is up for one vehicle."""
+
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Lowering:
+    """The vehicle has left; the arm is on its way down."""
+
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Held with a reason and a time limit; the arm is down."""
+
+    ruling: Ruling
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """Closed until an officer resets it (S12). Whoever crosses is ungated, but never unseen."""
+
+    why: str
+    since_s: float
+
+
+Phase = Waking | Free | Reading | Claiming | Raising | Passing | Lowering | Holding | Shut
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    at_s: float
+    kg: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One vehicle's attempt: all its evidence, and nothing of anyone else's (S5)."""
+
+    number: int
+    opened_s: float
+    gated: bool = True
+    plates: tuple[Plate, ...] = ()
+    tags: tuple[Epc, ...] = ()
+    slip_nos: tuple[SlipNo, ...] = ()
+    first_identity_s: float | None = None
+    identified_s: float | None = None
+    weights: tuple[Weighed, ...] = ()
+    gross_kg: Decimal | None = None
+    weighed_s: float | None = None
+    request: int = 0
+    """Number of the last look-up; only its answer counts."""
+    findings: Findings | None = None
+    claims: int = 0
+    claim_id: str = ""
+    claim_asked_s: float | None = None
+    ruled_s: float | None = None
+    opinion: Opinion | None = None
+    orders: int = 0
+    order_id: str = ""
+    raise_seen: bool = False
+    purpose: str = ""
+    uses: tuple[SlipUse, ...] = ()
+    raised_s: float | None = None
+    crossed_s: float | None = None
+    blocked: bool = False
+    """The beam under the arm is broken right now."""
+    parts: int = 0
+    """How often the beam was broken and cleared by what was admitted: a vehicle, its registered trailer."""
+    strangers: int = 0
+    """How often it was broken by anything else (S3)."""
+    strangers_told: int = 0
+    trailer: bool = False
+    """The vehicle is registered with a drawbar trailer."""
+    trailer_plate: Plate | None = None
+    others_near: bool = False
+    """A plate or tag that is not this vehicle's was read while the arm was up."""
+    beam_cleared_s: float | None = None
+    cleared_s: float | None = None
+    """Since when loop and beam under the arm are both free."""
+    gone_since_s: float | None = None
+    held: Ruling | None = None
+    """The hold already told, so that looking again does not repeat it."""
+    resumes: tuple[str, ...] = ()
+    """Plates and tags one of which must be read again before reserved uses resume (S6)."""
+    readings: tuple[ReadingKept, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The whole state of a lane."""
+
+    settings: LaneSettings
+    phase: Phase
+    passage: Passage | None = None
+    inputs: Inputs = UNKNOWN_INPUTS
+    inputs_s: float = -1e9
+    next_passage: int = 1
+    silent: frozenset[str] = frozenset()
+    online: bool = False
+    scale_kg: Decimal | None = None
+    scale_s: float = -1e9
+    in_flight: Commit | None = None
+    """The commit of the last step: durable unless the very next event is `WriteFailed`."""
+    unwritten: tuple[Told, ...] = ()
+    """Facts whose commit failed: written with the next one that succeeds. Never dropped."""
+    unwritten_uses: tuple[SlipUse, ...] = ()
+    ungated_beam: bool = False
+    """While closed: somebody is crossing whom nobody ordered through."""
+
+
+Step = tuple[Lane, tuple[Effect, ...]]
+
+# Reasons that time, records or the link can cure while the vehicle waits.
+_CURABLE = frozenset(
+    {
+        Reason.SLIP_NOT_FOUND,
+        Reason.SLIP_NOT_APPROVED,
+        Reason.SLIP_NOT_YET_VALID,
+        Reason.CLAIM_UNANSWERED,
+        Reason.RECORDS_TOO_OLD,
+        Reason.JOURNAL_FULL,
+    }
+)
+
+
+# --- starting (S6) ----------------------------------------------------------------------------------------
+
+
+def wake(
+    settings: LaneSettings,
+    at_s: float,
+    memory: Memory | None,
+    open_uses: tuple[SlipUse, ...] = (),
+    down_s: float | None = None,
+) -> Step:
+    """The lane's first step: red, nothing moves, and whatever was unfinished is named.
+
+    `down_s` is how long the program was not running, None when no clock can tell.
+    """
+    lane = Lane(settings=settings, phase=Waking(at_s), next_passage=memory.next_passage if memory else 1)
+    told: list[Told] = [
+        _routine(
+            LaneStarted(
+                version=settings.version, config_digest=settings.config_digest, boot_id=settings.boot_id
+            )
+        )
+    ]
+    uses: tuple[SlipUse, ...] = ()
+    if memory is not None and memory.passage is not None:
+        lane, more, uses = _pick_up(lane, at_s, memory, open_uses, down_s)
+        told += more
+    if memory is not None and memory.phase == "Shut":
+        lane = replace(lane, phase=Shut(memory.shut_why or "restarted while closed", at_s))
+    effects: list[Effect] = [
+        SetLights(green=False),
+        _commit(told, uses=uses),
+        _text(Reason.LANE_CLOSED, "red"),
+        WakeAfter(Timer("waking", 0), settings.arm_move_s),
+    ]
+    return _seal(lane, effects)
+
+
+def _pick_up(
+    lane: Lane, at_s: float, memory: Memory, open_uses: tuple[SlipUse, ...], down_s: float | None
+) -> tuple[Lane, list[Told], tuple[SlipUse, ...]]:
+    """An unfinished passage: ended honestly, or resumed if it can be shown to be the same vehicle."""
+    number = memory.passage
+    assert number is not None  # noqa: S101  the caller matched it
+    told: list[Told] = []
+    mine = tuple(use for use in open_uses if use.passage == number)
+    if memory.order_open:
+        told.append(
+            _routine(
+                OrderInterrupted(
+                    passage=number, order_id=memory.order_id, why="restarted before the raising was seen"
+                )
+            )
+        )
+    if not memory.order_id:
+        # Nothing was ordered: reserved uses and claims go back (S4).
+        returned = tuple(SlipUse(u.use_id, u.slip_no, u.passage, u.claim_id, UseState.RETURNED) for u in mine)
+        if memory.claim_id or returned:
+            told.append(
+                _routine(
+                    UsesReturned(
+                        passage=number,
+                        use_ids=tuple(u.use_id for u in returned),
+                        claim_id=memory.claim_id,
+                        why="restarted before any raise order",
+                    )
+                )
+            )
+        told.append(_routine(PassageClosed(passage=number, outcome="interrupted", lane_s=0.0)))
+        return lane, told, returned
+    waiting = memory.phase in ("Raising", "Passing") and not memory.crossed
+    if waiting and mine and down_s is not None and 0 <= down_s <= lane.settings.resume_s:
+        passage = Passage(
+            number=number,
+            opened_s=at_s,
+            gated=memory.gated,
+            uses=mine,
+            claim_id=memory.claim_id,
+            order_id=memory.order_id,
+            purpose=memory.purpose,
+            raise_seen=True,
+            resumes=(*memory.plates, *memory.tags),
+            orders=int(memory.order_id.rsplit("-", 1)[-1]) if memory.order_id[-1:].isdigit() else 1,
+        )
+        return replace(lane, passage=passage), told, ()
+    outcome = "crossed" if memory.crossed else "interrupted"
+    told.append(_routine(PassageClosed(passage=number, outcome=outcome, lane_s=0.0)))
+    return lane, told, ()
+
+
+# --- the step ---------------------------------------------------------------------------------------------
+
+
+def step(lane: Lane, at_s: float, event: Event) -> Step:
+    """One event. Never raises, whatever the order of events; effects come in the order to perform them.
+
+    A failed commit must come back as `WriteFailed` before any other event: its step is not over.
+    """
+    if not isinstance(event, WriteFailed):
+        lane = replace(lane, in_flight=None)
+    lane, effects = _take(lane, at_s, event)
+    return _seal(lane, effects)
+
+
+def _seal(lane: Lane, effects: list[Effect]) -> Step:
+    """All commits of one step are one transaction, at the place of the first, with what is yet unwritten."""
+    commits = [effect for effect in effects if isinstance(effect, Commit)]
+    if not commits:
+        return lane, tuple(effects)
+    whole = Commit(
+        facts=(*lane.unwritten, *(told for commit in commits for told in commit.facts)),
+        memory=_memory(lane),
+        uses=_latest((*lane.unwritten_uses, *(use for commit in commits for use in commit.uses))),
+        spot_checks=tuple(check for commit in commits for check in commit.spot_checks),
+        discharged=tuple(plate for commit in commits for plate in commit.discharged),
+    )
+    lane = replace(lane, in_flight=whole, unwritten=(), unwritten_uses=())
+    place = effects.index(commits[0])
+    kept = [effect for effect in effects if not isinstance(effect, Commit)]
+    before = sum(1 for effect in effects[:place] if not isinstance(effect, Commit))
+    return lane, (*kept[:before], whole, *kept[before:])
+
+
+def _take(lane: Lane, at_s: float, event: Event) -> tuple[Lane, list[Effect]]:
+    match event:
+        case InputsRead(inputs):
+            return _inputs(lane, at_s, inputs)
+        case WeightRead(kg, steady):
+            return _weight(lane, at_s, kg, steady)
+        case PlateRead() | TagRead() | CodeRead():
+            return _evidence(lane, at_s, event)
+        case ReadFailed():
+            return lane, []
+        case DeviceWentSilent(device, why):
+            return _silent(lane, at_s, device, why)
+        case DeviceSpoke(device):
+            return _spoke(lane, at_s, device)
+        case RecordsFound(passage, request, findings):
+            return _found(lane, at_s, passage, request, findings)
+        case RecordsChanged():
+            return _look_again(lane, at_s)
+        case ClaimAnswered(claim_id, granted, why):
+            return _claim_answered(lane, at_s, claim_id, granted, why)
+        case LinkChanged(online):
+            lane = replace(lane, online=online)
+            return _look_again(lane, at_s) if online else (lane, [])
+        case OrderCarriedOut():
+            return lane, []
+        case OrderFailed(order_id, why):
+            return _order_failed(lane, at_s, order_id, why)
+        case WriteFailed(why):
+            return _write_failed(lane, at_s, why)
+        case TimePassed(timer):
+            return _time(lane, at_s, timer)
+        case OfficerReset(by):
+            return _reset(lane, at_s, by)
+        case _:
+            assert_never(event)
+
+
+# --- inputs -----------------------------------------------------------------------------------------------
+
+
+def _inputs(lane: Lane, at_s: float, inputs: Inputs) -> tuple[Lane, list[Effect]]:
+    before = lane.inputs
+    lane = replace(lane, inputs=inputs, inputs_s=at_s)
+    effects: list[Effect] = []
+    if inputs.fire is True and not isinstance(lane.phase, Shut):
+        return _shut(lane, at_s, "fire", AlarmCode.SAFETY_INPUT, "fire signal")
+    key_turned = inputs.reset_key is True and before.reset_key is not True
+    if key_turned and isinstance(lane.phase, Shut):
+        return _reset(lane, at_s, "key switch")
+    lane = _count_parts(lane, at_s, inputs)
+    match lane.phase:
+        case Waking():
+            return _woken(lane, at_s)
+        case Free():
+            if inputs.limit_down is False:
+                return _uncommanded(lane, at_s)
+            return _open_if_present(lane, at_s)
+        case Reading() | Claiming() | Holding():
+            if inputs.limit_down is False:
+                return _uncommanded(lane, at_s)
+            return _watch_gone(lane, at_s)
+        case Raising():
+            if inputs.limit_up is True:
+                return _raised(lane, at_s)
+            return lane, effects
+        case Passing():
+            return _watch_passing(lane, at_s)
+        case Lowering():
+            return _watch_lowering(lane, at_s)
+        case Shut():
+            return _watch_shut(lane, at_s)
+        case _:
+            assert_never(lane.phase)
+
+
+def _count_parts(lane: Lane, at_s: float, inputs: Inputs) -> Lane:
+    """Broken and cleared again is one part of a vehicle. An unknown beam ends no part (S2, S3)."""
+    passage = lane.passage
+    if passage is None or not isinstance(lane.phase, Raising | Passing | Lowering):
+        return lane
+    if inputs.photocell is True and not passage.blocked:
+        ours = passage.parts == 0 and passage.strangers == 0
+        if not ours and not _is_trailer(lane.settings, at_s, passage):
+            passage = replace(passage, strangers=passage.strangers + 1)
+        passage = replace(passage, blocked=True)
+    elif inputs.photocell is False and passage.blocked:
+        passage = replace(passage, blocked=False, parts=passage.parts + 1, beam_cleared_s=at_s)
+    if inputs.under_arm():
+        passage = replace(passage, cleared_s=None)
+    elif passage.cleared_s is None:
+        passage = replace(passage, cleared_s=at_s)
+    return replace(lane, passage=passage)
+
+
+def _is_trailer(settings: LaneSettings, at_s: float, passage: Passage) -> bool:
+    """Doubt is an alarm (S3): only a registered trailer, close behind, with no other plate or tag about."""
+    return (
+        passage.trailer
+        and passage.parts == 1
+        and passage.strangers == 0
+        and not passage.others_near
+        and passage.beam_cleared_s is not None
+        and at_s - passage.beam_cleared_s <= settings.trailer_gap_s
+    )
+
+
+def _number(lane: Lane) -> int:
+    return lane.passage.number if lane.passage is not None else 0
+
+
+def _lower_id(lane: Lane) -> str:
+    return f"{lane.settings.lane_id}-{lane.settings.run}-{_number(lane)}-lower"
+
+
+def _woken(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    if not lane.inputs.proven_down() or lane.inputs.stop is True:
+        return lane, []
+    if lane.passage is not None:
+        # S6: the arm is down and the uses are still reserved; whoever stands here must prove to be the same.
+        if not _present(lane, at_s):
+            lane, effects = _close_passage(lane, at_s, "interrupted", uses=())
+            return lane, [*effects, *_free_effects(lane)]
+        lane = replace(lane, phase=Reading())
+        commit = _commit([])
+        return lane, [
+            SetLights(green=False),
+            commit,
+            WakeAfter(Timer("reading", _number(lane)), lane.settings.reading_s),
+        ]
+    lane = replace(lane, phase=Free())
+    commit = _commit([])
+    opened, effects = _open_if_present(lane, at_s)
+    return opened, [commit, *_free_effects(lane), *effects]
+
+
+def _free_effects(lane: Lane) -> list[Effect]:
+    return [SetLights(green=False), Show("请驶入停车线 请停车", "Drive to the stop line", "amber")]
+
+
+def _present(lane: Lane, at_s: float) -> bool:
+    return lane.inputs.arrival is True or lane.inputs.fully_on is True or _scale_loaded(lane, at_s)
+
+
+def _scale_loaded(lane: Lane, at_s: float) -> bool:
+    fresh = at_s - lane.scale_s <= max(2.0 * lane.settings.steady_window_s, lane.settings.gone_s)
+    return fresh and lane.scale_kg is not None and lane.scale_kg > lane.settings.presence_kg
+
+
+def _scale_known(lane: Lane, at_s: float) -> bool:
+    return at_s - lane.scale_s <= max(2.0 * lane.settings.steady_window_s, lane.settings.gone_s)
+
+
+def _open_if_present(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    if not _present(lane, at_s):
+        return lane, []
+    number = lane.next_passage
+    lane = replace(
+        lane,
+        phase=Reading(),
+        passage=Passage(number=number, opened_s=at_s),
+        next_passage=number + 1,
+    )
+    commit = _commit([_routine(PassageOpened(passage=number))])
+    return lane, [
+        commit,
+        Show("请停稳 正在核验", "Stop here, checking", "amber"),
+        WakeAfter(Timer("reading", number), lane.settings.reading_s),
+    ]
+
+
+def _watch_gone(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    """Before any raise order: nobody on loop, scale or under the arm for a while means it backed out."""
+    passage = lane.passage
+    if passage is None:
+        return lane, []
+    inputs = lane.inputs
+    known_free = inputs.arrival is False and inputs.fully_on is not True and not inputs.under_arm()
+    if not known_free or _scale_loaded(lane, at_s):
+        return replace(lane, passage=replace(passage, gone_since_s=None)), []
+    if passage.gone_since_s is None:
+        return replace(lane, passage=replace(passage, gone_since_s=at_s)), []
+    wait_s = lane.settings.gone_s if _scale_known(lane, at_s) else lane.settings.gone_blind_s
+    if at_s - passage.gone_since_s < wait_s:
+        return lane, []
+    return _backed_out(lane, at_s)
+
+
+def _backed_out(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    passage = lane.passage
+    assert passage is not None  # noqa: S101  callers matched a phase that has one
+    effects: list[Effect] = []
+    told: list[Told] = []
+    returned: tuple[SlipUse, ...] = ()
+    if passage.claim_id and not passage.order_id:
+        # S4: returned only before any raise order of that passage.
+        effects.append(WithdrawClaim(passage.claim_id))
+        returned = tuple(replace_state(use, UseState.RETURNED) for use in passage.uses)
+        told.append(
+            _routine(
+                UsesReturned(
+                    passage=passage.number,
+                    use_ids=tuple(use.use_id for use in returned),
+                    claim_id=passage.claim_id,
+                    why="backed out",
+                )
+            )
+        )
+    outcome = "backed_out" if passage.plates or passage.tags or passage.gross_kg else "false_start"
+    lane, closing = _close_passage(lane, at_s, outcome, uses=returned, told=told)
+    opened, more = _open_if_present(lane, at_s)
+    return opened, [*closing, *effects, *_free_effects(lane), *more]
+
+
+def replace_state(use: SlipUse, state: UseState) -> SlipUse:
+    return SlipUse(use.use_id, use.slip_no, use.passage, use.claim_id, state)
+
+
+def _close_passage(
+    lane: Lane, at_s: float, outcome: str, *, uses: tuple[SlipUse, ...], told: list[Told] | None = None
+) -> tuple[Lane, list[Effect]]:
+    passage = lane.passage
+    assert passage is not None  # noqa: S101  callers matched a phase that has one
+    closed = PassageClosed(
+        passage=passage.number,
+        outcome=outcome,
+        lane_s=round(at_s - passage.opened_s, 3),
+        stage_s=_stages(passage, at_s),
+    )
+    lane = replace(lane, phase=Free(), passage=None)
+    commit = _commit([*(told or []), _routine(closed)], uses=uses)
+    return lane, [commit]
+
+
+def _stages(passage: Passage, at_s: float) -> dict[str, float]:
+    stages: dict[str, float] = {}
+    last = passage.opened_s
+    for name, when in (
+        ("identify", passage.identified_s),
+        ("weigh", passage.weighed_s),
+        ("rule", passage.ruled_s),
+        ("raise", passage.raised_s),
+        ("cross", passage.crossed_s),
+        ("close", at_s),
+    ):
+        if when is not None:
+            stages[name] = round(max(0.0, when - last), 3)
+            last = max(last, when)
+    return stages
+
+
+# --- evidence ---------------------------------------------------------------------------------------------
+
+
+def _evidence(lane: Lane, at_s: float, event: PlateRead | TagRead | CodeRead) -> tuple[Lane, list[Effect]]:
+    """S5: evidence belongs to the passage that is reading; at any other time it changes nothing."""
+    passage = lane.passage
+    if passage is not None and isinstance(lane.phase, Raising | Passing | Lowering):
+        return _evidence_behind(lane, passage, event), []
+    if passage is None or not isinstance(lane.phase, Reading | Holding):
+        return lane, []
+    after_s = round(at_s - passage.opened_s, 3)
+    match event:
+        case PlateRead(plate, confidence):
+            if plate in passage.plates or len(passage.plates) >= 8:
+                return lane, []
+            kept = ReadingKept("plate", plate, after_s, "" if confidence is None else f"{confidence:g}")
+            passage = replace(passage, plates=(*passage.plates, plate), readings=(*passage.readings, kept))
+        case TagRead(epc):
+            if epc in passage.tags or len(passage.tags) >= 64:
+                return lane, []
+            kept = ReadingKept("tag", epc, after_s)
+            passage = replace(passage, tags=(*passage.tags, epc), readings=(*passage.readings, kept))
+        case CodeRead(slip_no):
+            if slip_no in passage.slip_nos or len(passage.slip_nos) >= 64:
+                return lane, []
+            kept = ReadingKept("code", slip_no, after_s)
+            passage = replace(
+                passage, slip_nos=(*passage.slip_nos, slip_no), readings=(*passage.readings, kept)
+            )
+        case _:
+            assert_never(event)
+    if isinstance(lane.phase, Holding):
+        if not isinstance(event, CodeRead) or not _curable(lane.phase.ruling):
+            return lane, []
+        lane = replace(lane, phase=Reading())
+    first = at_s if passage.first_identity_s is None else passage.first_identity_s
+    passage = replace(passage, first_identity_s=first, request=passage.request + 1)
+    lane = replace(lane, passage=passage)
+    effects: list[Effect] = [
+        LookUp(passage.number, passage.request, passage.plates, passage.tags, passage.slip_nos),
+        WakeAfter(Timer("second_identity", passage.number), lane.settings.second_identity_s),
+        WakeAfter(Timer("reading", passage.number), lane.settings.reading_s),
+    ]
+    return lane, effects
+
+
+def _evidence_behind(lane: Lane, passage: Passage, event: PlateRead | TagRead | CodeRead) -> Lane:
+    """Somebody else's plate or tag while the arm is up: no evidence, but a reason for doubt (S3)."""
+    match event:
+        case PlateRead(plate):
+            other = plate not in passage.plates and plate != passage.trailer_plate
+        case TagRead(epc):
+            other = epc not in passage.tags
+        case CodeRead():
+            other = False
+        case _:
+            assert_never(event)
+    return replace(lane, passage=replace(passage, others_near=passage.others_near or other))
+
+
+def _weight(lane: Lane, at_s: float, kg: Decimal, steady: bool | None) -> tuple[Lane, list[Effect]]:
+    lane = replace(lane, scale_kg=kg, scale_s=at_s)
+    match lane.phase:
+        case Free():
+            return _open_if_present(lane, at_s)
+        case Reading() | Claiming() | Holding():
+            pass
+        case _:
+            return lane, []
+    passage = lane.passage
+    if passage is None or not isinstance(lane.phase, Reading) or passage.gross_kg is not None:
+        return _watch_gone(lane, at_s)
+    since_s = at_s - lane.settings.steady_window_s
+    weights = (*(w for w in passage.weights if w.at_s >= since_s), Weighed(at_s, kg))[-64:]
+    lane = replace(lane, passage=replace(passage, weights=weights))
+    gross_kg = _steady_kg(lane.settings, at_s, weights) if steady is not False and _on_plate(lane) else None
+    if gross_kg is None:
+        return _watch_gone(lane, at_s)
+    kept = ReadingKept("weight", str(gross_kg), round(at_s - passage.opened_s, 3), f"{len(weights)} frames")
+    passage = replace(
+        passage, weights=weights, gross_kg=gross_kg, weighed_s=at_s, readings=(*passage.readings, kept)
+    )
+    return _rule_if_ready(replace(lane, passage=passage), at_s)
+
+
+def _on_plate(lane: Lane) -> bool:
+    """A wheel off the plate weighs less: only a vehicle wholly on it is weighed."""
+    return lane.inputs.fully_on is True
+
+
+def _steady_kg(settings: LaneSettings, at_s: float, weights: tuple[Weighed, ...]) -> Decimal | None:
+    """The value most frames agree on, if they stay in range for the whole window: we judge it."""
+    if len(weights) < settings.steady_frames or at_s - weights[0].at_s < 0.6 * settings.steady_window_s:
+        return None
+    values = [w.kg for w in weights]
+    if max(values) - min(values) > settings.steady_range_kg or min(values) <= settings.presence_kg:
+        return None
+    value, equal = Counter(values).most_common(1)[0]
+    return value if equal >= settings.steady_equal else None
+
+
+def _found(
+    lane: Lane, at_s: float, number: int, request: int, findings: Findings
+) -> tuple[Lane, list[Effect]]:
+    passage = lane.passage
+    if passage is None or passage.number != number or passage.request != request:
+        return lane, []
+    if not isinstance(lane.phase, Reading):
+        return lane, []
+    return _rule_if_ready(replace(lane, passage=replace(passage, findings=findings)), at_s)
+
+
+def _look_again(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    """A hold that records or the link can cure is looked at again while the vehicle waits: no dead ends."""
+    passage = lane.passage
+    if passage is None or not isinstance(lane.phase, Holding) or not _curable(lane.phase.ruling):
+        return lane, []
+    if not (passage.plates or passage.tags) or passage.order_id:
+        return lane, []
+    passage = replace(passage, request=passage.request + 1, findings=None)
+    lane = replace(lane, phase=Reading(), passage=passage)
+    return lane, [
+        LookUp(passage.number, passage.request, passage.plates, passage.tags, passage.slip_nos),
+        WakeAfter(Timer("reading", passage.number), lane.settings.reading_s),
+    ]
+
+
+def _curable(ruling: Ruling) -> bool:
+    return ruling.verdict is Verdict.HOLD and all(because.code in _CURABLE for because in ruling.reasons)
+
+
+# --- ruling -----------------------------------------------------------------------------------------------
+
+
+def _missing_devices(lane: Lane) -> tuple[str, ...]:
+    """Required devices that are silent, and substitutable ones whose substitutes are silent too (S9)."""
+    missing: list[str] = []
+    for name, needs in sorted(lane.settings.devices.items()):
+        if name not in lane.silent or not (needs.required or needs.substitutes):
+            continue
+        if needs.substitutes and any(other not in lane.silent for other in needs.substitutes):
+            continue
+        missing.append(name)
+    return tuple(missing)
+
+
+def _rule_if_ready(lane: Lane, at_s: float, *, time_is_up: bool = False) -> tuple[Lane, list[Effect]]:
+    passage = lane.passage
+    if passage is None or not isinstance(lane.phase, Reading):
+        return lane, []
+    identified = passage.findings is not None and _identity_complete(lane, passage, at_s)
+    if identified and passage.identified_s is None:
+        passage = replace(passage, identified_s=at_s)
+        lane = replace(lane, passage=passage)
+    missing = _missing_devices(lane)
+    if not time_is_up:
+        if passage.findings is None or not identified:
+            return lane, []
+        if passage.gross_kg is None and "weighbridge" not in missing and not _hopeless(lane, passage):
+            return lane, []
+    if passage.resumes and not set(passage.resumes) & {*passage.plates, *passage.tags}:
+        return _hold(lane, at_s, hold(Because(Reason.INTERRUPTED)))
+    evidence = Evidence(
+        plates=passage.plates,
+        tags=passage.tags,
+        slip_nos=passage.slip_nos,
+        gross_kg=passage.gross_kg,
+        silent=missing,
+        own_use_ids=frozenset(use.use_id for use in passage.uses),
+    )
+    if passage.findings is None:
+        reasons = [Because(Reason.DEVICE_SILENT, name) for name in missing] or [Because(Reason.NO_IDENTITY)]
+        return _hold(lane, at_s, hold(*reasons))
+    findings = passage.findings
+    opinion = rule(lane.settings.rules, evidence, findings)
+    passage = replace(passage, opinion=opinion)
+    lane = replace(lane, passage=passage)
+    passes = opinion.ruling.verdict is Verdict.RELEASE or (
+        opinion.ruling.verdict is Verdict.INSPECT and _inspects_beyond(findings)
+    )
+    if not passes:
+        return _hold(lane, at_s, opinion.ruling)
+    if passage.uses:
+        # Resumed after a restart: the uses are reserved already (S6).
+        return _admit(lane, at_s, opinion, findings, claim="granted" if passage.claim_id else "offline")
+    if not opinion.slips:
+        return _admit(lane, at_s, opinion, findings, claim="not_needed")
+    return _ask_claim(lane, at_s, opinion, findings)
+
+
+def _inspects_beyond(findings: Findings) -> bool:
+    return findings.site is not None and findings.site.inspection_beyond_barrier
+
+
+def _identity_complete(lane: Lane, passage: Passage, at_s: float) -> bool:
+    """Plate and tag both in, or the other one is not to be had, or was given its time."""
+    if not passage.plates and not passage.tags:
+        return False
+    other_s = passage.first_identity_s
+    waited = other_s is not None and at_s - other_s >= lane.settings.second_identity_s
+    no_plate = "plate_camera" in lane.silent or "plate_camera" not in lane.settings.devices
+    no_tag = "rfid" in lane.silent or "rfid" not in lane.settings.devices
+    return waited or ((bool(passage.plates) or no_plate) and (bool(passage.tags) or no_tag))
+
+
+def _hopeless(lane: Lane, passage: Passage) -> bool:
+    """No weight could change this ruling: tell the driver now."""
+    if passage.findings is None:
+        return False
+    evidence = Evidence(
+        plates=passage.plates,
+        tags=passage.tags,
+        slip_nos=passage.slip_nos,
+        own_use_ids=frozenset(use.use_id for use in passage.uses),
+    )
+    codes = {because.code for because in rule(lane.settings.rules, evidence, passage.findings).ruling.reasons}
+    final = {
+        Reason.PLATE_TAG_MISMATCH,
+        Reason.VEHICLE_UNKNOWN,
+        Reason.VEHICLE_BLOCKED,
+        Reason.VEHICLE_SUSPENDED,
+        Reason.REGISTRATION_EXPIRED,
+        Reason.SLIP_USED,
+        Reason.SLIP_CANCELLED,
+    }
+    return bool(codes & final)
+
+
+def _ask_claim(lane: Lane, at_s: float, opinion: Opinion, findings: Findings) -> tuple[Lane, list[Effect]]:
+    passage = lane.passage
+    assert passage is not None and opinion.vehicle is not None  # noqa: S101, PT018  ruled on just now
+    number = passage.claims + 1
+    claim_id = f"{lane.settings.lane_id}-{lane.settings.run}-{passage.number}-c{number}"
+    passage = replace(passage, claims=number, claim_id=claim_id, claim_asked_s=at_s)
+    lane = replace(lane, phase=Claiming(opinion, findings), passage=passage)
+    if not lane.online:
+        return _claim_unanswered(lane, at_s)
+    commit = _commit([])
+    return lane, [
+        commit,
+        AskClaim(claim_id, passage.number, opinion.vehicle.plate, tuple(s.slip_no for s in opinion.slips)),
+        WakeAfter(Timer("claim", passage.number), lane.settings.claim_timeout_s),
+    ]
+
+
+def _claim_answered(
+    lane: Lane, at_s: float, claim_id: str, granted: bool, why: str
+) -> tuple[Lane, list[Effect]]:
+    passage = lane.passage
+    if passage is None or passage.claim_id != claim_id or not isinstance(lane.phase, Claiming):
+        return lane, []
+    if granted:
+        return _admit(lane, at_s, lane.phase.opinion, lane.phase.findings, claim="granted")
+    lane = replace(lane, passage=replace(passage, claim_id=""))
+    return _hold(lane, at_s, hold(Because(Reason.CLAIM_REFUSED, why[:80])), claim="refused")
+
+
+def _claim_unanswered(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    """Without an answer the site's written offline policy decides; whatever grant may exist is given back."""
+    passage = lane.passage
+    if passage is None or not isinstance(lane.phase, Claiming):
+        return lane, []
+    opinion, findings = lane.phase.opinion, lane.phase.findings
+    claim_id = passage.claim_id
+    asked = lane.online
+    withdrawn: list[Told] = []
+    effects: list[Effect] = []
+    if asked:
+        withdrawn = [
+            _routine(
+                UsesReturned(passage=passage.number, use_ids=(), claim_id=claim_id, why="no answer in time")
+            )
+        ]
+        effects = [WithdrawClaim(claim_id)]
+    lane = replace(lane, passage=replace(passage, claim_id=""))
+    if offline_verdict(findings, opinion):
+        lane, more = _admit(lane, at_s, opinion, findings, claim="offline", also=withdrawn)
+    else:
+        ruling = hold(Because(Reason.CLAIM_UNANSWERED))
+        lane, more = _hold(lane, at_s, ruling, claim="unanswered", also=withdrawn)
+    return lane, [*more, *effects]
+
+
+def _admit(
+    lane: Lane,
+    at_s: float,
+    opinion: Opinion,
+    findings: Findings,
+    *,
+    claim: str,
+    also: list[Told] | None = None,
+) -> tuple[Lane, list[Effect]]:
+    """S1: ruling, slip use and order become durable in one transaction; only then is the arm asked up."""
+    passage = lane.passage
+    assert passage is not None  # noqa: S101  callers matched a phase that has one
+    if not lane.inputs.proven_down() or at_s - lane.inputs_s > lane.settings.io_stale_s:
+        # An arm that is not known to be down has no business being ordered up.
+        return _hold(lane, at_s, hold(Because(Reason.DEVICE_SILENT, "io")), claim=claim, also=also)
+    if lane.inputs.stop is not False or lane.inputs.fire is not False:
+        return _hold(lane, at_s, hold(Because(Reason.LANE_CLOSED)), claim=claim, also=also)
+    vehicle = opinion.vehicle
+    order = passage.orders + 1
+    order_id = f"{lane.settings.lane_id}-{lane.settings.run}-{passage.number}-{order}"
+    purpose = "inspect" if opinion.ruling.verdict is Verdict.INSPECT else "admit"
+    claim_id = passage.claim_id if claim == "granted" else ""
+    uses = passage.uses or tuple(
+        SlipUse(
+            f"{lane.settings.lane_id}-{lane.settings.run}-{passage.number}-u{index}",
+            slip.slip_no,
+            passage.number,
+            claim_id,
+            UseState.RESERVED,
+        )
+        for index, slip in enumerate(opinion.slips)
+    )
+    passage = replace(
+        passage,
+        orders=order,
+        order_id=order_id,
+        raise_seen=False,
+        purpose=purpose,
+        uses=uses,
+        claim_id=claim_id,
+        ruled_s=at_s,
+        parts=0,
+        strangers=0,
+        strangers_told=0,
+        blocked=False,
+        others_near=False,
+        trailer=vehicle is not None and vehicle.trailer_plate is not None,
+        trailer_plate=vehicle.trailer_plate if vehicle is not None else None,
+        beam_cleared_s=None,
+        cleared_s=None,
+        crossed_s=None,
+        gone_since_s=None,
+    )
+    lane = replace(lane, phase=Raising(at_s), passage=passage)
+    # Led through to the inspection area: the draw is discharged by this very passage.
+    discharged = (str(vehicle.plate),) if vehicle is not None and opinion.spot_check else ()
+    told = [
+        *(also or []),
+        _routine(_ruling_fact(lane, at_s, opinion.ruling, opinion, findings, claim)),
+        _routine(RaiseOrdered(passage=passage.number, order_id=order_id, purpose=purpose)),
+    ]
+    commit = _commit(told, uses=uses, discharged=discharged)
+    show = _ruling_text(opinion.ruling)
+    return lane, [
+        commit,
+        RaiseArm(order_id),
+        show,
+        WakeAfter(Timer("arm", passage.number), lane.settings.arm_move_s),
+    ]
+
+
+def _hold(
+    lane: Lane, at_s: float, ruling: Ruling, *, claim: str = "", also: list[Told] | None = None
+) -> tuple[Lane, list[Effect]]:
+    passage = lane.passage
+    assert passage is not None  # noqa: S101  callers matched a phase that has one
+    again = [WakeAfter(Timer("again", passage.number), lane.settings.again_s)] if _curable(ruling) else []
+    if passage.held == ruling and not also:
+        return replace(lane, phase=Holding(ruling, at_s)), [_ruling_text(ruling), *again]
+    passage = replace(passage, ruled_s=at_s, gone_since_s=None, held=ruling)
+    lane = replace(lane, phase=Holding(ruling, at_s), passage=passage)
+    opinion = passage.opinion or Opinion(ruling)
+    findings = passage.findings
+    pending: tuple[PendingCheck, ...] = ()
+    if opinion.spot_check and opinion.vehicle is not None and findings is not None:
+        checks = [
+            c for s in opinion.slips if (c := findings.spot_checks.get(s.slip_no)) is not None and c.due
+        ]
+        pending = tuple(PendingCheck(opinion.vehicle.plate, c.enterprise, c.day) for c in checks[:1])
+    told = [*(also or []), _routine(_ruling_fact(lane, at_s, ruling, opinion, findings, claim))]
+    if any(because.code in (Reason.VEHICLE_BLOCKED, Reason.CONTROL_HOLD) for because in ruling.reasons):
+        told.append(
+            _alarm(
+                AlarmCode.CONTROLLED_VEHICLE,
+                passage.number,
+                ", ".join(ruling.codes()),
+                "布控车辆在通道",
+                "Controlled vehicle in the lane",
+            )
+        )
+    commit = _commit(told, spot_checks=pending)
+    return lane, [
+        commit,
+        SetLights(green=False),
+        _ruling_text(ruling),
+        WakeAfter(Timer("hold", passage.number), lane.settings.hold_s),
+        *again,
+    ]
+
+
+def _ruling_fact(
+    lane: Lane,
+    at_s: float,
+    ruling: Ruling,
+    opinion: Opinion,
+    findings: Findings | None,
+    claim: str,
+) -> RulingMade:
+    passage = lane.passage
+    assert passage is not None  # noqa: S101  callers matched a phase that has one
+    plate: str | None = None
+    if opinion.vehicle is not None:
+        plate = str(opinion.vehicle.plate)
+    elif passage.plates:
+        plate = str(passage.plates[0])
+    return RulingMade(
+        passage=passage.number,
+        ruling=ruling,
+        direction=lane.settings.rules.direction.value,
+        plate=plate,
+        slips=tuple(str(s.slip_no) for s in opinion.slips),
+        enterprise=opinion.enterprise,
+        gross_kg=None if passage.gross_kg is None else str(passage.gross_kg),
+        expected_kg=None if opinion.expected_kg is None else str(opinion.expected_kg),
+        readings=passage.readings[:64],
+        records_scope=findings.scope if findings else "",
+        records_epoch=findings.epoch if findings else "",
+        records_number=findings.number if findings else 0,
+        records_age_s=None if findings is None or findings.age_s is None else round(findings.age_s, 3),
+        control_versions=tuple(f"{c.control_id}@{c.version}:{c.mode.value}" for c in opinion.controls),
+        claim=claim,
+        claim_id=passage.claim_id,
+        use_ids=tuple(use.use_id for use in passage.uses),
+        stage_s=_stages(passage, at_s),
+        texts_zh=tuple(because.zh() for because in ruling.reasons),
+        texts_en=tuple(because.en() for because in ruling.reasons),
+    )
+
+
+# --- the arm ----------------------------------------------------------------------------------------------
+
+
+def _raised(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    passage = lane.passage
+    assert passage is not None  # noqa: S101  Raising always has one
+    uses = tuple(replace_state(use, UseState.RAISED) for use in passage.uses)
+    passage = replace(passage, raise_seen=True, raised_s=at_s, uses=uses)
+    lane = replace(lane, phase=Passing(at_s), passage=passage)
+    commit = _commit([_routine(ArmRaised(passage=passage.number, order_id=passage.order_id))], uses=uses)
+    return lane, [
+        SetLights(green=True),
+        commit,
+        WakeAfter(Timer("passing", passage.number), lane.settings.passing_s),
+    ]
+
+
+def _watch_passing(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    passage, inputs = lane.passage, lane.inputs
+    assert passage is not None  # noqa: S101  Passing always has one
+    if inputs.limit_up is False and lane.settings.lowering_on_request:
+        # S12: it left its upper end without our order.
+        return _uncommanded(lane, at_s)
+    if passage.strangers > passage.strangers_told:
+        return _tailgater(lane, at_s)
+    if inputs.under_arm():
+        if inputs.limit_up is False and inputs.limit_down is not True:
+            return _reopen(lane, at_s)
+        return lane, []
+    if passage.parts == 0:
+        if inputs.proven_down():
+            # The controller closed by itself on nobody.
+            return _lower(lane, at_s, [])
+        return _watch_unused_raise(lane, at_s)
+    if passage.cleared_s is None:
+        return lane, []
+    trailer_due = passage.trailer and passage.parts == 1 and passage.strangers == 0
+    patience_s = max(lane.settings.clear_s, lane.settings.trailer_gap_s if trailer_due else 0.0)
+    if at_s - passage.cleared_s < patience_s:
+        return lane, []
+    if passage.crossed_s is not None:
+        return _lower(lane, at_s, [])
+    if _still_here(lane, at_s, passage):
+        # It backed off the beam: nothing of it has crossed.
+        return replace(lane, passage=replace(passage, parts=0)), []
+    return _crossed(lane, at_s)
+
+
+def _still_here(lane: Lane, at_s: float, passage: Passage) -> bool:
+    """The beam cleared, but about the ruled weight is still on the scale: it backed off, did not cross."""
+    if not _scale_known(lane, at_s):
+        return lane.inputs.fully_on is True or lane.inputs.arrival is True
+    if not _scale_loaded(lane, at_s) or lane.scale_kg is None:
+        return False
+    if passage.gross_kg is None:
+        return True
+    return abs(lane.scale_kg - passage.gross_kg) <= max(
+        lane.settings.steady_range_kg * 5, passage.gross_kg / 10
+    )
+
+
+def _watch_unused_raise(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    """Released, and then reversed out: the arm comes down behind nobody; the use stays raised (S4)."""
+    passage = lane.passage
+    assert passage is not None  # noqa: S101  Passing always has one
+    if lane.inputs.arrival is not False or lane.inputs.fully_on is True or _scale_loaded(lane, at_s):
+        return replace(lane, passage=replace(passage, gone_since_s=None)), []
+    if not _scale_known(lane, at_s):
+        return lane, []
+    if passage.gone_since_s is None:
+        return replace(lane, passage=replace(passage, gone_since_s=at_s)), []
+    if at_s - passage.gone_since_s < lane.settings.gone_s:
+        return lane, []
+    return _lower(lane, at_s, [])
+
+
+def _crossed(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    passage = lane.passage
+    assert passage is not None  # noqa: S101  Passing always has one
+    uses = tuple(replace_state(use, UseState.CROSSED) for use in passage.uses)
+    crossed = VehicleCrossed(
+        passage=passage.number,
+        order_id=passage.order_id,
+        use_ids=tuple(use.use_id for use in uses),
+        claim_id=passage.claim_id,
+    )
+    passage = replace(passage, crossed_s=at_s, uses=uses)
+    lane = replace(lane, passage=passage)
+    return _lower(lane, at_s, [_routine(crossed)], uses=uses)
+
+
+def _lower(
+    lane: Lane, at_s: float, told: list[Told], *, uses: tuple[SlipUse, ...] = ()
+) -> tuple[Lane, list[Effect]]:
+    """Ask the arm down, or wait for the controller to do it; where S2 forbids it, wait for the next input."""
+    number = _number(lane)
+    on_request = lane.settings.lowering_on_request
+    if on_request and not _may_lower(lane, at_s):
+        return lane, [_commit(told, uses=uses)] if told or uses else []
+    lane = replace(lane, phase=Lowering(at_s))
+    if on_request:
+        told = [*told, _routine(LowerOrdered(passage=number))]
+    order: list[Effect] = [LowerArm(_lower_id(lane))] if on_request else []
+    return lane, [
+        SetLights(green=False),
+        _commit(told, uses=uses),
+        *order,
+        WakeAfter(Timer("arm", number), lane.settings.arm_move_s),
+    ]
+
+
+def _may_lower(lane: Lane, at_s: float) -> bool:
+    """S2: never while a loop or photocell under the arm is occupied, unknown or stale."""
+    fresh = at_s - lane.inputs_s <= lane.settings.io_stale_s
+    return fresh and not lane.inputs.under_arm() and lane.inputs.fire is False and lane.inputs.stop is False
+
+
+def _watch_lowering(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    passage = lane.passage
+    if lane.inputs.under_arm() and not lane.inputs.proven_down():
+        return _reopen(lane, at_s)
+    if not lane.inputs.proven_down():
+        return lane, []
+    if passage is None:
+        lane = replace(lane, phase=Free())
+        commit = _commit([])
+        opened, more = _open_if_present(lane, at_s)
+        return opened, [commit, *_free_effects(lane), *more]
+    outcome = "crossed" if passage.crossed_s is not None else "backed_out"
+    lane, effects = _close_passage(lane, at_s, outcome, uses=())
+    opened, more = _open_if_present(lane, at_s)
+    return opened, [*effects, *_free_effects(lane), *more]
+
+
+def _reopen(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    """S2: something is under a falling arm. Up at once; the record comes after."""
+    passage = lane.passage
+    number = passage.number if passage is not None else 0
+    order = passage.orders + 1 if passage is not None else 1
+    order_id = f"{lane.settings.lane_id}-{lane.settings.run}-{number}-{order}"
+    if passage is not None:
+        passage = replace(passage, orders=order, cleared_s=None, gone_since_s=None)
+    lane = replace(
+        lane, phase=Passing(at_s) if passage is not None else Shut("reopened", at_s), passage=passage
+    )
+    told = [
+        _routine(RaiseOrdered(passage=number, order_id=order_id, purpose="safety")),
+        _alarm(
+            AlarmCode.SAFETY_REOPENED,
+            number,
+            _describe(lane.inputs),
+            "落杆时检测到障碍 已升起",
+            "Something under the falling arm; raised again",
+        ),
+    ]
+    commit = _commit(told)
+    return lane, [
+        RaiseArm(order_id),
+        commit,
+        WakeAfter(Timer("passing", number), lane.settings.passing_s),
+    ]
+
+
+def _describe(inputs: Inputs) -> str:
+    return f"loop={inputs.arm_loop} beam={inputs.photocell} down={inputs.limit_down} up={inputs.limit_up}"
+
+
+def _tailgater(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    """S3: a second vehicle on one raising is an alarm and a fact; it is never prevented by lowering."""
+    passage = lane.passage
+    assert passage is not None  # noqa: S101  Passing always has one
+    ungated = lane.next_passage
+    lane = replace(lane, passage=replace(passage, strangers_told=passage.strangers), next_passage=ungated + 1)
+    told = [
+        _alarm(
+            AlarmCode.TAILGATER,
+            passage.number,
+            f"vehicle {passage.strangers + 1} under the arm on order {passage.order_id}",
+            "疑似跟车闯卡",
+            "A second vehicle on one raising",
+        ),
+        _routine(PassageOpened(passage=ungated, gated=False)),
+        _routine(PassageClosed(passage=ungated, outcome="ungated", lane_s=0.0)),
+    ]
+    commit = _commit(told)
+    return lane, [SetLights(green=False), commit]
+
+
+def _uncommanded(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    """S12: the arm moved without our order."""
+    return _shut(
+        lane, at_s, "arm moved without an order", AlarmCode.UNCOMMANDED_MOVEMENT, _describe(lane.inputs)
+    )
+
+
+def _shut(lane: Lane, at_s: float, why: str, code: AlarmCode, detail: str) -> tuple[Lane, list[Effect]]:
+    passage = lane.passage
+    number = passage.number if passage is not None else None
+    told = [
+        _alarm(code, number, detail, f"通道关闭：{_WHY_ZH.get(why, why)}", f"Lane closed: {why}"),
+        _routine(LaneClosed(why=why)),
+    ]
+    uses: tuple[SlipUse, ...] = ()
+    effects: list[Effect] = []
+    if passage is not None and not passage.order_id:
+        if passage.claim_id:
+            effects.append(WithdrawClaim(passage.claim_id))
+            told.append(
+                _routine(UsesReturned(passage=passage.number, use_ids=(), claim_id=passage.claim_id, why=why))
+            )
+        told.append(_routine(_closed(passage, at_s, "interrupted")))
+        lane = replace(lane, passage=None)
+    elif passage is not None and not passage.raise_seen:
+        told.append(_routine(OrderInterrupted(passage=passage.number, order_id=passage.order_id, why=why)))
+    lane = replace(lane, phase=Shut(why, at_s), ungated_beam=lane.inputs.photocell is True)
+    commit = _commit(told, uses=uses)
+    show = _text(Reason.LANE_CLOSED, "red")
+    return lane, [SetLights(green=False), commit, *effects, show]
+
+
+_WHY_ZH = {
+    "fire": "火警",
+    "arm moved without an order": "道闸异常动作",
+    "arm did not rise": "道闸未升起",
+    "arm did not come down": "道闸未落下",
+    "arm not proven down": "道闸位置不明",
+    "relay refused": "道闸控制失败",
+}
+
+
+def _closed(passage: Passage, at_s: float, outcome: str) -> PassageClosed:
+    return PassageClosed(
+        passage=passage.number,
+        outcome=outcome,
+        lane_s=round(at_s - passage.opened_s, 3),
+        stage_s=_stages(passage, at_s),
+    )
+
+
+def _watch_shut(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    """Nobody is gated here, but every crossing is seen: the admitted vehicle's own, or an ungated passage."""
+    beam = lane.inputs.photocell
+    if beam is True and not lane.ungated_beam:
+        return replace(lane, ungated_beam=True), []
+    if beam is not False or not lane.ungated_beam:
+        return lane, []
+    lane = replace(lane, ungated_beam=False)
+    passage = lane.passage
+    if passage is not None and passage.order_id and passage.crossed_s is None:
+        uses = tuple(replace_state(use, UseState.CROSSED) for use in passage.uses)
+        told = [
+            _routine(
+                VehicleCrossed(
+                    passage=passage.number,
+                    order_id=passage.order_id,
+                    use_ids=tuple(use.use_id for use in uses),
+                    claim_id=passage.claim_id,
+                )
+            ),
+            _routine(_closed(replace(passage, crossed_s=at_s), at_s, "crossed")),
+        ]
+        lane = replace(lane, passage=None)
+        commit = _commit(told, uses=uses)
+        return lane, [commit]
+    number = lane.next_passage
+    lane = replace(lane, next_passage=number + 1)
+    told = [
+        _routine(PassageOpened(passage=number, gated=False)),
+        _routine(PassageClosed(passage=number, outcome="ungated", lane_s=0.0)),
+        _alarm(
+            AlarmCode.UNGATED_CROSSING,
+            number,
+            _describe(lane.inputs),
+            "车辆未经放行通过",
+            "A vehicle crossed ungated",
+        ),
+    ]
+    commit = _commit(told)
+    return lane, [commit]
+
+
+def _reset(lane: Lane, at_s: float, by: str) -> tuple[Lane, list[Effect]]:
+    """An officer takes the lane back into service: only from Shut, never against fire or stop."""
+    if not isinstance(lane.phase, Shut) or lane.inputs.fire is not False or lane.inputs.stop is not False:
+        return lane, []
+    told: list[Told] = [_routine(LaneReset(by=by))]
+    passage = lane.passage
+    if passage is not None:
+        # Ordered and never seen to cross: the use stays raised until an officer disproves it (S4).
+        told.append(_routine(_closed(passage, at_s, "interrupted")))
+        lane = replace(lane, passage=None)
+    if lane.inputs.proven_down() or not _may_lower(lane, at_s):
+        lane = replace(lane, phase=Waking(at_s))
+        commit = _commit(told)
+        woken, effects = _woken(lane, at_s)
+        return woken, [commit, WakeAfter(Timer("waking", 0), lane.settings.arm_move_s), *effects]
+    lane, lowering = _lower(lane, at_s, told)
+    return lane, lowering
+
+
+def _order_failed(lane: Lane, at_s: float, order_id: str, why: str) -> tuple[Lane, list[Effect]]:
+    passage = lane.passage
+    if passage is None or passage.order_id != order_id or not isinstance(lane.phase, Raising):
+        return lane, []
+    return _shut(lane, at_s, "relay refused", AlarmCode.ARM_FAULT, why)
+
+
+# --- devices ----------------------------------------------------------------------------------------------
+
+
+def _silent(lane: Lane, at_s: float, device: str, why: str) -> tuple[Lane, list[Effect]]:
+    if device in lane.silent:
+        return lane, []
+    lane = replace(lane, silent=lane.silent | {device})
+    safety: list[Effect] = []
+    told: list[Told] = [_routine(DeviceLost(device=device, role=_role(lane, device), why=why))]
+    if device == "io":
+        lane = replace(lane, inputs=UNKNOWN_INPUTS)
+        if isinstance(lane.phase, Lowering):
+            # S2: unknown counts as occupied; the order may not get through, the controller guards besides.
+            lane, safety = _reopen(lane, at_s)
+    told.append(
+        _alarm(
+            AlarmCode.DEVICE_LOST,
+            None,
+            f"{device}: {why}",
+            f"设备无响应：{device}",
+            f"Device silent: {device}",
+        )
+    )
+    commit = _commit(told)
+    effects: list[Effect] = [*safety, commit]
+    if device in _missing_devices(lane) and isinstance(lane.phase, Free | Waking):
+        effects.append(Show("设备故障 请换道", "Device fault, use another lane", "red"))
+    if isinstance(lane.phase, Reading):
+        lane, more = _rule_if_ready(lane, at_s)
+        effects += more
+    return lane, effects
+
+
+def _spoke(lane: Lane, at_s: float, device: str) -> tuple[Lane, list[Effect]]:
+    if device not in lane.silent:
+        return lane, []
+    lane = replace(lane, silent=lane.silent - {device})
+    commit = _commit([_routine(DeviceBack(device=device, role=_role(lane, device)))])
+    effects: list[Effect] = [commit]
+    if isinstance(lane.phase, Free) and not _missing_devices(lane):
+        effects += _free_effects(lane)
+    return lane, effects
+
+
+def _role(lane: Lane, device: str) -> str:
+    needs = lane.settings.devices.get(device)
+    if needs is None or not (needs.required or needs.substitutes):
+        return "optional"
+    return "substitutable" if needs.substitutes else "required"
+
+
+# --- the journal ------------------------------------------------------------------------------------------
+
+
+def _write_failed(lane: Lane, at_s: float, why: str) -> tuple[Lane, list[Effect]]:
+    """S1: what could not be recorded does not move. What has already happened waits to be written.
+
+    Nothing after the commit was performed, so every phase asks again for what it still needs.
+    """
+    failed = lane.in_flight
+    settings, passage = lane.settings, lane.passage
+    effects: list[Effect] = [WakeAfter(Timer("journal", 0), settings.journal_retry_s)]
+    facts = failed.facts if failed is not None else ()
+    uses = failed.uses if failed is not None else ()
+    admitting = isinstance(lane.phase, Raising) and passage is not None and not passage.raise_seen
+    if admitting and passage is not None:
+        # The ruling and its order were never carried out: they did not happen.
+        facts = tuple(
+            told
+            for told in facts
+            if not (isinstance(told.data, RulingMade | RaiseOrdered) and told.data.passage == passage.number)
+        )
+        uses = tuple(use for use in uses if use.state is not UseState.RESERVED)
+        passage = replace(passage, order_id="", uses=())
+    lane = replace(lane, in_flight=None, unwritten=facts, unwritten_uses=uses, passage=passage)
+    number = _number(lane)
+    match lane.phase:
+        case Reading() | Claiming() | Raising() | Holding():
+            ruling = hold(Because(Reason.JOURNAL_FULL))
+            lane = replace(lane, phase=Holding(ruling, at_s))
+            effects += [
+                SetLights(green=False),
+                _ruling_text(ruling),
+                WakeAfter(Timer("hold", number), settings.hold_s),
+            ]
+        case Passing():
+            effects.append(WakeAfter(Timer("passing", number), settings.passing_s))
+        case Lowering():
+            # An arm left up is no safer than one lowered over a free loop; the fact waits in memory.
+            effects.append(WakeAfter(Timer("arm", number), settings.arm_move_s))
+            if settings.lowering_on_request and _may_lower(lane, at_s):
+                effects.append(LowerArm(_lower_id(lane)))
+        case Waking():
+            effects.append(WakeAfter(Timer("waking", 0), settings.arm_move_s))
+        case Free() | Shut():
+            effects.append(SetLights(green=False))
+        case _:
+            assert_never(lane.phase)
+    return lane, effects
+
+
+def _commit(
+    told: list[Told],
+    *,
+    uses: tuple[SlipUse, ...] = (),
+    spot_checks: tuple[PendingCheck, ...] = (),
+    discharged: tuple[str, ...] = (),
+) -> Commit:
+    """A part of this step's transaction; `_seal` joins the parts and adds the memory a restart needs (S6)."""
+    return Commit(tuple(told), None, uses, spot_checks, discharged)
+
+
+def _latest(uses: tuple[SlipUse, ...]) -> tuple[SlipUse, ...]:
+    return tuple({use.use_id: use for use in uses}.values())
+
+
+def _memory(lane: Lane) -> Memory:
+    passage = lane.passage
+    name = type(lane.phase).__name__
+    why = lane.phase.why if isinstance(lane.phase, Shut) else ""
+    if passage is None:
+        return Memory(next_passage=lane.next_passage, phase=name, shut_why=why)
+    return Memory(
+        next_passage=lane.next_passage,
+        phase=name,
+        passage=passage.number,
+        gated=passage.gated,
+        plates=tuple(str(p) for p in passage.plates),
+        tags=tuple(str(t) for t in passage.tags),
+        order_id=passage.order_id,
+        order_open=bool(passage.order_id) and not passage.raise_seen,
+        claim_id=passage.claim_id,
+        uses=passage.uses,
+        purpose=passage.purpose,
+        crossed=passage.crossed_s is not None,
+        shut_why=why,
+    )
+
+
+# --- time -------------------------------------------------------------------------------------------------
+
+
+def _time(lane: Lane, at_s: float, timer: Timer) -> tuple[Lane, list[Effect]]:
+    """A timer of a passage that is over, or of a phase that has ended, changes nothing."""
+    passage = lane.passage
+    number = passage.number if passage is not None else 0
+    match timer.name:
+        case "waking":
+            if (
+                isinstance(lane.phase, Waking)
+                and at_s - lane.phase.since_s >= lane.settings.arm_move_s * 0.99
+            ):
+                return _shut(
+                    lane, at_s, "arm not proven down", AlarmCode.ARM_NOT_DOWN, _describe(lane.inputs)
+                )
+        case "reading":
+            if isinstance(lane.phase, Reading) and timer.passage == number:
+                return _rule_if_ready(lane, at_s, time_is_up=True)
+        case "second_identity":
+            if isinstance(lane.phase, Reading) and timer.passage == number:
+                return _rule_if_ready(lane, at_s)
+        case "claim":
+            if isinstance(lane.phase, Claiming) and timer.passage == number:
+                return _claim_unanswered(lane, at_s)
+        case "arm":
+            return _arm_late(lane, at_s, timer)
+        case "passing":
+            if isinstance(lane.phase, Passing) and timer.passage == number:
+                return _overstay(lane, at_s, timer, lane.settings.passing_s)
+        case "hold":
+            if isinstance(lane.phase, Holding) and timer.passage == number:
+                return _overstay(lane, at_s, timer, lane.settings.hold_s)
+        case "journal":
+            if lane.unwritten or lane.unwritten_uses:
+                return lane, [_commit([]), WakeAfter(Timer("journal", 0), lane.settings.journal_retry_s)]
+            return _look_again(lane, at_s)
+        case "again":
+            if timer.passage == number:
+                return _look_again(lane, at_s)
+        case _:
+            pass
+    return lane, []
+
+
+def _arm_late(lane: Lane, at_s: float, timer: Timer) -> tuple[Lane, list[Effect]]:
+    number = lane.passage.number if lane.passage is not None else 0
+    limit_s = lane.settings.arm_move_s * 0.99
+    if timer.passage != number:
+        return lane, []
+    match lane.phase:
+        case Raising(since_s) if at_s - since_s >= limit_s:
+            return _shut(lane, at_s, "arm did not rise", AlarmCode.ARM_FAULT, _describe(lane.inputs))
+        case Lowering(since_s) if at_s - since_s >= limit_s:
+            return _shut(lane, at_s, "arm did not come down", AlarmCode.ARM_FAULT, _describe(lane.inputs))
+        case _:
+            return lane, []
+
+
+def _overstay(lane: Lane, at_s: float, timer: Timer, again_s: float) -> tuple[Lane, list[Effect]]:
+    """The time limit of a hold or an open arm: an alarm with an owner, repeated until it ends (S3, S9)."""
+    passage = lane.passage
+    assert passage is not None  # noqa: S101  the caller matched its number
+    minutes = f"{at_s - passage.opened_s:.0f} s"
+    told = [
+        _alarm(
+            AlarmCode.OVERSTAY,
+            passage.number,
+            minutes,
+            "车辆滞留 请值班关员处理",
+            "Vehicle overstays, officer on duty",
+        )
+    ]
+    commit = _commit(told)
+    return lane, [commit, WakeAfter(timer, again_s)]
+
+
+# --- words ------------------------------------------------------------------------------------------------
+
+
+def _routine(data: object) -> Told:
+    return Told(Stream.ROUTINE, data)  # type: ignore[arg-type]
+
+
+def _alarm(code: AlarmCode, passage: int | None, detail: str, zh: str, en: str) -> Told:
+    return Told(Stream.ALARM, Alarm(code=code, passage=passage, detail=detail, zh=zh, en=en))
+
+
+def _text(reason: Reason, colour: str) -> Show:
+    text = TEXTS[reason]
+    return Show(text.zh.replace("{detail}", ""), text.en.replace("{detail}", ""), colour)
+
+
+def _ruling_text(ruling: Ruling) -> Show:
+    first = ruling.reasons[0]
+    colour = {"release": "green", "inspect": "amber", "hold": "red"}[ruling.verdict.value]
+    return Show(first.zh(), first.en(), colour)

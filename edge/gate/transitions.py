@@ -1,0 +1,68 @@
+"""Every change of phase a lane may make, and why: the table the diagram in the docs is drawn from.
+
+The machine does not read this table; a test holds it against what the machine really did in the world, both
+ways: nothing outside the table happened, and every row of it did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    before: str
+    after: str
+    why: str
+
+
+TRANSITIONS: tuple[Transition, ...] = (
+    Transition("Waking", "Free", "arm proven down, nobody here"),
+    Transition("Waking", "Reading", "arm proven down, and somebody is here"),
+    Transition("Waking", "Shut", "arm not proven down in its time, or fire"),
+    Transition("Free", "Reading", "somebody on the arrival loop or the scale: a passage opens"),
+    Transition("Free", "Shut", "fire, or the arm moved without an order"),
+    Transition("Reading", "Holding", "ruled to hold, or to inspect on this side of the barrier"),
+    Transition("Reading", "Claiming", "ruled to pass; the hub is asked for the slips' uses"),
+    Transition("Reading", "Raising", "ruled to pass without a claim: empty, offline policy, resumed uses"),
+    Transition("Reading", "Free", "backed out before any order"),
+    Transition("Reading", "Shut", "fire, or the arm moved without an order"),
+    Transition("Claiming", "Raising", "claim granted, or the written offline policy releases"),
+    Transition("Claiming", "Holding", "claim refused, or unanswered and the policy holds"),
+    Transition("Claiming", "Free", "backed out while the hub was asked; the claim is given back"),
+    Transition("Claiming", "Shut", "fire, or the arm moved without an order"),
+    Transition("Raising", "Passing", "upper limit switch: the arm is up"),
+    Transition("Raising", "Holding", "the transaction did not become durable: nothing moves"),
+    Transition("Raising", "Shut", "the arm did not rise in its time, relay refused, or fire"),
+    Transition("Passing", "Lowering", "crossed, or gone without crossing"),
+    Transition("Passing", "Shut", "fire, or the arm moved without an order"),
+    Transition("Lowering", "Free", "lower limit switch: the arm is down"),
+    Transition("Lowering", "Reading", "arm down, and the next vehicle is already here"),
+    Transition("Lowering", "Passing", "something under the falling arm: raised again at once"),
+    Transition("Lowering", "Shut", "the arm did not come down in its time, or fire"),
+    Transition("Holding", "Free", "backed out, pulled aside"),
+    Transition("Holding", "Reading", "looked at again: a code scanned, new records, link back"),
+    Transition("Holding", "Shut", "fire, or the arm moved without an order"),
+    Transition("Shut", "Waking", "officer's reset, arm not yet proven down and not safe to lower"),
+    Transition("Shut", "Free", "officer's reset, arm down, nobody here"),
+    Transition("Shut", "Reading", "officer's reset, arm down, somebody here"),
+    Transition("Shut", "Lowering", "officer's reset with the arm up and nothing under it"),
+)
+
+ALLOWED = frozenset((t.before, t.after) for t in TRANSITIONS)
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", "    [*] --> Waking: start, red, nothing moves"]
+    lines += [
+        f"    {t.before} --> {t.after}: {t.why.replace(':', ' –').replace(';', ',')}" for t in TRANSITIONS
+    ]
+    return "\n".join(lines)
+
+
+def table() -> str:
+    """The table as Markdown."""
+    rows = ["| from | to | when |", "|---|---|---|"]
+    rows += [f"| {t.before} | {t.after} | {t.why} |" for t in TRANSITIONS]
+    return "\n".join(rows)

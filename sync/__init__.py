@@ -1,0 +1,1 @@
+"""What devices and centre agree on, and how it travels. Imports nothing of ours."""

@@ -1,0 +1,749 @@
+"""The hub's archive: facts, claims, records and their log in one SQLite file. The only SQL of the hub.
+
+What is committed here is on the disk (WAL, `synchronous=FULL`); an acknowledgement is made only after the
+commit. No MQTT, no clock, no signature enters: times come in as UTC text, verified values as arguments.
+
+A file put back from a backup is noticed: every opening by a hub writes a fresh token into the archive and
+into `<archive>.opened` beside it. Where the two do not belong together the archive gets a new `archive_id`
+and every scope a new epoch (G4), so that nobody mistakes old numbers for new ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import msgspec
+
+from sync.policy.digests import row_digest
+from sync.vocabulary.codec import Malformed, decoder
+from sync.vocabulary.facts import GENESIS, Fact, Stream
+
+APPLICATION_ID = 0x4B4B4842
+"""`KKHB` in the file's header: says whose file it is."""
+
+STORAGE_ERRORS = (sqlite3.Error, OSError)
+"""What a full, locked or failing disk raises; nothing was committed when one of them comes out."""
+
+_DIGEST_MODULUS = 1 << 128
+
+
+class ArchiveRefused(Exception):
+    """The file cannot be this hub's archive; the text says why and what to do."""
+
+
+class ArchiveTaken(Exception):
+    """Another hub has opened the same archive since: this one must stop."""
+
+
+class Enrolled(NamedTuple):
+    public_pem: str
+    revoked: bool
+
+
+class Run(NamedTuple):
+    """Stored facts `first`..`last` of one stream, chained to one another."""
+
+    first: int
+    last: int
+    first_prev: str
+    last_hash: str
+
+
+class StreamState(NamedTuple):
+    """`contiguous` facts from 1 are stored and chained; `beyond` are stored runs that do not connect yet."""
+
+    contiguous: int
+    head_hash: str
+    beyond: tuple[Run, ...]
+
+    def last_seq(self) -> int:
+        return self.beyond[-1].last if self.beyond else self.contiguous
+
+    def missing(self, limit: int) -> tuple[tuple[int, int], ...]:
+        """Gaps below what is stored, first and last number of each, lowest first."""
+        ranges: list[tuple[int, int]] = []
+        before = self.contiguous
+        for run in self.beyond:
+            if run.first > before + 1:
+                ranges.append((before + 1, run.first - 1))
+                if len(ranges) == limit:
+                    break
+            before = run.last
+        return tuple(ranges)
+
+
+class Scope(NamedTuple):
+    scope: str
+    epoch: str
+    number: int
+    rows: int
+    digest: str
+    head_issued: str
+
+
+class LogRow(NamedTuple):
+    number: int
+    collection: str
+    key: str
+    op: str
+    body: str
+
+
+class RecordChange(NamedTuple):
+    """One wanted state of a record: its exact JSON, or None where it shall be gone."""
+
+    collection: str
+    key: str
+    body: str | None
+
+
+class Applied(NamedTuple):
+    """What a set of changes came to: entries written, rows that were already so, the scope's last number."""
+
+    put: int
+    deleted: int
+    unchanged: int
+    number: int
+
+
+class Epoch(NamedTuple):
+    epoch: str
+    announced: bool
+    old_epoch: str
+    old_heads: dict[str, str]
+    first_utc: str
+
+
+class ClaimRow(NamedTuple):
+    device: str
+    passage: int
+    plate: str
+    verdict: str
+    why: str
+    slip_nos: tuple[str, ...]
+
+
+class UseCount(NamedTuple):
+    """Of one slip: uses given out or taken, and of these the ones whose vehicle crossed."""
+
+    taken: int
+    crossed: tuple[str, ...]
+    """`device/passage` of each crossing, sorted."""
+
+
+class _Prev(msgspec.Struct):
+    prev: str = ""
+
+
+_read_prev = decoder(_Prev)
+
+
+class Archive:
+    """One connection, one thread. Every write happens inside `transaction()`."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path, token: str | None) -> None:
+        self._db = db
+        self._token = token
+        self.path = path
+        self.archive_id = self._meta("archive_id") or ""
+
+    # --- opening ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        own: bool = False,
+        busy_timeout_s: float = 30.0,
+        new_id: Callable[[], str] = lambda: secrets.token_hex(16),
+    ) -> Self:
+        """Open or make the archive. `own=True` is the hub itself; importers and readers come without.
+
+        Raises `ArchiveRefused`.
+        """
+        if not path.parent.is_dir():
+            raise ArchiveRefused(
+                f"{path}: its folder does not exist; make it or correct `archive` in the config"
+            )
+        db: sqlite3.Connection | None = None
+        try:
+            db = sqlite3.connect(
+                path,
+                isolation_level=None,
+                timeout=busy_timeout_s,
+                cached_statements=256,
+                check_same_thread=False,
+            )
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=FULL")
+            db.execute("PRAGMA wal_autocheckpoint=4000")
+            db.execute("PRAGMA cache_size=-65536")
+            db.execute("PRAGMA temp_store=MEMORY")
+            _step_schema(db, path, new_id)
+            token = _take(db, path, new_id) if own else None
+            return cls(db, path, token)
+        except ArchiveRefused:
+            if db is not None:
+                db.close()
+            raise
+        except STORAGE_ERRORS as error:
+            if db is not None:
+                db.close()
+            raise ArchiveRefused(_advice(path, error)) from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _meta(self, key: str) -> str | None:
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, durable when the block has ended. Raises `ArchiveTaken` or one of `STORAGE_ERRORS`."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            if self._token is not None and self._meta("opened") != self._token:
+                raise ArchiveTaken(
+                    f"{self.path}: another hub has opened this archive; only one may run on it"
+                )
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    # --- devices ------------------------------------------------------------------------------------------
+
+    def enrol(self, device: str, public_pem: str) -> None:
+        """Pin a device's public key. A revoked device stays revoked."""
+        self._db.execute(
+            "INSERT INTO devices VALUES (?, ?, 0) ON CONFLICT (device) DO UPDATE SET public_pem = excluded.public_pem",
+            (device, public_pem),
+        )
+
+    def revoke(self, device: str) -> bool:
+        """From the next message on nothing of this device is taken. False where no such device is enrolled."""
+        return self._db.execute("UPDATE devices SET revoked = 1 WHERE device = ?", (device,)).rowcount == 1
+
+    def enrolled(self, device: str) -> Enrolled | None:
+        row = self._db.execute(
+            "SELECT public_pem, revoked FROM devices WHERE device = ?", (device,)
+        ).fetchone()
+        return None if row is None else Enrolled(row[0], bool(row[1]))
+
+    def devices(self) -> tuple[str, ...]:
+        return tuple(
+            row[0] for row in self._db.execute("SELECT device FROM devices WHERE NOT revoked ORDER BY 1")
+        )
+
+    # --- facts --------------------------------------------------------------------------------------------
+
+    def stream_state(self, device: str, epoch: str, stream: Stream) -> StreamState:
+        """As stored. Reads every row beyond the contiguous part once, so keep the answer."""
+        key = (device, epoch, stream.value)
+        row = self._db.execute(
+            "SELECT contiguous, head_hash FROM streams WHERE device = ? AND epoch = ? AND stream = ?", key
+        ).fetchone()
+        state = StreamState(0, GENESIS, ()) if row is None else StreamState(row[0], row[1], ())
+        runs: list[Run] = []
+        for seq, fact_hash, body in self._db.execute(
+            "SELECT seq, hash, body FROM facts WHERE device = ? AND epoch = ? AND stream = ? AND seq > ? ORDER BY seq",
+            (*key, state.contiguous),
+        ):
+            prev = _prev_of(body)
+            if runs and runs[-1].last == seq - 1 and runs[-1].last_hash == prev:
+                runs[-1] = runs[-1]._replace(last=seq, last_hash=fact_hash)
+            else:
+                runs.append(Run(seq, seq, prev, fact_hash))
+        return state._replace(beyond=tuple(runs))
+
+    def fact_hashes(self, device: str, epoch: str, stream: str, first: int, last: int) -> dict[int, str]:
+        rows = self._db.execute(
+            "SELECT seq, hash FROM facts WHERE device = ? AND epoch = ? AND stream = ? AND seq BETWEEN ? AND ?",
+            (device, epoch, stream, first, last),
+        )
+        return dict(rows.fetchall())
+
+    def last_fact(self, device: str, epoch: str, stream: str) -> int:
+        row = self._db.execute(
+            "SELECT max(seq) FROM facts WHERE device = ? AND epoch = ? AND stream = ?",
+            (device, epoch, stream),
+        ).fetchone()
+        return row[0] or 0
+
+    def add_facts(self, facts: Iterable[Fact], stored_utc: str) -> None:
+        self._db.executemany(
+            "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (f.device, f.epoch, f.stream.value, f.seq, f.position, f.event_id, f.kind, f.passage, f.time, f.hash,
+                 f.body, stored_utc)
+                for f in facts
+            ],
+        )  # fmt: skip
+
+    def add_branches(self, facts: Iterable[Fact], stored_utc: str) -> int:
+        """How many of them were not stored before."""
+        return self._db.executemany(
+            "INSERT OR IGNORE INTO branches VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (f.device, f.epoch, f.stream.value, f.seq, f.hash, f.event_id, f.body, stored_utc)
+                for f in facts
+            ],
+        ).rowcount
+
+    def set_stream(self, device: str, epoch: str, stream: Stream, state: StreamState, counter: int) -> None:
+        self._db.execute(
+            "INSERT INTO streams VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (device, epoch, stream) DO UPDATE SET "
+            "contiguous = excluded.contiguous, head_hash = excluded.head_hash, counter = excluded.counter",
+            (device, epoch, stream.value, state.contiguous, state.head_hash, counter),
+        )
+
+    def counter(self, device: str) -> int:
+        row = self._db.execute("SELECT max(counter) FROM streams WHERE device = ?", (device,)).fetchone()
+        return row[0] or 0
+
+    def streams_of_interest(self, device: str, epochs: int) -> tuple[tuple[str, Stream], ...]:
+        """Streams of the newest `epochs` epochs that no later epoch of the device has left behind."""
+        rows = self._db.execute(
+            "SELECT s.epoch, s.stream FROM streams s JOIN (SELECT epoch, ordinal FROM epochs e WHERE device = :device"
+            " AND NOT EXISTS (SELECT 1 FROM epochs l WHERE l.device = :device AND l.old_epoch = e.epoch)"
+            " ORDER BY ordinal DESC LIMIT :epochs) e USING (epoch) WHERE s.device = :device"
+            " ORDER BY e.ordinal, s.stream",
+            {"device": device, "epochs": epochs},
+        )
+        return tuple((epoch, Stream(stream)) for epoch, stream in rows)
+
+    def add_checkpoint(
+        self, device: str, epoch: str, position: int, body: str, kid: str, sig: str, stored_utc: str
+    ) -> None:
+        self._db.execute(
+            "INSERT OR IGNORE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (device, epoch, position, body, kid, sig, stored_utc),
+        )
+
+    # --- epochs -------------------------------------------------------------------------------------------
+
+    def epoch(self, device: str, epoch: str) -> Epoch | None:
+        row = self._db.execute(
+            "SELECT epoch, announced, old_epoch, old_heads, first_utc FROM epochs WHERE device = ? AND epoch = ?",
+            (device, epoch),
+        ).fetchone()
+        return None if row is None else Epoch(row[0], bool(row[1]), row[2], json.loads(row[3]), row[4])
+
+    def successors(self, device: str, epoch: str) -> tuple[Epoch, ...]:
+        """Epochs of the device that name this one as the one they left."""
+        rows = self._db.execute(
+            "SELECT epoch, announced, old_epoch, old_heads, first_utc FROM epochs WHERE device = ? AND old_epoch = ?",
+            (device, epoch),
+        )
+        return tuple(Epoch(row[0], bool(row[1]), row[2], json.loads(row[3]), row[4]) for row in rows)
+
+    def note_epoch(self, device: str, epoch: str, first_utc: str) -> None:
+        self._db.execute(
+            "INSERT OR IGNORE INTO epochs (device, epoch, announced, old_epoch, old_heads, why, first_utc) "
+            "VALUES (?, ?, 0, '', '{}', '', ?)",
+            (device, epoch, first_utc),
+        )
+
+    def announce_epoch(
+        self, device: str, epoch: str, old_epoch: str, old_heads: dict[str, str], why: str
+    ) -> None:
+        self._db.execute(
+            "UPDATE epochs SET announced = 1, old_epoch = ?, old_heads = ?, why = ? WHERE device = ? AND epoch = ?",
+            (old_epoch, json.dumps(old_heads, sort_keys=True), why, device, epoch),
+        )
+
+    def unannounced_epochs(self) -> tuple[tuple[str, str, str], ...]:
+        """Device, epoch and when it was first seen."""
+        return tuple(
+            self._db.execute("SELECT device, epoch, first_utc FROM epochs WHERE NOT announced").fetchall()
+        )
+
+    # --- alarms, parked, statuses -------------------------------------------------------------------------
+
+    def add_alarm(self, at_utc: str, device: str, code: str, detail: str) -> None:
+        self._db.execute(
+            "INSERT INTO hub_alarms (at_utc, device, code, detail) VALUES (?, ?, ?, ?)",
+            (at_utc, device, code, detail),
+        )
+
+    def add_alarm_once(self, at_utc: str, device: str, code: str, detail: str) -> None:
+        """The same finding about the same thing is one alarm, however often it is met again."""
+        self._db.execute(
+            "INSERT INTO hub_alarms (at_utc, device, code, detail) SELECT :at, :device, :code, :detail WHERE NOT EXISTS "
+            "(SELECT 1 FROM hub_alarms WHERE code = :code AND device = :device AND detail = :detail)",
+            {"at": at_utc, "device": device, "code": code, "detail": detail},
+        )
+
+    def park(self, topic: str, payload: bytes, why: str, stored_utc: str) -> None:
+        self._db.execute(
+            "INSERT INTO parked (topic, payload, why, stored_utc) VALUES (?, ?, ?, ?)",
+            (topic, payload, why, stored_utc),
+        )
+
+    def trim_parked(self, why_prefix: str, keep: int) -> None:
+        """Samples of refused messages are bounded; `keep` newest stay. Unreadable facts are never trimmed."""
+        self._db.execute(
+            "DELETE FROM parked WHERE id IN (SELECT id FROM parked WHERE substr(why, 1, ?) = ? "
+            "ORDER BY id DESC LIMIT -1 OFFSET ?)",
+            (len(why_prefix), why_prefix, keep),
+        )
+
+    def set_status(self, device: str, body: str, received_utc: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO statuses VALUES (?, ?, ?)", (device, body, received_utc))
+
+    # --- claims and uses ----------------------------------------------------------------------------------
+
+    def claim(self, claim_id: str) -> ClaimRow | None:
+        row = self._db.execute(
+            "SELECT device, passage, plate, verdict, why FROM claims WHERE claim_id = ?", (claim_id,)
+        ).fetchone()
+        if row is None:
+            return None
+        slips = self._db.execute("SELECT slip_no FROM claim_slips WHERE claim_id = ? ORDER BY 1", (claim_id,))
+        return ClaimRow(*row, slip_nos=tuple(slip for (slip,) in slips))
+
+    def add_claim(self, claim_id: str, row: ClaimRow, slip_state: str, asked_utc: str) -> None:
+        self._db.execute(
+            "INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (claim_id, row.device, row.passage, row.plate, row.verdict, row.why, asked_utc),
+        )
+        self._db.executemany(
+            "INSERT INTO claim_slips VALUES (?, ?, ?)",
+            [(claim_id, slip, slip_state) for slip in row.slip_nos],
+        )
+
+    def claim_end(self, device: str, claim_id: str) -> str | None:
+        row = self._db.execute(
+            "SELECT state FROM claim_ends WHERE device = ? AND claim_id = ?", (device, claim_id)
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def end_claim(self, device: str, claim_id: str, state: str, position: int) -> None:
+        """Remember how a claim ended and carry it over to its slips; the later fact wins, whatever arrives first."""
+        self._db.execute(
+            "INSERT INTO claim_ends VALUES (?, ?, ?, ?) ON CONFLICT (device, claim_id) DO UPDATE SET "
+            "state = excluded.state, position = excluded.position WHERE excluded.position > position",
+            (device, claim_id, state, position),
+        )
+        self._db.execute(
+            "UPDATE claim_slips SET state = (SELECT state FROM claim_ends WHERE device = :device AND claim_id = :claim)"
+            " WHERE claim_id = :claim AND EXISTS (SELECT 1 FROM claims c WHERE c.claim_id = :claim AND"
+            " c.device = :device AND (c.verdict = 'granted' OR"
+            " (SELECT state FROM claim_ends WHERE device = :device AND claim_id = :claim) = 'crossed'))",
+            {"device": device, "claim": claim_id},
+        )
+
+    def tell_use_slip(self, device: str, use_id: str, slip_no: str, passage: int) -> None:
+        self._db.execute(
+            "INSERT INTO uses (device, use_id, slip_no, passage) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (device, use_id) DO UPDATE SET slip_no = excluded.slip_no",
+            (device, use_id, slip_no, passage),
+        )
+
+    def tell_use_state(
+        self, device: str, use_id: str, *, claim_id: str, passage: int, state: str, position: int
+    ) -> None:
+        self._db.execute(
+            "INSERT INTO uses (device, use_id, claim_id, passage, state, position) VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (device, use_id) DO UPDATE SET claim_id = excluded.claim_id, state = excluded.state, "
+            "position = excluded.position WHERE excluded.position > position",
+            (device, use_id, claim_id, passage, state, position),
+        )
+
+    def slips_of_uses(self, device: str, use_ids: Sequence[str]) -> tuple[str, ...]:
+        found = {
+            row[0]
+            for use_id in use_ids
+            for row in self._db.execute(
+                "SELECT slip_no FROM uses WHERE device = ? AND use_id = ? AND slip_no <> ''", (device, use_id)
+            )
+        }
+        return tuple(sorted(found))
+
+    def uses_of(self, slip_no: str) -> UseCount:
+        """Counted once each: a claim's slip, or a crossing that stands on no claim known here."""
+        claimed = self._db.execute(
+            "SELECT c.device, c.passage, s.state FROM claim_slips s JOIN claims c USING (claim_id) "
+            "WHERE s.slip_no = ? AND s.state IN ('granted', 'crossed')",
+            (slip_no,),
+        ).fetchall()
+        unclaimed = self._db.execute(
+            "SELECT u.device, u.passage FROM uses u WHERE u.slip_no = ? AND u.state = 'crossed' AND NOT EXISTS "
+            "(SELECT 1 FROM claim_slips s JOIN claims c USING (claim_id) WHERE s.claim_id = u.claim_id "
+            "AND s.slip_no = u.slip_no AND c.device = u.device)",
+            (slip_no,),
+        ).fetchall()
+        crossed = [f"{device}/{passage}" for device, passage, state in claimed if state == "crossed"]
+        crossed += [f"{device}/{passage}" for device, passage in unclaimed]
+        return UseCount(len(claimed) + len(unclaimed), tuple(sorted(crossed)))
+
+    # --- records ------------------------------------------------------------------------------------------
+
+    def scopes(self) -> tuple[Scope, ...]:
+        rows = self._db.execute(
+            "SELECT scope, epoch, number, rows, digest, head_issued FROM scopes ORDER BY scope"
+        )
+        return tuple(Scope(*row) for row in rows)
+
+    def scope(self, scope: str) -> Scope | None:
+        row = self._db.execute(
+            "SELECT scope, epoch, number, rows, digest, head_issued FROM scopes WHERE scope = ?", (scope,)
+        ).fetchone()
+        return None if row is None else Scope(*row)
+
+    def add_scope(self, scope: str, *, new_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> None:
+        """Begin the scope's log where there is none; an existing scope stays as it is."""
+        self._db.execute(
+            "INSERT OR IGNORE INTO scopes VALUES (?, ?, 0, 0, ?, '')", (scope, new_id(), _digest_text(0))
+        )
+
+    def set_head_issued(self, scope: str, issued: str) -> None:
+        self._db.execute("UPDATE scopes SET head_issued = ? WHERE scope = ?", (issued, scope))
+
+    def log_after(self, scope: str, epoch: str, after: int) -> Iterator[LogRow]:
+        """Entries above `after` in order. Read only as many as you need."""
+        cursor = self._db.cursor()
+        cursor.arraysize = 200
+        cursor.execute(
+            "SELECT number, collection, key, op, body FROM log WHERE scope = ? AND epoch = ? AND number > ? "
+            "ORDER BY number",
+            (scope, epoch, after),
+        )
+        try:
+            while rows := cursor.fetchmany():
+                for row in rows:
+                    yield LogRow(*row)
+        finally:
+            cursor.close()
+
+    def record(self, collection: str, key: str, scope: str | None = None) -> str | None:
+        """The exact JSON of a record, in the given scope or in any."""
+        for name in [scope] if scope is not None else [row.scope for row in self.scopes()]:
+            row = self._db.execute(
+                "SELECT body FROM records WHERE scope = ? AND collection = ? AND key = ?",
+                (name, collection, key),
+            ).fetchone()
+            if row is not None:
+                return str(row[0])
+        return None
+
+    def record_rows(self, scope: str) -> Iterator[tuple[str, str, str]]:
+        """Collection, key and exact JSON of every record of the scope, sorted by both."""
+        yield from self._db.execute(
+            "SELECT collection, key, body FROM records WHERE scope = ? ORDER BY collection, key", (scope,)
+        )
+
+    def record_keys(self, scope: str, collection: str) -> set[str]:
+        rows = self._db.execute(
+            "SELECT key FROM records WHERE scope = ? AND collection = ?", (scope, collection)
+        )
+        return {row[0] for row in rows}
+
+    def apply_changes(self, scope: str, changes: Sequence[RecordChange], at_utc: str) -> Applied:
+        """Write log entries for what really changes, in the order given, and keep rows and digest of the scope.
+
+        To be called inside `transaction()`; numbers are visible to readers only with the whole.
+        """
+        found = self.scope(scope)
+        if found is None:
+            raise ValueError(f"scope {scope!r} is not in this archive")
+        number, rows, digest = found.number, found.rows, int(found.digest, 16)
+        current = self._current(scope, changes)
+        log: list[tuple[str, str, int, str, str, str, str, str]] = []
+        put: dict[tuple[str, str], tuple[str, int] | None] = {}
+        deleted = unchanged = 0
+        for change in changes:
+            key = (change.collection, change.key)
+            before = current.get(key)
+            if before == change.body:
+                unchanged += 1
+                continue
+            number += 1
+            if before is not None:
+                digest -= row_digest(change.collection, change.key, before)
+                rows -= 1
+            if change.body is None:
+                deleted += 1
+                put[key] = None
+                log.append((scope, found.epoch, number, change.collection, change.key, "delete", "", at_utc))
+            else:
+                digest += row_digest(change.collection, change.key, change.body)
+                rows += 1
+                put[key] = (change.body, number)
+                log.append(
+                    (scope, found.epoch, number, change.collection, change.key, "put", change.body, at_utc)
+                )
+            current[key] = change.body
+        self._db.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?)", log)
+        written = sorted((key, value) for key, value in put.items() if value is not None)
+        self._db.executemany(
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?) ON CONFLICT (scope, collection, key) DO UPDATE SET "
+            "body = excluded.body, number = excluded.number",
+            [(scope, *key, *value) for key, value in written],
+        )
+        self._db.executemany(
+            "DELETE FROM records WHERE scope = ? AND collection = ? AND key = ?",
+            sorted((scope, *key) for key, value in put.items() if value is None),
+        )
+        self._db.execute(
+            "UPDATE scopes SET number = ?, rows = ?, digest = ? WHERE scope = ?",
+            (number, rows, _digest_text(digest), scope),
+        )
+        return Applied(len(log) - deleted, deleted, unchanged, number)
+
+    def _current(self, scope: str, changes: Sequence[RecordChange]) -> dict[tuple[str, str], str | None]:
+        wanted = sorted({(change.collection, change.key) for change in changes})
+        current: dict[tuple[str, str], str | None] = {}
+        for collection, pairs in itertools.groupby(wanted, key=lambda pair: pair[0]):
+            keys = [key for _, key in pairs]
+            for start in range(0, len(keys), 500):
+                some = keys[start : start + 500]
+                places = ",".join("?" * len(some))
+                rows = self._db.execute(
+                    f"SELECT key, body FROM records WHERE scope = ? AND collection = ? AND key IN ({places})",  # noqa: S608  only question marks are put in
+                    (scope, collection, *some),
+                )
+                current.update({(collection, key): body for key, body in rows})
+        return current
+
+
+def _prev_of(body: str) -> str:
+    try:
+        return _read_prev(body).prev
+    except Malformed:
+        return ""
+
+
+def _digest_text(digest: int) -> str:
+    return f"{digest % _DIGEST_MODULUS:032x}"
+
+
+def _advice(path: Path, error: Exception) -> str:
+    text = str(error)
+    match text:
+        case "file is not a database" | "database disk image is malformed":
+            return (
+                f"{path}: damaged, or not a database ({text}); move it and its -wal and -shm files aside and put the "
+                "last backup in its place: devices send again what the backup does not hold"
+            )
+        case "database is locked":
+            return f"{path}: locked by another program; stop the hub or importer that has it open"
+        case _:
+            return f"{path}: cannot be opened ({text}); check that it is a file this user may read and write"
+
+
+def _step_schema(db: sqlite3.Connection, path: Path, new_id: Callable[[], str]) -> None:
+    """Bring the file to this version's schema, forward only, one transaction a step."""
+    steps = sorted(
+        (entry.name, entry.read_text(encoding="utf-8"))
+        for entry in resources.files("sync.hub").joinpath("schema").iterdir()
+        if entry.name.endswith(".sql")
+    )
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        (application,) = db.execute("PRAGMA application_id").fetchone()
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application != APPLICATION_ID and (tables or application):
+            raise ArchiveRefused(f"{path}: a database of something else; name another file in `archive`")
+        if version > len(steps):
+            raise ArchiveRefused(
+                f"{path}: written by a newer kakou (schema {version}, this one knows {len(steps)}); update kakou"
+            )
+        for number, (_, script) in enumerate(steps[version:], start=version + 1):
+            for statement in _statements(script):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {number}")
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute("INSERT OR IGNORE INTO meta VALUES ('archive_id', ?)", (new_id(),))
+        if version != len(steps):
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", (str(len(steps)),))
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    waiting = ""
+    for line in script.splitlines(keepends=True):
+        waiting += line
+        if sqlite3.complete_statement(waiting):
+            yield waiting
+            waiting = ""
+    if waiting.strip():
+        yield waiting
+
+
+def _take(db: sqlite3.Connection, path: Path, new_id: Callable[[], str]) -> str:
+    """Become the archive's hub: see whether the file is the one that was last open here, and sign it in.
+
+    The companion file holds the token before and the token after, and is on the disk before the archive is
+    changed: killed in between, either one is recognised.
+    """
+    companion = path.with_name(path.name + ".opened")
+    row = db.execute("SELECT value FROM meta WHERE key = 'opened'").fetchone()
+    before = "" if row is None else str(row[0])
+    known = companion.read_text(encoding="ascii", errors="replace").split() if companion.exists() else []
+    restored = bool(before) and before not in known
+    token = new_id()
+    fresh = companion.with_name(companion.name + ".new")
+    with fresh.open("w", encoding="ascii") as file:
+        file.write(f"{before}\n{token}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(companion)
+    _sync_folder(companion.parent)
+    db.execute("BEGIN IMMEDIATE")
+    if restored:
+        db.execute("UPDATE meta SET value = ? WHERE key = 'archive_id'", (new_id(),))
+        for scope, epoch in db.execute("SELECT scope, epoch FROM scopes").fetchall():
+            _renumber(db, scope, epoch, new_id())
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('opened', ?)", (token,))
+    db.execute("COMMIT")
+    return token
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable. Windows has no folder handles to flush and needs none."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _renumber(db: sqlite3.Connection, scope: str, old_epoch: str, epoch: str) -> None:
+    """Begin a new epoch of a scope from the records as they stand; the old epoch's log stays."""
+    (at_utc,) = db.execute(
+        "SELECT coalesce(max(at_utc), '') FROM log WHERE scope = ? AND epoch = ? AND number = "
+        "(SELECT number FROM scopes WHERE scope = ?)",
+        (scope, old_epoch, scope),
+    ).fetchone()
+    db.execute(
+        "INSERT INTO log SELECT scope, ?, row_number() OVER (ORDER BY collection, key), collection, key, 'put', body, ?"
+        " FROM records WHERE scope = ?",
+        (epoch, at_utc, scope),
+    )
+    db.execute(
+        "UPDATE records SET number = n.number FROM (SELECT collection, key, row_number() OVER (ORDER BY collection, key)"
+        " AS number FROM records WHERE scope = :scope) n"
+        " WHERE records.scope = :scope AND records.collection = n.collection AND records.key = n.key",
+        {"scope": scope},
+    )
+    db.execute("UPDATE scopes SET epoch = ?, number = rows WHERE scope = ?", (epoch, scope))

@@ -1,0 +1,288 @@
+"""Facts <-> CloudEvents batches, signed values <-> payloads. Pure: no clock, no port, no database.
+
+A batch is one contiguous run of one stream, at most `MAX_PAYLOAD_BYTES`, ending in a checkpoint the device
+signed over the last fact. The chain inside the run carries that signature back to every fact in it, so a
+batch proves itself alone: whoever owns the broker can add, drop or change nothing. A fact travels as the
+exact text its hash covers; the fields beside it are for routing and must agree with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from sync.link.keys import Signer, verify
+from sync.link.messages import MAX_PAYLOAD_BYTES, Checkpoint, CloudEvent, Context, Signed, StreamHead
+from sync.vocabulary.codec import Malformed, decoder, to_json
+from sync.vocabulary.facts import GENESIS, Fact, Stream, hash_of
+
+SPEC_VERSION = "1.0"
+SOURCE_ROOT = "kakou/edge/"
+CHECKPOINT_TYPE = "kakou.checkpoint.v1"
+CHECKPOINT_ROOM_BYTES = 2_048
+"""Kept free in every batch for the checkpoint event: two heads, names of 200 characters, a signature."""
+MAX_NUMBER = 2**62
+"""Counters beyond this are refused: they must fit a signed 64-bit column with room to add."""
+MAX_NAME = 200
+MAX_HEADS = 8
+
+T = TypeVar("T")
+
+
+class BatchRefused(ValueError):
+    """A payload is not a whole, honest batch; the text names what was expected."""
+
+
+class FactTooLong(ValueError):
+    """One fact alone does not fit a payload; the text says how long it is and how long it may be."""
+
+
+# --- signed values ----------------------------------------------------------------------------------------
+
+_read_signed = decoder(Signed)
+
+
+_readers: dict[Any, Callable[[bytes | str], Any]] = {}
+
+
+def _reader(kind: Any) -> Callable[[bytes | str], Any]:
+    if kind not in _readers:
+        _readers[kind] = decoder(kind)
+    return _readers[kind]
+
+
+def signed_payload(signer: Signer, context: Context, value: object) -> bytes:
+    """A value as the payload of a signed topic."""
+    return to_json(signer.sign(context, to_json(value).decode()))
+
+
+def open_signed(payload: bytes, keys: Mapping[str, Ed25519PublicKey], context: Context, kind: type[T]) -> T:
+    """A signed topic's payload -> its value. Whatever the bytes, raises only `Forged` or `Malformed`."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise Malformed(f"{kind.__name__}: {len(payload)} bytes, expected at most {MAX_PAYLOAD_BYTES}")
+    value: T = _reader(kind)(verify(keys, _read_signed(payload), context))
+    return value
+
+
+# --- facts up ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Facts of one stream, contiguous, that fit one payload; `events` are their encoded CloudEvents."""
+
+    facts: tuple[Fact, ...]
+    events: tuple[bytes, ...]
+
+    @property
+    def first(self) -> int:
+        return self.facts[0].seq
+
+    @property
+    def last(self) -> int:
+        return self.facts[-1].seq
+
+
+def source_of(device: str) -> str:
+    return SOURCE_ROOT + device
+
+
+def _fact_event(fact: Fact) -> bytes:
+    return to_json(
+        CloudEvent(
+            id=fact.event_id,
+            source=source_of(fact.device),
+            type=_type_of(fact.kind),
+            time=fact.time,
+            subject=_subject_of(fact.epoch, fact.stream, fact.seq),
+            hash=fact.hash,
+            data=fact.body,
+        )
+    )
+
+
+def _type_of(kind: str) -> str:
+    return f"kakou.fact.{kind}.v1"
+
+
+def _subject_of(epoch: str, stream: Stream, seq: int) -> str:
+    return f"{epoch}/{stream.value}/{seq}"
+
+
+def runs(facts: Sequence[Fact], *, payload_bytes: int = MAX_PAYLOAD_BYTES) -> Iterator[Run]:
+    """Cut contiguous facts into runs whose payloads stay within `payload_bytes`. Raises `FactTooLong`."""
+    room = payload_bytes - CHECKPOINT_ROOM_BYTES
+    held: list[Fact] = []
+    events: list[bytes] = []
+    size = 0
+    for fact in facts:
+        event = _fact_event(fact)
+        if len(event) + 1 > room:
+            if held:
+                yield Run(tuple(held), tuple(events))
+            raise FactTooLong(
+                f"fact {fact.stream.value}/{fact.seq} ({fact.kind}) takes {len(event)} bytes, "
+                f"at most {room - 1} fit a payload"
+            )
+        if held and size + len(event) + 1 > room:
+            yield Run(tuple(held), tuple(events))
+            held, events, size = [], [], 0
+        held.append(fact)
+        events.append(event)
+        size += len(event) + 1
+    if held:
+        yield Run(tuple(held), tuple(events))
+
+
+def pack(run: Run, checkpoint: Signed, *, time: str) -> bytes:
+    """A run and the checkpoint signed over its last fact -> one payload. `time` is UTC text."""
+    closing = to_json(
+        CloudEvent(
+            id=hash_of(checkpoint.sig),
+            source=source_of(run.facts[-1].device),
+            type=CHECKPOINT_TYPE,
+            time=time,
+            data=to_json(checkpoint).decode(),
+        )
+    )
+    return b"[" + b",".join((*run.events, closing)) + b"]"
+
+
+# --- and back ---------------------------------------------------------------------------------------------
+
+
+class _Tagged(msgspec.Struct, frozen=True):
+    type: str
+
+
+class BodyHead(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact's body without what it says: readable whatever version wrote the rest (DESIGN 4)."""
+
+    v: int
+    device: str
+    epoch: str
+    stream: Stream
+    seq: int
+    position: int
+    prev: str
+    event_id: str
+    time: str
+    data: _Tagged
+
+    @property
+    def kind(self) -> str:
+        return self.data.type
+
+
+read_body_head = decoder(BodyHead)
+"""Exact bytes -> `BodyHead`. Raises `Malformed`. Kinds and versions of facts not known here pass."""
+
+_read_events = decoder(tuple[CloudEvent, ...])
+_read_checkpoint = decoder(Checkpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One fact of a batch: its hash was computed here from `body`, and `head` was read from `body`."""
+
+    head: BodyHead
+    hash: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A whole batch: contiguous, chained, closed by `signed`, whose body says the same as `checkpoint`.
+
+    The signature itself is not checked here: that takes the device's key (`keys.verify`).
+    """
+
+    device: str
+    epoch: str
+    stream: Stream
+    facts: tuple[Arrived, ...]
+    signed: Signed
+    checkpoint: Checkpoint
+
+
+def read_batch(payload: bytes) -> Batch:
+    """A facts topic's payload -> its batch. Whatever the bytes, raises only `BatchRefused`."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise BatchRefused(f"{len(payload)} bytes, expected at most {MAX_PAYLOAD_BYTES}")
+    try:
+        events = _read_events(payload)
+        if not events or events[-1].type != CHECKPOINT_TYPE:
+            raise BatchRefused(f"expected the last event to be {CHECKPOINT_TYPE}")
+        signed = _read_signed(events[-1].data)
+        checkpoint = _read_checkpoint(signed.body)
+        facts = tuple(_arrived(event) for event in events[:-1])
+    except Malformed as error:
+        raise BatchRefused(str(error)) from error
+    if not facts:
+        raise BatchRefused("expected at least one fact before the checkpoint")
+    if events[-1].specversion != SPEC_VERSION or events[-1].source != source_of(checkpoint.device):
+        raise BatchRefused("the checkpoint event does not agree with its checkpoint")
+    _chained(facts)
+    _closed(facts[-1], checkpoint, signed)
+    first = facts[0].head
+    return Batch(first.device, first.epoch, first.stream, facts, signed, checkpoint)
+
+
+def open_batch(payload: bytes) -> tuple[list[tuple[str, str]], Signed]:
+    """A payload -> (hash, body) of each fact in order, and the signed checkpoint. Raises `BatchRefused`."""
+    batch = read_batch(payload)
+    return [(fact.hash, fact.body) for fact in batch.facts], batch.signed
+
+
+def _arrived(event: CloudEvent) -> Arrived:
+    head = read_body_head(event.data)
+    for name, text in (("device", head.device), ("epoch", head.epoch), ("event_id", head.event_id)):
+        if not 0 < len(text) <= MAX_NAME:
+            raise BatchRefused(f"{name}: expected 1 to {MAX_NAME} characters, got {len(text)}")
+    if not 1 <= head.seq <= MAX_NUMBER or not 1 <= head.position <= MAX_NUMBER:
+        raise BatchRefused(f"expected seq and position from 1 to 2^62, got {head.seq} and {head.position}")
+    computed = hash_of(event.data)
+    beside = (event.specversion, event.id, event.source, event.type, event.time, event.subject, event.hash)
+    inside = (
+        SPEC_VERSION,
+        head.event_id,
+        source_of(head.device),
+        _type_of(head.kind),
+        head.time,
+        _subject_of(head.epoch, head.stream, head.seq),
+        computed,
+    )
+    if beside != inside:
+        names = ("specversion", "id", "source", "type", "time", "subject", "hash")
+        differing = [name for name, left, right in zip(names, beside, inside, strict=True) if left != right]
+        raise BatchRefused(f"fact {head.seq}: {', '.join(differing)} does not agree with the fact's body")
+    return Arrived(head, computed, event.data)
+
+
+def _chained(facts: tuple[Arrived, ...]) -> None:
+    first = facts[0].head
+    if first.seq == 1 and first.prev != GENESIS:
+        raise BatchRefused("fact 1 of a stream must have the genesis hash before it")
+    for before, after in itertools.pairwise(facts):
+        old, new = before.head, after.head
+        if (new.device, new.epoch, new.stream) != (old.device, old.epoch, old.stream):
+            raise BatchRefused("a batch carries one stream of one epoch of one device")
+        if new.seq != old.seq + 1 or new.position <= old.position:
+            raise BatchRefused(f"expected fact {old.seq + 1} after {old.seq}, got {new.seq}")
+        if new.prev != before.hash:
+            raise BatchRefused(f"fact {new.seq} does not name the hash of fact {old.seq}")
+
+
+def _closed(last: Arrived, checkpoint: Checkpoint, signed: Signed) -> None:
+    head = last.head
+    if len(checkpoint.heads) > MAX_HEADS:
+        raise BatchRefused(f"a checkpoint has at most {MAX_HEADS} heads, got {len(checkpoint.heads)}")
+    if (checkpoint.device, checkpoint.epoch) != (head.device, head.epoch) or signed.kid != head.device:
+        raise BatchRefused("the checkpoint is of another device or epoch than the facts")
+    if StreamHead(head.stream, head.seq, last.hash) not in checkpoint.heads:
+        raise BatchRefused(f"the checkpoint does not cover the last fact, {head.stream.value}/{head.seq}")

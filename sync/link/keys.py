@@ -1,0 +1,133 @@
+"""Ed25519 keys: who said it. Signatures are over `context`, a newline and the exact body text; no JSON here.
+
+A signature made for one purpose is worthless for another, and the body that was checked is the body that is
+returned: nobody may read a signed message without passing through `verify`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from sync.link.messages import Context, Signed
+
+HUB_KID = "hub"
+"""The name the centre's feed key goes by; pinned at enrolment."""
+
+SIGNATURE_BYTES = 64
+
+
+class KeyRefused(ValueError):
+    """A key file is missing, unreadable or of the wrong kind; the text names it and what was expected."""
+
+
+class Forged(ValueError):
+    """A signature is missing, malformed, by an unknown key, or does not fit."""
+
+
+class Signer(Protocol):
+    """Signs in one name. Ed25519 is deterministic: the same body gives the same signature."""
+
+    @property
+    def kid(self) -> str: ...
+
+    def sign(self, context: Context, body: str) -> Signed: ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeySigner:
+    """A signer that holds its private key."""
+
+    private: Ed25519PrivateKey
+    kid: str
+
+    def sign(self, context: Context, body: str) -> Signed:
+        return sign(self.private, self.kid, context, body)
+
+
+def make_private() -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.generate()
+
+
+def private_pem(private: Ed25519PrivateKey) -> bytes:
+    """PKCS8 PEM, unencrypted: the file's permissions guard it."""
+    return private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def public_pem(public: Ed25519PublicKey) -> bytes:
+    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def read_public(pem: bytes, *, name: str = "public key") -> Ed25519PublicKey:
+    """PEM bytes -> key. Raises `KeyRefused`."""
+    try:
+        key = serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyRefused(f"{name}: expected an Ed25519 public key as PEM ({error})") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise KeyRefused(f"{name}: expected an Ed25519 public key, found {type(key).__name__}")
+    return key
+
+
+def load_private(path: Path) -> Ed25519PrivateKey:
+    """An Ed25519 private key from a PKCS8 PEM file. Raises `KeyRefused`."""
+    try:
+        key = serialization.load_pem_private_key(_read(path), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        # The library's text may quote nothing of the key; the path is enough to find it.
+        raise KeyRefused(f"{path}: expected an unencrypted Ed25519 private key as PKCS8 PEM") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyRefused(f"{path}: expected an Ed25519 private key, found {type(key).__name__}")
+    return key
+
+
+def load_public(path: Path) -> Ed25519PublicKey:
+    """An Ed25519 public key from a PEM file. Raises `KeyRefused`."""
+    return read_public(_read(path), name=str(path))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise KeyRefused(f"{path}: cannot read the key file ({error.strerror})") from error
+
+
+def _signed_bytes(context: Context, body: str) -> bytes:
+    return f"{context.value}\n{body}".encode()
+
+
+def sign(private: Ed25519PrivateKey, kid: str, context: Context, body: bytes | str) -> Signed:
+    """Sign exactly these bytes (UTF-8) in the name of `kid`."""
+    text = body.decode() if isinstance(body, bytes) else body
+    signature = private.sign(_signed_bytes(context, text))
+    return Signed(body=text, kid=kid, sig=base64.b64encode(signature).decode())
+
+
+def verify(public_keys: Mapping[str, Ed25519PublicKey], signed: Signed, context: Context) -> str:
+    """The body, once the signature fits. Raises `Forged`."""
+    key = public_keys.get(signed.kid)
+    if key is None:
+        raise Forged(f"signed by {signed.kid[:40]!r}, expected one of {sorted(public_keys)[:8]}")
+    try:
+        signature = base64.b64decode(signed.sig, validate=True)
+        covered = _signed_bytes(context, signed.body)
+    except (binascii.Error, ValueError) as error:
+        raise Forged("the signature is not base64 text") from error
+    if len(signature) != SIGNATURE_BYTES:
+        raise Forged(f"expected a signature of {SIGNATURE_BYTES} bytes, got {len(signature)}")
+    try:
+        key.verify(signature, covered)
+    except InvalidSignature as error:
+        raise Forged(f"the signature of {signed.kid!r} does not fit for {context.value}") from error
+    return signed.body

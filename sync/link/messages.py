@@ -1,0 +1,225 @@
+"""Everything that travels over MQTT, as values (DESIGN 4). Bounded, strict, versioned by topic root.
+
+Signed messages travel as `Signed`: the exact JSON text, the key's name and an Ed25519 signature over
+`context + "\\n" + body`. Whoever checks the signature reads the same text; nobody re-encodes.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from sync.vocabulary.facts import Stream
+from sync.vocabulary.numbers import Plate, SlipNo
+
+ROOT = "kakou/v1"
+MAX_PAYLOAD_BYTES = 64 * 1024
+MAX_MISSING_RANGES = 64
+
+
+class Signed(msgspec.Struct, frozen=True):
+    body: str
+    kid: str
+    """Which key signed: a device id, or `hub`."""
+    sig: str
+    """Base64 of the 64-byte Ed25519 signature."""
+
+
+class Context(enum.StrEnum):
+    """What a signature is for: one made for one purpose is worthless for another."""
+
+    FEED = "kakou/feed/v1"
+    FEED_HEAD = "kakou/feed-head/v1"
+    ACK = "kakou/ack/v1"
+    CHECKPOINT = "kakou/checkpoint/v1"
+    CLAIM = "kakou/claim/v1"
+    CLAIM_ANSWER = "kakou/claim-answer/v1"
+    PULL = "kakou/pull/v1"
+    STATUS = "kakou/status/v1"
+
+
+# --- up ---------------------------------------------------------------------------------------------------
+
+
+class StreamHead(msgspec.Struct, frozen=True):
+    stream: Stream
+    seq: int
+    hash: str
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """All stream heads and the device-wide position, signed by the device at every publish (G6)."""
+
+    device: str
+    epoch: str
+    position: int
+    heads: tuple[StreamHead, ...]
+    time: str
+
+
+class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """CloudEvents 1.0, structured JSON. `data` is the fact's exact body, or a `Signed` checkpoint as text."""
+
+    specversion: str = "1.0"
+    id: str
+    source: str
+    type: str
+    """`kakou.fact.<kind>.v1` or `kakou.checkpoint.v1`."""
+    time: str
+    datacontenttype: str = "text/plain"
+    subject: str = ""
+    hash: str = ""
+    data: str
+
+
+class Pull(msgspec.Struct, frozen=True):
+    """Everything of a scope after number `after`; epoch empty when the device has none."""
+
+    scope: str
+    epoch: str
+    after: int
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """Birth and death; retained, and the last will carries `online: false`."""
+
+    device: str
+    online: bool
+    version: str = ""
+    config_digest: str = ""
+    boot_id: str = ""
+    epoch: str = ""
+    health: dict[str, str] = {}
+    records: dict[str, int] = {}
+    """scope -> number."""
+    digests: dict[str, str] = {}
+    """scope -> digest at that number, hex."""
+    backlog: int = 0
+    time: str = ""
+
+
+class ClaimRequest(msgspec.Struct, frozen=True):
+    """One passage asks for one use of each of its slips. Idempotent by `claim_id`; all or none is granted."""
+
+    claim_id: str
+    device: str
+    passage: int
+    plate: Plate | None
+    slip_nos: tuple[SlipNo, ...]
+
+
+# --- down -------------------------------------------------------------------------------------------------
+
+
+class ChangeOp(enum.StrEnum):
+    PUT = "put"
+    DELETE = "delete"
+
+
+class Change(msgspec.Struct, frozen=True):
+    number: int
+    """Gap-free within the scope and epoch, from 1."""
+    collection: str
+    key: str
+    op: ChangeOp
+    body: str = ""
+    """The record's exact JSON; empty for a delete."""
+
+
+class FeedBatch(msgspec.Struct, frozen=True):
+    """Numbered changes in order: `first` is `changes[0].number`, `last` is `changes[-1].number`."""
+
+    scope: str
+    epoch: str
+    first: int
+    last: int
+    changes: tuple[Change, ...]
+
+
+class FeedHead(msgspec.Struct, frozen=True):
+    scope: str
+    epoch: str
+    number: int
+    rows: int
+    digest: str
+    """32 hex digits: sum over rows mod 2^128 (`sync.policy.digests`)."""
+    issued: str
+    """UTC text. A head older than one already verified is refused."""
+
+
+class Ack(msgspec.Struct, frozen=True):
+    """Contiguous durable facts of one stream. A fact may leave the device only on its own hash (G3)."""
+
+    archive_id: str
+    counter: int
+    """Grows with every acknowledgement of this archive for this device; older is ignored."""
+    device: str
+    epoch: str
+    stream: Stream
+    contiguous: int
+    hash: str
+    """Hash of fact `contiguous`; `GENESIS` when 0."""
+    missing: tuple[tuple[int, int], ...] = ()
+
+
+class Acks(msgspec.Struct, frozen=True):
+    """What the retained ack topic of a device carries: every stream of every epoch still of interest."""
+
+    acks: tuple[Ack, ...]
+
+
+class ClaimVerdict(enum.StrEnum):
+    GRANTED = "granted"
+    REFUSED = "refused"
+
+
+class ClaimAnswer(msgspec.Struct, frozen=True):
+    claim_id: str
+    device: str
+    passage: int
+    verdict: ClaimVerdict
+    why: str = ""
+
+
+# --- topics -----------------------------------------------------------------------------------------------
+
+
+class Topics(msgspec.Struct, frozen=True):
+    """Topic names of one site. A device writes only under its own `edge/{device}/`."""
+
+    site: str
+
+    def feed(self, scope: str) -> str:
+        return f"{ROOT}/{self.site}/feed/{scope}"
+
+    def feed_head(self, scope: str) -> str:
+        return f"{ROOT}/{self.site}/feed/{scope}/head"
+
+    def pull(self, device: str) -> str:
+        return f"{ROOT}/{self.site}/edge/{device}/pull"
+
+    def batch(self, device: str) -> str:
+        return f"{ROOT}/{self.site}/edge/{device}/batch"
+
+    def facts(self, device: str, stream: Stream) -> str:
+        return f"{ROOT}/{self.site}/edge/{device}/facts/{stream.value}"
+
+    def ack(self, device: str) -> str:
+        return f"{ROOT}/{self.site}/edge/{device}/ack"
+
+    def head(self, device: str) -> str:
+        return f"{ROOT}/{self.site}/edge/{device}/head"
+
+    def status(self, device: str) -> str:
+        return f"{ROOT}/{self.site}/edge/{device}/status"
+
+    def claim(self, device: str) -> str:
+        return f"{ROOT}/{self.site}/edge/{device}/claim"
+
+    def claim_answer(self, device: str) -> str:
+        return f"{ROOT}/{self.site}/edge/{device}/claim_answer"
+
+    def hub_birth(self) -> str:
+        """The hub's own birth and death, retained, last will: unacknowledged facts are sent again on it."""
+        return f"{ROOT}/{self.site}/hub/status"

@@ -1,0 +1,42 @@
+"""Keyed draws: which vehicles are spot-checked today. Pure: no clock, no random source, no memory.
+
+The draw of a vehicle is fixed by the key, its enterprise, its plate and the site's calendar day, so backing
+out and coming again changes nothing, every lane and the centre get the same answer, and nobody without the
+key can foretell it (S11). What stays over midnight is the lane's own note of an undischarged check.
+
+To reproduce it: HMAC-SHA256 with the site's draw key over the UTF-8 bytes of
+
+    kakou/spot-check/v1 LF enterprise LF plate LF day
+
+(LF is one byte 0x0A, none at the end; day is YYYY-MM-DD in the site's zone), read the 32 bytes as one
+big-endian number, take it modulo 1000. For the key of 32 bytes 00 01 … 1f, enterprise 330260A000, plate
+豫A12345 and day 2026-01-31 the digest begins 749747320e6eb834 and the draw is 403.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from sync.vocabulary.records import Enterprise
+
+_PURPOSE = "kakou/spot-check/v1"
+
+
+def draw_per_mille(key: bytes, enterprise: str, plate: str, day: str) -> int:
+    """0 to 999, each as likely. `day` is YYYY-MM-DD in the site's zone.
+
+    Raises `ValueError` on an empty key, or a line feed in a part.
+    """
+    if not key:
+        raise ValueError("expected a draw key, got no bytes: anyone could foretell the draw")
+    parts = (_PURPOSE, enterprise, plate, day)
+    if any("\n" in part for part in parts):
+        raise ValueError("expected enterprise, plate and day without line feeds, which separate them")
+    digest = hmac.new(key, "\n".join(parts).encode(), hashlib.sha256).digest()
+    return int.from_bytes(digest, "big") % 1000
+
+
+def spot_check_due(key: bytes, enterprise: Enterprise, plate: str, day: str) -> bool:
+    """Whether the enterprise's rate draws this vehicle today: 0 never, 1000 always."""
+    return draw_per_mille(key, enterprise.code, plate, day) < enterprise.spot_check_per_mille

@@ -1,0 +1,900 @@
+"""The journal: what a device decided, with the slip uses and lane state it stands on, in one transaction (G1).
+
+Nothing here decides anything and nothing here talks to the centre: it keeps what it is given, in order, chained
+and durable, and lets go of a fact only after the centre has named that fact's own hash (G2, G3). Record rows
+are next door (`records.py`).
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import heapq
+import secrets
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sync.store.lock import Remembered, StoreLock, lock_path
+from sync.store.opening import JOURNAL, StoreRefused, open_database, refused
+from sync.store.places import STREAMS, first_place, last_place
+from sync.store.verify import verify_journal
+from sync.vocabulary.facts import GENESIS, EpochBegan, Fact, FactDraft, Stream, hash_of, seal
+from sync.vocabulary.numbers import SlipNo
+from sync.vocabulary.uses import SlipUse, UseState
+
+__all__ = [
+    "AckOutcome",
+    "Journal",
+    "JournalFull",
+    "SpotCheckPending",
+    "Standing",
+    "StoreRefused",
+    "StreamHeadRow",
+    "verify_journal",
+]
+
+WAL_AUTOCHECKPOINT_PAGES = 2_000
+"""About 8 MB of log between checkpoints: some 350 commits share one. A longer log makes the commit that pays
+for the checkpoint slower than the 50 ms a lane has from its last byte to the relay; a shorter one costs rate."""
+
+WAL_KEPT_BYTES = 16 * 1024 * 1024
+"""The log is reused, not cut, up to this size: writing over allocated blocks syncs faster than growing a file.
+Re-issuing a large backlog makes it longer for a while."""
+
+RESERVE_BYTES = 64 * 1024 * 1024
+"""Disk that `commit` leaves free. It pays for what must still be written when the disk is full: the end of the
+passages already begun (`into_reserve`), acknowledgements, and the deletes that make room."""
+
+COMMITS_PER_DISK_CHECK = 16
+
+_FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+
+_INSERT_FACT = "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_MOVE_HEAD = "UPDATE heads SET seq = ?, hash = ?, position = ? WHERE epoch_no = ? AND stream = ?"
+_PUT_USE = (
+    "INSERT INTO uses VALUES (?, ?, ?, ?, ?) ON CONFLICT (use_id) DO UPDATE SET slip_no = excluded.slip_no, "
+    "passage = excluded.passage, claim_id = excluded.claim_id, state = excluded.state"
+)
+_PUT_LANE = "INSERT INTO lane VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET state = excluded.state"
+_PUT_SPOT_CHECK = (
+    "INSERT INTO spot_checks VALUES (?, ?, ?) ON CONFLICT (plate) DO UPDATE SET "
+    "enterprise = excluded.enterprise, day = excluded.day"
+)
+_FACTS_BETWEEN = (
+    "SELECT place, position, event_id, kind, passage, time, hash, body FROM facts "
+    "WHERE place BETWEEN ? AND ? ORDER BY place"
+)
+
+
+class JournalFull(Exception):
+    """The disk, or its reserve, is full. Nothing of the commit happened; the lane holds and says so (G8)."""
+
+
+class AckOutcome(enum.StrEnum):
+    APPLIED = "applied"
+    OLDER = "older"
+    """By its counter, or from an archive that a newer one has replaced."""
+    OTHER_EPOCH = "other_epoch"
+    AHEAD = "ahead"
+    """It names facts this journal does not have: restored or cloned. Begin an epoch."""
+    DIFFERS = "differs"
+    """Its hash is not our row's, or what it lacks is no longer here in this epoch. Begin an epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHeadRow:
+    """The last fact of a stream in the current epoch; 0 and `GENESIS` before the first."""
+
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Epoch, position and heads of one moment, as a checkpoint wants them."""
+
+    epoch: str
+    position: int
+    heads: Mapping[Stream, StreamHeadRow]
+
+
+@dataclass(frozen=True, slots=True)
+class SpotCheckPending:
+    """A vehicle drawn on a day and not yet checked (S11)."""
+
+    plate: str
+    enterprise: str
+    day: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    seq: int
+    hash: str
+    position: int
+    acked: int
+    acked_hash: str
+    ack_counter: int
+    dropped_seq: int
+    dropped_hash: str
+
+
+_EMPTY = _Head(0, GENESIS, 0, 0, GENESIS, 0, 0, GENESIS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What memory knows of the file; replaced whole after each commit, read again after a failed one."""
+
+    store_id: str
+    opens: int
+    epoch_no: int
+    epoch: str
+    position: int
+    heads: dict[Stream, _Head]
+    archive_no: int
+    archive_id: str
+    first_counter: int
+
+
+def random_id() -> str:
+    """128 random bits as 32 hex digits."""
+    return secrets.token_hex(16)
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Journal:
+    """One writer, any number of reading threads, one process. All methods may be called from any thread.
+
+    Writes take turns under a lock that is held through the disk sync; reads run beside them on a connection of
+    their own and see the last finished commit.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        device: str,
+        lock: StoreLock,
+        *,
+        new_id: Callable[[], str],
+        utc: Callable[[], str],
+        boot_id: str,
+        reserve_bytes: int,
+        free_bytes: Callable[[], int],
+    ) -> None:
+        """Use `open`."""
+        self._path = path
+        self._device = device
+        self._lock = lock
+        self._new_id = new_id
+        self._utc = utc
+        self._boot_id = boot_id
+        self._reserve_bytes = reserve_bytes
+        self._free_bytes = free_bytes
+        self._commits_until_disk_check = 0
+        self._writing = threading.RLock()
+        self._reading = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._kept: _Kept | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        device: str,
+        new_id: Callable[[], str] = random_id,
+        utc: Callable[[], str] = utc_now,
+        boot_id: str = "",
+        reserve_bytes: int = RESERVE_BYTES,
+        free_bytes: Callable[[], int] | None = None,
+    ) -> Journal:
+        """Open, or make, the journal of `device`. Raises `StoreRefused`.
+
+        A new journal begins its first epoch. So does one that the lock file beside it shows to be a copy or a
+        restored backup. `free_bytes` tells the free disk; by default that of the journal's folder.
+        """
+        lock = StoreLock.acquire(lock_path(path), guards=path)
+        journal = cls(
+            path,
+            device,
+            lock,
+            new_id=new_id,
+            utc=utc,
+            boot_id=boot_id,
+            reserve_bytes=reserve_bytes,
+            free_bytes=free_bytes or (lambda: shutil.disk_usage(path.parent).free),
+        )
+        try:
+            journal._start()
+        except BaseException:
+            journal._shut()
+            raise
+        return journal
+
+    # --- what stands where --------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def device(self) -> str:
+        return self._device
+
+    @property
+    def epoch(self) -> str:
+        return self._now().epoch
+
+    @property
+    def store_id(self) -> str:
+        """128 random bits minted with the file."""
+        return self._now().store_id
+
+    def standing(self) -> Standing:
+        """Epoch, position and heads of the same moment."""
+        now = self._now()
+        return Standing(
+            now.epoch, now.position, {stream: StreamHeadRow(head.seq, head.hash) for stream, head in now.heads.items()}
+        )
+
+    def heads(self) -> dict[Stream, StreamHeadRow]:
+        return {stream: StreamHeadRow(head.seq, head.hash) for stream, head in self._now().heads.items()}
+
+    def position(self) -> int:
+        """Device-wide number of the last fact, over all streams and epochs."""
+        return self._now().position
+
+    def acked(self) -> dict[Stream, int]:
+        """Per stream of the current epoch, the sequence up to which the centre's newest archive has it."""
+        return {stream: head.acked for stream, head in self._now().heads.items()}
+
+    def backlog(self) -> dict[Stream, int]:
+        """Facts of the current epoch that are not acknowledged."""
+        return {stream: head.seq - head.acked for stream, head in self._now().heads.items()}
+
+    # --- the lane's side ----------------------------------------------------------------------------------
+
+    def commit(
+        self,
+        drafts: Sequence[FactDraft],
+        *,
+        uses: Sequence[SlipUse] = (),
+        lane_state: bytes | None = None,
+        spot_checks: Sequence[SpotCheckPending] = (),
+        discharged: Sequence[str] = (),
+        into_reserve: bool = False,
+    ) -> tuple[Fact, ...]:
+        """Make all of it durable in one transaction, or none of it. Answers the facts as they now stand.
+
+        `uses` replace those of the same `use_id`, `lane_state` the one before; `discharged` are plates whose
+        pending spot check is over, cleared before `spot_checks` are set. `into_reserve` may use the disk's
+        reserve: for the end of what is already under way. Raises `JournalFull` or `StoreRefused`; then nothing
+        happened. (After a failed disk sync alone can a restart find the commit done after all.)
+        """
+        with self._writing:
+            now = self._now()
+            if not into_reserve:
+                self._keep_reserve()
+            heads = dict(now.heads)
+            position = now.position
+            facts: list[Fact] = []
+            rows: list[tuple[object, ...]] = []
+            for draft in drafts:
+                stream = draft.stream
+                head = heads[stream]
+                seq = head.seq + 1
+                position += 1
+                fact = seal(
+                    draft, device=self._device, epoch=now.epoch, seq=seq, position=position, prev=head.hash
+                )
+                heads[stream] = replace(head, seq=seq, hash=fact.hash, position=position)
+                facts.append(fact)
+                rows.append(_row_of(first_place(now.epoch_no, stream) + seq, fact))
+            use_rows = [
+                (use.use_id, str(use.slip_no), use.passage, use.claim_id, use.state.value) for use in uses
+            ]
+            if not (rows or use_rows or spot_checks or discharged or lane_state is not None):
+                return ()
+            with self._transaction() as writer:
+                if rows:
+                    writer.executemany(_INSERT_FACT, rows)
+                    self._move_heads(writer, now.epoch_no, now.heads, heads)
+                if use_rows:
+                    writer.executemany(_PUT_USE, use_rows)
+                if lane_state is not None:
+                    writer.execute(_PUT_LANE, (lane_state,))
+                if discharged:
+                    writer.executemany("DELETE FROM spot_checks WHERE plate = ?", [(str(p),) for p in discharged])
+                if spot_checks:
+                    writer.executemany(
+                        _PUT_SPOT_CHECK, [(str(s.plate), str(s.enterprise), s.day) for s in spot_checks]
+                    )
+            self._kept = replace(now, position=position, heads=heads)
+            return tuple(facts)
+
+    def lane_state(self) -> bytes | None:
+        """What the last commit that gave one left; None on a new journal."""
+        row = self._read_one("SELECT state FROM lane", ())
+        return None if row is None else bytes(row[0])
+
+    def uses_of(self, slip_nos: Sequence[str]) -> tuple[SlipUse, ...]:
+        """Every use of these slips, by passage."""
+        found: list[SlipUse] = []
+        for slip_no in dict.fromkeys(slip_nos):
+            rows = self._read_all(
+                "SELECT use_id, slip_no, passage, claim_id, state FROM uses WHERE slip_no = ?", (str(slip_no),)
+            )
+            found.extend(_use_of(row) for row in rows)
+        return tuple(sorted(found, key=lambda use: (use.passage, use.use_id)))
+
+    def open_uses(self) -> tuple[SlipUse, ...]:
+        """Uses reserved or raised, neither crossed nor returned, by passage."""
+        rows = self._read_all(
+            "SELECT use_id, slip_no, passage, claim_id, state FROM uses WHERE state IN ('reserved', 'raised')", ()
+        )
+        return tuple(sorted((_use_of(row) for row in rows), key=lambda use: (use.passage, use.use_id)))
+
+    def pending_spot_check(self, plate: str) -> SpotCheckPending | None:
+        row = self._read_one("SELECT plate, enterprise, day FROM spot_checks WHERE plate = ?", (str(plate),))
+        return None if row is None else SpotCheckPending(*row)
+
+    # --- the link's side ----------------------------------------------------------------------------------
+
+    def facts_from(
+        self, stream: Stream, seq: int, *, max_facts: int, max_bytes: int, epoch: str | None = None
+    ) -> tuple[Fact, ...]:
+        """Facts `seq` and later of a stream, in order: at most `max_facts`, and bodies of at most `max_bytes`
+        together, but one fact in any case, so that a long one cannot stop the stream. Of the current epoch, or
+        of an older one that is still held; an unknown epoch has none.
+        """
+        now = self._now()
+        if epoch is None or epoch == now.epoch:
+            epoch, epoch_no = now.epoch, now.epoch_no
+        else:
+            row = self._read_one("SELECT epoch_no FROM epochs WHERE epoch = ?", (epoch,))
+            if row is None:
+                return ()
+            epoch_no = row[0]
+        base = first_place(epoch_no, stream)
+        facts: list[Fact] = []
+        size = 0
+        with self._reading:
+            reader = self._reader_or_refuse()
+            try:
+                with closing(
+                    reader.execute(
+                        f"{_FACTS_BETWEEN} LIMIT ?",
+                        (base + max(seq, 1), last_place(epoch_no, stream), max(max_facts, 0)),
+                    )
+                ) as rows:
+                    for row in rows:
+                        size += len(row[7].encode())
+                        if facts and size > max_bytes:
+                            break
+                        facts.append(_fact_of(row, self._device, epoch, stream, row[0] - base))
+            except sqlite3.Error as error:
+                raise refused(self._path, JOURNAL, error) from error
+        return tuple(facts)
+
+    def apply_ack(
+        self,
+        *,
+        archive_id: str,
+        counter: int,
+        epoch: str,
+        stream: Stream,
+        contiguous: int,
+        hash: str,  # noqa: A002  the acknowledgement's own field name
+    ) -> AckOutcome:
+        """Take the centre's word for what it has, if it is newer and names our own row's hash (G3).
+
+        The word of a new archive (a hub made anew or restored) replaces all words of the one before: what it
+        lacks is owed again. On `ahead` and `differs` nothing is believed; the caller begins an epoch.
+        """
+        with self._writing:
+            now = self._now()
+            known = self._archive_no(archive_id)
+            if known is not None and known != now.archive_no:
+                return AckOutcome.OLDER
+            if known is None:
+                self._meet_archive(archive_id, counter)
+                now = self._now()
+            if epoch != now.epoch:
+                self._note_older_epoch(epoch, stream, counter, contiguous, hash)
+                return AckOutcome.OTHER_EPOCH
+            head = now.heads[stream]
+            if counter < head.ack_counter:
+                return AckOutcome.OLDER
+            if counter == head.ack_counter and counter > 0:
+                same = (contiguous, hash) == (head.acked, head.acked_hash)
+                return AckOutcome.APPLIED if same else AckOutcome.OLDER
+            if contiguous > head.seq:
+                return AckOutcome.AHEAD
+            ours = self._hash_at(now.epoch_no, stream, head, contiguous)
+            if ours != hash:
+                if contiguous < head.acked:
+                    self._believe(now, stream, replace(head, acked=0, acked_hash=GENESIS))
+                return AckOutcome.DIFFERS
+            self._believe(now, stream, replace(head, acked=contiguous, acked_hash=hash, ack_counter=counter))
+            if now.archive_no > 1 and counter > now.first_counter and self._older_epochs_owe(now.epoch_no):
+                return AckOutcome.DIFFERS
+            return AckOutcome.APPLIED
+
+    def begin_epoch(self, why: str) -> None:
+        """Leave the heads behind: mint an epoch, name the old heads in its first fact (alarm 1), and issue all
+        facts that the centre is not known to have again, under their event ids, in their device-wide order (G4).
+        One transaction. Old rows stay for verification and are no longer sent. Raises as `commit` does.
+        """
+        with self._writing:
+            now = self._now()
+            with self._transaction() as writer:
+                self._begin_epoch(writer, now, why)
+            self._kept = self._load()
+
+    def drop_acknowledged(self, before_utc: str, *, max_facts: int = 5_000) -> int:
+        """Retention: let go of facts older than `before_utc` that the centre has, or that a later epoch issued
+        again; never one that is owed, and never a stream's last. At most `max_facts`, so that the lane waits
+        for one short transaction; answers how many went, call again while it is not 0.
+        """
+        with self._writing:
+            now = self._now()
+            left = max_facts
+            with self._transaction() as writer:
+                rows = writer.execute(
+                    "SELECT epoch_no, stream, seq, acked, reissued_from, dropped_seq FROM heads"
+                ).fetchall()
+                for epoch_no, stream, seq, acked, reissued_from, dropped_seq in rows:
+                    owes = reissued_from is None or acked + 1 < reissued_from
+                    last = min(acked if owes else seq, seq - 1, dropped_seq + left)
+                    left -= self._drop(writer, epoch_no, Stream(stream), dropped_seq, last, before_utc)
+            self._kept = self._load()
+            return max_facts - left if now else 0
+
+    def generation(self) -> int | None:
+        """Which `records-<n>.sqlite` is the current one (G1); None before the first."""
+        row = self._read_one("SELECT generation FROM store", ())
+        value: int | None = None if row is None else row[0]
+        return value
+
+    def set_generation(self, n: int) -> None:
+        with self._writing:
+            self._now()
+            with self._transaction() as writer:
+                writer.execute("UPDATE store SET generation = ?", (n,))
+
+    def close(self) -> None:
+        """Idempotent. Every method but this one raises `StoreRefused` afterwards."""
+        with self._writing:
+            if self._writer is not None and self._kept is not None:
+                now = self._kept
+                self._lock.remember(Remembered(now.store_id, now.opens, now.position))
+            self._shut()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- opening ------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        remembered = self._lock.remembered()
+        self._writer = open_database(self._path, JOURNAL, create=True, writable=True)
+        self._writer.execute(f"PRAGMA wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}")
+        self._writer.execute(f"PRAGMA journal_size_limit={WAL_KEPT_BYTES}")
+        try:
+            known = self._writer.execute("SELECT device FROM store").fetchone()
+            if known is None:
+                self._make(remembered)
+            elif known[0] != self._device:
+                raise StoreRefused(
+                    f"{self._path} is the journal of device {known[0]!r}, this program is {self._device!r}: "
+                    "correct the device or the path in the config; never copy a journal to another device"
+                )
+            else:
+                self._resume(remembered)
+            self._reader = open_database(self._path, JOURNAL, create=False, writable=False)
+        except sqlite3.Error as error:
+            raise refused(self._path, JOURNAL, error) from error
+        now = self._now()
+        self._lock.remember(Remembered(now.store_id, now.opens, now.position))
+
+    def _make(self, remembered: Remembered | None) -> None:
+        store_id = self._new_id()
+        why = "store made"
+        if remembered is not None:
+            why += f"; store {remembered.store_id} was here before, up to position {remembered.position}"
+        nothing = _Kept(store_id, 1, 0, "", 0, {}, 0, "", 0)
+        with self._transaction() as writer:
+            writer.execute(
+                "INSERT INTO store VALUES (1, ?, ?, ?, 1, NULL)", (store_id, self._device, self._utc())
+            )
+            self._begin_epoch(writer, nothing, why)
+        self._kept = self._load()
+
+    def _resume(self, remembered: Remembered | None) -> None:
+        self._kept = self._load()
+        now = self._kept
+        why = _why_not_the_same(now, remembered)
+        with self._transaction() as writer:
+            writer.execute("UPDATE store SET opens = opens + 1")
+            if why is not None:
+                self._begin_epoch(writer, now, why)
+        self._kept = self._load()
+
+    def _load(self) -> _Kept:
+        """What the file says, with its newest facts looked at: they must be what the heads say."""
+        writer = self._writer_or_refuse()
+        try:
+            store_id, opens = writer.execute("SELECT store_id, opens FROM store").fetchone()
+            epoch_no, epoch = writer.execute(
+                "SELECT epoch_no, epoch FROM epochs ORDER BY epoch_no DESC LIMIT 1"
+            ).fetchone()
+            rows = writer.execute(
+                "SELECT stream, seq, hash, position, acked, acked_hash, ack_counter, dropped_seq, dropped_hash "
+                "FROM heads WHERE epoch_no = ?",
+                (epoch_no,),
+            ).fetchall()
+            heads = {Stream(row[0]): _Head(*row[1:]) for row in rows}
+            position = writer.execute("SELECT max(position) FROM heads").fetchone()[0]
+            archive = writer.execute(
+                "SELECT archive_no, archive_id, first_counter FROM archives ORDER BY archive_no DESC LIMIT 1"
+            ).fetchone() or (0, "", 0)
+            for stream in STREAMS:
+                self._look_at_tip(writer, epoch_no, stream, heads[stream])
+        except sqlite3.Error as error:
+            raise refused(self._path, JOURNAL, error) from error
+        except (TypeError, KeyError, ValueError) as error:
+            raise self._damaged(f"its own tables contradict each other: {error!r}") from error
+        return _Kept(store_id, opens, epoch_no, epoch, position, heads, *archive)
+
+    def _look_at_tip(self, writer: sqlite3.Connection, epoch_no: int, stream: Stream, head: _Head) -> None:
+        base = first_place(epoch_no, stream)
+        row = writer.execute(
+            "SELECT place, hash, body FROM facts WHERE place BETWEEN ? AND ? ORDER BY place DESC LIMIT 1",
+            (base, last_place(epoch_no, stream)),
+        ).fetchone()
+        if row is None and head.seq == 0:
+            return
+        if row is None or row[0] != base + head.seq or row[1] != head.hash or hash_of(row[2]) != head.hash:
+            raise self._damaged(f"its last {stream.value} fact is not the one its head names ({head.seq})")
+
+    def _damaged(self, what: str) -> StoreRefused:
+        return StoreRefused(
+            f"{self._path} is damaged: {what}. `kakou journal verify {self._path}` names it; keep the file for the "
+            "centre, move it, its -wal and its .lock away and start again: a new epoch begins"
+        )
+
+    # --- writing ------------------------------------------------------------------------------------------
+
+    def _now(self) -> _Kept:
+        now = self._kept
+        if now is not None:
+            return now
+        with self._writing:
+            if self._kept is None:
+                self._kept = self._load()
+            return self._kept
+
+    def _writer_or_refuse(self) -> sqlite3.Connection:
+        if self._writer is None:
+            raise StoreRefused(f"{self._path} is closed")
+        return self._writer
+
+    def _reader_or_refuse(self) -> sqlite3.Connection:
+        if self._reader is None:
+            raise StoreRefused(f"{self._path} is closed")
+        return self._reader
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self, self._writer_or_refuse())
+
+    def _failed(self, error: BaseException) -> Exception | None:
+        """After a failed transaction: nothing of it stays, in the file or in memory. Answers what to raise."""
+        self._kept = None
+        writer = self._writer
+        if writer is not None and writer.in_transaction:
+            try:
+                writer.execute("ROLLBACK")
+            except sqlite3.Error as again:
+                return refused(self._path, JOURNAL, again)
+        if isinstance(error, sqlite3.Error):
+            self._commits_until_disk_check = 0
+            if getattr(error, "sqlite_errorcode", 0) in _FULL_CODES:
+                return JournalFull(f"{self._path} cannot grow, the disk is full: free space; the lane holds until then")
+            return refused(self._path, JOURNAL, error)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return JournalFull(f"{self._path} cannot grow ({error.strerror}): free space; the lane holds until then")
+        return None
+
+    def _keep_reserve(self) -> None:
+        if self._commits_until_disk_check > 0:
+            self._commits_until_disk_check -= 1
+            return
+        free = self._free_bytes()
+        if free < self._reserve_bytes:
+            raise JournalFull(
+                f"{free // 2**20} MiB free where {self._path} lies, {self._reserve_bytes // 2**20} MiB are kept in "
+                "reserve: free space; the lane holds until then"
+            )
+        self._commits_until_disk_check = COMMITS_PER_DISK_CHECK - 1
+
+    @staticmethod
+    def _move_heads(
+        writer: sqlite3.Connection, epoch_no: int, before: Mapping[Stream, _Head], after: Mapping[Stream, _Head]
+    ) -> None:
+        writer.executemany(
+            _MOVE_HEAD,
+            [
+                (head.seq, head.hash, head.position, epoch_no, stream.value)
+                for stream, head in after.items()
+                if head is not before[stream]
+            ],
+        )
+
+    def _begin_epoch(self, writer: sqlite3.Connection, now: _Kept, why: str) -> None:
+        epoch_no, epoch, utc = now.epoch_no + 1, self._new_id(), self._utc()
+        owed = self._owed(writer)
+        writer.execute("INSERT INTO epochs VALUES (?, ?, ?, ?)", (epoch_no, epoch, utc, why))
+        writer.executemany(
+            "INSERT INTO heads VALUES (?, ?, 0, ?, 0, 0, ?, 0, NULL, 0, ?, 0)",
+            [(epoch_no, stream.value, GENESIS, GENESIS, GENESIS) for stream in STREAMS],
+        )
+        first = seal(
+            FactDraft(
+                event_id=self._new_id(),
+                stream=Stream.ALARM,
+                time=utc,
+                boot_id=self._boot_id,
+                uncertainty_ms=-1,
+                data=EpochBegan(
+                    why=why,
+                    old_epoch=now.epoch,
+                    old_heads={stream.value: f"{head.seq}:{head.hash}" for stream, head in now.heads.items()},
+                ),
+            ),
+            device=self._device,
+            epoch=epoch,
+            seq=1,
+            position=now.position + 1,
+            prev=GENESIS,
+        )
+        fresh = dict.fromkeys(STREAMS, _EMPTY)
+        heads = dict(fresh)
+        heads[Stream.ALARM] = replace(_EMPTY, seq=1, hash=first.hash, position=first.position)
+        writer.execute(_INSERT_FACT, _row_of(first_place(epoch_no, Stream.ALARM) + 1, first))
+
+        def again() -> Iterator[tuple[object, ...]]:
+            position = first.position
+            for _position, stream, row in owed:
+                head = heads[stream]
+                position += 1
+                body = _issued_again(row[7], epoch=epoch, seq=head.seq + 1, position=position, prev=head.hash)
+                heads[stream] = replace(head, seq=head.seq + 1, hash=hash_of(body), position=position)
+                place = first_place(epoch_no, stream) + head.seq + 1
+                yield (place, position, *row[2:6], heads[stream].hash, body)
+
+        writer.executemany(_INSERT_FACT, again())
+        self._move_heads(writer, epoch_no, fresh, heads)
+        writer.execute(
+            "UPDATE heads SET reissued_from = min(coalesce(reissued_from, seq + 1), acked + 1) WHERE epoch_no < ?",
+            (epoch_no,),
+        )
+
+    def _owed(self, writer: sqlite3.Connection) -> Iterator[tuple[int, Stream, tuple[Any, ...]]]:
+        """Facts the centre is not known to have and no later epoch has issued again: (position, stream, row)."""
+        ranges = writer.execute(
+            "SELECT epoch_no, stream, max(acked, dropped_seq) + 1, coalesce(reissued_from, seq + 1) - 1 FROM heads"
+        ).fetchall()
+
+        def rows(epoch_no: int, stream: Stream, first: int, last: int) -> Iterator[tuple[int, Stream, tuple[Any, ...]]]:
+            base = first_place(epoch_no, stream)
+            for row in writer.execute(_FACTS_BETWEEN, (base + first, base + last)):
+                yield row[1], stream, row
+
+        return heapq.merge(
+            *(
+                rows(epoch_no, Stream(stream), first, last)
+                for epoch_no, stream, first, last in ranges
+                if first <= last
+            ),
+            key=lambda owed: owed[0],
+        )
+
+    def _drop(
+        self, writer: sqlite3.Connection, epoch_no: int, stream: Stream, dropped: int, last: int, before_utc: str
+    ) -> int:
+        base = first_place(epoch_no, stream)
+        young = writer.execute(
+            "SELECT place FROM facts WHERE place BETWEEN ? AND ? AND time >= ? ORDER BY place LIMIT 1",
+            (base + dropped + 1, base + last, before_utc),
+        ).fetchone()
+        if young is not None:
+            last = young[0] - base - 1
+        if last <= dropped:
+            return 0
+        hash_, position = writer.execute(
+            "SELECT hash, position FROM facts WHERE place = ?", (base + last,)
+        ).fetchone()
+        gone = writer.execute(
+            "DELETE FROM facts WHERE place BETWEEN ? AND ?", (base + dropped + 1, base + last)
+        ).rowcount
+        writer.execute(
+            "UPDATE heads SET dropped_seq = ?, dropped_hash = ?, dropped_position = ? WHERE epoch_no = ? AND stream = ?",
+            (last, hash_, position, epoch_no, stream.value),
+        )
+        return int(gone)
+
+    # --- acknowledgements ---------------------------------------------------------------------------------
+
+    def _archive_no(self, archive_id: str) -> int | None:
+        now = self._now()
+        if archive_id == now.archive_id and now.archive_no:
+            return now.archive_no
+        row = self._read_one("SELECT archive_no FROM archives WHERE archive_id = ?", (archive_id,))
+        value: int | None = None if row is None else row[0]
+        return value
+
+    def _meet_archive(self, archive_id: str, counter: int) -> None:
+        with self._transaction() as writer:
+            writer.execute(
+                "INSERT INTO archives (archive_id, first_counter, first_seen_utc) VALUES (?, ?, ?)",
+                (archive_id, counter, self._utc()),
+            )
+            writer.execute("UPDATE heads SET acked = 0, acked_hash = ?, ack_counter = 0", (GENESIS,))
+        self._kept = self._load()
+
+    def _hash_at(self, epoch_no: int, stream: Stream, head: _Head, seq: int) -> str | None:
+        """Our row's hash; None where the chain up to it can no longer be sent in this epoch."""
+        if seq < head.dropped_seq:
+            return None
+        if seq == head.seq:
+            return head.hash
+        if seq == head.dropped_seq:
+            return head.dropped_hash
+        row = self._read_one("SELECT hash FROM facts WHERE place = ?", (first_place(epoch_no, stream) + seq,))
+        value: str | None = None if row is None else row[0]
+        return value
+
+    def _believe(self, now: _Kept, stream: Stream, head: _Head) -> None:
+        with self._transaction() as writer:
+            writer.execute(
+                "UPDATE heads SET acked = ?, acked_hash = ?, ack_counter = ? WHERE epoch_no = ? AND stream = ?",
+                (head.acked, head.acked_hash, head.ack_counter, now.epoch_no, stream.value),
+            )
+        self._kept = replace(now, heads={**now.heads, stream: head})
+
+    def _note_older_epoch(self, epoch: str, stream: Stream, counter: int, contiguous: int, hash_: str) -> None:
+        """A newer word on an epoch we left: what it has need not be issued again."""
+        row = self._read_one(
+            "SELECT epoch_no, seq, hash, dropped_seq, dropped_hash FROM heads JOIN epochs USING (epoch_no) "
+            "WHERE epoch = ? AND stream = ? AND ack_counter < ?",
+            (epoch, stream.value, counter),
+        )
+        if row is None or not 0 <= contiguous <= row[1]:
+            return
+        head = replace(_EMPTY, seq=row[1], hash=row[2], dropped_seq=row[3], dropped_hash=row[4])
+        if self._hash_at(row[0], stream, head, contiguous) != hash_:
+            return
+        with self._transaction() as writer:
+            writer.execute(
+                "UPDATE heads SET acked = ?, acked_hash = ?, ack_counter = ? WHERE epoch_no = ? AND stream = ?",
+                (contiguous, hash_, counter, row[0], stream.value),
+            )
+
+    def _older_epochs_owe(self, epoch_no: int) -> bool:
+        row = self._read_one(
+            "SELECT 1 FROM heads WHERE epoch_no < ? AND max(acked, dropped_seq) + 1 < reissued_from LIMIT 1",
+            (epoch_no,),
+        )
+        return row is not None
+
+    # --- reading ------------------------------------------------------------------------------------------
+
+    def _read_one(self, sql: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
+        rows = self._read_all(sql, parameters)
+        return rows[0] if rows else None
+
+    def _read_all(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        with self._reading:
+            try:
+                return self._reader_or_refuse().execute(sql, parameters).fetchall()
+            except sqlite3.Error as error:
+                raise refused(self._path, JOURNAL, error) from error
+
+    def _shut(self) -> None:
+        with self._reading:
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._kept = None
+        self._lock.release()
+
+
+class _Transaction:
+    """BEGIN IMMEDIATE … COMMIT; whatever goes wrong undoes all of it and says which of our errors it is."""
+
+    __slots__ = ("_journal", "_writer")
+
+    def __init__(self, journal: Journal, writer: sqlite3.Connection) -> None:
+        self._journal = journal
+        self._writer = writer
+
+    def __enter__(self) -> sqlite3.Connection:
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+        except BaseException as error:
+            self._fail(error)
+            raise
+        return self._writer
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self._fail(error)
+            return
+        try:
+            self._writer.execute("COMMIT")
+        except BaseException as failed:
+            self._fail(failed)
+            raise
+
+    def _fail(self, error: BaseException) -> None:
+        told = self._journal._failed(error)  # noqa: SLF001  the journal's own other half
+        if told is not None:
+            raise told from error
+
+
+def _why_not_the_same(now: _Kept, remembered: Remembered | None) -> str | None:
+    """Whether this file is the one that was last open here, by the lock file beside it (G4)."""
+    if remembered is None:
+        return "store copied: no lock file remembers it"
+    if remembered.store_id != now.store_id:
+        return f"store copied: the lock file remembers store {remembered.store_id}"
+    if remembered.opens > now.opens or remembered.position > now.position:
+        return (
+            f"store restored: it was opened {remembered.opens} times and stood at position {remembered.position}, "
+            f"this file at {now.opens} and {now.position}"
+        )
+    return None
+
+
+def _row_of(place: int, fact: Fact) -> tuple[object, ...]:
+    return (place, fact.position, fact.event_id, fact.kind, fact.passage, fact.time, fact.hash, fact.body)
+
+
+def _fact_of(row: tuple[Any, ...], device: str, epoch: str, stream: Stream, seq: int) -> Fact:
+    _place, position, event_id, kind, passage, time, hash_, body = row
+    return Fact(device, epoch, stream, seq, position, event_id, kind, passage, time, hash_, body)
+
+
+def _use_of(row: tuple[Any, ...]) -> SlipUse:
+    use_id, slip_no, passage, claim_id, state = row
+    return SlipUse(use_id, SlipNo(slip_no), passage, claim_id, UseState(state))
+
+
+_envelope = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _issued_again(body: str, *, epoch: str, seq: int, position: int, prev: str) -> str:
+    """The same fact in another place: what it says stays byte for byte, known to this version or not."""
+    envelope: dict[str, object] = dict(_envelope.decode(body))
+    envelope |= {"epoch": epoch, "seq": seq, "position": position, "prev": prev}
+    return msgspec.json.encode(envelope).decode()

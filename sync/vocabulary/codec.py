@@ -1,0 +1,63 @@
+"""Values <-> JSON bytes, strictly. One place knows how our own string types travel.
+
+Every number-like value of ours (a plate, a slip number …) is a `str` that checks itself when it is made, so
+decoding a message is also the proof that its fields are well formed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Malformed(ValueError):
+    """The bytes are not what was expected; the text names the field and the expectation."""
+
+
+def _enc_hook(value: Any) -> Any:
+    if isinstance(value, str):
+        return str(value)
+    raise NotImplementedError(f"no JSON form for {type(value).__name__}")
+
+
+def _dec_hook(kind: type, value: Any) -> Any:
+    if issubclass(kind, str):
+        if not isinstance(value, str):
+            raise ValueError(f"expected a string for {kind.__name__}")
+        return kind(value)
+    raise NotImplementedError(f"no decoder for {kind.__name__}")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_enc_hook, decimal_format="string")
+
+
+def to_json(value: object) -> bytes:
+    """Compact JSON, fields in declared order. The same value always gives the same bytes."""
+    return _encoder.encode(value)
+
+
+def decoder(kind: type[T]) -> Callable[[bytes | str], T]:
+    """A reusable decoder for hot paths. The callable raises `Malformed`."""
+    inner: msgspec.json.Decoder[T] = msgspec.json.Decoder(kind, dec_hook=_dec_hook)
+
+    def decode(data: bytes | str) -> T:
+        try:
+            return inner.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
+            raise Malformed(f"{getattr(kind, '__name__', kind)}: {error}") from error
+
+    return decode
+
+
+def from_json(data: bytes | str, kind: type[T]) -> T:
+    """Decode and validate. Raises `Malformed`."""
+    return decoder(kind)(data)
+
+
+def to_builtins(value: object) -> Any:
+    """Plain dicts and lists, for tables and `--json` output."""
+    return msgspec.to_builtins(value, enc_hook=_enc_hook, str_keys=True)

@@ -1,0 +1,311 @@
+"""Facts: what a program decided, did, saw fail or was told. Identity, chain and exact bytes (G2, G6).
+
+A fact's body is JSON written once; its hash is SHA-256 over exactly those bytes, and the body names the hash
+of the fact before it in its stream. Nobody re-encodes a body: it is carried as a string.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+
+import msgspec
+
+from sync.vocabulary.codec import decoder, to_json
+from sync.vocabulary.rulings import Ruling
+
+GENESIS = "0" * 64
+"""`prev` of the first fact of a stream in an epoch."""
+
+
+class Stream(enum.StrEnum):
+    ALARM = "alarm"
+    ROUTINE = "routine"
+
+
+class AlarmCode(enum.StrEnum):
+    TAILGATER = "tailgater"
+    UNCOMMANDED_MOVEMENT = "uncommanded_movement"
+    ARM_FAULT = "arm_fault"
+    ARM_NOT_DOWN = "arm_not_down"
+    SAFETY_REOPENED = "safety_reopened"
+    UNGATED_CROSSING = "ungated_crossing"
+    DEVICE_LOST = "device_lost"
+    DOUBLE_USE = "double_use"
+    OVERSTAY = "overstay"
+    WEIGHT_JUMP = "weight_jump"
+    RECORDS_DIFFER = "records_differ"
+    JOURNAL_BRANCHED = "journal_branched"
+    INPUT_REFUSED = "input_refused"
+    SAFETY_INPUT = "safety_input"
+    CONTROLLED_VEHICLE = "controlled_vehicle"
+
+
+# --- what a lane says -------------------------------------------------------------------------------------
+
+
+class LaneStarted(msgspec.Struct, frozen=True, tag="lane_started"):
+    version: str
+    config_digest: str
+    boot_id: str
+
+
+class PassageOpened(msgspec.Struct, frozen=True, tag="passage_opened"):
+    passage: int
+    gated: bool = True
+
+
+class ReadingKept(msgspec.Struct, frozen=True):
+    """A reading a ruling stands on."""
+
+    kind: str
+    value: str
+    after_s: float
+    """Seconds after the passage opened."""
+    detail: str = ""
+
+
+class RulingMade(msgspec.Struct, frozen=True, tag="ruling_made", kw_only=True):
+    passage: int
+    ruling: Ruling
+    direction: str
+    plate: str | None = None
+    slips: tuple[str, ...] = ()
+    enterprise: str | None = None
+    gross_kg: str | None = None
+    expected_kg: str | None = None
+    readings: tuple[ReadingKept, ...] = ()
+    records_scope: str = ""
+    records_epoch: str = ""
+    records_number: int = 0
+    records_age_s: float | None = None
+    control_versions: tuple[str, ...] = ()
+    """`id@version:mode` of every control that matched, shadow ones included."""
+    claim: str = ""
+    """`granted`, `offline` (the written policy decided), `not_needed`, `refused`, `unanswered`."""
+    claim_id: str = ""
+    use_ids: tuple[str, ...] = ()
+    stage_s: dict[str, float] = {}
+    officer: str = ""
+    texts_zh: tuple[str, ...] = ()
+    texts_en: tuple[str, ...] = ()
+
+
+class RaiseOrdered(msgspec.Struct, frozen=True, tag="raise_ordered"):
+    """Durable before the relay is energised (S1). One order, one raising."""
+
+    passage: int
+    order_id: str
+    purpose: str
+    """`admit`, `inspect`, or `safety` (S2: raised again because something stood under the arm)."""
+
+
+class ArmRaised(msgspec.Struct, frozen=True, tag="arm_raised"):
+    passage: int
+    order_id: str
+
+
+class OrderInterrupted(msgspec.Struct, frozen=True, tag="order_interrupted"):
+    """An order whose raising was not seen: killed in between, relay refused, arm stuck."""
+
+    passage: int
+    order_id: str
+    why: str
+
+
+class VehicleCrossed(msgspec.Struct, frozen=True, tag="vehicle_crossed"):
+    passage: int
+    order_id: str
+    use_ids: tuple[str, ...]
+    claim_id: str = ""
+
+
+class UsesReturned(msgspec.Struct, frozen=True, tag="uses_returned"):
+    passage: int
+    use_ids: tuple[str, ...]
+    claim_id: str
+    why: str
+
+
+class LowerOrdered(msgspec.Struct, frozen=True, tag="lower_ordered"):
+    passage: int
+
+
+class PassageClosed(msgspec.Struct, frozen=True, tag="passage_closed", kw_only=True):
+    passage: int
+    outcome: str
+    """`crossed`, `backed_out`, `ungated`, `interrupted`, `false_start`."""
+    lane_s: float
+    """From presence to the lane being free again."""
+    stage_s: dict[str, float] = {}
+
+
+class DeviceLost(msgspec.Struct, frozen=True, tag="device_lost"):
+    device: str
+    role: str
+    why: str
+
+
+class DeviceBack(msgspec.Struct, frozen=True, tag="device_back"):
+    device: str
+    role: str
+
+
+class LaneClosed(msgspec.Struct, frozen=True, tag="lane_closed"):
+    why: str
+
+
+class LaneReset(msgspec.Struct, frozen=True, tag="lane_reset"):
+    by: str
+
+
+class Alarm(msgspec.Struct, frozen=True, tag="alarm", kw_only=True):
+    code: AlarmCode
+    passage: int | None = None
+    detail: str = ""
+    zh: str = ""
+    en: str = ""
+
+
+# --- what the sync says -----------------------------------------------------------------------------------
+
+
+class EpochBegan(msgspec.Struct, frozen=True, tag="epoch_began"):
+    """First fact of an epoch: names the heads it leaves behind (G4)."""
+
+    why: str
+    old_epoch: str
+    old_heads: dict[str, str]
+    """stream -> `seq:hash` in the old epoch."""
+
+
+class RecordsMoved(msgspec.Struct, frozen=True, tag="records_moved"):
+    scope: str
+    epoch: str
+    number: int
+    generation: int
+    why: str
+
+
+class MessageRefused(msgspec.Struct, frozen=True, tag="message_refused"):
+    topic: str
+    why: str
+    times: int
+
+
+FactData = (
+    LaneStarted
+    | PassageOpened
+    | RulingMade
+    | RaiseOrdered
+    | ArmRaised
+    | OrderInterrupted
+    | VehicleCrossed
+    | UsesReturned
+    | LowerOrdered
+    | PassageClosed
+    | DeviceLost
+    | DeviceBack
+    | LaneClosed
+    | LaneReset
+    | Alarm
+    | EpochBegan
+    | RecordsMoved
+    | MessageRefused
+)
+
+
+class FactDraft(msgspec.Struct, frozen=True):
+    """A fact before it has a place in the journal."""
+
+    event_id: str
+    """Random, unique for ever; survives re-issue in a new epoch."""
+    stream: Stream
+    time: str
+    """UTC text; never used for order (G7)."""
+    boot_id: str
+    uncertainty_ms: int
+    """How far the clock may be off; -1 when unknown."""
+    data: FactData
+
+
+class FactBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The JSON a fact's hash covers."""
+
+    v: int = 1
+    device: str
+    epoch: str
+    stream: Stream
+    seq: int
+    """From 1, gap-free per (device, epoch, stream)."""
+    position: int
+    """Device-wide, from 1 over all streams and epochs."""
+    prev: str
+    event_id: str
+    time: str
+    boot_id: str
+    uncertainty_ms: int
+    data: FactData
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """A stored fact: its identity and its exact bytes."""
+
+    device: str
+    epoch: str
+    stream: Stream
+    seq: int
+    position: int
+    event_id: str
+    kind: str
+    passage: int | None
+    time: str
+    hash: str
+    body: str
+
+
+def kind_of(data: FactData) -> str:
+    """The tag a fact's data travels under."""
+    tag = data.__struct_config__.tag
+    assert isinstance(tag, str)  # noqa: S101  every member of FactData declares a string tag
+    return tag
+
+
+def hash_of(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def seal(draft: FactDraft, *, device: str, epoch: str, seq: int, position: int, prev: str) -> Fact:
+    """Give a draft its place: write the body once and hash it."""
+    body = to_json(
+        FactBody(
+            device=device,
+            epoch=epoch,
+            stream=draft.stream,
+            seq=seq,
+            position=position,
+            prev=prev,
+            event_id=draft.event_id,
+            time=draft.time,
+            boot_id=draft.boot_id,
+            uncertainty_ms=draft.uncertainty_ms,
+            data=draft.data,
+        )
+    ).decode()
+    return Fact(
+        device=device,
+        epoch=epoch,
+        stream=draft.stream,
+        seq=seq,
+        position=position,
+        event_id=draft.event_id,
+        kind=kind_of(draft.data),
+        passage=getattr(draft.data, "passage", None),
+        time=draft.time,
+        hash=hash_of(body),
+        body=body,
+    )
+
+
+read_body = decoder(FactBody)
+"""Exact bytes -> `FactBody`. Raises `Malformed`. Unknown fields are allowed: additive versions (DESIGN 4)."""

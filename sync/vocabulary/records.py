@@ -1,0 +1,264 @@
+"""Records that come down: what the centre says is true. Frozen, self-checking, one type per collection.
+
+Weights are kilograms as `Decimal` (SAS221 carries three decimals), never floats. Times are ISO 8601 UTC text
+ending in `Z`, compared as text. Standard field names of 金关二期 stand in brackets.
+"""
+
+from __future__ import annotations
+
+import enum
+from decimal import Decimal
+
+import msgspec
+
+from sync.vocabulary.numbers import ContainerNo, EnterpriseCode, Epc, Plate, SlipNo, UtcText, WaybillNo
+from sync.vocabulary.weights import MAX_KG, is_kilograms
+
+# Bounds for anything received: a record is a row, not a document (G11).
+MAX_TEXT = 400
+MAX_LIST = 2_000
+
+
+class Direction(enum.StrEnum):
+    IN = "I"
+    """进 (`ioTypecd` I)"""
+    OUT = "E"
+    """出 (`ioTypecd` E)"""
+
+
+class VehicleState(enum.StrEnum):
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    BLOCKED = "blocked"
+
+
+class SlipKind(enum.StrEnum):
+    """`passportTypecd`."""
+
+    GOODS_FIRST = "1"
+    """先入区后报关"""
+    FIRST_LINE = "2"
+    """一线一体化"""
+    SECOND_LINE = "3"
+    """二线"""
+    NO_DECLARATION = "4"
+    """非报关"""
+    GATE_REGISTRATION = "5"
+    """卡口登记"""
+    EMPTY_VEHICLE = "6"
+    """空车"""
+
+
+class Binding(enum.StrEnum):
+    """`bindTypecd`."""
+
+    MANY_SLIPS = "1"
+    """一车多票"""
+    ONE_SLIP = "2"
+    """一车一票"""
+    MANY_VEHICLES = "3"
+    """一票多车"""
+
+
+class SlipState(enum.StrEnum):
+    """`stucd`."""
+
+    APPLIED = "0"
+    APPROVED = "1"
+    PASSED = "2"
+    PASSED_FIRST = "3"
+    PASSED_SECOND = "4"
+    DELETED = "5"
+    CANCELLED = "6"
+
+
+class CreditTier(enum.StrEnum):
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Mode(enum.StrEnum):
+    """How a control acts: only compared, only shown, or obeyed."""
+
+    SHADOW = "shadow"
+    ADVISORY = "advisory"
+    LIVE = "live"
+
+
+class ControlAction(enum.StrEnum):
+    INSPECT = "inspect"
+    HOLD = "hold"
+
+
+def _must_be_kilograms(**weights: Decimal) -> None:
+    """JSON may carry NaN, 1e999999999 or -5 as a decimal: comparing with one would stop a lane (G11)."""
+    for name, value in weights.items():
+        if not is_kilograms(value):
+            raise ValueError(
+                f"{name}: expected 0 to {MAX_KG} kg with at most 3 decimals, got {str(value)[:40]}"
+            )
+
+
+class Vehicle(msgspec.Struct, frozen=True, kw_only=True):
+    plate: Plate
+    plate_colour: str = ""
+    tag_epcs: tuple[Epc, ...] = ()
+    tare_kg: Decimal
+    trailer_plate: Plate | None = None
+    """The registered trailer it draws: one vehicle in two parts (S3)."""
+    carrier: str = ""
+    state: VehicleState = VehicleState.ACTIVE
+    valid_until: UtcText
+
+    def __post_init__(self) -> None:
+        _must_be_kilograms(tare_kg=self.tare_kg)
+
+
+class ReleaseSlip(msgspec.Struct, frozen=True, kw_only=True):
+    slip_no: SlipNo
+    """`passportNo`"""
+    direction: Direction
+    kind: SlipKind
+    binding: Binding
+    related_type: str = ""
+    """`rltTbTypecd`"""
+    related_nos: tuple[str, ...] = ()
+    """`rltNo`, split at the backslash"""
+    plate: Plate | None = None
+    """`vehicleNo`; none when a slip binds several vehicles"""
+    card_no: str = ""
+    frame_no: str = ""
+    container_nos: tuple[ContainerNo, ...] = ()
+    vehicle_kg: Decimal
+    frame_kg: Decimal = Decimal(0)
+    container_kg: Decimal = Decimal(0)
+    cargo_gross_kg: Decimal
+    total_kg: Decimal
+    enterprise: EnterpriseCode
+    customs_code: str = ""
+    """`masterCuscd`"""
+    state: SlipState
+    valid_from: UtcText
+    valid_until: UtcText
+    control: str = ""
+    quarantine: str = ""
+    """`required`: 应检未检, may not pass; `done` or empty otherwise"""
+    uses_allowed: int = 1
+    waybill_count: int = 0
+
+    def __post_init__(self) -> None:
+        _must_be_kilograms(
+            vehicle_kg=self.vehicle_kg,
+            frame_kg=self.frame_kg,
+            container_kg=self.container_kg,
+            cargo_gross_kg=self.cargo_gross_kg,
+            total_kg=self.total_kg,
+        )
+
+
+class Waybill(msgspec.Struct, frozen=True, kw_only=True):
+    waybill_no: WaybillNo
+    """`logisticsNo`"""
+    declarations: tuple[str, ...] = ()
+    """`invtNo`"""
+    three_documents: str = ""
+    order_no: str = ""
+    bill_no: str = ""
+    slip_no: SlipNo | None = None
+    enterprise: EnterpriseCode | None = None
+    platform: str = ""
+    pieces: int = 1
+    gross_kg: Decimal = Decimal(0)
+    direction: str = "import"
+    state: str = "declared"
+    control: str = ""
+    quarantine: str = ""
+    trace_code: str = ""
+    lines: tuple[dict[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        _must_be_kilograms(gross_kg=self.gross_kg)
+
+
+class Enterprise(msgspec.Struct, frozen=True, kw_only=True):
+    code: EnterpriseCode
+    name: str
+    tier: CreditTier
+    spot_check_per_mille: int
+    """Of a thousand vehicle days, how many are drawn. An integer: the draw must be the same everywhere."""
+    x_ray_per_mille: int = 0
+
+
+class Condition(msgspec.Struct, frozen=True, kw_only=True):
+    """All given fields must match; an empty list matches anything."""
+
+    plates: tuple[Plate, ...] = ()
+    slip_nos: tuple[SlipNo, ...] = ()
+    enterprises: tuple[EnterpriseCode, ...] = ()
+    directions: tuple[Direction, ...] = ()
+    slip_kinds: tuple[SlipKind, ...] = ()
+
+
+class Control(msgspec.Struct, frozen=True, kw_only=True):
+    control_id: str
+    version: int
+    mode: Mode
+    condition: Condition
+    action: ControlAction
+    valid_from: UtcText
+    valid_until: UtcText
+    reason_zh: str
+    reason_en: str
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """One row per site: tolerances and the offline policy, decided by the centre."""
+
+    site: str
+    name_zh: str
+    name_en: str
+    zone: str = "Asia/Shanghai"
+    weight_tolerance_kg: Decimal = Decimal(200)
+    weight_tolerance_per_mille: int = 30
+    """The larger of the two tolerances holds."""
+    empty_tolerance_kg: Decimal = Decimal(300)
+    offline_release_tiers: tuple[CreditTier, ...] = ()
+    """Without a claim answer: release and reconcile for these tiers, hold all others (S4)."""
+    max_age_s: int = 6 * 3600
+    """No ruling stands on records older than this (S10)."""
+    inspection_beyond_barrier: bool = False
+
+    def __post_init__(self) -> None:
+        _must_be_kilograms(
+            weight_tolerance_kg=self.weight_tolerance_kg, empty_tolerance_kg=self.empty_tolerance_kg
+        )
+
+
+Record = Vehicle | ReleaseSlip | Waybill | Enterprise | Control | Site
+
+COLLECTIONS: dict[str, type[Record]] = {
+    "vehicles": Vehicle,
+    "release_slips": ReleaseSlip,
+    "waybills": Waybill,
+    "enterprises": Enterprise,
+    "controls": Control,
+    "site": Site,
+}
+
+
+def key_of(record: Record) -> str:
+    """The record's key inside its collection."""
+    match record:
+        case Vehicle():
+            return str(record.plate)
+        case ReleaseSlip():
+            return str(record.slip_no)
+        case Waybill():
+            return str(record.waybill_no)
+        case Enterprise():
+            return str(record.code)
+        case Control():
+            return record.control_id
+        case Site():
+            return record.site
