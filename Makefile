@@ -140,7 +140,7 @@ packages:
 	if [ "$$(id -u)" != 0 ]; then
 		as_root="sudo"
 		[ -t 0 ] && [ -z "$${CI:-}" ] || as_root="sudo -n"
-		command -v sudo >/dev/null || { echo "make test: not root and no sudo, going on without:$$need" >&2; exit 0; }
+		command -v sudo >/dev/null || { echo "make test: not root and no sudo, going on without: $$need" >&2; exit 0; }
 	fi
 	command -v apt-get >/dev/null || { echo "make test: no apt here, going on without: $$need" >&2; exit 0; }
 	echo "installing Debian packages: $$need"

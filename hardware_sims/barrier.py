@@ -1,7 +1,8 @@
-"""A barrier controller with its own hard-wired safety. It acts alone: no lane program speaks to it but by contacts.
+"""A barrier controller with its own hard-wired safety. Nobody speaks to it but by contacts.
 
-From controller manuals: STOP > OPEN > CLOSE, fire overrides all but STOP, loop and photocell reopen a falling arm,
-power-up moves nothing. Time arrives as an argument; between two calls the arm's position follows exactly.
+From controller manuals: STOP > OPEN > CLOSE, fire overrides all but STOP, loop and photocell reopen a
+falling arm, power-up moves nothing. Time arrives as an argument; between two calls the arm's position
+follows exactly.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class BarrierSettings:
 
 
 class BarrierController:
-    """One arm. `phase` runs 0 (down) to 1 (up) with the motor; `height` is how far the arm is out of the way."""
+    """One arm. Its motor runs 0 (down) to 1 (up); `height` is how far the arm is out of the way."""
 
     __slots__ = (
         "_arm_is_free_s",
@@ -69,11 +70,12 @@ class BarrierController:
 
     @property
     def is_up(self) -> bool:
-        return self._phase >= 1.0
+        """The upper limit switch; it opens as soon as the arm leaves it."""
+        return self._phase >= 1.0 and self._rate >= 0.0
 
     @property
     def is_down(self) -> bool:
-        return self._phase <= 0.0
+        return self._phase <= 0.0 and self._rate <= 0.0
 
     @property
     def is_moving(self) -> bool:

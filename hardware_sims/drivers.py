@@ -1,4 +1,4 @@
-"""The person at the wheel: sees light, arm, board and the vehicle ahead; drives, waits or reverses. No lane, no log."""
+"""The person at the wheel: sees light, arm, board and the vehicle ahead, and drives. No log."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ STOP_X = 19.5
 ARM_X = 22.0
 BEFORE_ARM_X = 21.3
 """Where a driver halts who is past the line and sees the arm come down."""
+LAST_HALT_X = 21.8
 GONE_BACK_X = -1.0
 CLEAR_ARM = 0.97
 """`height` from which a driver thinks the arm is out of the way."""
@@ -76,6 +77,7 @@ class DrivenVehicle:
         "_behaviour",
         "_entered_s",
         "_go_s",
+        "_halt_x",
         "_queued_s",
         "_rear",
         "_round",
@@ -87,6 +89,7 @@ class DrivenVehicle:
         "axles",
         "doing",
         "limit",
+        "limit_speed",
         "parts",
         "speed",
         "vehicle",
@@ -102,11 +105,14 @@ class DrivenVehicle:
         self.axles = vehicle.axle_loads()
         self._rear = vehicle.length_m
         self.limit = x
+        self.limit_speed = 0.0
+        """How fast what sets `limit` is moving away."""
         self._behaviour = vehicle.behaviour
         self._queued_s = at_s
         self._entered_s = NEVER
         self._standing_s = NEVER
         self._go_s = NEVER
+        self._halt_x: float | None = None
         self._told = Told.NOTHING
         self._told_s = NEVER
         self._show_s = NEVER
@@ -124,8 +130,11 @@ class DrivenVehicle:
     def reverse(self) -> None:
         self.doing = Doing.REVERSING
 
-    def think(self, at_s: float, sight: Sight, ahead: DrivenVehicle | None, behind: DrivenVehicle | None) -> float:
+    def think(
+        self, at_s: float, sight: Sight, ahead: DrivenVehicle | None, behind: DrivenVehicle | None
+    ) -> float:
         """Sets `doing` and `limit`. Returns when to think again if nothing that can be seen changes."""
+        self.limit_speed = 0.0
         match self.doing:
             case Doing.QUEUED:
                 return self._queue(at_s, sight, ahead)
@@ -168,9 +177,11 @@ class DrivenVehicle:
                 line = NEVER
                 if self.x > STOP_X:
                     self.doing = Doing.GOING
-            if ahead is not None:
-                line = min(line, ahead.rear_x - self._behaviour.follow_gap_m)
-        elif sight.light == "green" and sight.green_since_s > self._entered_s and sight.arm_height >= CLEAR_ARM:
+            if ahead is not None and ahead.rear_x - self._behaviour.follow_gap_m < line:
+                line, self.limit_speed = ahead.rear_x - self._behaviour.follow_gap_m, max(0.0, ahead.speed)
+        elif (
+            sight.light == "green" and sight.green_since_s > self._entered_s and sight.arm_height >= CLEAR_ARM
+        ):
             self.doing = Doing.GOING
             line = NEVER
         if ahead is not None:
@@ -226,15 +237,20 @@ class DrivenVehicle:
         behaviour = self._behaviour
         if ahead is not None:
             limit = ahead.rear_x - (behaviour.follow_gap_m if behaviour.tailgates else 2.0)
+            self.limit_speed = max(0.0, ahead.speed)
         if behaviour.creeps_to_m is not None:
-            limit = min(limit, behaviour.creeps_to_m)
+            limit, self.limit_speed = min(limit, behaviour.creeps_to_m), 0.0
             if self.x >= behaviour.creeps_to_m - 1e-6:
                 self.reverse()
                 return at_s
-        if self.x < BEFORE_ARM_X + 1e-6 and sight.arm_height < CLEAR_ARM:
-            stops_in = self.speed * self.speed / (2 * HARD_BRAKING)
-            if self.x + stops_in <= ARM_X - 0.2:
-                limit = min(limit, max(BEFORE_ARM_X, self.x + stops_in))
+        if self.x < ARM_X and sight.arm_height < CLEAR_ARM:
+            stops_at = self.x + self.speed * self.speed / (2 * HARD_BRAKING)
+            if self._halt_x is None and stops_at <= LAST_HALT_X:
+                self._halt_x = BEFORE_ARM_X if stops_at <= BEFORE_ARM_X else LAST_HALT_X
+            if self._halt_x is not None and self._halt_x < limit:
+                limit, self.limit_speed = self._halt_x, 0.0
+        else:
+            self._halt_x = None
         self.limit = max(limit, self.x)
         return NEVER
 
@@ -250,6 +266,9 @@ class DrivenVehicle:
         """Slip codes held to the scanner at this moment: one at a time, 1.5 s apart, in rounds of 10 s."""
         if at_s < self._show_s or self.doing is not Doing.STANDING:
             return ()
+        if self._round and self._told is not Told.NOTHING:
+            self._show_s = NEVER
+            return ()
         codes = self.vehicle.slip_codes
         shown = codes[self._showing]
         self._showing += 1
@@ -258,8 +277,7 @@ class DrivenVehicle:
         else:
             self._showing = 0
             self._round += 1
-            done = self._round >= self._behaviour.slip_rounds or self._told is not Told.NOTHING
-            self._show_s = NEVER if done else at_s + 10.0
+            self._show_s = at_s + 10.0 if self._round < self._behaviour.slip_rounds else NEVER
         return (shown,)
 
     def move(self, dt_s: float) -> bool:
@@ -268,13 +286,16 @@ class DrivenVehicle:
             if self.limit == self.x:
                 self.speed = 0.0
                 return False
-            self.speed = max(self.speed - (ACCELERATION if self.speed <= 0 else HARD_BRAKING) * dt_s, -REVERSE_SPEED)
+            self.speed = max(
+                self.speed - (ACCELERATION if self.speed <= 0 else HARD_BRAKING) * dt_s, -REVERSE_SPEED
+            )
             self.x += self.speed * dt_s
             return True
         room = self.limit - self.x
         if room <= 1e-9:
-            self.speed = 0.0
-            return False
+            self.speed = min(self.speed, 0.9 * self.limit_speed)
+            self.x += self.speed * dt_s
+            return self.speed > 0.0
         behaviour = self._behaviour
         top = max(behaviour.cruise_m_s, EXIT_SPEED if behaviour.cruise_m_s >= 2.0 else 0.0)
         gain = ACCELERATION
@@ -282,13 +303,13 @@ class DrivenVehicle:
             top, gain = 6.0, 2.0
         elif self.doing is not Doing.GOING:
             top = behaviour.cruise_m_s
-        braking = HARD_BRAKING if self.doing is Doing.GOING else BRAKING
-        wanted = top if room == NEVER else min(top, math.sqrt(2 * braking * room))
+        braking = HARD_BRAKING if behaviour.tailgates or self.doing is Doing.GOING else BRAKING
+        wanted = top if room == NEVER else min(top, math.sqrt(2 * braking * room + self.limit_speed**2))
         self.speed = max(CREEP_SPEED, min(self.speed + gain * dt_s, wanted))
         step = self.speed * dt_s
         if step >= room:
             self.x = self.limit
-            self.speed = 0.0
+            self.speed = min(self.speed, self.limit_speed)
         else:
             self.x += step
         return True

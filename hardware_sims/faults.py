@@ -1,4 +1,4 @@
-"""What is wrong with a device today, as values, and the line that spoils its bytes accordingly. No device knowledge."""
+"""What is wrong with a device today, as values, and the line that spoils its bytes accordingly."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """One lane of concrete and steel: vehicles, loops, beams, plate, arm. What is where, and nothing of bytes.
 
-Distances are metres along the lane, vehicle fronts at x, driving in +x. Time is virtual and arrives as an argument;
-inside, a fixed grid of 50 ms is stepped while anything moves and skipped while nothing does, so the outcome does not
-depend on how a caller slices its calls.
+Distances are metres along the lane, vehicle fronts at x, driving in +x. Time is virtual and arrives as an
+argument; inside, a fixed grid of 50 ms is stepped while anything moves and skipped while nothing does, so
+the outcome does not depend on how a caller slices its calls.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ TAG_BEHIND_FRONT = 1.0
 ARM_LOOP = (21.0, 24.0)
 LANE_END = 30.0
 SPAWN_X = -6.0
+KEY_TURN_S = 1.0
+"""How long an officer holds the reset key."""
 TOUCH_HEIGHT = 0.8
 """Below this `height` the arm touches a truck that is under it."""
 
@@ -44,7 +46,7 @@ INPUTS = (
     "reset_key",
     "scale_infrared",
 )
-"""Digital inputs by number. Electrical sense is fail-safe: free, clear, not pressed, no fire, mains ok read True."""
+"""Digital inputs by number. Fail-safe: free, clear, not pressed, no fire, mains ok read True."""
 INPUT_COUNT = 16
 ARRIVAL, LOOP, CELL, DOWN, UP, STOP, FIRE, POWER, RESET, INFRARED = range(10)
 
@@ -70,7 +72,7 @@ class ShownCode:
 
 
 class LanePhysics:
-    """Everything physical in one lane. Call `advance` before anything else at a later time; times never go back."""
+    """Everything physical in one lane. Times never go back."""
 
     __slots__ = (
         "_axle_load",
@@ -80,6 +82,7 @@ class LanePhysics:
         "_cars",
         "_codes_waiting",
         "_inputs",
+        "_key_turn_s",
         "_loops_next",
         "_must_step",
         "_raw",
@@ -95,7 +98,9 @@ class LanePhysics:
         "log",
         "now_s",
         "on_move",
+        "rest_since_s",
         "scale",
+        "turns_key_after_s",
     )
 
     def __init__(self, barrier: BarrierSettings, log: Log) -> None:
@@ -104,8 +109,13 @@ class LanePhysics:
         self.scale = Scale()
         self.now_s = 0.0
         self.light = "off"
+        self.rest_since_s = 0.0
+        """When the last vehicle left or the arm last came to rest."""
         self.on_move: Callable[[float, str, str], None] | None = None
         """Called with (at_s, vehicle id, `arrived` | `crossed` | `backed_out`)."""
+        self.turns_key_after_s: float | None = None
+        """An officer turns the reset key whenever the board has said `closed` for so long."""
+        self._key_turn_s = NEVER
         self._tick = 0
         self._cars: list[DrivenVehicle] = []
         self._sight = Sight()
@@ -240,7 +250,12 @@ class LanePhysics:
             self.log(at_s, "board", {"rows": list(rows), "colour": colour})
         self._board_rows = rows
         self._sight.board_at_s = at_s
+        was_closed = self._sight.closed
         self._sight.told, self._sight.closed = board_says(rows)
+        if not self._sight.closed or self.turns_key_after_s is None:
+            self._key_turn_s = NEVER
+        elif not was_closed:
+            self._key_turn_s = at_s + self.turns_key_after_s
         self._must_step = True
 
     def press_stop(self, at_s: float, pressed: bool) -> None:
@@ -265,7 +280,7 @@ class LanePhysics:
         self.barrier.set_power(at_s, ok)
         self._barrier_changed(at_s)
 
-    def turn_reset_key(self, at_s: float, for_s: float = 1.0) -> None:
+    def turn_reset_key(self, at_s: float, for_s: float = KEY_TURN_S) -> None:
         """An officer turns the key and lets go."""
         self.advance(at_s)
         self._set_input(at_s, RESET, True)
@@ -301,7 +316,7 @@ class LanePhysics:
         """When `advance` has something to do; `inf` when nothing will ever happen by itself."""
         if self._must_step:
             return min((self._tick + 1) * TICK_S, self.barrier.next_event_s())
-        due = min(self._wake_s, self._reset_until_s)
+        due = min(self._wake_s, self._reset_until_s, self._key_turn_s)
         if due < NEVER:
             due = max(self._tick + 1, math.ceil(due * TICKS_PER_S - 1e-6)) * TICK_S
         return min(due, self.barrier.next_event_s())
@@ -312,7 +327,8 @@ class LanePhysics:
             if self._must_step:
                 self._tick += 1
             else:
-                due = min(self._wake_s, self._reset_until_s, self.barrier.next_event_s())
+                own = min(self._wake_s, self._reset_until_s, self._key_turn_s)
+                due = min(own, self.barrier.next_event_s())
                 if due > target * TICK_S:
                     self._tick = target
                     break
@@ -333,6 +349,10 @@ class LanePhysics:
         if at_s >= self._reset_until_s - 1e-9:
             self._reset_until_s = NEVER
             self._set_input(at_s, RESET, False)
+        if at_s >= self._key_turn_s - 1e-9:
+            self._set_input(at_s, RESET, True)
+            self._reset_until_s = at_s + KEY_TURN_S
+            self._key_turn_s = at_s + (self.turns_key_after_s or NEVER)
         moved = False
         wake_s = NEVER
         cars = self._cars
@@ -345,12 +365,9 @@ class LanePhysics:
                 wake_s = min(wake_s, car.think(at_s, sight, ahead, behind))
                 sight.others_in_lane += queued and car.doing is not Doing.QUEUED
                 before = car.x
-                speed = car.speed
                 if car.move(TICK_S):
                     moved = True
                     self._crossings(at_s, car, before)
-                    if speed > 0.3 and car.speed == 0.0 and PLATE[0] < car.x:
-                        self.scale.brake(at_s)
                 if car.doing is Doing.STANDING:
                     for code in car.codes_now(at_s):
                         self._codes_waiting.append(ShownCode(at_s, code, car.vehicle.slip_aim))
@@ -358,6 +375,7 @@ class LanePhysics:
                     seen = self._seen[car.vehicle.id]
                     if not seen.stopped:
                         seen.stopped = True
+                        self.scale.brake(at_s)
                         self.log(at_s, "vehicle_stopped", {"vehicle": car.vehicle.id})
             self._remove_gone(at_s)
         pending = self._loops_next != (self._raw[ARRIVAL], self._raw[LOOP])
@@ -378,8 +396,8 @@ class LanePhysics:
         vehicle = car.vehicle
         if before < ARRIVAL_LOOP[0] <= x and not seen.arrived:
             seen.arrived = True
-            fields = {"vehicle": vehicle.id, "plate": vehicle.plate, "tag": vehicle.tag}
-            self.log(at_s, "vehicle_arrived", fields)
+            what = {"vehicle": vehicle.id, "plate": vehicle.plate, "tag": vehicle.tag}
+            self.log(at_s, "vehicle_arrived", what)
             if self.on_move is not None:
                 self.on_move(at_s, vehicle.id, "arrived")
         if before < CAMERA_X <= x and not seen.pictured:
@@ -405,6 +423,7 @@ class LanePhysics:
             else:
                 continue
             self._cars.remove(car)
+            self.rest_since_s = at_s
             self._touching.discard(car.vehicle.id)
             del self._seen[car.vehicle.id]
             self.log(at_s, "vehicle_left", {"vehicle": car.vehicle.id, "how": how})
@@ -461,6 +480,7 @@ class LanePhysics:
         raw = self._raw
         if raw[DOWN] != self.barrier.is_down or raw[UP] != self.barrier.is_up:
             raw[DOWN], raw[UP] = self.barrier.is_down, self.barrier.is_up
+            self.rest_since_s = at_s
             self._publish(at_s)
         if not stepping and self._cars:
             self._must_step = True

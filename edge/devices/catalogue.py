@@ -1,8 +1,7 @@
-"""The list of device protocols this product speaks: name -> driver, settings, decoder. Nothing else knows
-names.
+"""The list of device protocols this product speaks: name -> driver, settings, decoder. Only place with names.
 
-A driver is made from plain values (a config file's table), checked whole. `decode_frames` is what `kakou
-frames` prints.
+A driver is made from plain values (a config file's table), checked whole. `decode_frames` is what
+`kakou frames` prints.
 """
 
 from __future__ import annotations
@@ -11,10 +10,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge import devices
 from edge.devices.driver import Driver
+from edge.devices.io_modbus import driver as io_modbus
+from edge.devices.io_modbus import frames as io_modbus_frames
+from edge.devices.led_fk import driver as led_fk
+from edge.devices.led_fk import frames as led_fk_frames
+from edge.devices.plate_camera_vzenith import driver as plate_camera_vzenith
+from edge.devices.plate_camera_vzenith import frames as plate_camera_vzenith_frames
 from edge.devices.readings import ReadGarbled, ReadTruncated
+from edge.devices.rfid_r2000 import driver as rfid_r2000
+from edge.devices.rfid_r2000 import frames as rfid_r2000_frames
+from edge.devices.scanner_line import driver as scanner_line
+from edge.devices.scanner_line import frames as scanner_line_frames
 from edge.devices.settings import SettingError, SettingRow, SettingsRefused, check_settings, settings_table
+from edge.devices.weighbridge_toledo import driver as weighbridge_toledo
+from edge.devices.weighbridge_toledo import frames as weighbridge_toledo_frames
+from edge.devices.weighbridge_yaohua import driver as weighbridge_yaohua
+from edge.devices.weighbridge_yaohua import frames as weighbridge_yaohua_frames
 
 Row = dict[str, Any]
 """One JSON line of `kakou frames`."""
@@ -41,47 +53,47 @@ def _alone(driver: Callable[[Any], Driver]) -> Callable[[Any], Callable[[], Driv
     return maker
 
 
-def _camera(settings: devices.plate_camera_vzenith.driver.Settings) -> Callable[[], Driver]:
+def _camera(settings: plate_camera_vzenith.Settings) -> Callable[[], Driver]:
     """All connections of one camera share the memory of what was told."""
-    memory = devices.plate_camera_vzenith.driver.Memory(settings.remember)
-    return lambda: devices.plate_camera_vzenith.driver.VzenithDriver(settings, memory)
+    memory = plate_camera_vzenith.Memory(settings.remember)
+    return lambda: plate_camera_vzenith.VzenithDriver(settings, memory)
 
 
 PROTOCOLS: Mapping[str, Protocol] = {
     "weighbridge.yaohua_tf0": Protocol(
-        devices.weighbridge_yaohua.driver.Settings,
-        _alone(devices.weighbridge_yaohua.driver.YaohuaDriver),
-        devices.weighbridge_yaohua.frames.decode,
+        weighbridge_yaohua.Settings,
+        _alone(weighbridge_yaohua.YaohuaDriver),
+        weighbridge_yaohua_frames.decode,
     ),
     "weighbridge.toledo_continuous": Protocol(
-        devices.weighbridge_toledo.driver.Settings,
-        _alone(devices.weighbridge_toledo.driver.ToledoDriver),
-        devices.weighbridge_toledo.frames.decode,
+        weighbridge_toledo.Settings,
+        _alone(weighbridge_toledo.ToledoDriver),
+        weighbridge_toledo_frames.decode,
     ),
     "rfid.r2000": Protocol(
-        devices.rfid_r2000.driver.Settings,
-        _alone(devices.rfid_r2000.driver.R2000Driver),
-        devices.rfid_r2000.frames.decode,
+        rfid_r2000.Settings,
+        _alone(rfid_r2000.R2000Driver),
+        rfid_r2000_frames.decode,
     ),
     "io.modbus_rtu": Protocol(
-        devices.io_modbus.driver.Settings,
-        _alone(devices.io_modbus.driver.ModbusDriver),
-        devices.io_modbus.frames.decode,
+        io_modbus.Settings,
+        _alone(io_modbus.ModbusDriver),
+        io_modbus_frames.decode,
     ),
     "plate_camera.vzenith": Protocol(
-        devices.plate_camera_vzenith.driver.Settings,
+        plate_camera_vzenith.Settings,
         _camera,
-        devices.plate_camera_vzenith.frames.decode,
+        plate_camera_vzenith_frames.decode,
     ),
     "scanner.line": Protocol(
-        devices.scanner_line.driver.Settings,
-        _alone(devices.scanner_line.driver.ScannerDriver),
-        devices.scanner_line.frames.decode,
+        scanner_line.Settings,
+        _alone(scanner_line.ScannerDriver),
+        scanner_line_frames.decode,
     ),
     "led.fk": Protocol(
-        devices.led_fk.driver.Settings,
-        _alone(devices.led_fk.driver.LedDriver),
-        devices.led_fk.frames.decode,
+        led_fk.Settings,
+        _alone(led_fk.LedDriver),
+        led_fk_frames.decode,
     ),
 }
 
@@ -91,7 +103,7 @@ class UnknownProtocol(ValueError):
 
 
 def driver_maker(protocol: str, settings: Mapping[str, object], path: str = "") -> Callable[[], Driver]:
-    """What makes the drivers of one device: one for a line, one for each connection of a device that calls us.
+    """What makes the drivers of one device: one for a line, one for each connection a device opens to us.
 
     Raises `SettingsRefused` with every error, keys below `path`; an unknown protocol is one of them.
     """
@@ -121,13 +133,13 @@ def settings_of(protocol: str) -> tuple[SettingRow, ...]:
 def decode_frames(protocol: str, data: bytes) -> list[Row]:
     """One row per frame found in `data`, in order; raises `UnknownProtocol`, nothing else.
 
-    Whole: `{"ok": true, "protocol": ..., "messages": [{"type": ...}]}`. What is no frame is skipped where a whole
-    frame follows, and is `{"ok": false, "protocol": ..., "error": ...}` where none does.
+    Whole: `{"ok": true, "protocol": ..., "messages": [{"type": ...}]}`. What is no frame is skipped where a
+    whole frame follows, and is `{"ok": false, "protocol": ..., "error": ...}` where none does.
     """
     decode = _entry(protocol).frames
     rows: list[Row] = []
     errors: list[str] = [] if data else ["no bytes"]
-    for found in decode(data):
+    for found in decode(data) if data else []:
         match found:
             case dict():
                 rows.append({"ok": True, "protocol": protocol, "messages": [found]})

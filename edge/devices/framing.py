@@ -49,7 +49,7 @@ Look = Callable[[bytes, int], Whole[M] | NotHere | Unfinished]
 
 
 class Cutter(Generic[M]):
-    """Feed it whatever the port gave, in any slices; it answers with whole messages and with what was none."""
+    """Feed it whatever the port gave, in any slices; it answers with messages and with what was none."""
 
     def __init__(self, look: Look[M], *, start: int | None = None) -> None:
         """`start`: the byte every frame begins with, where there is one; only makes skipping noise faster."""
@@ -92,7 +92,7 @@ class Cutter(Generic[M]):
         return out
 
     def quiet(self) -> list[M | ReadGarbled | ReadTruncated]:
-        """The line went quiet: what is half-read will never be finished. Whole frames behind it still count."""
+        """The line went quiet: what is half-read will never be finished. Frames behind it still count."""
         out: list[M | ReadGarbled | ReadTruncated] = []
         held, self._held = self._held, b""
         at = 0
@@ -128,7 +128,7 @@ class Cutter(Generic[M]):
         return to
 
     def _set_aside(self, data: bytes, verdict: NotHere, out: list[M | ReadGarbled | ReadTruncated]) -> None:
-        if verdict is not NO_START:
+        if verdict is not NO_START and not self._why:
             self._why = verdict.why
         while data:
             room = NOISE_BYTES - len(self._noise)

@@ -46,7 +46,7 @@ class _Bounds:
 
 
 def setting(default: Any, says: str, *, least: float | None = None, most: float | None = None) -> Any:
-    """A field with its default, its meaning in one line, and inclusive bounds (of numbers, or of a length)."""
+    """A field with its default, its meaning in one line, and inclusive bounds (of a number or a length)."""
     return dataclasses.field(default=default, metadata={"bounds": _Bounds(least, most, says)})
 
 
@@ -161,8 +161,12 @@ def _expected(hint: Any, bounds: _Bounds) -> str:
         case None, None:
             return word
         case least, None:
-            return f"{word} of at least {least:g}{unit}"
+            return f"{word} of at least {_plain(least)}{unit}"
         case None, most:
-            return f"{word} of at most {most:g}{unit}"
+            return f"{word} of at most {_plain(most)}{unit}"
         case least, most:
-            return f"{word} from {least:g} to {most:g}{unit}"
+            return f"{word} from {_plain(least)} to {_plain(most)}{unit}"
+
+
+def _plain(bound: float | None) -> str:
+    return "" if bound is None else str(int(bound)) if bound == int(bound) else str(bound)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from sync.vocabulary.facts import FactData, Stream
 from sync.vocabulary.numbers import Epc, Plate, SlipNo, UtcText
 from sync.vocabulary.records import Control, Enterprise, ReleaseSlip, Site, Vehicle
 from sync.vocabulary.uses import SlipUse
@@ -32,7 +33,7 @@ class Inputs:
     mains: bool | None = None
     reset_key: bool | None = None
     fully_on: bool | None = None
-    """The vehicle stands wholly on the scale (infra-red, no wheel off)."""
+    """Nothing straddles the ends of the scale (infra-red): whoever is on it is on it with all wheels."""
 
     def under_arm(self) -> bool:
         """Occupied, unknown: both count as occupied (S2)."""
@@ -189,6 +190,14 @@ class OfficerReset:
     by: str
 
 
+@dataclass(frozen=True, slots=True)
+class SyncSaid:
+    """The link has something for the journal (a refused message, records that moved or differ)."""
+
+    stream: Stream
+    data: FactData
+
+
 Event = (
     InputsRead
     | WeightRead
@@ -207,4 +216,5 @@ Event = (
     | WriteFailed
     | TimePassed
     | OfficerReset
+    | SyncSaid
 )

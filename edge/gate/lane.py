@@ -44,6 +44,7 @@ from edge.gate.events import (
     ReadFailed,
     RecordsChanged,
     RecordsFound,
+    SyncSaid,
     TagRead,
     TimePassed,
     Timer,
@@ -268,6 +269,8 @@ class Lane:
     online: bool = False
     scale_kg: Decimal | None = None
     scale_s: float = -1e9
+    tag_s: float = -1e9
+    """When any tag was last read."""
     in_flight: Commit | None = None
     """The commit of the last step: durable unless the very next event is `WriteFailed`."""
     unwritten: tuple[Told, ...] = ()
@@ -447,6 +450,8 @@ def _take(lane: Lane, at_s: float, event: Event) -> tuple[Lane, list[Effect]]:
             return _time(lane, at_s, timer)
         case OfficerReset(by):
             return _reset(lane, at_s, by)
+        case SyncSaid(stream, data):
+            return lane, [_commit([Told(stream, data)])]
         case _:
             assert_never(event)
 
@@ -554,7 +559,7 @@ def _free_effects(lane: Lane) -> list[Effect]:
 
 
 def _present(lane: Lane, at_s: float) -> bool:
-    return lane.inputs.arrival is True or lane.inputs.fully_on is True or _scale_loaded(lane, at_s)
+    return lane.inputs.arrival is True or _scale_loaded(lane, at_s)
 
 
 def _scale_loaded(lane: Lane, at_s: float) -> bool:
@@ -590,8 +595,10 @@ def _watch_gone(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     if passage is None:
         return lane, []
     inputs = lane.inputs
-    known_free = inputs.arrival is False and inputs.fully_on is not True and not inputs.under_arm()
-    if not known_free or _scale_loaded(lane, at_s):
+    known_free = inputs.arrival is False and not inputs.under_arm()
+    # With a silent scale a tag that is still being read shows that somebody stands there.
+    tag_seen = not _scale_known(lane, at_s) and at_s - lane.tag_s < lane.settings.gone_blind_s
+    if not known_free or _scale_loaded(lane, at_s) or tag_seen:
         return replace(lane, passage=replace(passage, gone_since_s=None)), []
     if passage.gone_since_s is None:
         return replace(lane, passage=replace(passage, gone_since_s=at_s)), []
@@ -669,6 +676,8 @@ def _stages(passage: Passage, at_s: float) -> dict[str, float]:
 
 def _evidence(lane: Lane, at_s: float, event: PlateRead | TagRead | CodeRead) -> tuple[Lane, list[Effect]]:
     """S5: evidence belongs to the passage that is reading; at any other time it changes nothing."""
+    if isinstance(event, TagRead):
+        lane = replace(lane, tag_s=at_s)
     passage = lane.passage
     if passage is not None and isinstance(lane.phase, Raising | Passing | Lowering):
         return _evidence_behind(lane, passage, event), []
@@ -1147,7 +1156,7 @@ def _watch_passing(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
 def _still_here(lane: Lane, at_s: float, passage: Passage) -> bool:
     """The beam cleared, but about the ruled weight is still on the scale: it backed off, did not cross."""
     if not _scale_known(lane, at_s):
-        return lane.inputs.fully_on is True or lane.inputs.arrival is True
+        return lane.inputs.arrival is not False
     if not _scale_loaded(lane, at_s) or lane.scale_kg is None:
         return False
     if passage.gross_kg is None:
@@ -1161,7 +1170,7 @@ def _watch_unused_raise(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     """Released, and then reversed out: the arm comes down behind nobody; the use stays raised (S4)."""
     passage = lane.passage
     assert passage is not None  # noqa: S101  Passing always has one
-    if lane.inputs.arrival is not False or lane.inputs.fully_on is True or _scale_loaded(lane, at_s):
+    if lane.inputs.arrival is not False or _scale_loaded(lane, at_s):
         return replace(lane, passage=replace(passage, gone_since_s=None)), []
     if not _scale_known(lane, at_s):
         return lane, []

@@ -42,13 +42,15 @@ class SerialAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     baudrate: Annotated[int, msgspec.Meta(ge=50, le=4_000_000)] = 9600
     """Bits a second. Not used with `socket://`."""
     bytesize: Literal[5, 6, 7, 8] = 8
+    """Data bits."""
     parity: Literal["N", "E", "O", "M", "S"] = "N"
     """None, even, odd, mark, space."""
     stopbits: Literal[1, 2] = 1
+    """Stop bits."""
     open_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 3.0
     """For a TCP connection to be made."""
     write_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
-    """A device that takes no byte for so long counts as lost."""
+    """A device that takes no byte for so long counts as lost (`rfc2217://`: always 5 s)."""
 
 
 class ListenAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,10 +63,11 @@ class ListenAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     allowed_hosts: tuple[str, ...] = ()
     """Addresses that may connect; empty: all."""
     most_connections: Annotated[int, msgspec.Meta(ge=1, le=256)] = 8
-    """One more pushes out the one that was idle longest."""
+    """One more pushes out one that never sent a byte, else the one that was idle longest."""
     idle_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     """A connection without a byte for so long is closed."""
     write_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    """A connection that takes no byte for so long is closed."""
 
 
 class Bell:
@@ -287,14 +290,14 @@ def _open_serial(address: SerialAddress, bell: Bell) -> Channel:
             parity=address.parity,
             stopbits=address.stopbits,
             timeout=_POLL_S,
-            write_timeout=address.write_timeout_s,
+            write_timeout=None if "://" in address.url else address.write_timeout_s,
         )
         native = sys.platform != "win32" and "://" not in address.url
         if native:
             # Two programs on one line read each other's halves.
             port.exclusive = True
         port.open()
-    except (OSError, serial.SerialException, ValueError) as error:
+    except (OSError, serial.SerialException, ValueError, NotImplementedError) as error:
         raise ChannelLost(f"{address.url}: {_why_not_opened(error)}") from error
     if not native:
         return PolledChannel(port)

@@ -6,11 +6,13 @@ Lines are written by a thread of their own: whoever reads stderr and stops readi
 from __future__ import annotations
 
 import atexit
+import json
 import logging
 import queue
 import re
 import sys
 import threading
+from itertools import pairwise
 from typing import Any, Final, Literal, TextIO
 
 import structlog
@@ -68,7 +70,7 @@ def set_up_log(level: Level = "info", *, stream: TextIO | None = None) -> LogWri
 
 
 class LogWriter(logging.Handler):
-    """Hands finished lines to a thread that writes them. Full or refused lines are counted, not waited for."""
+    """Hands lines to a thread that writes them. What cannot be written is counted, not waited for."""
 
     def __init__(self, stream: TextIO, *, most_waiting: int = _MOST_WAITING) -> None:
         super().__init__()
@@ -104,7 +106,8 @@ class LogWriter(logging.Handler):
             lost = self.lost
             try:
                 if lost > told:
-                    self._stream.write(f'{{"level": "error", "event": "log lines lost", "count": {lost}}}\n')
+                    lines_lost = {"level": "error", "event": "log lines lost", "count": lost}
+                    self._stream.write(json.dumps(lines_lost) + "\n")
                     told = lost
                 self._stream.write(line + "\n")
                 if self._lines.empty():
@@ -115,10 +118,13 @@ class LogWriter(logging.Handler):
 
 # Keys are compared word by word, so that `pin` is told from `pinned` and `draw_key` from `key_path`.
 _SECRET_WORDS: Final = frozenset(
-    {"password", "passwd", "passphrase", "secret", "secrets", "token", "pin", "pepper", "credential", "credentials"}
+    {"password", "passwd", "passphrase", "secret", "secrets", "token", "pin", "pepper"}
+    | {"credential", "credentials"}
 )
 _SECRET_PAIRS: Final = frozenset({("private", "key"), ("draw", "key"), ("api", "key"), ("signing", "key")})
-_PEM: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL)
+_PEM: Final = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+)
 _URL_PASSWORD: Final = re.compile(r"(://[^/\s:@]*):[^/\s@]+@")
 _SAID: Final = re.compile(r"(?i)\b(password|passwd|passphrase|secret|token|pin)(\s*[=:]\s*)[^\s,;\"'}]+")
 _DEEPEST: Final = 8
@@ -146,4 +152,4 @@ def _hidden(value: Any, depth: int) -> Any:
 
 def _names_a_secret(key: str) -> bool:
     words = [word for word in re.split(r"[^a-z0-9]+", key.lower()) if word]
-    return not _SECRET_WORDS.isdisjoint(words) or not _SECRET_PAIRS.isdisjoint(zip(words, words[1:], strict=False))
+    return not _SECRET_WORDS.isdisjoint(words) or not _SECRET_PAIRS.isdisjoint(pairwise(words))

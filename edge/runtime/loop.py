@@ -8,7 +8,9 @@ and ends with the exception, so that whoever started it starts it again from a k
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, Final, Generic, Protocol, TypeVar
+from typing import IO, Any, Final, Generic, Literal, Protocol, TypeVar
 
 import structlog
 
@@ -96,7 +98,7 @@ class Loop(Generic[S, E, F]):
             log.critical("the program is broken and makes itself safe", exc_info=broken)
             try:
                 self._make_safe()
-            except Exception as unsafe:  # noqa: BLE001 - the first fault is the one to report
+            except Exception as unsafe:
                 log.critical("it could not make itself safe", exc_info=unsafe)
             raise
         if self._stopped_by is not None:
@@ -194,7 +196,7 @@ class Recording(Generic[E]):
         self._written = 0
         self._file: IO[bytes] | None = None
         self.unrecorded = 0
-        """Entries not recorded because the disk refused."""
+        """Entries not recorded: the disk refused, or their event could not be encoded."""
         try:
             self._begin("ab")
         except OSError as error:
@@ -205,10 +207,15 @@ class Recording(Generic[E]):
             self.unrecorded += 1
             return
         head = json.dumps({"at_s": entry.at_s, "source": entry.source, "seen_s": entry.seen_s})
-        line = head[:-1].encode() + b', "event": ' + self._encode(entry.event) + b"}\n"
         try:
-            self._file.write(line)
-            self._written += len(line)
+            line = head[:-1].encode() + b', "event": ' + self._encode(entry.event) + b"}\n"
+        except Exception as error:  # noqa: BLE001 - whatever an encoder cannot do, a lane must not stop for it
+            self.unrecorded += 1
+            kind = type(entry.event).__name__
+            structlog.get_logger("recording").error("an event cannot be recorded", kind=kind, exc_info=error)
+            return
+        try:
+            self._append(line)
             if self._written >= self._most_bytes:
                 self._file.close()
                 self._path.replace(self._path.with_name(self._path.name + ".1"))
@@ -223,14 +230,23 @@ class Recording(Generic[E]):
 
     def _begin(self, mode: str) -> None:
         # Unbuffered: what a killed program was told last is what one wants to read.
-        self._file = file = self._path.open(mode, buffering=0)
+        self._file = self._path.open(mode, buffering=0)
+        self._written = self._file.tell()
         began = {
             "began": self._clock.utc_text(),
             "boot_id": self._clock.boot_id(),
             "at_s": self._clock.monotonic_s(),
         }
-        file.write(json.dumps(began).encode() + b"\n")
-        self._written = file.tell()
+        # The run before may have been killed in the middle of a line.
+        self._append((b"\n" if self._written else b"") + json.dumps(began).encode() + b"\n")
+
+    def _append(self, line: bytes) -> None:
+        if self._file is None:
+            return
+        taken = self._file.write(line)
+        self._written += taken
+        if taken < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _give_up(self, error: OSError) -> None:
         self.close()
@@ -239,15 +255,32 @@ class Recording(Generic[E]):
 
 
 def read_recording(path: Path) -> Iterator[Recorded]:
-    """The entries of a recording; a last line cut off by a kill is left out. Raises `ValueError` naming the
-    line that is anything else."""
+    """The entries of a recording. A line cut off by a kill (the last of its run) is left out; for any other
+    bad line: `ValueError` naming it."""
     with path.open("rb") as lines:
+        cut_off: ValueError | None = None
         for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                fields = json.loads(line)
-                if "began" not in fields:
-                    yield Recorded(fields["at_s"], fields["source"], fields["seen_s"], fields["event"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"{path}, line {number}: expected an entry, got {line[:80]!r}") from error
+            if not line.strip():
+                continue
+            entry = _entry_of(line)
+            if entry == "began":
+                cut_off = None
+                continue
+            if cut_off is not None:
+                raise cut_off
+            if entry is None:
+                cut_off = ValueError(f"{path}, line {number}: expected an entry, got {line[:80]!r}")
+            else:
+                yield entry
+        if cut_off is not None and line.endswith(b"\n"):
+            raise cut_off
+
+
+def _entry_of(line: bytes) -> Recorded | Literal["began"] | None:
+    try:
+        fields = json.loads(line)
+        if "began" in fields:
+            return "began"
+        return Recorded(fields["at_s"], fields["source"], fields["seen_s"], fields["event"])
+    except (ValueError, KeyError, TypeError):
+        return None

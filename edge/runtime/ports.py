@@ -8,6 +8,7 @@ is followed by the driver's own answer to it or by the loss of the port, never b
 from __future__ import annotations
 
 import contextlib
+import os
 import selectors
 import socket
 import threading
@@ -266,7 +267,9 @@ class Listener(Generic[R, O]):
         try:
             server = socket.create_server((host, port), family=family)
         except OSError as error:
-            why = error.strerror or str(error)
+            # `create_server` puts more into its text, a name that does not resolve has no number.
+            numbered = error.errno is not None and not isinstance(error, socket.gaierror)
+            why = os.strerror(error.errno or 0) if numbered else str(error)
             raise PortFailed(f"cannot listen on {host} port {port}: {why}") from error
         with server:
             server.setblocking(False)
@@ -290,24 +293,24 @@ class Listener(Generic[R, O]):
                 self._admit(connection, str(peer[0]))
 
     def _admit(self, connection: socket.socket, host: str) -> None:
-        log = structlog.get_logger("ports")
         allowed = self._address.allowed_hosts
         if allowed and host not in allowed:
-            self.turned_away += 1
-            log.warning("connection refused: not an allowed host", device=self._device, host=host)
+            self._turn_away(host, "this host is not allowed")
             connection.close()
             return
         with self._lock:
             guests = list(self._guests.values())
         staying = [guest for guest in guests if not guest.conversation.ending]
         if len(staying) >= self._address.most_connections:
-            self.turned_away += 1
-            idlest = min(staying, key=lambda guest: guest.conversation.last_byte_s)
-            log.warning("too many connections: the idlest is closed", device=self._device, host=idlest.host)
+            # Who never spoke goes first: a flood of the mute does not push out the device.
+            idlest = min(
+                staying, key=lambda guest: (guest.conversation.spoke, guest.conversation.last_byte_s)
+            )
+            self._turn_away(idlest.host, "too many connections, this one was idle longest")
             idlest.conversation.close()
         if len(guests) >= 2 * self._address.most_connections:
             # Those told to end do so within the write timeout; until then there is no room.
-            log.warning("too many connections: refused", device=self._device, host=host)
+            self._turn_away(host, "too many connections")
             connection.close()
             return
         try:
@@ -339,6 +342,13 @@ class Listener(Generic[R, O]):
             self._guests[number] = _Guest(host, conversation, thread)
         thread.start()
 
+    def _turn_away(self, host: str, why: str) -> None:
+        self.turned_away += 1
+        if self.turned_away.bit_count() == 1:  # 1, 2, 4, 8 …: whoever floods us does not flood the log
+            structlog.get_logger("ports").warning(
+                "connection turned away", device=self._device, host=host, why=why, so_far=self.turned_away
+            )
+
     def _serve(self, number: int, conversation: _Conversation[R, O], channel: Channel, bell: Bell) -> None:
         log = structlog.get_logger("ports").bind(device=self._device, connection=number)
         well = False
@@ -351,10 +361,10 @@ class Listener(Generic[R, O]):
         except (ChannelLost, PortFailed) as ended:
             log.debug("connection ended", why=str(ended))
         finally:
-            with self._lock:
-                self._guests.pop(number, None)
             channel.close(discard=not well)
             bell.close()
+            with self._lock:
+                self._guests.pop(number, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +411,7 @@ class _Conversation(Generic[R, O]):
         self._unsent_since_s = 0.0
         self._wake_at_s: float | None = None
         self._hang_up = False
+        self.spoke = False
         self.last_byte_s = clock.monotonic_s()
 
     @property
@@ -438,6 +449,7 @@ class _Conversation(Generic[R, O]):
                 if self._hang_up:
                     continue
                 if data:
+                    self.spoke = True
                     self.last_byte_s = now_s
                     self._ask(now_s, self._driver.received, now_s, data)
                 if self._wake_at_s is not None and now_s >= self._wake_at_s:

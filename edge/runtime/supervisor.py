@@ -1,7 +1,7 @@
 """Keeps every port open and says when one is not: back-off, losses, returns, silence. No device word.
 
-A thread for each device, one more that watches for silence. Whatever goes wrong with one device, a fault of its
-driver included, is a report about that device and touches no other.
+A thread for each device, one more that watches for silence. Whatever goes wrong with one device, a fault of
+its driver included, is a report about that device and touches no other.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Generic, Literal, Protocol, TypeVar, assert_never
+from math import inf
+from typing import Annotated, Final, Generic, Literal, Protocol, TypeVar, assert_never
 
 import msgspec
 import structlog
@@ -21,6 +22,8 @@ from edge.runtime.ports import Driver, DriverBroke, Ears, Listener, OrderNotTake
 R = TypeVar("R")
 O = TypeVar("O")  # noqa: E741 - order, as R is reading
 O_contra = TypeVar("O_contra", contravariant=True)
+
+_LONGEST_WAIT_S: Final = 3600.0
 
 
 # --- what is reported ---
@@ -51,7 +54,7 @@ class DeviceSilent:
 
 @dataclass(frozen=True, slots=True)
 class DeviceSpeaking:
-    """The first valid reading ever, or after a silence; comes just before that reading."""
+    """The first valid reading ever, after a silence or after a lost port; comes just before that reading."""
 
     device: str
 
@@ -78,7 +81,8 @@ class BackOff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     second_after_s: Annotated[float, msgspec.Meta(gt=0)] = 0.2
     """Wait before the second try; doubled for each one after it."""
     longest_s: Annotated[float, msgspec.Meta(gt=0)] = 5.0
-    """Longest wait. A port that stayed open for so long, or whose device spoke, starts afresh."""
+    """Longest wait. A port that stayed open for so long starts afresh; where its device spoke,
+    `second_after_s` is enough."""
 
     def delay_s(self, failures: int) -> float:
         """Before the next try, after so many failures in a row (1 or more)."""
@@ -86,6 +90,10 @@ class BackOff(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             return 0.0
         doublings = min(failures - 2, 32)
         return float(min(self.second_after_s * 2**doublings, self.longest_s))
+
+    def forgives(self, open_s: float, *, spoke: bool) -> bool:
+        """Whether a port that was open for so long before this loss starts afresh."""
+        return open_s >= (self.second_after_s if spoke else self.longest_s)
 
 
 # --- silence, without clock or thread ---
@@ -102,12 +110,16 @@ class Hearing:
         """Reported as silent. Neither speaking nor silent: not heard yet, and its time not over."""
 
     def heard(self, at_s: float) -> bool:
-        """A valid reading. True where that ends a silence, or is the first."""
+        """A valid reading. True where it is the first, or ends a silence or a loss."""
         self._since_s = max(self._since_s, at_s)
         news = not self.speaking
         self.speaking = True
         self.silent = False
         return news
+
+    def lost(self) -> None:
+        """Its port is lost. The time of silence runs on."""
+        self.speaking = False
 
     def overdue(self, at_s: float) -> bool:
         """True once for each silence."""
@@ -131,6 +143,9 @@ class Hearing:
 # --- the supervisor ---
 
 
+Speech = Literal["not heard", "speaking", "silent"]
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceHealth:
     """For status and `doctor`; counts since the start."""
@@ -138,7 +153,8 @@ class DeviceHealth:
     port: Literal["not tried", "open", "lost"] = "not tried"
     why: str = ""
     """Of the latest loss."""
-    speech: Literal["not heard", "speaking", "silent"] = "not heard"
+    speech: Speech = "not heard"
+    """Since the port was lost or opened first; `silent` once that was reported."""
     heard_at_s: float | None = None
     """Monotonic time of the latest valid reading."""
     openings: int = 0
@@ -166,6 +182,9 @@ class _Kept(Generic[R, O]):
         self.opened_at_s: float | None = None
         self.thread: threading.Thread | None = None
 
+    def open_s(self, at_s: float) -> float:
+        return at_s - self.opened_at_s if self.opened_at_s is not None else 0.0
+
 
 class Supervisor(Generic[R, O]):
     def __init__(
@@ -179,7 +198,7 @@ class Supervisor(Generic[R, O]):
         back_off: BackOff | None = None,
     ) -> None:
         """`on_reading(at_s, device, reading)` and `on_report(at_s, report)` are called on the ports' threads:
-        they may only enqueue. `is_valid(reading)`: not cut off, not garbled; it shows that the device speaks."""
+        they may only enqueue. `is_valid(reading)`: not cut off, not garbled; it shows the device speaks."""
         names = [device.name for device in devices]
         if len(set(names)) != len(names):
             raise ValueError(f"expected devices of different names, got {sorted(names)}")
@@ -233,8 +252,8 @@ class Supervisor(Generic[R, O]):
         return tuple(hanging)
 
     def order(self, device: str, order_id: str, order: O) -> None:
-        """From any thread; returns at once. Raises `OrderNotTaken`. What was taken is followed by the driver's
-        own answer, or by `PortLost`."""
+        """From any thread; returns at once. Raises `OrderNotTaken`. What was taken is followed by the
+        driver's own answer, or by `PortLost`."""
         kept = self._kept.get(device)
         if kept is None:
             raise OrderNotTaken(f"{device}: no such device; there are {', '.join(sorted(self._kept))}")
@@ -255,8 +274,8 @@ class Supervisor(Generic[R, O]):
         failures = 0
         name = kept.device.name
         while not self._stopping.is_set():
+            before = kept.health.readings
             kept.opened_at_s = None
-            readings_before = kept.health.readings
             try:
                 kept.line.run()
                 return
@@ -269,10 +288,8 @@ class Supervisor(Generic[R, O]):
                 why = f"{name}: fault of the runtime: {error!r}"
                 _log().error("a port raised", device=name, exc_info=error)
             now_s = self._clock.monotonic_s()
-            stayed = kept.opened_at_s is not None and now_s - kept.opened_at_s >= self._back_off.longest_s
-            if stayed or kept.health.readings > readings_before:
-                failures = 0
-            failures += 1
+            spoke = kept.health.readings > before
+            failures = 1 if self._back_off.forgives(kept.open_s(now_s), spoke=spoke) else failures + 1
             self._lost(kept, now_s, why)
             self._stopping.wait(self._back_off.delay_s(failures))
 
@@ -280,21 +297,24 @@ class Supervisor(Generic[R, O]):
         with self._changed:
             before = kept.health
             if before.port != "lost":
-                kept.health = replace(before, port="lost", why=why, losses=before.losses + 1)
+                kept.health = replace(
+                    before, port="lost", why=why, losses=before.losses + 1, speech=_unheard(before.speech)
+                )
             elif before.why != why:
                 kept.health = replace(before, why=why)
             else:
                 return
-            _log().warning("port lost", device=kept.device.name, why=why)
+            kept.hearing.lost()
             self._on_report(at_s, PortLost(kept.device.name, why))
+        _log().warning("port lost", device=kept.device.name, why=why)
 
     def _opened(self, at_s: float, device: str) -> None:
         kept = self._kept[device]
         with self._changed:
             kept.opened_at_s = at_s
             kept.health = replace(kept.health, port="open", openings=kept.health.openings + 1)
-            _log().info("port open", device=device)
             self._on_report(at_s, PortBack(device))
+        _log().info("port open", device=device)
 
     def _broke(self, at_s: float, device: str, why: str) -> None:
         """One connection of several: the others, and the listening itself, go on."""
@@ -332,8 +352,8 @@ class Supervisor(Generic[R, O]):
                         silent_s = kept.hearing.silent_s(now_s)
                         _log().warning("device silent", device=name, silent_s=round(silent_s, 3))
                         self._on_report(now_s, DeviceSilent(name, silent_s))
-                dues_s = [due_s for kept in self._kept.values() if (due_s := kept.hearing.due_s()) is not None]
-                self._changed.wait(max(0.0, min(dues_s) - now_s) if dues_s else None)
+                due_s = min((kept.hearing.due_s() or inf for kept in self._kept.values()), default=inf)
+                self._changed.wait(min(max(0.0, due_s - now_s), _LONGEST_WAIT_S))
 
 
 def _line(device: Device[R, O], clock: Clock, ears: Ears[R]) -> Port[R, O] | Listener[R, O]:
@@ -344,6 +364,10 @@ def _line(device: Device[R, O], clock: Clock, ears: Ears[R]) -> Port[R, O] | Lis
             return Listener(device.name, address, device.make_driver, clock, ears)
         case _:
             assert_never(device.address)
+
+
+def _unheard(speech: Speech) -> Speech:
+    return "silent" if speech == "silent" else "not heard"
 
 
 def _log() -> structlog.stdlib.BoundLogger:

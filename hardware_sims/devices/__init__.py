@@ -1,6 +1,7 @@
-"""Devices made of bytes, each from its data sheet. Nothing of our programs' codecs may enter: two makers, one sheet.
+"""Devices made of bytes, each from its data sheet. None of our programs' codecs may enter.
 
-Every device has the same shape (`Device`); time is virtual and arrives as an argument; nothing here opens a port.
+Every device has the same shape (`Device`); time is virtual and arrives as an argument; nothing here opens
+a port.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from hardware_sims.faults import Fault
 
 
 class Device(Protocol):
-    """A device at the end of a line. Times never go back; call `advance` before `receive` at the same time."""
+    """A device at the end of a line. Times never go back; `advance` comes before `receive`."""
 
     def connect(self, at_s: float) -> None:
         """Somebody opened the port at the other end."""

@@ -1,7 +1,8 @@
-"""A Modbus RTU board with 16 inputs and 8 relays, its pulses ended by its own clock. Contacts to bytes; no port.
+"""A Modbus RTU board, 16 inputs and 8 relays, pulses ended by its own clock. No port.
 
-Modbus over serial line 1.02; relay pulses as Waveshare's Modbus RTU Relay page prints them: FC05 at 0200h + channel
-switches on for n * 100 ms, at 0400h + channel off for n * 100 ms; 00FFh is all relays, 5500h toggles.
+Modbus over serial line 1.02; relay pulses as Waveshare's Modbus RTU Relay page prints them: FC05 at 0200h
++ channel switches on for n * 100 ms, at 0400h + channel off for n * 100 ms; 00FFh is all relays, 5500h
+toggles.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ ALL_RELAYS, FLASH_ON, FLASH_OFF = 0x00FF, 0x0200, 0x0400
 RELAY_COUNT = 8
 ANSWER_S = 0.004
 SILENCE_S = 0.2
-"""Half a request older than this is forgotten (the standard says 3.5 characters; a host's scheduler is slower)."""
+"""Half a request older than this is forgotten (3.5 characters by the standard; hosts are slower)."""
 
 
 def _crc_table() -> tuple[int, ...]:
@@ -32,7 +33,7 @@ def _crc_table() -> tuple[int, ...]:
 _CRC = _crc_table()
 
 
-def crc16(data: bytes) -> bytes:
+def crc16(data: bytes | bytearray) -> bytes:
     """CRC-16/MODBUS, low byte first."""
     crc = 0xFFFF
     for byte in data:

@@ -1,8 +1,9 @@
 """An LED board of the car-park kind (方控): frames to lit rows. It never answers.
 
-`00 64 FF FF CMD DL DATA CRC` with DL the length of DATA and CRC-16/MODBUS low byte first over all before it.
-CMD 62 temporary and 67 permanent text: row, in-mode, in-speed, stay mode, stay time, out-mode, out-speed, font, times,
-RGBA of text, RGBA behind it, length LE16, text in GB2312. CMD 30 voice: option, text.
+`00 64 FF FF CMD DL DATA CRC` with DL the length of DATA and CRC-16/MODBUS low byte first over all before
+it. CMD 62 temporary and 67 permanent text: row, in-mode, in-speed, stay mode, stay time, out-mode,
+out-speed, font, times, RGBA of text, RGBA behind it, length LE16, text in GB2312. CMD 30 voice: option,
+text.
 """
 
 from __future__ import annotations
@@ -27,7 +28,14 @@ def frame(command: int, data: bytes) -> bytes:
 
 
 def text_frame(
-    row: int, text: str, rgba: bytes, *, command: int = SHOW, in_mode: int = 0x15, stay_s: int = 2, times: int = 0
+    row: int,
+    text: str,
+    rgba: bytes,
+    *,
+    command: int = SHOW,
+    in_mode: int = 0x15,
+    stay_s: int = 2,
+    times: int = 0,
 ) -> bytes:
     """What a host would send; the board only decodes, this is for checking it against printed frames."""
     encoded = text.encode("gb2312")

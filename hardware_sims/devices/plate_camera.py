@@ -1,9 +1,10 @@
-"""A Vzenith plate camera that pushes JSON over HTTP: it connects to us. Bytes of its connection; opens no socket.
+"""A Vzenith plate camera that pushes JSON over HTTP: it calls us. Bytes only; opens no socket.
 
-From the vendor's HTTP push document: results are POSTed to a configured url; a result that gets no answer is sent
-again up to four times, then kept and sent later as an offline record (`isoffline` 1); the next offline record follows
-only an answer with `ContinuePushOffline.continue` 1; new results come first; an answer with `info` "ok" closes the
-output wired to the barrier. Heartbeats are multipart form posts; only comet mode obeys answers to them.
+From the vendor's HTTP push document: results are POSTed to a configured url; a result that gets no answer
+is sent again up to four times, then kept and sent later as an offline record (`isoffline` 1); the next
+offline record follows only an answer with `ContinuePushOffline.continue` 1; new results come first; an
+answer with `info` "ok" closes the output wired to the barrier. Heartbeats are multipart form posts; only
+comet mode obeys answers to them.
 """
 
 from __future__ import annotations
@@ -132,7 +133,9 @@ def _plate_kind(text: str) -> tuple[int, int]:
     return (2, 3) if text.endswith("挂") else (1, 1)
 
 
-def heartbeat_form(serial_no: str, boundary: str = "------------------------caa771fe4a61f3d9") -> tuple[str, bytes]:
+def heartbeat_form(
+    serial_no: str, boundary: str = "------------------------caa771fe4a61f3d9"
+) -> tuple[str, bytes]:
     """(Content-Type, body) of a registration post."""
     fields = {
         "device_name": "IVS",
@@ -147,14 +150,16 @@ def heartbeat_form(serial_no: str, boundary: str = "------------------------caa7
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()
     ]
-    return f"multipart/form-data; boundary={boundary}", ("".join(parts) + f"--{boundary}--\r\n").encode("ascii")
+    return f"multipart/form-data; boundary={boundary}", ("".join(parts) + f"--{boundary}--\r\n").encode(
+        "ascii"
+    )
 
 
 class PlateCamera:
     """One camera. It calls us: while `calling` is True a connection to its configured address is wanted.
 
-    Whoever performs: on success `connect`, on failure `connect_failed`, when the other end hangs up `disconnect`;
-    when `calling` turns False, close the connection.
+    Whoever performs: on success `connect`, on failure `connect_failed`, when the other end hangs up
+    `disconnect`; when `calling` turns False, close the connection and `disconnect`.
     """
 
     def __init__(
@@ -190,7 +195,7 @@ class PlateCamera:
         self._answer_by_s = NEVER
         self._not_before_s = 0.0
         self._offline_from_s = 0.0
-        self._heartbeat_due_s = heartbeat_s if heartbeat_s else NEVER
+        self._heartbeat_due_s = heartbeat_s or NEVER
         self._repeat_s = NEVER
         self._contact_until_s = NEVER
         self._hang_up = False
@@ -213,6 +218,9 @@ class PlateCamera:
 
     def connect_failed(self, at_s: float) -> None:
         self._now = at_s
+        if self._results:
+            self._results[0].sent += 1
+            self._keep(self._results[0])
         self._failed(at_s)
 
     def disconnect(self, at_s: float) -> None:
@@ -243,16 +251,16 @@ class PlateCamera:
         if self._line.is_deaf:
             return NEVER
         due = min(self._line.next_event_s(), self._answer_by_s, self._contact_until_s, self._repeat_s)
-        if self._awaiting is None:
-            wanted = self._heartbeat_due_s
-            if self._results:
-                wanted = min(wanted, self._results[0].at_s + RECOGNISE_S)
-            elif self._offline:
-                wanted = min(wanted, self._offline_from_s)
-            due = min(due, max(wanted, self._not_before_s))
-            if not self._connected and due <= self._now:
-                due = NEVER
-        return due
+        if self._awaiting is not None:
+            return due
+        wanted = self._heartbeat_due_s
+        if self._results:
+            wanted = min(wanted, self._results[0].at_s + RECOGNISE_S)
+        elif self._offline:
+            wanted = min(wanted, self._offline_from_s)
+        wanted = max(wanted, self._not_before_s)
+        waits_for_others = wanted <= self._now and (self._hang_up or not self._connected)
+        return due if waits_for_others else min(due, wanted)
 
     def advance(self, at_s: float) -> bytes:
         self._now = max(self._now, at_s)
@@ -261,7 +269,9 @@ class PlateCamera:
             self._close_contact(self._contact_until_s, False)
         while self._repeat_s <= at_s:
             if self._last is not None and not self._line.is_deaf:
-                again = _Result(self._last.plate_id, self._last.license, self._last.confidence, self._last.at_s, 4)
+                again = _Result(
+                    self._last.plate_id, self._last.license, self._last.confidence, self._last.at_s, 4
+                )
                 self._results.append(again)
             self._repeat_s += REPEAT_S
         if self._answer_by_s <= at_s:
@@ -269,7 +279,8 @@ class PlateCamera:
             self._unanswered(at_s)
         if self._connected and not self._hang_up and self._awaiting is None and at_s >= self._not_before_s:
             self._post_next(at_s)
-        return self._line.take(at_s)
+        ready = self._line.take(at_s)
+        return ready if self._connected else b""
 
     def _look(self) -> None:
         for view in self._physics.take_camera_views():
@@ -298,7 +309,9 @@ class PlateCamera:
 
     def _misread(self, text: str) -> str:
         place = self._random.randrange(2, len(text)) if len(text) > 2 else 0
-        other = self._random.choice([letter for letter in _LETTERS if letter != text[place] and letter not in "IO"])
+        other = self._random.choice(
+            [letter for letter in _LETTERS if letter != text[place] and letter not in "IO"]
+        )
         return text[:place] + other + text[place + 1 :]
 
     # --- posting ---
@@ -357,7 +370,9 @@ class PlateCamera:
         if not blank:
             return
         status, *lines = head.decode("latin-1").split("\r\n")
-        fields = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        fields = {
+            name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+        }
         length = fields.get("content-length", "")
         if length.isdigit():
             if len(body) < int(length):
@@ -404,9 +419,6 @@ class PlateCamera:
 
     def _failed(self, at_s: float) -> None:
         self._not_before_s = at_s + RETRY_S
-        if self._results and at_s - self._results[0].at_s > RESENDS * RETRY_S and not self._connected:
-            self._results[0].sent += 1
-            self._keep(self._results[0])
         if self._heartbeat_due_s <= at_s:
             self._heartbeat_due_s = at_s + RETRY_S
 

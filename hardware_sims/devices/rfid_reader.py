@@ -13,7 +13,7 @@ from hardware_sims.physics import LanePhysics
 
 HEAD = 0xA0
 BROADCAST = 0xFF
-MAX_LENGTH = 250
+MAX_LENGTH = 128
 
 RESET, SET_ADDRESS, FIRMWARE, SET_ANTENNA, GET_ANTENNA = 0x70, 0x73, 0x72, 0x74, 0x75
 SET_POWER, GET_POWER, BEEPER, TEMPERATURE = 0x76, 0x77, 0x7A, 0x7B
@@ -33,11 +33,21 @@ def frame(address: int, command: int, data: bytes = b"") -> bytes:
 
 
 def tag_frame(
-    address: int, epc: bytes, *, command: int = REALTIME_INVENTORY, antenna: int = 0, frequency: int = 7, rssi: int = 70
+    address: int,
+    epc: bytes,
+    *,
+    command: int = REALTIME_INVENTORY,
+    antenna: int = 0,
+    frequency: int = 7,
+    rssi: int = 70,
 ) -> bytes:
     """`freqAnt PC EPC RSSI`; the protocol-control word carries the EPC's length in words."""
     control = (len(epc) // 2) << 11
-    return frame(address, command, bytes((frequency << 2 | antenna,)) + control.to_bytes(2, "big") + epc + bytes((rssi,)))
+    return frame(
+        address,
+        command,
+        bytes((frequency << 2 | antenna,)) + control.to_bytes(2, "big") + epc + bytes((rssi,)),
+    )
 
 
 def end_frame(
@@ -170,4 +180,6 @@ class RfidReader:
                 ),
             )
         rate = round(len(seen) / ROUND_S)
-        self._line.send(at_s, end_frame(address, len(seen), command=command, antenna=self._antenna, rate=rate))
+        self._line.send(
+            at_s, end_frame(address, len(seen), command=command, antenna=self._antenna, rate=rate)
+        )

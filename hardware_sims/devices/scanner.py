@@ -1,4 +1,4 @@
-"""A code scanner in presentation mode on a serial line: AIM prefix, text, CR. Also obeys the Honeywell trigger."""
+"""A code scanner in presentation mode on a serial line: AIM prefix, text, CR. No port."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Weighbridge indicators that send all the time: Yaohua tF=0 and Toledo continuous. Weights to bytes; no port.
+"""Weighbridge indicators that send all the time: Yaohua tF=0 and Toledo continuous. No port.
 
-Yaohua XK3190-A26 manual p12, A23p p23; Toledo continuous after MT IND445, Fairbanks FB2550 p149, Rockwell 57C428 p37.
+Yaohua XK3190-A26 manual p12, A23p p23; Toledo continuous after MT IND445, Fairbanks FB2550 p149, Rockwell
+57C428 p37.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def toledo_continuous(
     padding: bytes = b" ",
     checksum: bool = True,
 ) -> bytes:
-    """One frame: STX, status A B C, 6 digits of weight, 6 of tare, CR, check sum (7 bits, sum of all is 0)."""
+    """One frame: STX, status A B C, 6 digits of weight, 6 of tare, CR, check sum (7 bits, all add to 0)."""
     status_a = 0x20 | {1: 0x08, 2: 0x10, 5: 0x18}[increment] | (2 + decimals)
     status_b = 0x30 | net | (kg < 0) << 1 | out_of_range << 2 | motion << 3
     weight = b"%d" % min(abs(kg), 999_999)

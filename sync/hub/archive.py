@@ -3,9 +3,10 @@
 What is committed here is on the disk (WAL, `synchronous=FULL`); an acknowledgement is made only after the
 commit. No MQTT, no clock, no signature enters: times come in as UTC text, verified values as arguments.
 
-A file put back from a backup is noticed: every opening by a hub writes a fresh token into the archive and
-into `<archive>.opened` beside it. Where the two do not belong together the archive gets a new `archive_id`
-and every scope a new epoch (G4), so that nobody mistakes old numbers for new ones.
+A file put back from a backup is noticed: a hub writes a fresh token into the archive and into
+`<archive>.opened` beside it when it opens the archive, and every few seconds in which something was written.
+Where the two do not belong together at an opening, the archive gets a new `archive_id` and every scope a new
+epoch (G4), so that nobody mistakes old numbers for new ones.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import NamedTuple, Self
 
 import msgspec
 
-from sync.policy.digests import row_digest
+from sync.policy.digests import from_hex, row_digest, to_hex, with_row, without_row
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.facts import GENESIS, Fact, Stream
 
@@ -32,8 +33,6 @@ APPLICATION_ID = 0x4B4B4842
 
 STORAGE_ERRORS = (sqlite3.Error, OSError)
 """What a full, locked or failing disk raises; nothing was committed when one of them comes out."""
-
-_DIGEST_MODULUS = 1 << 128
 
 
 class ArchiveRefused(Exception):
@@ -153,6 +152,8 @@ class Archive:
     def __init__(self, db: sqlite3.Connection, path: Path, token: str | None) -> None:
         self._db = db
         self._token = token
+        self._written = False
+        self._seen_version = self._data_version()
         self.path = path
         self.archive_id = self._meta("archive_id") or ""
 
@@ -210,7 +211,13 @@ class Archive:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, durable when the block has ended. Raises `ArchiveTaken` or one of `STORAGE_ERRORS`."""
+        """All or nothing, durable when the block ended. Raises `ArchiveTaken` or one of `STORAGE_ERRORS`.
+
+        Inside another one it is all or nothing by itself, and durable when the outermost block ended.
+        """
+        if self._begun():
+            yield from self._part()
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             if self._token is not None and self._meta("opened") != self._token:
@@ -219,22 +226,69 @@ class Archive:
                 )
             yield
             self._db.execute("COMMIT")
+            self._written = True
         except BaseException:
-            if self._db.in_transaction:
+            if self._begun():
                 self._db.execute("ROLLBACK")
             raise
+
+    def renew_token(self, new_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> bool:
+        """Write a fresh token if anything was written since the last, here or by an importer: a backup made
+        before is known as one from now on. Only for the hub that owns the archive."""
+        version = self._data_version()
+        if self._token is None or not (self._written or version != self._seen_version):
+            return False
+        token = new_id()
+        _remember(self.path, self._token, token)
+        with self.transaction():
+            self._db.execute("UPDATE meta SET value = ? WHERE key = 'opened'", (token,))
+        self._token = token
+        self._written = False
+        self._seen_version = self._data_version()
+        return True
+
+    def _data_version(self) -> int:
+        """Changes when another connection has written."""
+        version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+    def _begun(self) -> bool:
+        return self._db.in_transaction
+
+    def _part(self) -> Iterator[None]:
+        self._db.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            # A full disk may have ended the whole transaction already; then there is nothing to go back to.
+            if self._begun():
+                self._db.execute("ROLLBACK TO part")
+                self._db.execute("RELEASE part")
+            raise
+        self._db.execute("RELEASE part")
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All reads inside see the same moment."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            if self._begun():
+                self._db.execute("ROLLBACK")
 
     # --- devices ------------------------------------------------------------------------------------------
 
     def enrol(self, device: str, public_pem: str) -> None:
         """Pin a device's public key. A revoked device stays revoked."""
         self._db.execute(
-            "INSERT INTO devices VALUES (?, ?, 0) ON CONFLICT (device) DO UPDATE SET public_pem = excluded.public_pem",
+            "INSERT INTO devices VALUES (?, ?, 0) "
+            "ON CONFLICT (device) DO UPDATE SET public_pem = excluded.public_pem",
             (device, public_pem),
         )
 
     def revoke(self, device: str) -> bool:
-        """From the next message on nothing of this device is taken. False where no such device is enrolled."""
+        """From the next message on nothing of this device is taken. False where it is not enrolled."""
         return self._db.execute("UPDATE devices SET revoked = 1 WHERE device = ?", (device,)).rowcount == 1
 
     def enrolled(self, device: str) -> Enrolled | None:
@@ -259,7 +313,8 @@ class Archive:
         state = StreamState(0, GENESIS, ()) if row is None else StreamState(row[0], row[1], ())
         runs: list[Run] = []
         for seq, fact_hash, body in self._db.execute(
-            "SELECT seq, hash, body FROM facts WHERE device = ? AND epoch = ? AND stream = ? AND seq > ? ORDER BY seq",
+            "SELECT seq, hash, body FROM facts "
+            "WHERE device = ? AND epoch = ? AND stream = ? AND seq > ? ORDER BY seq",
             (*key, state.contiguous),
         ):
             prev = _prev_of(body)
@@ -271,7 +326,8 @@ class Archive:
 
     def fact_hashes(self, device: str, epoch: str, stream: str, first: int, last: int) -> dict[int, str]:
         rows = self._db.execute(
-            "SELECT seq, hash FROM facts WHERE device = ? AND epoch = ? AND stream = ? AND seq BETWEEN ? AND ?",
+            "SELECT seq, hash FROM facts "
+            "WHERE device = ? AND epoch = ? AND stream = ? AND seq BETWEEN ? AND ?",
             (device, epoch, stream, first, last),
         )
         return dict(rows.fetchall())
@@ -287,11 +343,23 @@ class Archive:
         self._db.executemany(
             "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                (f.device, f.epoch, f.stream.value, f.seq, f.position, f.event_id, f.kind, f.passage, f.time, f.hash,
-                 f.body, stored_utc)
+                (
+                    f.device,
+                    f.epoch,
+                    f.stream.value,
+                    f.seq,
+                    f.position,
+                    f.event_id,
+                    f.kind,
+                    f.passage,
+                    f.time,
+                    f.hash,
+                    f.body,
+                    stored_utc,
+                )
                 for f in facts
             ],
-        )  # fmt: skip
+        )
 
     def add_branches(self, facts: Iterable[Fact], stored_utc: str) -> int:
         """How many of them were not stored before."""
@@ -315,12 +383,11 @@ class Archive:
         return row[0] or 0
 
     def streams_of_interest(self, device: str, epochs: int) -> tuple[tuple[str, Stream], ...]:
-        """Streams of the newest `epochs` epochs that no later epoch of the device has left behind."""
+        """Streams of the device's newest `epochs` epochs, older epochs first."""
         rows = self._db.execute(
-            "SELECT s.epoch, s.stream FROM streams s JOIN (SELECT epoch, ordinal FROM epochs e WHERE device = :device"
-            " AND NOT EXISTS (SELECT 1 FROM epochs l WHERE l.device = :device AND l.old_epoch = e.epoch)"
-            " ORDER BY ordinal DESC LIMIT :epochs) e USING (epoch) WHERE s.device = :device"
-            " ORDER BY e.ordinal, s.stream",
+            "SELECT s.epoch, s.stream FROM streams s JOIN (SELECT epoch, ordinal FROM epochs"
+            " WHERE device = :device ORDER BY ordinal DESC LIMIT :epochs) e USING (epoch)"
+            " WHERE s.device = :device ORDER BY e.ordinal, s.stream",
             {"device": device, "epochs": epochs},
         )
         return tuple((epoch, Stream(stream)) for epoch, stream in rows)
@@ -337,7 +404,8 @@ class Archive:
 
     def epoch(self, device: str, epoch: str) -> Epoch | None:
         row = self._db.execute(
-            "SELECT epoch, announced, old_epoch, old_heads, first_utc FROM epochs WHERE device = ? AND epoch = ?",
+            "SELECT epoch, announced, old_epoch, old_heads, first_utc FROM epochs "
+            "WHERE device = ? AND epoch = ?",
             (device, epoch),
         ).fetchone()
         return None if row is None else Epoch(row[0], bool(row[1]), row[2], json.loads(row[3]), row[4])
@@ -345,7 +413,8 @@ class Archive:
     def successors(self, device: str, epoch: str) -> tuple[Epoch, ...]:
         """Epochs of the device that name this one as the one they left."""
         rows = self._db.execute(
-            "SELECT epoch, announced, old_epoch, old_heads, first_utc FROM epochs WHERE device = ? AND old_epoch = ?",
+            "SELECT epoch, announced, old_epoch, old_heads, first_utc FROM epochs "
+            "WHERE device = ? AND old_epoch = ?",
             (device, epoch),
         )
         return tuple(Epoch(row[0], bool(row[1]), row[2], json.loads(row[3]), row[4]) for row in rows)
@@ -361,7 +430,8 @@ class Archive:
         self, device: str, epoch: str, old_epoch: str, old_heads: dict[str, str], why: str
     ) -> None:
         self._db.execute(
-            "UPDATE epochs SET announced = 1, old_epoch = ?, old_heads = ?, why = ? WHERE device = ? AND epoch = ?",
+            "UPDATE epochs SET announced = 1, old_epoch = ?, old_heads = ?, why = ? "
+            "WHERE device = ? AND epoch = ?",
             (old_epoch, json.dumps(old_heads, sort_keys=True), why, device, epoch),
         )
 
@@ -382,8 +452,9 @@ class Archive:
     def add_alarm_once(self, at_utc: str, device: str, code: str, detail: str) -> None:
         """The same finding about the same thing is one alarm, however often it is met again."""
         self._db.execute(
-            "INSERT INTO hub_alarms (at_utc, device, code, detail) SELECT :at, :device, :code, :detail WHERE NOT EXISTS "
-            "(SELECT 1 FROM hub_alarms WHERE code = :code AND device = :device AND detail = :detail)",
+            "INSERT INTO hub_alarms (at_utc, device, code, detail) SELECT :at, :device, :code, :detail "
+            "WHERE NOT EXISTS (SELECT 1 FROM hub_alarms"
+            " WHERE code = :code AND device = :device AND detail = :detail)",
             {"at": at_utc, "device": device, "code": code, "detail": detail},
         )
 
@@ -413,7 +484,7 @@ class Archive:
         if row is None:
             return None
         slips = self._db.execute("SELECT slip_no FROM claim_slips WHERE claim_id = ? ORDER BY 1", (claim_id,))
-        return ClaimRow(*row, slip_nos=tuple(slip for (slip,) in slips))
+        return ClaimRow(row[0], row[1], row[2], row[3], row[4], tuple(slip for (slip,) in slips))
 
     def add_claim(self, claim_id: str, row: ClaimRow, slip_state: str, asked_utc: str) -> None:
         self._db.execute(
@@ -432,14 +503,15 @@ class Archive:
         return None if row is None else str(row[0])
 
     def end_claim(self, device: str, claim_id: str, state: str, position: int) -> None:
-        """Remember how a claim ended and carry it over to its slips; the later fact wins, whatever arrives first."""
+        """Remember how a claim ended and carry it over to its slips; the fact later by position wins."""
         self._db.execute(
             "INSERT INTO claim_ends VALUES (?, ?, ?, ?) ON CONFLICT (device, claim_id) DO UPDATE SET "
             "state = excluded.state, position = excluded.position WHERE excluded.position > position",
             (device, claim_id, state, position),
         )
         self._db.execute(
-            "UPDATE claim_slips SET state = (SELECT state FROM claim_ends WHERE device = :device AND claim_id = :claim)"
+            "UPDATE claim_slips SET state ="
+            " (SELECT state FROM claim_ends WHERE device = :device AND claim_id = :claim)"
             " WHERE claim_id = :claim AND EXISTS (SELECT 1 FROM claims c WHERE c.claim_id = :claim AND"
             " c.device = :device AND (c.verdict = 'granted' OR"
             " (SELECT state FROM claim_ends WHERE device = :device AND claim_id = :claim) = 'crossed'))",
@@ -458,8 +530,8 @@ class Archive:
     ) -> None:
         self._db.execute(
             "INSERT INTO uses (device, use_id, claim_id, passage, state, position) VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (device, use_id) DO UPDATE SET claim_id = excluded.claim_id, state = excluded.state, "
-            "position = excluded.position WHERE excluded.position > position",
+            "ON CONFLICT (device, use_id) DO UPDATE SET claim_id = excluded.claim_id, "
+            "state = excluded.state, position = excluded.position WHERE excluded.position > position",
             (device, use_id, claim_id, passage, state, position),
         )
 
@@ -481,9 +553,9 @@ class Archive:
             (slip_no,),
         ).fetchall()
         unclaimed = self._db.execute(
-            "SELECT u.device, u.passage FROM uses u WHERE u.slip_no = ? AND u.state = 'crossed' AND NOT EXISTS "
-            "(SELECT 1 FROM claim_slips s JOIN claims c USING (claim_id) WHERE s.claim_id = u.claim_id "
-            "AND s.slip_no = u.slip_no AND c.device = u.device)",
+            "SELECT u.device, u.passage FROM uses u WHERE u.slip_no = ? AND u.state = 'crossed' "
+            "AND NOT EXISTS (SELECT 1 FROM claim_slips s JOIN claims c USING (claim_id) "
+            "WHERE s.claim_id = u.claim_id AND s.slip_no = u.slip_no AND c.device = u.device)",
             (slip_no,),
         ).fetchall()
         crossed = [f"{device}/{passage}" for device, passage, state in claimed if state == "crossed"]
@@ -507,7 +579,7 @@ class Archive:
     def add_scope(self, scope: str, *, new_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> None:
         """Begin the scope's log where there is none; an existing scope stays as it is."""
         self._db.execute(
-            "INSERT OR IGNORE INTO scopes VALUES (?, ?, 0, 0, ?, '')", (scope, new_id(), _digest_text(0))
+            "INSERT OR IGNORE INTO scopes VALUES (?, ?, 0, 0, ?, '')", (scope, new_id(), to_hex(0))
         )
 
     def set_head_issued(self, scope: str, issued: str) -> None:
@@ -553,14 +625,14 @@ class Archive:
         return {row[0] for row in rows}
 
     def apply_changes(self, scope: str, changes: Sequence[RecordChange], at_utc: str) -> Applied:
-        """Write log entries for what really changes, in the order given, and keep rows and digest of the scope.
+        """Write log entries for what really changes, in the order given; keep rows and digest of the scope.
 
         To be called inside `transaction()`; numbers are visible to readers only with the whole.
         """
         found = self.scope(scope)
         if found is None:
             raise ValueError(f"scope {scope!r} is not in this archive")
-        number, rows, digest = found.number, found.rows, int(found.digest, 16)
+        number, rows, digest = found.number, found.rows, from_hex(found.digest)
         current = self._current(scope, changes)
         log: list[tuple[str, str, int, str, str, str, str, str]] = []
         put: dict[tuple[str, str], tuple[str, int] | None] = {}
@@ -573,14 +645,14 @@ class Archive:
                 continue
             number += 1
             if before is not None:
-                digest -= row_digest(change.collection, change.key, before)
+                digest = without_row(digest, row_digest(change.collection, change.key, before))
                 rows -= 1
             if change.body is None:
                 deleted += 1
                 put[key] = None
                 log.append((scope, found.epoch, number, change.collection, change.key, "delete", "", at_utc))
             else:
-                digest += row_digest(change.collection, change.key, change.body)
+                digest = with_row(digest, row_digest(change.collection, change.key, change.body))
                 rows += 1
                 put[key] = (change.body, number)
                 log.append(
@@ -600,7 +672,7 @@ class Archive:
         )
         self._db.execute(
             "UPDATE scopes SET number = ?, rows = ?, digest = ? WHERE scope = ?",
-            (number, rows, _digest_text(digest), scope),
+            (number, rows, to_hex(digest), scope),
         )
         return Applied(len(log) - deleted, deleted, unchanged, number)
 
@@ -627,17 +699,13 @@ def _prev_of(body: str) -> str:
         return ""
 
 
-def _digest_text(digest: int) -> str:
-    return f"{digest % _DIGEST_MODULUS:032x}"
-
-
 def _advice(path: Path, error: Exception) -> str:
     text = str(error)
     match text:
         case "file is not a database" | "database disk image is malformed":
             return (
-                f"{path}: damaged, or not a database ({text}); move it and its -wal and -shm files aside and put the "
-                "last backup in its place: devices send again what the backup does not hold"
+                f"{path}: damaged, or not a database ({text}); move it and its -wal and -shm files aside and "
+                "put the last backup in its place: devices send again what the backup does not hold"
             )
         case "database is locked":
             return f"{path}: locked by another program; stop the hub or importer that has it open"
@@ -661,7 +729,8 @@ def _step_schema(db: sqlite3.Connection, path: Path, new_id: Callable[[], str]) 
             raise ArchiveRefused(f"{path}: a database of something else; name another file in `archive`")
         if version > len(steps):
             raise ArchiveRefused(
-                f"{path}: written by a newer kakou (schema {version}, this one knows {len(steps)}); update kakou"
+                f"{path}: written by a newer kakou (schema {version}, this one knows {len(steps)}); "
+                "update kakou"
             )
         for number, (_, script) in enumerate(steps[version:], start=version + 1):
             for statement in _statements(script):
@@ -690,24 +759,14 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _take(db: sqlite3.Connection, path: Path, new_id: Callable[[], str]) -> str:
-    """Become the archive's hub: see whether the file is the one that was last open here, and sign it in.
-
-    The companion file holds the token before and the token after, and is on the disk before the archive is
-    changed: killed in between, either one is recognised.
-    """
-    companion = path.with_name(path.name + ".opened")
+    """Become the archive's hub: see whether the file is the one that was last open here, and sign it in."""
+    companion = _companion(path)
     row = db.execute("SELECT value FROM meta WHERE key = 'opened'").fetchone()
     before = "" if row is None else str(row[0])
     known = companion.read_text(encoding="ascii", errors="replace").split() if companion.exists() else []
     restored = bool(before) and before not in known
     token = new_id()
-    fresh = companion.with_name(companion.name + ".new")
-    with fresh.open("w", encoding="ascii") as file:
-        file.write(f"{before}\n{token}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(companion)
-    _sync_folder(companion.parent)
+    _remember(path, before, token)
     db.execute("BEGIN IMMEDIATE")
     if restored:
         db.execute("UPDATE meta SET value = ? WHERE key = 'archive_id'", (new_id(),))
@@ -716,6 +775,22 @@ def _take(db: sqlite3.Connection, path: Path, new_id: Callable[[], str]) -> str:
     db.execute("INSERT OR REPLACE INTO meta VALUES ('opened', ?)", (token,))
     db.execute("COMMIT")
     return token
+
+
+def _companion(path: Path) -> Path:
+    return path.with_name(path.name + ".opened")
+
+
+def _remember(path: Path, before: str, token: str) -> None:
+    """Both tokens, on the disk before the archive is changed: killed in between, either one is recognised."""
+    companion = _companion(path)
+    fresh = companion.with_name(companion.name + ".new")
+    with fresh.open("w", encoding="ascii") as file:
+        file.write(f"{before}\n{token}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(companion)
+    _sync_folder(companion.parent)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -736,13 +811,15 @@ def _renumber(db: sqlite3.Connection, scope: str, old_epoch: str, epoch: str) ->
         (scope, old_epoch, scope),
     ).fetchone()
     db.execute(
-        "INSERT INTO log SELECT scope, ?, row_number() OVER (ORDER BY collection, key), collection, key, 'put', body, ?"
+        "INSERT INTO log SELECT scope, ?, row_number() OVER (ORDER BY collection, key),"
+        " collection, key, 'put', body, ?"
         " FROM records WHERE scope = ?",
         (epoch, at_utc, scope),
     )
     db.execute(
-        "UPDATE records SET number = n.number FROM (SELECT collection, key, row_number() OVER (ORDER BY collection, key)"
-        " AS number FROM records WHERE scope = :scope) n"
+        "UPDATE records SET number = n.number FROM"
+        " (SELECT collection, key, row_number() OVER (ORDER BY collection, key) AS number"
+        " FROM records WHERE scope = :scope) n"
         " WHERE records.scope = :scope AND records.collection = n.collection AND records.key = n.key",
         {"scope": scope},
     )

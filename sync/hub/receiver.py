@@ -11,7 +11,7 @@ import datetime
 import enum
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -66,7 +66,8 @@ ALARM_CONNECTION = "alarm"
 ROUTINE_CONNECTION = "routine"
 
 EPOCHS_OF_INTEREST = 8
-"""How many epochs of one device are acknowledged at once; more than one is already unusual."""
+"""How many epochs of one device are acknowledged at once. The ones it left behind are among them: what is
+here of those need not be issued again when a device meets a new archive."""
 PARKED_SAMPLES = 1_000
 """Samples of refused messages kept; unreadable facts are kept without limit."""
 SAMPLE_WHY = "refused: "
@@ -86,7 +87,7 @@ _read_slip = decoder(ReleaseSlip)
 
 
 class HubAlarm(enum.StrEnum):
-    """Codes in `hub_alarms`. The first group is about facts that were taken, the second about messages that were not."""
+    """Codes in `hub_alarms`: first about facts that were taken, then about messages that were not."""
 
     BRANCH = "branch"
     """A fact under an identity that holds another fact already."""
@@ -136,6 +137,8 @@ class Limits:
     """How often refusals of one kind are written to the archive."""
     epoch_patience_s: float = 60.0
     """How long facts of an epoch may be here before the fact that announces it."""
+    token_every_s: float = 5.0
+    """How often a busy archive is told apart from the backups made of it (`Archive.renew_token`)."""
     pull_batches: int = 16
     """Feed payloads in answer to one pull; the device pulls on from where they end."""
     feed_batches: int = 64
@@ -198,6 +201,7 @@ class Receiver:
         self._head_issued_s: dict[str, float] = {}
         self._unannounced = bool(archive.unannounced_epochs())
         self._now_s = 0.0
+        self._token_s = 0.0
         self.counts = _Counts()
         self.storage_fault = ""
         """Why the archive last failed to take something; empty again once it takes."""
@@ -220,17 +224,36 @@ class Receiver:
         except STORAGE_ERRORS as error:
             self._fail(error)
             return []
-        except Exception as error:  # noqa: BLE001  G11: a message must not stop the hub, whatever is wrong with us
+        except Exception as error:  # noqa: BLE001 - G11, a message must not stop the hub, whatever is wrong with us
             self._forget()
             reason = f"{type(error).__name__}: {error}"
             return self._refuse(topic, payload, at_utc, _Refused(HubAlarm.INTERNAL, reason[:400]))
         return answers
 
+    def receive_all(self, messages: Sequence[tuple[str, bytes]], at_utc: str) -> list[Outgoing]:
+        """As `receive` for each in turn, made durable by one commit: small messages share a slow disk.
+
+        When that commit fails none of them was taken and nothing is answered.
+        """
+        answers: list[Outgoing] = []
+        try:
+            with self._archive.transaction():
+                for topic, payload in messages:
+                    answers += self.receive(topic, payload, at_utc)
+        except STORAGE_ERRORS as error:
+            self._fail(error)
+            self._refusals.clear()
+            return []
+        return answers
+
     def tick(self, at_utc: str) -> list[Outgoing]:
-        """Everything that is due without a message: counted refusals, heads and statuses seen, feed and its heads."""
+        """What is due without a message: counted refusals, heads and statuses seen, feed and its heads."""
         try:
             now_s = self._clock(at_utc)
             self._write_pending(now_s, at_utc)
+            if abs(now_s - self._token_s) >= self._limits.token_every_s:
+                self._token_s = now_s
+                self._archive.renew_token()
             outgoing = self._feed(now_s, at_utc)
             self.storage_fault = ""
         except STORAGE_ERRORS as error:
@@ -239,12 +262,11 @@ class Receiver:
         return outgoing
 
     def born(self, at_utc: str) -> list[Outgoing]:
-        """To publish on every connection to the broker: birth, every scope's head, every device's acknowledgement."""
+        """To publish when the broker is reached: birth, all scopes' heads, all devices' acknowledgements."""
         try:
             now_s = self._clock(at_utc)
             outgoing = [self._life(at_utc, online=True)]
-            for scope in self._archive.scopes():
-                outgoing.append(self._head(scope, now_s, at_utc))
+            outgoing += [self._head(scope, now_s, at_utc) for scope in self._archive.scopes()]
             for device in self._archive.devices():
                 outgoing.extend(self._acks(device, ROUTINE_CONNECTION))
         except STORAGE_ERRORS as error:
@@ -327,7 +349,7 @@ class Receiver:
         if (batch.device, batch.stream) != (device, stream):
             raise _Refused(
                 HubAlarm.WRONG_DEVICE,
-                f"facts of {batch.device[:64]!r}/{batch.stream.value} on the topic of {device}/{stream.value}",
+                f"facts of {batch.device[:64]!r}/{batch.stream.value} on a topic of {device}/{stream.value}",
                 device,
             )
         verify(key, batch.signed, Context.CHECKPOINT)
@@ -354,9 +376,18 @@ class Receiver:
             data = _readable(arrived.body)
             head = arrived.head
             fact = Fact(
-                device, epoch, stream, head.seq, head.position, head.event_id, head.kind,
-                _passage_of(data), head.time, arrived.hash, arrived.body,
-            )  # fmt: skip
+                device,
+                epoch,
+                stream,
+                head.seq,
+                head.position,
+                head.event_id,
+                head.kind,
+                _passage_of(data),
+                head.time,
+                arrived.hash,
+                arrived.body,
+            )
             if known is None:
                 new.append((fact, data, head.prev))
             else:
@@ -380,9 +411,11 @@ class Receiver:
             )
             for seq in broken:
                 self._archive.add_alarm_once(
-                    at_utc, device, HubAlarm.CHAIN_BROKEN,
+                    at_utc,
+                    device,
+                    HubAlarm.CHAIN_BROKEN,
                     f"{epoch}/{stream.value}: fact {seq} does not name the hash of fact {seq - 1}",
-                )  # fmt: skip
+                )
             self._branch(branches, at_utc)
             if new:
                 self._past_the_end(device, epoch, stream, new[-1][0].seq, at_utc)
@@ -397,22 +430,29 @@ class Receiver:
         self._archive.add_branches(branches, at_utc)
         for fact in branches:
             self._archive.add_alarm_once(
-                at_utc, fact.device, HubAlarm.BRANCH,
+                at_utc,
+                fact.device,
+                HubAlarm.BRANCH,
                 f"{fact.epoch}/{fact.stream.value}/{fact.seq}: another fact is stored under this number, "
                 f"this one has hash {fact.hash}",
-            )  # fmt: skip
+            )
 
     def _effect(self, fact: Fact, data: FactData | None, at_utc: str) -> None:
         match data:
             case None:
                 self._archive.park(
-                    f"{self._root}{fact.device}/facts/{fact.stream.value}", fact.body.encode(),
-                    f"unreadable fact: {fact.kind[:64]} at {fact.epoch}/{fact.stream.value}/{fact.seq}", at_utc,
-                )  # fmt: skip
+                    f"{self._root}{fact.device}/facts/{fact.stream.value}",
+                    fact.body.encode(),
+                    f"unreadable fact: {fact.kind[:64]} at {fact.epoch}/{fact.stream.value}/{fact.seq}",
+                    at_utc,
+                )
                 self._archive.add_alarm_once(
-                    at_utc, fact.device, HubAlarm.FACT_UNREADABLE,
-                    f"{fact.epoch}/{fact.stream.value}/{fact.seq}: kind {fact.kind[:64]!r} of another version, kept",
-                )  # fmt: skip
+                    at_utc,
+                    fact.device,
+                    HubAlarm.FACT_UNREADABLE,
+                    f"{fact.epoch}/{fact.stream.value}/{fact.seq}: "
+                    f"kind {fact.kind[:64]!r} is not known here, kept",
+                )
             case RulingMade():
                 self._uses_ruled(fact, data, at_utc)
             case VehicleCrossed():
@@ -423,6 +463,8 @@ class Receiver:
                 self._epoch_began(fact, data, at_utc)
             case _:
                 pass
+        if fact.seq == 1 and fact.stream is Stream.ALARM and not isinstance(data, EpochBegan):
+            self._unannounced_epoch(fact.device, fact.epoch, at_utc)
 
     # --- epochs (G4, G6) ----------------------------------------------------------------------------------
 
@@ -438,24 +480,39 @@ class Receiver:
             )
             if stored is not None and stored != head_hash:
                 self._archive.add_alarm_once(
-                    at_utc, device, HubAlarm.OLD_HEAD_DIFFERS,
-                    f"epoch {fact.epoch} names {data.old_epoch}/{stream}/{seq} with another hash than is stored",
-                )  # fmt: skip
+                    at_utc,
+                    device,
+                    HubAlarm.OLD_HEAD_DIFFERS,
+                    f"epoch {fact.epoch} names {data.old_epoch}/{stream}/{seq} with another hash than stored",
+                )
             known = self._archive.last_fact(device, data.old_epoch, stream)
             if known > int(seq):
                 self._archive.add_alarm_once(
-                    at_utc, device, HubAlarm.ROLLED_BACK,
-                    f"epoch {fact.epoch} begins after {data.old_epoch}/{stream}/{seq}, facts up to {known} are stored",
-                )  # fmt: skip
+                    at_utc,
+                    device,
+                    HubAlarm.ROLLED_BACK,
+                    f"epoch {fact.epoch} begins after {data.old_epoch}/{stream}/{seq}, "
+                    f"facts up to {known} are stored",
+                )
+
+    def _unannounced_epoch(self, device: str, epoch: str, at_utc: str) -> None:
+        self._archive.add_alarm_once(
+            at_utc,
+            device,
+            HubAlarm.EPOCH_UNANNOUNCED,
+            f"epoch {epoch} came without saying what it left behind",
+        )
 
     def _past_the_end(self, device: str, epoch: str, stream: Stream, last: int, at_utc: str) -> None:
         for later in self._archive.successors(device, epoch):
             end = later.old_heads.get(stream.value, "0").partition(":")[0]
             if end.isdecimal() and last > int(end):
                 self._archive.add_alarm_once(
-                    at_utc, device, HubAlarm.AFTER_EPOCH_END,
+                    at_utc,
+                    device,
+                    HubAlarm.AFTER_EPOCH_END,
                     f"{epoch}/{stream.value}: facts beyond {end}, where epoch {later.epoch} left it",
-                )  # fmt: skip
+                )
 
     # --- acknowledgements (G3) ----------------------------------------------------------------------------
 
@@ -474,7 +531,7 @@ class Receiver:
                     state.contiguous,
                     state.head_hash,
                     state.missing(MAX_MISSING_RANGES),
-                )  # fmt: skip
+                )
             )
         if not acks:
             return []
@@ -499,9 +556,9 @@ class Receiver:
     # --- claims and uses (S4) -----------------------------------------------------------------------------
 
     def _claim(
-        self, device: str, key: Mapping[str, Ed25519PublicKey], payload: bytes, at_utc: str
+        self, device: str, key: Mapping[str, Ed25519PublicKey], raw: bytes, at_utc: str
     ) -> list[Outgoing]:
-        request = _read_claim(verify(key, read_signed(payload), Context.CLAIM))
+        request = _read_claim(verify(key, read_signed(raw), Context.CLAIM))
         if request.device != device:
             raise _Refused(
                 HubAlarm.WRONG_DEVICE, f"a claim of {request.device[:64]!r} on the topic of {device}", device
@@ -527,11 +584,8 @@ class Receiver:
         answer = ClaimAnswer(
             request.claim_id, device, request.passage, ClaimVerdict(known.verdict), known.why
         )
-        return [
-            Outgoing(
-                self._topics.claim_answer(device), signed_payload(self._signer, Context.CLAIM_ANSWER, answer)
-            )
-        ]
+        payload = signed_payload(self._signer, Context.CLAIM_ANSWER, answer)
+        return [Outgoing(self._topics.claim_answer(device), payload, connection=ALARM_CONNECTION)]
 
     def _decide(
         self, claim_id: str, device: str, passage: int, plate: str, slip_nos: tuple[str, ...], at_utc: str
@@ -571,22 +625,18 @@ class Receiver:
         """The ruling is the only fact that says which slip a use is of."""
         if not data.use_ids:
             return
-        slips = (
-            data.slips
-            if len(data.slips) == len(data.use_ids)
-            else data.slips[:1]
-            if len(data.slips) == 1
-            else ()
-        )
-        if len(slips) != len(data.use_ids):
+        if len(data.slips) != len(data.use_ids):
             self._archive.add_alarm_once(
-                at_utc, fact.device, HubAlarm.USES_UNMATCHED,
-                f"ruling {fact.epoch}/{fact.stream.value}/{fact.seq}: {len(data.use_ids)} uses of {len(data.slips)} slips",
-            )  # fmt: skip
+                at_utc,
+                fact.device,
+                HubAlarm.USES_UNMATCHED,
+                f"ruling {fact.epoch}/{fact.stream.value}/{fact.seq}: "
+                f"{len(data.use_ids)} uses of {len(data.slips)} slips",
+            )
             return
-        for use_id, slip_no in zip(data.use_ids, slips, strict=True):
+        for use_id, slip_no in zip(data.use_ids, data.slips, strict=True):
             self._archive.tell_use_slip(fact.device, use_id, slip_no, data.passage)
-        self._find_double_uses(fact.device, slips, at_utc)
+        self._find_double_uses(fact.device, tuple(sorted(set(data.slips))), at_utc)
 
     def _uses_ended(
         self, fact: Fact, use_ids: tuple[str, ...], claim_id: str, state: str, at_utc: str
@@ -605,9 +655,11 @@ class Receiver:
             claim = self._archive.claim(claim_id)
             if claim is not None and claim.device != fact.device:
                 self._archive.add_alarm_once(
-                    at_utc, fact.device, HubAlarm.CLAIM_FOREIGN,
+                    at_utc,
+                    fact.device,
+                    HubAlarm.CLAIM_FOREIGN,
                     f"{fact.epoch}/{fact.stream.value}/{fact.seq}: names claim {claim_id} of {claim.device}",
-                )  # fmt: skip
+                )
             self._archive.end_claim(fact.device, claim_id, state, fact.position)
             if claim is not None and claim.device == fact.device:
                 slips.update(claim.slip_nos)
@@ -621,9 +673,11 @@ class Receiver:
             allowed = 1 if slip is None else slip.uses_allowed
             if len(crossed) > allowed:
                 self._archive.add_alarm_once(
-                    at_utc, device, HubAlarm.DOUBLE_USE,
+                    at_utc,
+                    device,
+                    HubAlarm.DOUBLE_USE,
                     f"slip {slip_no} crossed {len(crossed)} times, {allowed} allowed: {', '.join(crossed)}",
-                )  # fmt: skip
+                )
 
     # --- heads and statuses of devices --------------------------------------------------------------------
 
@@ -679,12 +733,7 @@ class Receiver:
                         at_utc, device, code, f"{refusals.times} more; the last: {refusals.detail}"
                     )
             for device, epoch in late:
-                self._archive.add_alarm_once(
-                    at_utc,
-                    device,
-                    HubAlarm.EPOCH_UNANNOUNCED,
-                    f"epoch {epoch} came without saying what it left behind",
-                )
+                self._unannounced_epoch(device, epoch, at_utc)
         self._heads.clear()
         self._statuses.clear()
         for key, refusals in due:
@@ -703,18 +752,24 @@ class Receiver:
             )
             if stored.get(head.seq, head.hash) != head.hash:
                 self._archive.add_alarm_once(
-                    at_utc, device, HubAlarm.HEAD_DIFFERS,
-                    f"{checkpoint.epoch}/{head.stream.value}/{head.seq}: the device signed another hash than is stored",
-                )  # fmt: skip
+                    at_utc,
+                    device,
+                    HubAlarm.HEAD_DIFFERS,
+                    f"{checkpoint.epoch}/{head.stream.value}/{head.seq}: "
+                    "the device signed another hash than is stored",
+                )
 
     def _compare_records(self, device: str, status: Status, at_utc: str) -> None:
         for scope in self._archive.scopes():
             digest = status.digests.get(scope.scope, "")
             if digest and status.records.get(scope.scope) == scope.number and digest != scope.digest:
                 self._archive.add_alarm_once(
-                    at_utc, device, HubAlarm.RECORDS_DIFFER,
-                    f"{scope.scope} at {scope.number}: the device has digest {digest[:32]}, expected {scope.digest}",
-                )  # fmt: skip
+                    at_utc,
+                    device,
+                    HubAlarm.RECORDS_DIFFER,
+                    f"{scope.scope} at {scope.number}: "
+                    f"the device has digest {digest[:32]}, expected {scope.digest}",
+                )
 
     def _late_epochs(self, now_s: float) -> list[tuple[str, str]]:
         waiting = self._archive.unannounced_epochs()
@@ -769,7 +824,7 @@ class Receiver:
 
     def _head(self, scope: Scope, now_s: float, at_utc: str) -> Outgoing:
         """Signed and dated. Dates never go back: a device refuses a head older than one it has seen."""
-        issued = max(_fixed(at_utc), _later(scope.head_issued))
+        issued = max(_fixed(at_utc), _later(scope.head_issued)) or "1970-01-01T00:00:00.000000Z"
         with self._archive.transaction():
             self._archive.set_head_issued(scope.scope, issued)
         self._head_issued_s[scope.scope] = now_s
@@ -797,16 +852,18 @@ class Receiver:
         counted = self._refusals.get(key)
         if counted is not None:
             counted.times += 1
-            counted.detail = refusal.detail
+            counted.detail = _storable(refusal.detail)
             return []
         try:
             self._refusals[key] = _Refusals(self._clock(at_utc))
             with self._archive.transaction():
                 self._archive.add_alarm(at_utc, refusal.device, refusal.code, _storable(refusal.detail))
                 self._archive.park(
-                    _storable(topic[:500]), bytes(payload[:MAX_PAYLOAD_BYTES]),
-                    f"{SAMPLE_WHY}{refusal.code.value}", at_utc,
-                )  # fmt: skip
+                    _storable(str(topic)[:500]),
+                    bytes(payload)[:MAX_PAYLOAD_BYTES],
+                    f"{SAMPLE_WHY}{refusal.code.value}",
+                    at_utc,
+                )
                 self._archive.trim_parked(SAMPLE_WHY, PARKED_SAMPLES)
         except STORAGE_ERRORS as error:
             self._fail(error)
@@ -841,13 +898,15 @@ def _passage_of(data: FactData | None) -> int | None:
 
 
 def _connect(state: StreamState, new: list[tuple[Fact, str]]) -> tuple[StreamState, list[int]]:
-    """The state with newly stored facts (ascending, each with its `prev`), and the facts that do not follow theirs."""
+    """The state with newly stored facts (ascending, each with its `prev`), and those that do not follow."""
     runs: list[Run] = []
-    for fact, prev in new:
-        if runs and runs[-1].last == fact.seq - 1 and runs[-1].last_hash == prev:
-            runs[-1] = runs[-1]._replace(last=fact.seq, last_hash=fact.hash)
-        else:
-            runs.append(Run(fact.seq, fact.seq, prev, fact.hash))
+    begin = 0
+    for index in range(1, len(new) + 1):
+        before = new[index - 1][0]
+        if index == len(new) or new[index][0].seq != before.seq + 1 or new[index][1] != before.hash:
+            first, prev = new[begin]
+            runs.append(Run(first.seq, before.seq, prev, before.hash))
+            begin = index
     contiguous, head_hash = state.contiguous, state.head_hash
     beyond: list[Run] = []
     broken: list[int] = []
@@ -910,16 +969,16 @@ def _seconds(at_utc: str, otherwise: float) -> float:
 
 
 def _fixed(at_utc: str) -> str:
-    """UTC text with six decimals, so that it compares as text; unchanged where it is no time."""
+    """UTC text with six decimals, so that it compares as text; empty where it is no time."""
     try:
         moment = datetime.datetime.fromisoformat(at_utc)
     except ValueError:
-        return at_utc
+        return ""
     return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _later(issued: str) -> str:
-    """One microsecond after, where there is one."""
+    """One microsecond after the last date, where there is one."""
     if not issued:
         return ""
     moment = datetime.datetime.fromisoformat(issued) + datetime.timedelta(microseconds=1)

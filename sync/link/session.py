@@ -1,7 +1,7 @@
 """The edge's end of the link as a pure machine: events in, effects out. No clock, no thread, no I/O.
 
-The broker carries no guarantee (DESIGN 5.2): it may lose, double, delay, reorder, forget and invent. What this
-session relies on is its own journal, signatures, numbers and timers:
+The broker carries no guarantee (DESIGN 5.2): it may lose, double, delay, reorder, forget and invent. What
+this session relies on is its own journal, signatures, numbers and timers:
 
 - a fact is sent until the hub's signed acknowledgement covers it; the journal, not this session, decides
   whether an acknowledgement is honest (G3, G4);
@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import assert_never
+from dataclasses import dataclass, field
+from typing import TypeVar, assert_never
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -51,6 +51,8 @@ from sync.link.messages import (
     StreamHead,
     Topics,
 )
+from sync.store.journal import AckOutcome
+from sync.store.records import ApplyResult
 from sync.vocabulary.codec import Malformed, to_json
 from sync.vocabulary.facts import Fact, Stream
 from sync.vocabulary.numbers import UtcText
@@ -61,13 +63,19 @@ MAX_ACKS = 64
 HASH_DIGITS = 64
 DIGEST_DIGITS = 32
 MAX_WHY = 200
+MAX_ANSWERED = 256
+"""Claims no longer waiting that are remembered, so that a doubled answer is not counted as a stranger's."""
+WINDOW_READ_BYTES = 64 * 1024
+"""Less room than this in the window is not worth reading the journal for."""
+
+_T = TypeVar("_T")
 
 
 class Connection(enum.StrEnum):
     """Two connections, so that an alarm never waits behind a backlog (G9)."""
 
     ALARM = "alarm"
-    """Alarm facts, claims, and everything small that comes down: acknowledgements, answers, the hub's birth."""
+    """Alarm facts, claims, and what is small and comes down: acknowledgements, answers, the hub's birth."""
     ROUTINE = "routine"
     """Routine facts, records, status and head."""
 
@@ -76,25 +84,6 @@ CONNECTION_OF: dict[Stream, Connection] = {
     Stream.ALARM: Connection.ALARM,
     Stream.ROUTINE: Connection.ROUTINE,
 }
-
-
-class AckOutcome(enum.StrEnum):
-    """What the journal made of an acknowledgement."""
-
-    APPLIED = "applied"
-    OLDER = "older"
-    OTHER_EPOCH = "other_epoch"
-    AHEAD = "ahead"
-    DIFFERS = "differs"
-
-
-class ApplyOutcome(enum.StrEnum):
-    """What the records made of a batch."""
-
-    APPLIED = "applied"
-    ALREADY = "already"
-    GAP = "gap"
-    OTHER_EPOCH = "other_epoch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +112,8 @@ class Opened:
     """The generation the journal names."""
     building: FeedSeen | None = None
     """An unfinished generation left by an earlier run."""
+    trouble: str = ""
+    """Why records the journal names could not be opened; they are built anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +134,7 @@ class SessionConfig:
     claim_retry_s: float = 1.0
     pull_first_s: float = 5.0
     pull_longest_s: float = 300.0
-    pull_quiet_s: float = 0.5
+    pull_quiet_s: float = 0.2
     """Behind the head and no batch for this long after the last one: ask for the rest."""
     rebuild_first_s: float = 60.0
     rebuild_longest_s: float = 3600.0
@@ -206,9 +197,10 @@ class FactsWaiting:
 
 @dataclass(frozen=True, slots=True)
 class FactsRead:
-    """Answer to `ReadFacts`: facts in order, and the journal's heads read after them."""
+    """Answer to `ReadFacts` of `from_seq`: facts in order, and the journal's heads read before them."""
 
     stream: Stream
+    from_seq: int
     epoch: str
     facts: tuple[Fact, ...]
     heads: tuple[StreamHead, ...]
@@ -230,21 +222,25 @@ class Overflowed:
 
 @dataclass(frozen=True, slots=True)
 class AckApplied:
+    """What the journal made of an acknowledgement, and how far it holds each stream acknowledged since."""
+
     ack: Ack
     outcome: AckOutcome
+    acked: tuple[tuple[Stream, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class EpochBegun:
     epoch: str
     heads: tuple[StreamHead, ...]
+    acked: tuple[tuple[Stream, int], ...]
     position: int
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class BatchApplied:
-    outcome: ApplyOutcome
+    result: ApplyResult
     state: FeedSeen
 
 
@@ -261,6 +257,7 @@ class GenerationAdopted:
 class Work(enum.StrEnum):
     """What the store was asked to do."""
 
+    OPEN_RECORDS = "open_records"
     READ_FACTS = "read_facts"
     APPLY_ACK = "apply_ack"
     BEGIN_EPOCH = "begin_epoch"
@@ -559,7 +556,8 @@ class _Downward:
     """Highest number seen in a signed batch of the target's epoch."""
     pull_at_s: float | None = None
     rebuild_at_s: float | None = None
-    rebuild_ok_s: float = 0.0
+    rebuild_ok_s: float | None = None
+    """Not before this; None before the first."""
     why: str = ""
     """Why a generation is being built."""
     starting: bool = False
@@ -593,8 +591,12 @@ class _MutedKey:
     name: str
 
 
+class _Unfit(ValueError):
+    """A signed message that makes no sense here; the text says what was expected."""
+
+
 class EdgeSession:
-    """One device's conversation with its hub. Give it every event in order and perform every effect in order."""
+    """One device's conversation with its hub. Give it every event and perform every effect, in order."""
 
     def __init__(
         self,
@@ -634,6 +636,7 @@ class EdgeSession:
             rebuild_wait_s=config.rebuild_first_s,
             why="continued" if opened.building else "",
         )
+        self._trouble = opened.trouble
         self._claims: dict[str, _Claim] = {}
         self._answered: dict[str, None] = {}
         self._connected: set[Connection] = set()
@@ -643,6 +646,7 @@ class EdgeSession:
         self._status_at_s: float | None = None
         self._status_sent_s = -1e9
         self._epoch_ok_s: float | None = None
+        self._epoch_why = ""
         self._beginning_epoch = False
         self._muted: dict[_MutedKey, _Muted] = {}
         self._counts: dict[str, int] = {}
@@ -673,6 +677,9 @@ class EdgeSession:
 
     def step(self, at_s: float, event: LinkEvent) -> tuple[LinkEffect, ...]:
         self._effects = []
+        if self._trouble:
+            self._mutable(at_s, _MutedKey(StoreTrouble, Work.OPEN_RECORDS.value), self._trouble)
+            self._trouble = ""
         match event:
             case Connected(connection):
                 self._on_connected(at_s, connection)
@@ -691,12 +698,12 @@ class EdgeSession:
                 self._on_message(at_s, topic, payload)
             case Overflowed(times):
                 self._refuse(at_s, "link", "messages came faster than they could be handled", times=times)
-            case AckApplied(ack, outcome):
-                self._on_ack_applied(at_s, ack, outcome)
+            case AckApplied():
+                self._on_ack_applied(at_s, event)
             case EpochBegun():
-                self._on_epoch(event)
-            case BatchApplied(outcome, state):
-                self._on_batch_applied(at_s, outcome, state)
+                self._on_epoch(at_s, event)
+            case BatchApplied(result, state):
+                self._on_batch_applied(at_s, result, state)
             case GenerationBegun(state):
                 self._on_generation_begun(at_s, state)
             case GenerationAdopted(state):
@@ -776,3 +783,628 @@ class EdgeSession:
 
     def _open(self, payload: bytes, context: Context, kind: type[_T]) -> _T:
         return open_signed(payload, self._keys, context, kind)
+
+    def _on_hub_status(self, at_s: float, status: Status) -> None:
+        if status.device != self._config.hub_kid:
+            raise _Unfit(f"expected the status of {self._config.hub_kid!r}, got {status.device[:40]!r}")
+        birth = f"{status.epoch}/{status.boot_id}/{status.time}" if status.online else ""
+        if not birth or birth == self._hub_birth:
+            return
+        self._hub_birth = birth
+        self._count("hub_births")
+        for up in self._up.values():
+            up.rewind()
+            up.wait_s = self._config.resend_first_s
+        for claim in self._claims.values():
+            claim.due_s = at_s
+        if Connection.ROUTINE in self._connected:
+            self._send_status(at_s)
+            self._send_head(at_s)
+            self._pull_after_reconnect(at_s)
+
+    # --- facts up -----------------------------------------------------------------------------------------
+
+    def _head_of(self, stream: Stream) -> int:
+        return self._heads[stream].seq if stream in self._heads else 0
+
+    def _know_heads(self, heads: tuple[StreamHead, ...], position: int) -> None:
+        self._heads = {head.stream: head for head in heads}
+        self._position = position
+        for up in self._up.values():
+            up.head = self._head_of(up.stream)
+
+    def _pump(self, up: _Upward) -> None:
+        """Ask the journal for what may be sent next, one reading at a time."""
+        if CONNECTION_OF[up.stream] not in self._connected or up.reading or self._beginning_epoch:
+            return
+        config = self._config
+        while up.again:
+            first, last = max(up.again[0][0], up.acked + 1), up.again[0][1]
+            if first > last:
+                up.again.pop(0)
+                continue
+            up.reading = (first, last)
+            wanted = min(last - first + 1, config.read_facts)
+            self._effects.append(ReadFacts(up.stream, first, wanted, config.window_bytes))
+            return
+        room = config.window_bytes - up.in_flight_bytes
+        if up.ask and (not up.flights or room >= min(WINDOW_READ_BYTES, config.window_bytes)):
+            up.reading = (up.next, None)
+            self._effects.append(ReadFacts(up.stream, up.next, config.read_facts, max(room, 1)))
+
+    def _on_facts(self, at_s: float, event: FactsRead) -> None:
+        up = self._up[event.stream]
+        if event.epoch != self._epoch or up.reading is None or event.from_seq != up.reading[0]:
+            return
+        (first, through), up.reading = up.reading, None
+        self._know_heads(event.heads, event.position)
+        facts = event.facts
+        if facts:
+            up.head = max(up.head, facts[-1].seq)
+        if facts and facts[0].seq == first:
+            if through is None:
+                self._send_next(at_s, up, facts)
+            else:
+                self._send_again(at_s, up, tuple(fact for fact in facts if fact.seq <= through), through)
+        elif first <= up.head:
+            # The hub lacks a fact that was let go, because it was restored from too old a backup, or the row is
+            # lost. The stream cannot go on in this epoch; nothing is skipped without a word (G4).
+            self._later(at_s, up)
+            self._count("facts_gone")
+            self._epoch_why = (
+                f"the hub has {up.stream.value} up to {up.acked}, and fact {first} is no longer in the journal"
+            )
+        else:
+            up.ask = False
+
+    def _later(self, at_s: float, up: _Upward) -> None:
+        up.ask = False
+        up.again = []
+        up.resend_at_s = at_s + up.wait_s
+
+    def _send_next(self, at_s: float, up: _Upward, facts: tuple[Fact, ...]) -> None:
+        for run in self._runs(at_s, up, facts):
+            payload = self._payload_of(at_s, up.stream, run)
+            if up.flights and up.in_flight_bytes + len(payload) > self._config.window_bytes:
+                break
+            self._publish_facts(up.stream, payload)
+            up.flights.append(_Flight(run.first, run.last, len(payload), at_s))
+            up.next = run.last + 1
+        if up.next > facts[-1].seq:
+            up.ask = up.next <= up.head
+        if up.flights:
+            up.resend_at_s = up.resend_at_s or at_s + up.wait_s
+            self._send_head(at_s)
+
+    def _send_again(self, at_s: float, up: _Upward, facts: tuple[Fact, ...], through: int) -> None:
+        last = 0
+        for run in self._runs(at_s, up, facts):
+            self._publish_facts(up.stream, self._payload_of(at_s, up.stream, run))
+            self._count("facts_sent_again", len(run.facts))
+            last = run.last
+            for flight in up.flights:
+                if flight.first <= run.last and run.first <= flight.last:
+                    flight.sent_at_s = at_s
+        if up.again:
+            if last and last < through:
+                up.again[0] = (last + 1, through)
+            else:
+                up.again.pop(0)
+        if up.flights and up.resend_at_s is None:
+            up.resend_at_s = at_s + up.wait_s
+
+    def _runs(self, at_s: float, up: _Upward, facts: tuple[Fact, ...]) -> Iterable[Run]:
+        try:
+            yield from runs(facts, payload_bytes=self._config.payload_bytes)
+        except FactTooLong as error:
+            self._later(at_s, up)
+            self._refuse(at_s, self._config.topics.facts(self._config.device, up.stream), str(error))
+
+    def _payload_of(self, at_s: float, stream: Stream, run: Run) -> bytes:
+        last, time = run.facts[-1], self._utc_at(at_s)
+        heads = {**self._heads, stream: StreamHead(stream, last.seq, last.hash)}
+        checkpoint = Checkpoint(self._config.device, last.epoch, last.position, tuple(heads.values()), time)
+        return pack(run, self._signer.sign(Context.CHECKPOINT, to_json(checkpoint).decode()), time=time)
+
+    def _publish_facts(self, stream: Stream, payload: bytes) -> None:
+        topic = self._config.topics.facts(self._config.device, stream)
+        self._effects.append(Publish(CONNECTION_OF[stream], topic, payload))
+
+    def _send_head(self, at_s: float) -> None:
+        if Connection.ROUTINE not in self._connected:
+            return
+        config = self._config
+        heads = tuple(self._heads.values())
+        checkpoint = Checkpoint(config.device, self._epoch, self._position, heads, self._utc_at(at_s))
+        payload = signed_payload(self._signer, Context.CHECKPOINT, checkpoint)
+        self._effects.append(
+            Publish(Connection.ROUTINE, config.topics.head(config.device), payload, retain=True)
+        )
+
+    def _on_acks(self, acks: Acks) -> None:
+        if len(acks.acks) > MAX_ACKS:
+            raise _Unfit(f"expected at most {MAX_ACKS} acknowledgements, got {len(acks.acks)}")
+        for ack in acks.acks:
+            self._fit(ack)
+        self._effects.extend(ApplyAck(ack) for ack in acks.acks)
+
+    def _fit(self, ack: Ack) -> None:
+        if ack.device != self._config.device:
+            raise _Unfit(f"expected an acknowledgement for {self._config.device}, got {ack.device[:40]!r}")
+        if not 0 <= ack.contiguous <= MAX_NUMBER or not 0 <= ack.counter <= MAX_NUMBER:
+            raise _Unfit("expected contiguous and counter from 0 to 2^62")
+        if (
+            len(ack.hash) != HASH_DIGITS
+            or not 0 < len(ack.archive_id) <= MAX_NAME
+            or len(ack.epoch) > MAX_NAME
+        ):
+            raise _Unfit("expected an archive id, an epoch and a hash of 64 digits")
+        if len(ack.missing) > MAX_MISSING_RANGES:
+            raise _Unfit(f"expected at most {MAX_MISSING_RANGES} missing ranges, got {len(ack.missing)}")
+        before = ack.contiguous
+        for first, last in ack.missing:
+            if not before < first <= last <= MAX_NUMBER:
+                raise _Unfit("expected missing ranges in order, after the contiguous number")
+            before = last
+
+    def _on_ack_applied(self, at_s: float, event: AckApplied) -> None:
+        ack, outcome = event.ack, event.outcome
+        self._count(f"ack_{outcome.value}")
+        for stream, acked in event.acked:
+            self._move_acked(at_s, self._up[stream], acked)
+        match outcome:
+            case AckOutcome.APPLIED:
+                self._note_missing(at_s, self._up[ack.stream], ack)
+            case AckOutcome.AHEAD | AckOutcome.DIFFERS:
+                ours = self._up[ack.stream].head
+                self._epoch_why = (
+                    f"the acknowledgement of {ack.stream.value}/{ack.contiguous} is {outcome.value}; "
+                    f"our head is {ours}"
+                )
+            case AckOutcome.OLDER | AckOutcome.OTHER_EPOCH:
+                pass
+            case _:
+                assert_never(outcome)
+
+    def _move_acked(self, at_s: float, up: _Upward, acked: int) -> None:
+        if acked == up.acked:
+            return
+        progress = acked > up.acked
+        up.acked = acked
+        if not progress:
+            # A hub made anew or restored: what it lacks is owed again (G4).
+            self._count("acked_moved_back")
+            up.rewind()
+            up.wait_s = self._config.resend_first_s
+            return
+        up.flights = [flight for flight in up.flights if flight.last > acked]
+        if up.next <= acked:
+            up.next = acked + 1
+        up.wait_s = self._config.resend_first_s
+        up.resend_at_s = at_s + up.wait_s if up.flights else None
+        if not up.flights:
+            up.missing = ()
+            up.missing_at_s = None
+        up.ask = up.ask or up.next <= up.head
+
+    def _note_missing(self, at_s: float, up: _Upward, ack: Ack) -> None:
+        sent = up.next - 1
+        up.missing = tuple(
+            (first, min(last, sent)) for first, last in ack.missing if up.acked < first <= sent
+        )
+        touched = [flight.sent_at_s for flight in up.flights if _touches(flight, up.missing)]
+        up.missing_at_s = max(at_s, max(touched) + self._config.missing_patience_s) if touched else None
+
+    def _resend_missing(self, at_s: float, up: _Upward) -> None:
+        up.missing_at_s = None
+        if not up.again:
+            self._count("missing_resends")
+            up.again = list(up.missing)
+
+    def _resend_all(self, at_s: float, up: _Upward) -> None:
+        """No progress all the wait: what the hub is not known to hold goes up again, and we wait longer."""
+        self._count("resends")
+        missing, sent = up.missing, up.next - 1
+        if missing and up.flights:
+            tail = missing[-1][1] + 1
+            up.again = [*missing, *([(tail, sent)] if tail <= sent else [])]
+            up.missing_at_s = None
+        else:
+            up.rewind()
+        up.wait_s = min(up.wait_s * 2, self._config.resend_longest_s)
+        up.resend_at_s = at_s + up.wait_s if up.flights else None
+
+    def _on_epoch(self, at_s: float, event: EpochBegun) -> None:
+        self._beginning_epoch = False
+        self._epoch_why = ""
+        self._epoch = event.epoch
+        self._know_heads(event.heads, event.position)
+        acked = dict(event.acked)
+        for up in self._up.values():
+            up.acked = acked.get(up.stream, 0)
+            up.rewind()
+            up.wait_s = self._config.resend_first_s
+        self._notify(EpochBegan(event.epoch, event.why))
+        self._send_head(at_s)
+        self._status_soon(at_s)
+
+    # --- records down -------------------------------------------------------------------------------------
+
+    def _on_head(self, at_s: float, head: FeedHead) -> None:
+        down, known = self._down, self._down.head
+        if head.scope != self._config.scope:
+            raise _Unfit(f"expected scope {self._config.scope}, got {head.scope[:40]!r}")
+        if not 0 <= head.number <= MAX_NUMBER or not 0 <= head.rows <= MAX_NUMBER:
+            raise _Unfit("expected number and rows from 0 to 2^62")
+        if not 0 < len(head.epoch) <= MAX_NAME or len(head.digest) != DIGEST_DIGITS:
+            raise _Unfit(f"expected an epoch and a digest of {DIGEST_DIGITS} digits")
+        if UtcText.parse(head.issued) is None:
+            raise _Unfit(f"issued: expected {UtcText.expected}")
+        if _moment(head.issued) < _moment(down.issued):
+            raise _Unfit(f"issued {head.issued}, older than the head of {down.issued}")
+        went_back = known is not None and head.epoch == known.epoch and head.number < known.number
+        if went_back and _moment(head.issued) == _moment(down.issued):
+            raise _Unfit(f"number {head.number} is older than {known.number if known else 0}")
+        down.head = head
+        down.issued = head.issued
+        if went_back:
+            self._differ(at_s, "the log of the centre went back")
+        else:
+            self._settle(at_s)
+
+    def _settle(self, at_s: float) -> None:
+        """Compare what we hold with the newest head, and do what follows from it."""
+        down, head, target = self._down, self._down.head, self._down.target
+        if head is None or down.starting or down.adopting:
+            return
+        if target is None or target.epoch != head.epoch:
+            self._rebuild("no records yet" if target is None else f"the centre began epoch {head.epoch}")
+            return
+        if down.handed > target.number:
+            return
+        if head.number > target.number:
+            if down.pull_at_s is None:
+                down.pull_at_s = at_s
+        elif head.number == target.number:
+            if (head.digest.lower(), head.rows) == (target.digest.lower(), target.rows):
+                self._verified(head, target)
+            else:
+                self._differ(at_s, "records differ from the centre's")
+
+    def _verified(self, head: FeedHead, target: FeedSeen) -> None:
+        down = self._down
+        down.rebuild_at_s = None
+        down.rebuild_wait_s = self._config.rebuild_first_s
+        down.pull_wait_s = self._config.pull_first_s
+        if down.heard <= target.number:
+            down.pull_at_s = None
+        if down.noted != head.issued:
+            down.noted = head.issued
+            self._effects.append(NoteVerified(target.generation, head.issued))
+        if down.building is not None:
+            down.adopting = True
+            self._effects.append(AdoptGeneration(target.generation))
+
+    def _differ(self, at_s: float, why: str) -> None:
+        """Equal numbers, unequal records: start from nothing, but not over and over."""
+        down, head, target = self._down, self._down.head, self._down.target
+        if head is None or target is None or down.starting:
+            return
+        if down.rebuild_ok_s is not None and at_s < down.rebuild_ok_s:
+            down.rebuild_at_s = down.rebuild_ok_s
+            self._count("rebuilds_put_off")
+            return
+        down.rebuild_ok_s = at_s + down.rebuild_wait_s
+        down.rebuild_wait_s = min(down.rebuild_wait_s * 2, self._config.rebuild_longest_s)
+        self._notify(RecordsDiffer(head.scope, head.epoch, head.number, target.digest, head.digest))
+        self._rebuild(why)
+
+    def _rebuild(self, why: str) -> None:
+        down = self._down
+        if down.head is None:
+            return
+        self._count("rebuilds")
+        down.why = why
+        down.starting = True
+        down.rebuild_at_s = None
+        down.pull_at_s = None
+        down.heard = 0
+        self._effects.append(BeginGeneration(self._config.scope, down.head.epoch))
+
+    def _on_generation_begun(self, at_s: float, state: FeedSeen) -> None:
+        down = self._down
+        down.starting = False
+        down.building = state
+        down.handed = state.number
+        down.noted = ""
+        down.pull_wait_s = self._config.pull_first_s
+        self._settle(at_s)
+
+    def _on_generation_adopted(self, state: FeedSeen) -> None:
+        down = self._down
+        down.adopting = False
+        down.current = state
+        down.building = None
+        down.handed = state.number
+        self._notify(RecordsMoved(self._config.scope, state.epoch, state.number, state.generation, down.why))
+
+    def _on_batch(self, at_s: float, batch: FeedBatch) -> None:
+        down, target = self._down, self._down.target
+        self._fit_batch(batch)
+        if target is None or down.starting or down.adopting or batch.epoch != target.epoch:
+            self._count("feed_other_epoch")
+            return
+        down.heard = max(down.heard, batch.last)
+        if batch.last <= down.handed:
+            self._count("feed_already")
+            return
+        if batch.first > down.handed + 1:
+            self._count("feed_gap")
+            if down.pull_at_s is None:
+                down.pull_at_s = at_s
+            return
+        first = down.handed + 1
+        due = FeedBatch(batch.scope, batch.epoch, first, batch.last, batch.changes[first - batch.first :])
+        down.handed = batch.last
+        self._effects.append(ApplyBatch(target.generation, due))
+
+    def _fit_batch(self, batch: FeedBatch) -> None:
+        if batch.scope != self._config.scope:
+            raise _Unfit(f"expected scope {self._config.scope}, got {batch.scope[:40]!r}")
+        changes = batch.changes
+        if not changes or not 1 <= batch.first <= batch.last <= MAX_NUMBER:
+            raise _Unfit("expected changes, numbered from 1 to 2^62")
+        if len(changes) != batch.last - batch.first + 1:
+            raise _Unfit(f"expected {batch.last - batch.first + 1} changes, got {len(changes)}")
+        for number, change in enumerate(changes, start=batch.first):
+            if change.number != number:
+                raise _Unfit(f"expected change {number}, got {change.number}")
+            if not 0 < len(change.collection) <= MAX_NAME or not 0 < len(change.key) <= MAX_NAME:
+                raise _Unfit(
+                    f"change {number}: expected a collection and a key of 1 to {MAX_NAME} characters"
+                )
+            if (change.op is ChangeOp.DELETE) != (change.body == ""):
+                raise _Unfit(f"change {number}: expected a body to put, and none to delete")
+
+    def _on_batch_applied(self, at_s: float, result: ApplyResult, state: FeedSeen) -> None:
+        down, target, config = self._down, self._down.target, self._config
+        if target is None or down.starting or state.generation != target.generation:
+            return
+        progress = state.number > target.number
+        if down.building is not None:
+            down.building = state
+        else:
+            down.current = state
+        match result:
+            case ApplyResult.APPLIED | ApplyResult.ALREADY:
+                down.handed = max(down.handed, state.number)
+            case ApplyResult.GAP | ApplyResult.OTHER_EPOCH:
+                self._count(f"records_{result.value}")
+                down.handed = state.number
+            case _:
+                assert_never(result)
+        wanted = max(down.heard, down.head.number if down.head and down.head.epoch == state.epoch else 0)
+        if state.number >= wanted:
+            down.pull_at_s = None
+            down.pull_wait_s = config.pull_first_s
+        elif progress:
+            down.pull_wait_s = config.pull_first_s
+            down.pull_at_s = at_s + config.pull_quiet_s
+        elif down.pull_at_s is None:
+            down.pull_at_s = at_s + down.pull_wait_s
+        self._settle(at_s)
+
+    def _pull_after_reconnect(self, at_s: float) -> None:
+        """What was published while we were away is not coming again by itself."""
+        down = self._down
+        down.pull_wait_s = self._config.pull_first_s
+        if down.target is not None and not down.starting:
+            self._send_pull(down.target)
+            behind = max(down.heard, down.head.number if down.head else 0) > down.target.number
+            down.pull_at_s = at_s + down.pull_wait_s if behind else None
+
+    def _send_pull(self, target: FeedSeen) -> None:
+        config = self._config
+        self._count("pulls")
+        payload = signed_payload(self._signer, Context.PULL, Pull(config.scope, target.epoch, target.number))
+        self._effects.append(Publish(Connection.ROUTINE, config.topics.pull(config.device), payload))
+
+    # --- claims -------------------------------------------------------------------------------------------
+
+    def _on_claim_asked(self, at_s: float, request: ClaimRequest) -> None:
+        if request.claim_id in self._claims:
+            return
+        while len(self._claims) >= MAX_CLAIMS:
+            given_up = next(iter(self._claims))
+            del self._claims[given_up]
+            self._count("claims_given_up")
+        payload = signed_payload(self._signer, Context.CLAIM, request)
+        self._claims[request.claim_id] = _Claim(request, payload, at_s)
+
+    def _on_answer(self, answer: ClaimAnswer) -> None:
+        if answer.device != self._config.device:
+            raise _Unfit(f"expected an answer for {self._config.device}, got {answer.device[:40]!r}")
+        claim = self._claims.get(answer.claim_id)
+        if claim is None:
+            self._count("answers_again" if answer.claim_id in self._answered else "answers_unknown")
+            return
+        if answer.passage != claim.request.passage:
+            raise _Unfit(f"expected an answer for passage {claim.request.passage}, got {answer.passage}")
+        del self._claims[answer.claim_id]
+        self._remember_answered(answer.claim_id)
+        self._notify(ClaimAnswered(answer.claim_id, answer.passage, answer.verdict, answer.why[:MAX_WHY]))
+
+    def _remember_answered(self, claim_id: str) -> None:
+        self._answered[claim_id] = None
+        while len(self._answered) > MAX_ANSWERED:
+            del self._answered[next(iter(self._answered))]
+
+    # --- status -------------------------------------------------------------------------------------------
+
+    def _status_soon(self, at_s: float) -> None:
+        if Connection.ROUTINE in self._connected:
+            soon = max(at_s, self._status_sent_s + self._config.status_quiet_s)
+            self._status_at_s = min(soon, self._status_at_s or soon)
+
+    def _send_status(self, at_s: float) -> None:
+        self._status_sent_s = at_s
+        self._status_at_s = at_s + self._config.status_every_s
+        topic, payload = (
+            self._config.topics.status(self._config.device),
+            self._status_payload(at_s, online=True),
+        )
+        self._effects.append(Publish(Connection.ROUTINE, topic, payload, retain=True))
+
+    def _status_payload(self, at_s: float, *, online: bool) -> bytes:
+        config, current = self._config, self._down.current
+        status = Status(
+            device=config.device,
+            online=online,
+            version=config.version,
+            config_digest=config.config_digest,
+            boot_id=config.boot_id,
+            epoch=self._epoch,
+            health=self._health,
+            records={config.scope: current.number} if current else {},
+            digests={config.scope: current.digest} if current else {},
+            backlog=self.backlog,
+            time=self._utc_at(at_s),
+        )
+        return signed_payload(self._signer, Context.STATUS, status)
+
+    # --- failures and refusals ----------------------------------------------------------------------------
+
+    def _on_store_failed(self, at_s: float, event: StoreFailed) -> None:
+        down, config = self._down, self._config
+        self._mutable(at_s, _MutedKey(StoreTrouble, event.work.value), event.why)
+        match event.work:
+            case Work.READ_FACTS:
+                for up in self._up.values():
+                    if event.stream in (None, up.stream):
+                        up.rewind()
+                        up.ask = False
+                        up.resend_at_s = at_s + up.wait_s
+                        up.wait_s = min(up.wait_s * 2, config.resend_longest_s)
+            case Work.APPLY_ACK | Work.OPEN_RECORDS:
+                pass
+            case Work.NOTE_VERIFIED:
+                down.noted = ""
+            case Work.BEGIN_EPOCH:
+                self._beginning_epoch = False
+            case Work.APPLY_BATCH:
+                down.handed = down.target.number if down.target else 0
+                down.pull_at_s = at_s + down.pull_wait_s
+                down.pull_wait_s = min(down.pull_wait_s * 2, config.pull_longest_s)
+            case Work.BEGIN_GENERATION | Work.ADOPT_GENERATION:
+                down.starting = False
+                down.adopting = False
+                down.rebuild_at_s = at_s + down.pull_wait_s
+                down.pull_wait_s = min(down.pull_wait_s * 2, config.pull_longest_s)
+            case _:
+                assert_never(event.work)
+
+    def _refuse(self, at_s: float, topic: str, why: str, *, times: int = 1) -> None:
+        self._mutable(at_s, _MutedKey(Refused, topic), why, times=times)
+
+    def _mutable(self, at_s: float, key: _MutedKey, why: str, *, times: int = 1) -> None:
+        """Tell now; what follows within `refused_every_s` is added up and told once after it (G11)."""
+        self._count("refused" if key.kind is Refused else key.name, times)
+        muted = self._muted.get(key)
+        if muted is not None and at_s < muted.until_s:
+            muted.times += times
+            muted.why = why
+            return
+        self._muted[key] = _Muted(at_s + self._config.refused_every_s)
+        self._tell(key, why, times + (muted.times if muted else 0))
+
+    def _tell(self, key: _MutedKey, why: str, times: int) -> None:
+        why = why[:MAX_WHY]
+        if key.kind is Refused:
+            self._notify(Refused(key.name, why, times))
+        elif key.kind is LinkRefused:
+            self._notify(LinkRefused(Connection(key.name), why, times))
+        else:
+            self._notify(StoreTrouble(Work(key.name), why, times))
+
+    def _notify(self, notice: Notice) -> None:
+        self._effects.append(Notify(notice))
+
+    def _count(self, name: str, times: int = 1) -> None:
+        self._counts[name] = self._counts.get(name, 0) + times
+
+    # --- time ---------------------------------------------------------------------------------------------
+
+    def _run_timers(self, at_s: float) -> None:
+        for up in self._up.values():
+            if CONNECTION_OF[up.stream] in self._connected:
+                if _due(up.missing_at_s, at_s):
+                    self._resend_missing(at_s, up)
+                if _due(up.resend_at_s, at_s):
+                    self._resend_all(at_s, up)
+        if Connection.ALARM in self._connected:
+            for claim in self._claims.values():
+                if claim.due_s <= at_s:
+                    claim.due_s = at_s + self._config.claim_retry_s
+                    topic = self._config.topics.claim(self._config.device)
+                    self._effects.append(Publish(Connection.ALARM, topic, claim.payload))
+        if Connection.ROUTINE in self._connected:
+            self._run_feed_timers(at_s)
+            if _due(self._status_at_s, at_s):
+                self._send_status(at_s)
+        if (
+            self._epoch_why
+            and not self._beginning_epoch
+            and (self._epoch_ok_s is None or _due(self._epoch_ok_s, at_s))
+        ):
+            self._beginning_epoch = True
+            self._epoch_ok_s = at_s + self._config.epoch_every_s
+            self._effects.append(BeginEpoch(self._epoch_why))
+        for key, muted in list(self._muted.items()):
+            if muted.until_s <= at_s:
+                del self._muted[key]
+                if muted.times:
+                    self._muted[key] = _Muted(at_s + self._config.refused_every_s)
+                    self._tell(key, muted.why, muted.times)
+
+    def _run_feed_timers(self, at_s: float) -> None:
+        down = self._down
+        if _due(down.rebuild_at_s, at_s):
+            down.rebuild_at_s = None
+            self._settle(at_s)
+        if _due(down.pull_at_s, at_s):
+            if down.target is None or down.starting or down.adopting:
+                down.pull_at_s = None
+                return
+            down.handed = down.target.number
+            down.pull_at_s = at_s + down.pull_wait_s
+            down.pull_wait_s = min(down.pull_wait_s * 2, self._config.pull_longest_s)
+            self._send_pull(down.target)
+
+    def _ask_to_wake(self) -> None:
+        times: list[float | None] = [muted.until_s for muted in self._muted.values()]
+        for up in self._up.values():
+            if CONNECTION_OF[up.stream] in self._connected:
+                times += [up.resend_at_s, up.missing_at_s]
+        if Connection.ALARM in self._connected:
+            times += [claim.due_s for claim in self._claims.values()]
+        if Connection.ROUTINE in self._connected:
+            times += [self._down.pull_at_s, self._down.rebuild_at_s, self._status_at_s]
+        if self._epoch_why and not self._beginning_epoch:
+            times.append(self._epoch_ok_s)
+        wake_at_s = min((time for time in times if time is not None), default=None)
+        if wake_at_s != self._wake_at_s:
+            self._wake_at_s = wake_at_s
+            self._effects.append(WakeAt(wake_at_s))
+
+
+def _due(time_s: float | None, at_s: float) -> bool:
+    return time_s is not None and time_s <= at_s
+
+
+def _touches(flight: _Flight, ranges: tuple[tuple[int, int], ...]) -> bool:
+    return any(flight.first <= last and first <= flight.last for first, last in ranges)
+
+
+def _moment(utc: str) -> str:
+    """UTC text without its Z, which would sort a whole second after its own fractions."""
+    return utc.removesuffix("Z")

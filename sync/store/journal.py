@@ -1,8 +1,8 @@
-"""The journal: what a device decided, with the slip uses and lane state it stands on, in one transaction (G1).
+"""The journal: what a device decided, with slip uses and lane state, durable in one transaction (G1).
 
-Nothing here decides anything and nothing here talks to the centre: it keeps what it is given, in order, chained
-and durable, and lets go of a fact only after the centre has named that fact's own hash (G2, G3). Record rows
-are next door (`records.py`).
+Nothing here decides anything and nothing here talks to the centre: it keeps what it is given, in order,
+chained and durable, and lets go of a fact only after the centre has named that fact's own hash (G2, G3).
+Records are next door (`records.py`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from sync.store.lock import Remembered, StoreLock, lock_path
 from sync.store.opening import JOURNAL, StoreRefused, open_database, refused
@@ -43,19 +45,23 @@ __all__ = [
 ]
 
 WAL_AUTOCHECKPOINT_PAGES = 2_000
-"""About 8 MB of log between checkpoints: some 350 commits share one. A longer log makes the commit that pays
-for the checkpoint slower than the 50 ms a lane has from its last byte to the relay; a shorter one costs rate."""
+"""About 8 MB of log between checkpoints, which some 350 commits share. A longer log makes the one commit that
+pays for the checkpoint slower than the 50 ms a lane has from last byte to relay; a shorter one costs rate."""
 
 WAL_KEPT_BYTES = 16 * 1024 * 1024
-"""The log is reused, not cut, up to this size: writing over allocated blocks syncs faster than growing a file.
-Re-issuing a large backlog makes it longer for a while."""
+"""The log is reused, not cut, up to this size: writing over allocated blocks syncs faster than growing a
+file. Re-issuing a large backlog makes it longer for a while."""
 
 RESERVE_BYTES = 64 * 1024 * 1024
-"""Disk that `commit` leaves free. It pays for what must still be written when the disk is full: the end of the
+"""Disk that `commit` leaves free. It pays for what must still be written when the disk is full: the end of
 passages already begun (`into_reserve`), acknowledgements, and the deletes that make room."""
 
 COMMITS_PER_DISK_CHECK = 16
 
+FACTS_ISSUED_AT_ONCE = 2_000
+"""Rows in memory while an epoch begins."""
+
+_MAKE_ROOM = "make room on this disk; the lane holds until then"
 _FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 
 _INSERT_FACT = "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -69,6 +75,9 @@ _PUT_SPOT_CHECK = (
     "INSERT INTO spot_checks VALUES (?, ?, ?) ON CONFLICT (plate) DO UPDATE SET "
     "enterprise = excluded.enterprise, day = excluded.day"
 )
+_END_SPOT_CHECK = "DELETE FROM spot_checks WHERE plate = ?"
+_USES = "SELECT use_id, slip_no, passage, claim_id, state FROM uses "
+_ACKED = "UPDATE heads SET acked = ?, acked_hash = ?, ack_counter = ? WHERE epoch_no = ? AND stream = ?"
 _FACTS_BETWEEN = (
     "SELECT place, position, event_id, kind, passage, time, hash, body FROM facts "
     "WHERE place BETWEEN ? AND ? ORDER BY place"
@@ -116,8 +125,7 @@ class SpotCheckPending:
     day: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
+class _Head(msgspec.Struct, frozen=True):
     seq: int
     hash: str
     position: int
@@ -131,8 +139,7 @@ class _Head:
 _EMPTY = _Head(0, GENESIS, 0, 0, GENESIS, 0, 0, GENESIS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(msgspec.Struct, frozen=True):
     """What memory knows of the file; replaced whole after each commit, read again after a failed one."""
 
     store_id: str
@@ -144,6 +151,10 @@ class _Kept:
     archive_no: int
     archive_id: str
     first_counter: int
+
+
+_Owed = Iterator[tuple[int, Stream, tuple[Any, ...]]]
+"""(position, stream, row) in order of position."""
 
 
 def random_id() -> str:
@@ -158,8 +169,8 @@ def utc_now() -> str:
 class Journal:
     """One writer, any number of reading threads, one process. All methods may be called from any thread.
 
-    Writes take turns under a lock that is held through the disk sync; reads run beside them on a connection of
-    their own and see the last finished commit.
+    Writes take turns under a lock that is held through the disk sync; reads run beside them on a connection
+    of their own and see the last finished commit.
     """
 
     def __init__(
@@ -189,6 +200,7 @@ class Journal:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._kept: _Kept | None = None
+        self._unsettled = False
 
     @classmethod
     def open(
@@ -247,12 +259,10 @@ class Journal:
     def standing(self) -> Standing:
         """Epoch, position and heads of the same moment."""
         now = self._now()
-        return Standing(
-            now.epoch, now.position, {stream: StreamHeadRow(head.seq, head.hash) for stream, head in now.heads.items()}
-        )
+        return Standing(now.epoch, now.position, _rows_of(now.heads))
 
     def heads(self) -> dict[Stream, StreamHeadRow]:
-        return {stream: StreamHeadRow(head.seq, head.hash) for stream, head in self._now().heads.items()}
+        return _rows_of(self._now().heads)
 
     def position(self) -> int:
         """Device-wide number of the last fact, over all streams and epochs."""
@@ -282,11 +292,11 @@ class Journal:
 
         `uses` replace those of the same `use_id`, `lane_state` the one before; `discharged` are plates whose
         pending spot check is over, cleared before `spot_checks` are set. `into_reserve` may use the disk's
-        reserve: for the end of what is already under way. Raises `JournalFull` or `StoreRefused`; then nothing
-        happened. (After a failed disk sync alone can a restart find the commit done after all.)
+        reserve: for the end of what is already under way. Raises `JournalFull` or `StoreRefused`; then
+        nothing happened. (Only where the disk sync itself failed may a restart find the commit after all.)
         """
         with self._writing:
-            now = self._now()
+            now = self._settled()
             if not into_reserve:
                 self._keep_reserve()
             heads = dict(now.heads)
@@ -318,12 +328,12 @@ class Journal:
                 if lane_state is not None:
                     writer.execute(_PUT_LANE, (lane_state,))
                 if discharged:
-                    writer.executemany("DELETE FROM spot_checks WHERE plate = ?", [(str(p),) for p in discharged])
+                    writer.executemany(_END_SPOT_CHECK, [(str(plate),) for plate in discharged])
                 if spot_checks:
                     writer.executemany(
                         _PUT_SPOT_CHECK, [(str(s.plate), str(s.enterprise), s.day) for s in spot_checks]
                     )
-            self._kept = replace(now, position=position, heads=heads)
+            self._settle(replace(now, position=position, heads=heads))
             return tuple(facts)
 
     def lane_state(self) -> bytes | None:
@@ -335,17 +345,13 @@ class Journal:
         """Every use of these slips, by passage."""
         found: list[SlipUse] = []
         for slip_no in dict.fromkeys(slip_nos):
-            rows = self._read_all(
-                "SELECT use_id, slip_no, passage, claim_id, state FROM uses WHERE slip_no = ?", (str(slip_no),)
-            )
+            rows = self._read_all(_USES + "WHERE slip_no = ?", (str(slip_no),))
             found.extend(_use_of(row) for row in rows)
         return tuple(sorted(found, key=lambda use: (use.passage, use.use_id)))
 
     def open_uses(self) -> tuple[SlipUse, ...]:
         """Uses reserved or raised, neither crossed nor returned, by passage."""
-        rows = self._read_all(
-            "SELECT use_id, slip_no, passage, claim_id, state FROM uses WHERE state IN ('reserved', 'raised')", ()
-        )
+        rows = self._read_all(_USES + "WHERE state IN ('reserved', 'raised')", ())
         return tuple(sorted((_use_of(row) for row in rows), key=lambda use: (use.passage, use.use_id)))
 
     def pending_spot_check(self, plate: str) -> SpotCheckPending | None:
@@ -358,8 +364,8 @@ class Journal:
         self, stream: Stream, seq: int, *, max_facts: int, max_bytes: int, epoch: str | None = None
     ) -> tuple[Fact, ...]:
         """Facts `seq` and later of a stream, in order: at most `max_facts`, and bodies of at most `max_bytes`
-        together, but one fact in any case, so that a long one cannot stop the stream. Of the current epoch, or
-        of an older one that is still held; an unknown epoch has none.
+        together, but one fact in any case, so that a long one cannot stop the stream. Of the current epoch,
+        or of an older one that is still held; an unknown epoch has none.
         """
         now = self._now()
         if epoch is None or epoch == now.epoch:
@@ -406,15 +412,14 @@ class Journal:
         lacks is owed again. On `ahead` and `differs` nothing is believed; the caller begins an epoch.
         """
         with self._writing:
-            now = self._now()
-            known = self._archive_no(archive_id)
+            now = self._settled()
+            known = self._archive_no(now, archive_id)
             if known is not None and known != now.archive_no:
                 return AckOutcome.OLDER
             if known is None:
-                self._meet_archive(archive_id, counter)
-                now = self._now()
+                now = self._meet_archive(archive_id, counter)
             if epoch != now.epoch:
-                self._note_older_epoch(epoch, stream, counter, contiguous, hash)
+                self._note_older_epoch(now, epoch, stream, counter, contiguous, hash)
                 return AckOutcome.OTHER_EPOCH
             head = now.heads[stream]
             if counter < head.ack_counter:
@@ -435,23 +440,23 @@ class Journal:
             return AckOutcome.APPLIED
 
     def begin_epoch(self, why: str) -> None:
-        """Leave the heads behind: mint an epoch, name the old heads in its first fact (alarm 1), and issue all
-        facts that the centre is not known to have again, under their event ids, in their device-wide order (G4).
-        One transaction. Old rows stay for verification and are no longer sent. Raises as `commit` does.
+        """Leave the heads behind: mint an epoch, name the old heads in its first fact (alarm 1), and issue
+        again all facts that the centre is not known to have, under their event ids, in device-wide order
+        (G4). One transaction. Old rows stay for verification and are no longer sent. Raises as `commit` does.
         """
         with self._writing:
-            now = self._now()
+            now = self._settled()
             with self._transaction() as writer:
                 self._begin_epoch(writer, now, why)
-            self._kept = self._load()
+            self._settle(self._load())
 
     def drop_acknowledged(self, before_utc: str, *, max_facts: int = 5_000) -> int:
-        """Retention: let go of facts older than `before_utc` that the centre has, or that a later epoch issued
-        again; never one that is owed, and never a stream's last. At most `max_facts`, so that the lane waits
-        for one short transaction; answers how many went, call again while it is not 0.
+        """Retention: let go of facts older than `before_utc` that the centre has, or that a later epoch
+        issued again; never one that is owed, and never a stream's last. At most `max_facts`, so that the lane
+        waits for one short transaction only; answers how many went, call again while it is not 0.
         """
         with self._writing:
-            now = self._now()
+            self._settled()
             left = max_facts
             with self._transaction() as writer:
                 rows = writer.execute(
@@ -461,8 +466,8 @@ class Journal:
                     owes = reissued_from is None or acked + 1 < reissued_from
                     last = min(acked if owes else seq, seq - 1, dropped_seq + left)
                     left -= self._drop(writer, epoch_no, Stream(stream), dropped_seq, last, before_utc)
-            self._kept = self._load()
-            return max_facts - left if now else 0
+            self._settle(self._load())
+            return max_facts - left
 
     def generation(self) -> int | None:
         """Which `records-<n>.sqlite` is the current one (G1); None before the first."""
@@ -472,16 +477,18 @@ class Journal:
 
     def set_generation(self, n: int) -> None:
         with self._writing:
-            self._now()
+            now = self._settled()
             with self._transaction() as writer:
                 writer.execute("UPDATE store SET generation = ?", (n,))
+            self._settle(now)
 
     def close(self) -> None:
         """Idempotent. Every method but this one raises `StoreRefused` afterwards."""
         with self._writing:
             if self._writer is not None and self._kept is not None:
                 now = self._kept
-                self._lock.remember(Remembered(now.store_id, now.opens, now.position))
+                with suppress(OSError):
+                    self._lock.remember(Remembered(now.store_id, now.opens, now.position))
             self._shut()
 
     def __enter__(self) -> Journal:
@@ -509,10 +516,16 @@ class Journal:
             else:
                 self._resume(remembered)
             self._reader = open_database(self._path, JOURNAL, create=False, writable=False)
+            now = self._now()
+            self._lock.remember(Remembered(now.store_id, now.opens, now.position))
         except sqlite3.Error as error:
             raise refused(self._path, JOURNAL, error) from error
-        now = self._now()
-        self._lock.remember(Remembered(now.store_id, now.opens, now.position))
+        except JournalFull as error:
+            raise StoreRefused(str(error)) from error
+        except OSError as error:
+            raise StoreRefused(
+                f"{lock_path(self._path)} cannot be written ({error}): check the disk"
+            ) from error
 
     def _make(self, remembered: Remembered | None) -> None:
         store_id = self._new_id()
@@ -525,17 +538,16 @@ class Journal:
                 "INSERT INTO store VALUES (1, ?, ?, ?, 1, NULL)", (store_id, self._device, self._utc())
             )
             self._begin_epoch(writer, nothing, why)
-        self._kept = self._load()
+        self._settle(self._load())
 
     def _resume(self, remembered: Remembered | None) -> None:
-        self._kept = self._load()
-        now = self._kept
+        now = self._load()
         why = _why_not_the_same(now, remembered)
         with self._transaction() as writer:
             writer.execute("UPDATE store SET opens = opens + 1")
             if why is not None:
                 self._begin_epoch(writer, now, why)
-        self._kept = self._load()
+        self._settle(self._load())
 
     def _load(self) -> _Kept:
         """What the file says, with its newest facts looked at: they must be what the heads say."""
@@ -546,8 +558,8 @@ class Journal:
                 "SELECT epoch_no, epoch FROM epochs ORDER BY epoch_no DESC LIMIT 1"
             ).fetchone()
             rows = writer.execute(
-                "SELECT stream, seq, hash, position, acked, acked_hash, ack_counter, dropped_seq, dropped_hash "
-                "FROM heads WHERE epoch_no = ?",
+                "SELECT stream, seq, hash, position, acked, acked_hash, ack_counter, dropped_seq, "
+                "dropped_hash FROM heads WHERE epoch_no = ?",
                 (epoch_no,),
             ).fetchall()
             heads = {Stream(row[0]): _Head(*row[1:]) for row in rows}
@@ -576,20 +588,31 @@ class Journal:
 
     def _damaged(self, what: str) -> StoreRefused:
         return StoreRefused(
-            f"{self._path} is damaged: {what}. `kakou journal verify {self._path}` names it; keep the file for the "
-            "centre, move it, its -wal and its .lock away and start again: a new epoch begins"
+            f"{self._path} is damaged: {what}. `kakou journal verify` names every place; keep the file for "
+            "the centre, move it, its -wal and its .lock away and start again: a new epoch begins"
         )
 
     # --- writing ------------------------------------------------------------------------------------------
 
     def _now(self) -> _Kept:
+        """As of the last finished commit, without waiting for one under way."""
         now = self._kept
         if now is not None:
             return now
         with self._writing:
-            if self._kept is None:
-                self._kept = self._load()
-            return self._kept
+            return self._settled()
+
+    def _settled(self) -> _Kept:
+        """For writers, under their lock: memory that is known to be what the file says."""
+        now = self._kept
+        if now is None or self._unsettled:
+            now = self._load()
+            self._settle(now)
+        return now
+
+    def _settle(self, now: _Kept) -> None:
+        self._kept = now
+        self._unsettled = False
 
     def _writer_or_refuse(self) -> sqlite3.Connection:
         if self._writer is None:
@@ -602,11 +625,12 @@ class Journal:
         return self._reader
 
     def _transaction(self) -> _Transaction:
+        """Its writer calls `_settle` afterwards; until then, whatever interrupts it, memory is in doubt."""
+        self._unsettled = True
         return _Transaction(self, self._writer_or_refuse())
 
     def _failed(self, error: BaseException) -> Exception | None:
-        """After a failed transaction: nothing of it stays, in the file or in memory. Answers what to raise."""
-        self._kept = None
+        """Nothing of a failed transaction stays. Answers what to raise for it; None: the error itself."""
         writer = self._writer
         if writer is not None and writer.in_transaction:
             try:
@@ -616,27 +640,33 @@ class Journal:
         if isinstance(error, sqlite3.Error):
             self._commits_until_disk_check = 0
             if getattr(error, "sqlite_errorcode", 0) in _FULL_CODES:
-                return JournalFull(f"{self._path} cannot grow, the disk is full: free space; the lane holds until then")
+                return JournalFull(f"{self._path} cannot grow, the disk is full: {_MAKE_ROOM}")
             return refused(self._path, JOURNAL, error)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return JournalFull(f"{self._path} cannot grow ({error.strerror}): free space; the lane holds until then")
+            return JournalFull(f"{self._path} cannot grow ({error.strerror}): {_MAKE_ROOM}")
         return None
 
     def _keep_reserve(self) -> None:
         if self._commits_until_disk_check > 0:
             self._commits_until_disk_check -= 1
             return
-        free = self._free_bytes()
+        try:
+            free = self._free_bytes()
+        except OSError as error:
+            raise StoreRefused(f"{self._path}: its disk does not answer ({error}): check the disk") from error
         if free < self._reserve_bytes:
             raise JournalFull(
-                f"{free // 2**20} MiB free where {self._path} lies, {self._reserve_bytes // 2**20} MiB are kept in "
-                "reserve: free space; the lane holds until then"
+                f"{free // 2**20} MiB are free where {self._path} lies, {self._reserve_bytes // 2**20} MiB "
+                f"are kept in reserve: {_MAKE_ROOM}"
             )
         self._commits_until_disk_check = COMMITS_PER_DISK_CHECK - 1
 
     @staticmethod
     def _move_heads(
-        writer: sqlite3.Connection, epoch_no: int, before: Mapping[Stream, _Head], after: Mapping[Stream, _Head]
+        writer: sqlite3.Connection,
+        epoch_no: int,
+        before: Mapping[Stream, _Head],
+        after: Mapping[Stream, _Head],
     ) -> None:
         writer.executemany(
             _MOVE_HEAD,
@@ -649,7 +679,6 @@ class Journal:
 
     def _begin_epoch(self, writer: sqlite3.Connection, now: _Kept, why: str) -> None:
         epoch_no, epoch, utc = now.epoch_no + 1, self._new_id(), self._utc()
-        owed = self._owed(writer)
         writer.execute("INSERT INTO epochs VALUES (?, ?, ?, ?)", (epoch_no, epoch, utc, why))
         writer.executemany(
             "INSERT INTO heads VALUES (?, ?, 0, ?, 0, 0, ?, 0, NULL, 0, ?, 0)",
@@ -679,7 +708,7 @@ class Journal:
         heads[Stream.ALARM] = replace(_EMPTY, seq=1, hash=first.hash, position=first.position)
         writer.execute(_INSERT_FACT, _row_of(first_place(epoch_no, Stream.ALARM) + 1, first))
 
-        def again() -> Iterator[tuple[object, ...]]:
+        def again(owed: _Owed) -> Iterator[tuple[Any, ...]]:
             position = first.position
             for _position, stream, row in owed:
                 head = heads[stream]
@@ -689,22 +718,29 @@ class Journal:
                 place = first_place(epoch_no, stream) + head.seq + 1
                 yield (place, position, *row[2:6], heads[stream].hash, body)
 
-        writer.executemany(_INSERT_FACT, again())
+        # Read on a connection of its own: cursors open on the table being filled would cost each insert dear.
+        with closing(open_database(self._path, JOURNAL, create=False, writable=False)) as reader:
+            rows = again(self._owed(reader))
+            while some := sorted(islice(rows, FACTS_ISSUED_AT_ONCE)):
+                writer.executemany(_INSERT_FACT, some)
         self._move_heads(writer, epoch_no, fresh, heads)
         writer.execute(
-            "UPDATE heads SET reissued_from = min(coalesce(reissued_from, seq + 1), acked + 1) WHERE epoch_no < ?",
+            "UPDATE heads SET reissued_from = min(coalesce(reissued_from, seq + 1), acked + 1) "
+            "WHERE epoch_no < ?",
             (epoch_no,),
         )
 
-    def _owed(self, writer: sqlite3.Connection) -> Iterator[tuple[int, Stream, tuple[Any, ...]]]:
-        """Facts the centre is not known to have and no later epoch has issued again: (position, stream, row)."""
-        ranges = writer.execute(
-            "SELECT epoch_no, stream, max(acked, dropped_seq) + 1, coalesce(reissued_from, seq + 1) - 1 FROM heads"
+    @staticmethod
+    def _owed(reader: sqlite3.Connection) -> _Owed:
+        """Facts the centre is not known to have and no epoch has issued again: (position, stream, row)."""
+        ranges = reader.execute(
+            "SELECT epoch_no, stream, max(acked, dropped_seq) + 1, coalesce(reissued_from, seq + 1) - 1 "
+            "FROM heads"
         ).fetchall()
 
-        def rows(epoch_no: int, stream: Stream, first: int, last: int) -> Iterator[tuple[int, Stream, tuple[Any, ...]]]:
+        def rows(epoch_no: int, stream: Stream, first: int, last: int) -> _Owed:
             base = first_place(epoch_no, stream)
-            for row in writer.execute(_FACTS_BETWEEN, (base + first, base + last)):
+            for row in reader.execute(_FACTS_BETWEEN, (base + first, base + last)):
                 yield row[1], stream, row
 
         return heapq.merge(
@@ -717,7 +753,13 @@ class Journal:
         )
 
     def _drop(
-        self, writer: sqlite3.Connection, epoch_no: int, stream: Stream, dropped: int, last: int, before_utc: str
+        self,
+        writer: sqlite3.Connection,
+        epoch_no: int,
+        stream: Stream,
+        dropped: int,
+        last: int,
+        before_utc: str,
     ) -> int:
         base = first_place(epoch_no, stream)
         young = writer.execute(
@@ -735,34 +777,34 @@ class Journal:
             "DELETE FROM facts WHERE place BETWEEN ? AND ?", (base + dropped + 1, base + last)
         ).rowcount
         writer.execute(
-            "UPDATE heads SET dropped_seq = ?, dropped_hash = ?, dropped_position = ? WHERE epoch_no = ? AND stream = ?",
+            "UPDATE heads SET dropped_seq = ?, dropped_hash = ?, dropped_position = ? "
+            "WHERE epoch_no = ? AND stream = ?",
             (last, hash_, position, epoch_no, stream.value),
         )
         return int(gone)
 
     # --- acknowledgements ---------------------------------------------------------------------------------
 
-    def _archive_no(self, archive_id: str) -> int | None:
-        now = self._now()
+    def _archive_no(self, now: _Kept, archive_id: str) -> int | None:
         if archive_id == now.archive_id and now.archive_no:
             return now.archive_no
         row = self._read_one("SELECT archive_no FROM archives WHERE archive_id = ?", (archive_id,))
         value: int | None = None if row is None else row[0]
         return value
 
-    def _meet_archive(self, archive_id: str, counter: int) -> None:
+    def _meet_archive(self, archive_id: str, counter: int) -> _Kept:
         with self._transaction() as writer:
             writer.execute(
                 "INSERT INTO archives (archive_id, first_counter, first_seen_utc) VALUES (?, ?, ?)",
                 (archive_id, counter, self._utc()),
             )
             writer.execute("UPDATE heads SET acked = 0, acked_hash = ?, ack_counter = 0", (GENESIS,))
-        self._kept = self._load()
+        now = self._load()
+        self._settle(now)
+        return now
 
     def _hash_at(self, epoch_no: int, stream: Stream, head: _Head, seq: int) -> str | None:
-        """Our row's hash; None where the chain up to it can no longer be sent in this epoch."""
-        if seq < head.dropped_seq:
-            return None
+        """Our row's hash; None where retention let go of it: what follows cannot be sent in this epoch."""
         if seq == head.seq:
             return head.hash
         if seq == head.dropped_seq:
@@ -774,12 +816,14 @@ class Journal:
     def _believe(self, now: _Kept, stream: Stream, head: _Head) -> None:
         with self._transaction() as writer:
             writer.execute(
-                "UPDATE heads SET acked = ?, acked_hash = ?, ack_counter = ? WHERE epoch_no = ? AND stream = ?",
+                _ACKED,
                 (head.acked, head.acked_hash, head.ack_counter, now.epoch_no, stream.value),
             )
-        self._kept = replace(now, heads={**now.heads, stream: head})
+        self._settle(replace(now, heads={**now.heads, stream: head}))
 
-    def _note_older_epoch(self, epoch: str, stream: Stream, counter: int, contiguous: int, hash_: str) -> None:
+    def _note_older_epoch(
+        self, now: _Kept, epoch: str, stream: Stream, counter: int, contiguous: int, hash_: str
+    ) -> None:
         """A newer word on an epoch we left: what it has need not be issued again."""
         row = self._read_one(
             "SELECT epoch_no, seq, hash, dropped_seq, dropped_hash FROM heads JOIN epochs USING (epoch_no) "
@@ -793,9 +837,10 @@ class Journal:
             return
         with self._transaction() as writer:
             writer.execute(
-                "UPDATE heads SET acked = ?, acked_hash = ?, ack_counter = ? WHERE epoch_no = ? AND stream = ?",
+                _ACKED,
                 (contiguous, hash_, counter, row[0], stream.value),
             )
+        self._settle(now)
 
     def _older_epochs_owe(self, epoch_no: int) -> bool:
         row = self._read_one(
@@ -870,10 +915,14 @@ def _why_not_the_same(now: _Kept, remembered: Remembered | None) -> str | None:
         return f"store copied: the lock file remembers store {remembered.store_id}"
     if remembered.opens > now.opens or remembered.position > now.position:
         return (
-            f"store restored: it was opened {remembered.opens} times and stood at position {remembered.position}, "
-            f"this file at {now.opens} and {now.position}"
+            f"store restored: it was opened {remembered.opens} times and stood at position "
+            f"{remembered.position}, this file at {now.opens} and {now.position}"
         )
     return None
+
+
+def _rows_of(heads: Mapping[Stream, _Head]) -> dict[Stream, StreamHeadRow]:
+    return {stream: StreamHeadRow(head.seq, head.hash) for stream, head in heads.items()}
 
 
 def _row_of(place: int, fact: Fact) -> tuple[object, ...]:

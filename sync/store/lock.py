@@ -1,7 +1,7 @@
 """The file beside a journal that keeps a second program out, and remembers which store was last open here.
 
-The lock is the operating system's: it dies with the process, so a killed lane restarts at once. What is written
-in the file outlives a restored database and so tells that it was restored (G4).
+The lock is the operating system's: it dies with the process, so a killed lane restarts at once. What is
+written in the file outlives a restored database and so tells that it was restored (G4).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class StoreLock:
         if not _try_lock(descriptor):
             os.close(descriptor)
             raise StoreRefused(
-                f"{guards} is in use by another program: stop it first, or give this one its own journal in the config"
+                f"{guards} is in use by another program: stop that one, or give this one its own journal"
             )
         return cls(path, descriptor)
 
@@ -59,7 +59,8 @@ class StoreLock:
     def remember(self, now: Remembered) -> None:
         """One write of fixed length, so that a power cut leaves the old line or the new one."""
         descriptor = self._held()
-        line = f"kakou-store {now.store_id} {now.opens} {now.position}".encode("ascii").ljust(_LINE_BYTES - 1) + b"\n"
+        words = f"kakou-store {now.store_id} {now.opens} {now.position}"
+        line = words.encode("ascii").ljust(_LINE_BYTES - 1) + b"\n"
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, line)
         os.fsync(descriptor)

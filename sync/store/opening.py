@@ -95,15 +95,15 @@ def refused(path: Path, kind: Kind, error: sqlite3.Error) -> StoreRefused:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_NOTADB:
         return StoreRefused(
-            f"{path} is not a {kind.name} of kakou (not an SQLite file): correct the path in the config, "
-            "or move the file away"
+            f"{path} is not a {kind.name} file of kakou (not an SQLite file): correct the path in the "
+            "config, or move the file away"
         )
     if code == sqlite3.SQLITE_CORRUPT:
         return StoreRefused(f"{path} is damaged ({error}): {_after_damage(kind)}")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StoreRefused(f"{path} is held by another program ({error}): stop that program, then start again")
+        return StoreRefused(f"{path} is held by another program ({error}): stop that one, then start again")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
-        return StoreRefused(f"{path} may not be written ({error}): give this program's user the file and folder")
+        return StoreRefused(f"{path} may not be written ({error}): give this user the file and its folder")
     if code == sqlite3.SQLITE_FULL:
         return StoreRefused(f"{path} cannot be written, the disk is full: free space, then start again")
     return StoreRefused(f"{path} failed ({error}): check the disk, then start again")
@@ -112,7 +112,7 @@ def refused(path: Path, kind: Kind, error: sqlite3.Error) -> StoreRefused:
 def _after_damage(kind: Kind) -> str:
     if kind is JOURNAL:
         return (
-            "keep the file, its -wal and its .lock for the centre (`kakou journal export` saves what can be read), "
+            "keep it, its -wal and its .lock for the centre (`kakou journal export` saves what can be read), "
             "move them away and start again: a new epoch begins"
         )
     return "delete it; the records are fetched again from the centre"
@@ -126,7 +126,7 @@ def _check(connection: sqlite3.Connection, path: Path, kind: Kind, *, create: bo
         objects = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         if not create or application_id != 0 or version != 0 or objects != 0:
             raise StoreRefused(
-                f"{path} is not a {kind.name} of kakou (application id {application_id:#010x}, expected "
+                f"{path} is not a {kind.name} file of kakou (application id {application_id:#010x}, expected "
                 f"{kind.application_id:#010x}): correct the path in the config, or move the file away"
             )
     if version > len(steps):
@@ -139,10 +139,11 @@ def _check(connection: sqlite3.Connection, path: Path, kind: Kind, *, create: bo
             f"{path} is of an older schema ({version} of {len(steps)}): start the program that writes it once"
         )
     if writable:
-        mode = _pragma(connection, "journal_mode=WAL")
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
         if mode != "wal":
             raise StoreRefused(
-                f"{path} cannot use a write-ahead log (mode {mode!r}): put it on a local disk, not a network folder"
+                f"{path} cannot use a write-ahead log (mode {mode!r}): put it on a local disk, not on a "
+                "network folder"
             )
         connection.execute("PRAGMA synchronous=FULL")
         if _pragma(connection, "synchronous") != 2:
@@ -167,7 +168,6 @@ def _migrate(connection: sqlite3.Connection, kind: Kind, steps: tuple[str, ...],
             raise
 
 
-def _pragma(connection: sqlite3.Connection, text: str) -> int | str:
-    row = connection.execute(f"PRAGMA {text}").fetchone()
-    value: int | str = row[0]
+def _pragma(connection: sqlite3.Connection, text: str) -> int:
+    value: int = connection.execute(f"PRAGMA {text}").fetchone()[0]
     return value

@@ -1,6 +1,6 @@
 """Where a fact stands in the journal's file: one integer that sorts by epoch, stream and sequence.
 
-The routine stream has the highest number of an epoch, so nearly every new fact lands at the table's right edge.
+The routine stream has the highest number of an epoch: nearly every new fact lands at the table's right edge.
 """
 
 from __future__ import annotations

@@ -46,7 +46,8 @@ def decoder(kind: type[T]) -> Callable[[bytes | str], T]:
 
     def decode(data: bytes | str) -> T:
         try:
-            return inner.decode(data)
+            # msgspec skips unknown fields without a look whether they are UTF-8; storing the text would fail
+            return inner.decode(data if isinstance(data, str) else data.decode())
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
             raise Malformed(f"{getattr(kind, '__name__', kind)}: {error}") from error
 

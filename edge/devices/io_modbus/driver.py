@@ -1,4 +1,4 @@
-"""Modbus I/O board: tells its inputs, carries out relay orders. A pulse is ended by the board, never by us."""
+"""Modbus I/O board: tells its inputs, carries out relay orders. The board ends a pulse, never we."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ class Settings:
     )
     retries: int = setting(2, "how often an unanswered order is sent again", least=0, most=20)
     silent_after: int = setting(3, "unanswered requests in a row until the fault is told", least=1, most=1000)
+
+
+_LONGEST_PULSE_S = wire.FLASH_MOST * wire.FLASH_UNIT_S
 
 
 class ModbusDriver:
@@ -64,8 +67,8 @@ class ModbusDriver:
         unit = self._settings.unit_id
         match order:
             case PulseRelay(channel, duration_s):
-                if not 0 < duration_s <= wire.FLASH_MOST * wire.FLASH_UNIT_S:
-                    return f"a pulse of {duration_s:g} s: above 0, at most {wire.FLASH_MOST * wire.FLASH_UNIT_S:g} s"
+                if not 0 < duration_s <= _LONGEST_PULSE_S:
+                    return f"a pulse of {duration_s:g} s: above 0, at most {_LONGEST_PULSE_S:g} s"
                 request = wire.WriteOne(
                     unit, wire.WRITE_COIL, wire.FLASH_ON + channel, wire.flash_units(duration_s)
                 )

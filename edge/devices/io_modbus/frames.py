@@ -10,7 +10,7 @@ from edge.devices.readings import ReadGarbled, ReadTruncated
 
 
 def decode(data: bytes) -> list[dict[str, object] | ReadGarbled | ReadTruncated]:
-    cutter: Cutter[wire.Message] = Cutter(wire.look_any)
+    cutter: Cutter[wire.Message | ReadGarbled] = Cutter(wire.look_any)
     return [
         m if isinstance(m, ReadGarbled | ReadTruncated) else show(m)
         for m in cutter.feed(data) + cutter.quiet()

@@ -66,6 +66,7 @@ class BoardSession:
         self._asked: wire.WriteOne | wire.ReadRequest | None = None
         self._attempts = 0
         self._settle_until_s: float | None = None
+        self._settle_at_most_s = 0.0
         self._next_poll_s = 0.0
         self._missed = 0
         self._fault: DeviceFault | None = None
@@ -81,6 +82,7 @@ class BoardSession:
         self._idle.clear()
         self._cutter = self._idle
         self._asked = None
+        self._attempts = 0
         self._settle_until_s = None
         self._missed = 0
         self._fault = None
@@ -99,12 +101,17 @@ class BoardSession:
     def received(self, at_s: float, data: bytes) -> Turn:
         readings: list[Reading] = []
         if self._asked is None and self._settle_until_s is not None:
-            self._settle_until_s = self.wake_at_s = at_s + self._timing.settle_s
-        for message in self._cutter.feed(data):
+            self._settle_until_s = min(at_s + self._timing.settle_s, self._settle_at_most_s)
+        messages = self._cutter.feed(data)
+        if self._asked is None:
+            messages += self._cutter.quiet()
+        for message in messages:
             if isinstance(message, ReadGarbled | ReadTruncated):
                 readings.append(message)
             elif self._asked is not None:
                 self._answered(at_s, message, readings)
+            else:
+                readings.append(ReadGarbled(wire.encode(message), "a second answer to one request"))
         return Turn(tuple(readings), self._next(at_s))
 
     def due(self, at_s: float) -> Turn:
@@ -140,11 +147,12 @@ class BoardSession:
     def _answered(self, at_s: float, reply: wire.Reply, readings: list[Reading]) -> None:
         order = self._orders[0] if self._orders and self._asked is self._orders[0].request else None
         self._missed = 0
-        self._release(readings, settle_from_s=None)
+        self._release(readings)
         match reply:
-            case wire.ExceptionReply() if reply.code == wire.BUSY and self._may_retry(order):
-                self._settle_until_s = at_s + self._timing.settle_s
             case wire.ExceptionReply() if order is not None:
+                if reply.code == wire.BUSY and self._may_retry():
+                    self._settle(at_s)
+                    return
                 self._finish(OrderRefused(order.order_id, f"the board answered {reply.name}"), readings)
             case wire.ExceptionReply():
                 self._polled(at_s)
@@ -161,29 +169,35 @@ class BoardSession:
     def _unanswered(self, at_s: float, readings: list[Reading]) -> None:
         order = self._orders[0] if self._orders and self._asked is self._orders[0].request else None
         self._missed += 1
-        self._release(readings, settle_from_s=at_s)
+        self._release(readings)
+        self._settle(at_s)
         if self._missed >= self._timing.silent_after:
             self._tell(DeviceFault("no_answer", f"{self._missed} requests unanswered"), readings)
         if order is None:
             self._polled(at_s)
-        elif not self._may_retry(order):
+        elif not self._may_retry():
             self._finish(
                 OrderRefused(order.order_id, f"no answer after {self._timing.retries + 1} attempts"), readings
             )
 
-    def _may_retry(self, order: _Order | None) -> bool:
+    def _may_retry(self) -> bool:
         """Counts an attempt of the order at the head of the queue."""
-        if order is None:
-            return False
         self._attempts += 1
         return self._attempts <= self._timing.retries
 
-    def _release(self, readings: list[Reading], *, settle_from_s: float | None) -> None:
+    def _settle(self, at_s: float) -> None:
+        """Ask the line for stillness. A line that is never still is asked again all the same after a while:
+        an order must end in an answer.
+        """
+        self._settle_until_s = at_s + self._timing.settle_s
+        self._settle_at_most_s = self._settle_until_s + self._timing.reply_timeout_s
+
+    def _release(self, readings: list[Reading]) -> None:
         """The request is no longer outstanding; half an answer was cut off."""
         readings.extend(m for m in self._cutter.quiet() if isinstance(m, ReadGarbled | ReadTruncated))
         self._asked = None
         self._cutter = self._idle
-        self._settle_until_s = None if settle_from_s is None else settle_from_s + self._timing.settle_s
+        self._settle_until_s = None
 
     def _finish(self, answer: OrderDone | OrderRefused, readings: list[Reading]) -> None:
         self._orders.popleft()

@@ -9,12 +9,10 @@ travel (serial servers).
 Waveshare relay boards: FC05 at 0200 + channel closes the relay for value * 100 ms, ended by the board (0400
 + channel opens it); value 5500 toggles and is never sent by us.
 
-What the check is worth: CRC-16 finds every change of up to 16 adjacent bits and every two-byte change
-within a frame of this size except 1 in 65,536; swapped bytes too. An answer counts only if it also fits the
-request.
+What the check is worth: CRC-16 finds every change within 16 adjacent bits and all but 1 in 65,536 of the
+others, lost and added bytes included. An answer counts only if it also fits the request.
 
-Source: Modbus application protocol V1.1b3, Modbus over serial line V1.02; Waveshare Modbus RTU Relay wiki;
-research/gate.md 4.1.
+Source: Modbus application protocol V1.1b3, Modbus over serial line V1.02; Waveshare Modbus RTU Relay wiki.
 """
 
 from __future__ import annotations
@@ -22,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.devices.framing import MORE, NO_START, Look, NotHere, Unfinished, Whole
+from edge.devices.readings import ReadGarbled
 
 READ_COILS, READ_INPUTS, READ_HOLDING, READ_INPUT_REGISTERS = 1, 2, 3, 4
 WRITE_COIL, WRITE_REGISTER, WRITE_COILS = 5, 6, 15
@@ -239,9 +238,10 @@ def _reply(request: Request, adu: bytes) -> Reply:
 # --- single frames, for looking at a line ---
 
 
-def look_any(held: bytes, at: int) -> Whole[Message] | NotHere | Unfinished:
-    """Any request or answer. Where one frame can be read both ways (a read's request and a three-byte answer),
-    the request is taken if its address and count are possible.
+def look_any(held: bytes, at: int) -> Whole[Message | ReadGarbled] | NotHere | Unfinished:
+    """Any request or answer. Where a frame can be read both ways (a read's request, an answer of three
+    bytes) the request is taken if its address and count are possible. A frame whose CRC is right and whose
+    content contradicts itself is refused whole.
     """
     if len(held) - at < 2:
         return MORE
@@ -257,9 +257,9 @@ def look_any(held: bytes, at: int) -> Whole[Message] | NotHere | Unfinished:
             why = f"check is {adu[-2:].hex(' ')}, computed {computed[-2:].hex(' ')}"
             continue
         message = _meaning(adu)
-        if not isinstance(message, str):
-            return Whole(length, message)
-        why = message
+        if isinstance(message, str):
+            return Whole(length, ReadGarbled(adu, message))
+        return Whole(length, message)
     return MORE if unfinished else NotHere(why)
 
 

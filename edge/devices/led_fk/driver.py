@@ -88,7 +88,7 @@ class LedDriver:
         return Output(readings, frame, self._next_at_s)
 
     def _frames(self, order: ShowText) -> list[bytes]:
-        """Texts beyond the board's rows are joined into the last row; nothing a driver must read is dropped."""
+        """Texts beyond the board's rows are joined into the last row: a driver may need them."""
         last = self._settings.rows - 1
         texts = [*order.rows[:last], " ".join(order.rows[last:])]
         texts += [""] * (self._settings.rows - len(texts))

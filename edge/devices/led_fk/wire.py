@@ -10,7 +10,7 @@ as `?`. 67 is lasting text, 68 plays a file; their data is not taken apart here.
 What the check is worth: CRC-16, as Modbus. The boards' answers are not documented in public: none is
 expected, and what comes is only looked at to be reported.
 
-Source: captured frames in four public car-park programs; research/gate.md 5.
+Source: captured frames in four public car-park programs.
 """
 
 from __future__ import annotations

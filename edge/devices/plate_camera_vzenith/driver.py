@@ -53,8 +53,8 @@ _Seen = tuple[str, int | None, str | None, float | None]
 class Memory:
     """Recognitions already told, oldest forgotten first. Shared by the drivers of one camera's connections.
 
-    The key is serial number, plate id, plate text and the camera's time: a camera counts plate ids from the start
-    again after a restart, and a new vehicle must not pass for an old one. Single dict operations only, so
+    The key is serial number, plate id, plate text and the camera's time: a restarted camera counts plate ids
+    from the start again, and a new vehicle must not pass for an old one. Single dict operations only, so
     drivers on different threads need no lock.
     """
 

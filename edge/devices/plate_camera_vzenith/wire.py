@@ -15,8 +15,7 @@ again.
 What the line is worth: HTTP and JSON carry no check beyond TCP's; a body cut off is refused, a character
 changed inside one is not seen.
 
-Source: 臻识 HTTP push document (public copy); Alphadigi's answer as found in a public driver;
-research/gate.md 6.
+Source: 臻识 HTTP push document (public copy); Alphadigi's answer as found in a public driver.
 """
 
 from __future__ import annotations

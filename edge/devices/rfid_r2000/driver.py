@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edge.devices.driver import Output
 from edge.devices.readings import Order, OrderRefused
 from edge.devices.rfid_r2000.session import InventorySession, Timing, Turn
-from edge.devices.settings import setting
+from edge.devices.settings import SettingError, SettingsRefused, setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +22,14 @@ class Settings:
 
 
 class R2000Driver:
-    """Faults told: `antenna_missing` and the reader's other codes, `no_answer`. Each once, until it clears."""
+    """Faults told: `antenna_missing` and the reader's other codes, `no_answer`; each once until it clears."""
 
     def __init__(self, settings: Settings) -> None:
+        """Raises `SettingsRefused` where no antenna is named."""
+        if not settings.antennas:
+            raise SettingsRefused((SettingError("antennas", "at least one antenna", "none"),))
         timing = Timing(settings.poll_s, settings.reply_timeout_s, settings.silent_after)
-        antennas = settings.antennas or (0,)
-        self._session = InventorySession(timing, address=settings.address, antennas=antennas)
+        self._session = InventorySession(timing, address=settings.address, antennas=settings.antennas)
 
     def opened(self, at_s: float) -> Output:
         return self._output(self._session.opened(at_s))

@@ -2,8 +2,9 @@
 out.
 
 One request at a time. An inventory is answered by any number of tag frames and one end or error frame; each
-frame restarts the reply time, since a field full of tags takes longer. Silence is told once, and polling
-goes on.
+frame restarts the reply time, since a field full of tags takes longer. A tag is told when the next frame or
+silence follows its own: noise there means that its frame may have lost or gained a byte, which its sum lets
+pass once in 256. Silence of the reader is told once, and polling goes on.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class InventorySession:
         self._cutter = wire.decoder()
         self._next_antenna = 0
         self._awaiting: int | None = None
+        self._held: TagSeen | None = None
         self._heard = False
         self._missed = 0
         self._fault: DeviceFault | None = None
@@ -51,6 +53,7 @@ class InventorySession:
     def opened(self, at_s: float) -> Turn:
         self._cutter.clear()
         self._next_antenna = 0
+        self._held = None
         self._missed = 0
         self._fault = None
         return Turn(send=self._choose_antenna(at_s))
@@ -71,6 +74,7 @@ class InventorySession:
         self._heard = False
         for message in self._cutter.quiet():
             send += self._take(at_s, message, readings)
+        self._believe(readings)
         if at_s < self.wake_at_s:
             return Turn(tuple(readings), send, self._heard)
         if self._awaiting is not None:
@@ -83,8 +87,10 @@ class InventorySession:
         self, at_s: float, message: wire.Message | ReadGarbled | ReadTruncated, readings: list[Reading]
     ) -> bytes:
         if isinstance(message, ReadGarbled | ReadTruncated):
+            self._doubt(readings)
             readings.append(message)
             return b""
+        self._believe(readings)
         if wire.EVERYBODY not in (self._address, message.addr) and message.addr != self._address:
             readings.append(ReadGarbled(b"", f"a frame of reader {message.addr}, expected {self._address}"))
             return b""
@@ -93,7 +99,7 @@ class InventorySession:
                 self._answered()
                 if self._awaiting == wire.INVENTORY:
                     self.wake_at_s = at_s + self._timing.reply_timeout_s
-                readings.append(TagSeen(epc, antenna, message.rssi_dbm))
+                self._held = TagSeen(epc, antenna, message.rssi_dbm)
             case wire.InventoryEnd() if self._awaiting == message.cmd:
                 self._answered()
                 self._fault = None
@@ -104,6 +110,18 @@ class InventorySession:
             case _:
                 pass  # an answer to nothing we asked changes nothing
         return b""
+
+    def _believe(self, readings: list[Reading]) -> None:
+        """A frame or silence followed the tag held back."""
+        if self._held is not None:
+            readings.append(self._held)
+            self._held = None
+
+    def _doubt(self, readings: list[Reading]) -> None:
+        """Bytes that are no frame followed the tag held back: a byte lost or added in it would look so."""
+        if self._held is not None:
+            readings.append(ReadGarbled(bytes.fromhex(self._held.epc), "noise right behind a tag's frame"))
+            self._held = None
 
     def _outcome(self, at_s: float, outcome: wire.Outcome, readings: list[Reading]) -> bytes:
         if outcome.code != wire.SUCCESS:

@@ -7,12 +7,13 @@ tag `freqAnt (bits 0-1 antenna, 2-7 frequency) | PC 2 | EPC | RSSI`, where PC >>
 words and bit 7 of RSSI says antennas 5 to 8; end `antenna | reads per second 2 | total 4`; one byte alone
 is an error.
 
-What the check is worth: one changed byte is always found, also in the length; swapped bytes are not (a
-sum). A frame whose PC contradicts its EPC is garbled. Frames are looked for from the byte after a spoilt
-start, so a spoilt frame whose EPC itself spells a whole valid frame would yield that inner frame.
+What the check is worth: one changed byte is always found, also in the length; swapped bytes are not (a sum),
+and a byte lost or added passes once in 256, which the session makes up for. A frame whose PC contradicts its
+EPC is garbled. Frames are looked for from the byte after a spoilt start, so a spoilt frame whose EPC itself
+spells a whole valid frame would yield that inner frame.
 
 Source: command and error lists of IND903 protocol V2.2 and xinxinyun/wms com/reader/base; captured frames
-of the IND903 guide; RSSI - 129 = dBm in five independent public drivers; research/gate.md 3.1.
+of the IND903 guide; RSSI - 129 = dBm in five independent public drivers.
 """
 
 from __future__ import annotations

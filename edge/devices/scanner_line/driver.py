@@ -18,7 +18,7 @@ from edge.devices.readings import (
     TriggerRead,
 )
 from edge.devices.scanner_line import wire
-from edge.devices.settings import setting
+from edge.devices.settings import SettingError, SettingsRefused, setting
 
 _ENDINGS = {
     "cr": wire.Ending.CR,
@@ -49,9 +49,9 @@ class ScannerDriver:
     """`TriggerRead` is done when its bytes are written: these scanners do not answer it."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises `ValueError` where `trigger_hex` is not hex."""
+        """Raises `SettingsRefused` where `trigger_hex` is not hex."""
         self._settings = settings
-        self._trigger = bytes.fromhex(settings.trigger_hex)
+        self._trigger = _hex_bytes(settings.trigger_hex)
         rules = wire.Rules(
             _ENDINGS[settings.ending], _AIMS[settings.aim], settings.no_read, settings.max_bytes
         )
@@ -88,6 +88,13 @@ class ScannerDriver:
             return []
         self._quiet_at_s = None
         return [_to_reading(message) for message in self._lines.quiet()]
+
+
+def _hex_bytes(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise SettingsRefused((SettingError("trigger_hex", "bytes in hex", repr(text)),)) from None
 
 
 def _to_reading(message: wire.Message) -> Reading:

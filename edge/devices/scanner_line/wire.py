@@ -9,7 +9,7 @@ What this line is worth: it carries no check. A line cut off by quiet is never a
 way can be. `Aim.REQUIRED` refuses every line that does not start with an identifier, so noise before a
 read, or a lost ending before it, is found; the cable must do the rest.
 
-Source: research/gate.md 7 (endings, read-error texts of Keyence and SICK), zxing-cpp core/src
+Source: Keyence SR and SICK CLV manuals (read-error texts), GM65 manual (endings), zxing-cpp core/src
 (identifiers).
 """
 
@@ -105,6 +105,7 @@ class LineDecoder:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
+        self._kept = min(KEPT_BYTES, rules.max_bytes)
         self._held = b""
         self._overlong = b""
 
@@ -127,7 +128,7 @@ class LineDecoder:
             held = held[end + size :]
         keep = 1 if self._rules.ending is Ending.CRLF and held.endswith(b"\r") else 0
         if len(held) - keep > self._rules.max_bytes or self._overlong:
-            self._overlong = self._overlong or held[:KEPT_BYTES]
+            self._overlong = self._overlong or held[: self._kept]
             held = held[len(held) - keep :]
         self._held = held
         return out
@@ -151,7 +152,7 @@ class LineDecoder:
 
     def _line(self, line: bytes, out: list[Message]) -> None:
         if self._overlong or len(line) > self._rules.max_bytes:
-            raw = self._overlong or line[:KEPT_BYTES]
+            raw = self._overlong or line[: self._kept]
             self._overlong = b""
             out.append(ReadGarbled(raw, f"a line longer than {self._rules.max_bytes} bytes"))
             return

@@ -33,8 +33,8 @@ _KG_PER_UNIT = {"kg": Decimal(1), "t": Decimal(1000), "g": Decimal("0.001")}
 
 
 class ToledoDriver:
-    """A frame that is no gross weight in a metric unit is a `DeviceFault` (told once per change), never a weight:
-    a tared weighbridge does not say what stands on it.
+    """A frame that is no gross weight in a metric unit is a `DeviceFault` (told once per change), never a
+    weight: a tared weighbridge does not say what stands on it.
     """
 
     def __init__(self, settings: Settings) -> None:

@@ -15,13 +15,12 @@ Codes 0 and 1: of the indicators seen, the digits already are what is displayed 
 carries ` 200` under code 1); others leave out the fixed zeros. `append_zeros` is for those.
 
 Source: Rockwell 57C428 guide p. 37, Fairbanks FB2550 p. 149, Mettler Toledo IND445 p. 50, KERN FTC,
-ScaleResource manual p. 119 (printed stream); research/gate.md 2.2.
+ScaleResource manual p. 119 (printed stream).
 """
 
 from __future__ import annotations
 
 import enum
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -29,7 +28,8 @@ from edge.devices.framing import MORE, NO_START, Cutter, Look, NotHere, Unfinish
 
 STX, CR = 0x02, 0x0D
 BODY_BYTES = 17
-_FIELD = re.compile(rb" *[0-9]*")
+_SPACE = 0x20
+_FIELD_STARTS = (4, 10)
 _UNITS = {1: "g", 2: "t", 3: "oz", 4: "ozt", 5: "dwt", 6: "ton", 7: "custom"}
 _INCREMENTS = {1: "x1", 2: "x2", 3: "x5"}
 
@@ -69,12 +69,9 @@ def look_with(check: Check, *, append_zeros: bool = False) -> Look[Weight]:
         if body[0] != STX:
             return NO_START
         for place, byte in enumerate(body[1:], start=1):
-            problem = _misfit(place, byte)
+            problem = _misfit(place, byte, body[place - 1])
             if problem:
                 return NotHere(problem)
-        for name, field in (("weight", body[4:10]), ("tare", body[10:16])):
-            if not _FIELD.fullmatch(field):
-                return NotHere(f"{name} {field!r}: not digits padded with spaces on the left")
         if len(body) < BODY_BYTES:
             return MORE
         length = BODY_BYTES
@@ -103,7 +100,7 @@ def _is_check(after: bytes, computed: int) -> bool:
     return len(after) == 1 or (computed == STX and after[1] == STX)
 
 
-def _misfit(place: int, byte: int) -> str:
+def _misfit(place: int, byte: int, before: int) -> str:
     if place == 1 and byte & 0xE0 != 0x20:
         return f"status word A is {byte:02X}: bit 5 set and bits 6, 7 clear expected"
     if place == 2 and byte & 0x80:
@@ -112,6 +109,8 @@ def _misfit(place: int, byte: int) -> str:
         return f"status word C is {byte:02X}: bit 5 set and bit 7 clear expected"
     if 4 <= place <= 15 and byte not in b" 0123456789":
         return f"byte {place + 1} is {byte:02X}: neither digit nor space"
+    if 4 <= place <= 15 and place not in _FIELD_STARTS and byte == _SPACE != before:
+        return f"byte {place + 1} is a space behind a digit: padding is on the left"
     if place == 16 and byte != CR:
         return f"byte 17 is {byte:02X}: CR expected"
     return ""

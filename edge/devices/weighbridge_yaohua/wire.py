@@ -9,7 +9,7 @@ What the check is worth: one changed, lost or doubled byte anywhere in a frame i
 every place and value). Two digits swapped, or two equal changes, are not: 1560 and 1650 carry the same
 check. Whoever weighs by this line must ask for several equal frames.
 
-Source: XK3190-A26 manual p. 12-13, XK3190-A23p manual p. 23, XK3190-DS3 manual p. 8; research/gate.md 2.1.
+Source: XK3190-A26 manual p. 12-13, XK3190-A23p manual p. 23, XK3190-DS3 manual p. 8.
 """
 
 from __future__ import annotations

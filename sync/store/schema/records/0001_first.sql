@@ -1,5 +1,5 @@
--- One row: which scope's log this is and how far it was applied. `digest` and `buckets` are sums mod 2^128 of
--- row digests, 16 bytes big-endian.
+-- One row: which scope's log this is and how far it was applied. `digest` is the sum mod 2^128 of all row
+-- digests, 16 bytes big-endian.
 CREATE TABLE feed (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     scope TEXT NOT NULL,
@@ -10,9 +10,11 @@ CREATE TABLE feed (
     verified_utc TEXT
 ) STRICT;
 
+-- The 4,096 bucket sums, 64 to a shelf, 16 bytes each: a large batch touches nearly all buckets, and 64 rows
+-- are written in a tenth of the time that 4,096 take. An absent shelf is all zeros.
 CREATE TABLE buckets (
-    bucket INTEGER PRIMARY KEY,
-    sum BLOB NOT NULL
+    shelf INTEGER PRIMARY KEY,
+    sums BLOB NOT NULL
 ) STRICT;
 
 CREATE TABLE vehicles (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID, STRICT;

@@ -1,0 +1,400 @@
+"""`kakou …`: parses and dispatches, nothing else. Exit 0 good, 1 a finding, 2 wrong use.
+
+JSON goes to stdout, logs to stderr. Simulated sites, the world test and the bench are programs of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(
+    name="kakou",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="卡口 · Edge software of customs checkpoints: lanes, sync and the centre's end.",
+)
+records_app = typer.Typer(no_args_is_help=True, help="Load records into a hub, compare hub and edge.")
+journal_app = typer.Typer(no_args_is_help=True, help="Prove or export a device's journal.")
+app.add_typer(records_app, name="records")
+app.add_typer(journal_app, name="journal")
+
+Json = Annotated[bool, typer.Option("--json", help="machine-readable lines on stdout")]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file")]
+
+
+def main() -> None:
+    app()
+
+
+def _version(value: bool) -> None:
+    if value:
+        from edge.gate.wiring import VERSION
+
+        _say(f"kakou {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """Options of `kakou` itself."""
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def _say_json(value: object) -> None:
+    _say(json.dumps(value, ensure_ascii=False))
+
+
+def _refuse(why: object, code: int = 1) -> typer.Exit:
+    sys.stderr.write(f"{why}\n")
+    return typer.Exit(code)
+
+
+def _become(*module_and_args: str) -> None:
+    """Go on as another program of ours, so that signals and exit code are its own."""
+    command = [sys.executable, "-m", *module_and_args]
+    sys.stdout.flush()
+    if os.name == "posix":
+        os.execv(sys.executable, command)  # noqa: S606
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
+
+
+# --- programs ---------------------------------------------------------------------------------------------
+
+
+@app.command()
+def demo(
+    vehicles: Annotated[int, typer.Option(help="how many vehicles come")] = 30,
+    seed: Annotated[int, typer.Option(help="who comes, and what goes wrong")] = 7,
+    speed: Annotated[float, typer.Option(help="virtual seconds per second")] = 4.0,
+    as_json: Json = False,
+    serve: Annotated[bool, typer.Option("--serve", help="leave the site running, print addresses")] = False,
+    folder: Annotated[Path | None, typer.Option(help="lay the site out here and keep it")] = None,
+) -> None:
+    """A whole simulated site through the real programs; ends with the reconciliation."""
+    args = ["--vehicles", str(vehicles), "--seed", str(seed), "--speed", f"{speed:g}"]
+    args += ["--json"] if as_json else []
+    args += ["--serve"] if serve else []
+    args += ["--folder", str(folder)] if folder is not None else []
+    _become("hardware_sims", "demo", *args)
+
+
+@app.command()
+def gate(config: ConfigFile) -> None:
+    """Run one lane."""
+    from edge.gate.starting import main as run_gate
+
+    raise typer.Exit(run_gate(config))
+
+
+@app.command()
+def hub(config: ConfigFile) -> None:
+    """Run the centre's end."""
+    from sync.hub.__main__ import run as run_hub
+
+    raise typer.Exit(run_hub(config))
+
+
+@app.command()
+def sims(
+    scenario: Annotated[Path, typer.Argument(metavar="CONFIG", help="scenario file")],
+    folder: Annotated[Path | None, typer.Option(help="where ports/ and physics.jsonl go")] = None,
+    speed: Annotated[float, typer.Option(help="virtual seconds per second")] = 1.0,
+    hold: Annotated[bool, typer.Option("--hold", help="no vehicle before the line `go` on stdin")] = False,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="end with the last vehicle")] = False,
+    as_json: Json = False,
+) -> None:
+    """The simulated devices a scenario names, on ptys and sockets; prints each address."""
+    args = [str(scenario), "--speed", f"{speed:g}"]
+    args += ["--folder", str(folder)] if folder is not None else []
+    args += ["--hold"] if hold else []
+    args += ["--until-idle"] if until_idle else []
+    args += ["--json"] if as_json else []
+    _become("hardware_sims", "serve", *args)
+
+
+@app.command()
+def doctor(
+    config: ConfigFile,
+    live: Annotated[bool, typer.Option("--live", help="listen to the devices too")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check config, ports, devices, wiring, clock, disk, broker, keys, records; one line each."""
+    from edge.gate.doctor import examine
+
+    findings = examine(config, live=live)
+    bad = False
+    console = Console(highlight=False)
+    for finding in findings:
+        bad = bad or finding.level == "bad"
+        if as_json or not sys.stdout.isatty():
+            _say_json({"check": finding.check, "level": finding.level, "text": finding.text})
+        else:
+            mark = {"good": "[green]✔[/]", "note": "[yellow]•[/]", "bad": "[red]✘[/]"}[finding.level]
+            console.print(f"{mark} [bold]{finding.check}[/]  {finding.text}")
+    raise typer.Exit(1 if bad else 0)
+
+
+# --- tools ------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def frames(
+    protocol: Annotated[str, typer.Argument(help="such as weighbridge.yaohua_tf0")],
+    hex_frames: Annotated[list[str] | None, typer.Argument(metavar="[HEX …]")] = None,
+    as_json: Json = False,
+) -> None:
+    """Decode frames (arguments, or lines of stdin) with the product's own codecs."""
+    from edge.devices.catalogue import PROTOCOLS, UnknownProtocol, decode_frames
+
+    if protocol not in PROTOCOLS:
+        raise _refuse(f"unknown protocol {protocol!r}; there are: {', '.join(PROTOCOLS)}", 2)
+    lines = hex_frames or [line.strip() for line in sys.stdin if line.strip()]
+    bad = False
+    for line in lines:
+        try:
+            data = bytes.fromhex(line.replace(":", " "))
+        except ValueError:
+            raise _refuse(f"expected hex digits, got {line[:40]!r}", 2) from None
+        try:
+            rows = decode_frames(protocol, data)
+        except UnknownProtocol as unknown:
+            raise _refuse(unknown, 2) from unknown
+        for row in rows:
+            bad = bad or not row["ok"]
+            if as_json or not sys.stdout.isatty():
+                _say_json(row)
+            else:
+                _print_frame(row)
+    raise typer.Exit(1 if bad else 0)
+
+
+def _print_frame(row: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    if not row["ok"]:
+        console.print(f"[red]✘[/] {row['error']}")
+        return
+    for message in row["messages"]:
+        fields = "  ".join(f"[dim]{key}[/] {value}" for key, value in message.items() if key != "type")
+        console.print(f"[green]✔[/] [bold]{message['type']}[/]  {fields}")
+
+
+@app.command()
+def world(
+    seeds: Annotated[str, typer.Option(help="first and last seed, such as 1-200")] = "1-20",
+    site: Annotated[Path | None, typer.Option(help="a scenario file instead of random ones")] = None,
+    as_json: Json = False,
+) -> None:
+    """The world test for those seeds (needs a checkout); a line per failing seed."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / "tests" / "world" / "__main__.py").exists():
+        raise _refuse("the world test lives in tests/world: run this from a checkout", 2)
+    os.chdir(root)
+    args = ["--seeds", seeds]
+    args += ["--site", str(site.resolve())] if site is not None else []
+    args += ["--json"] if as_json else []
+    _become("tests.world", *args)
+
+
+@app.command()
+def bench(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="one bench; all if left out")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure against peers and physical limits, side by side in one run."""
+    _become("bench", *([name] if name else []), *(["--json"] if as_json else []))
+
+
+# --- records ----------------------------------------------------------------------------------------------
+
+
+@records_app.command("import")
+def records_import(
+    config: ConfigFile,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE …", help="JSON, CSV or SAS221 XML")],
+    scope: Annotated[str | None, typer.Option(help="scope; the hub's only one if left out")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad rows out and count them")] = False,
+    replace: Annotated[
+        list[str] | None, typer.Option(help="collection whose rows absent from the files are deleted")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Load records into a hub's log; a running hub publishes them within its poll interval."""
+    from sync.hub.archive import Archive, ArchiveRefused
+    from sync.hub.config import ConfigRefused, read_hub_config
+    from sync.hub.importing import ImportRefused, import_files
+
+    try:
+        hub_config = read_hub_config(config)
+        archive = Archive.open(hub_config.archive)
+        try:
+            report = import_files(
+                archive,
+                _scope_of(scope, hub_config.sync.scopes),
+                files,
+                datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                skip_bad,
+                replace=replace or (),
+            )
+        finally:
+            archive.close()
+    except ConfigRefused as refused:
+        raise _refuse(refused, 2) from refused
+    except (ImportRefused, ArchiveRefused, OSError, ValueError) as refused:
+        raise _refuse(refused) from refused
+    if as_json:
+        _say_json(
+            {
+                "scope": report.scope,
+                "number": report.number,
+                "put": report.put,
+                "deleted": report.deleted,
+                "unchanged": report.unchanged,
+                "problems": [str(problem) for problem in report.problems],
+            }
+        )
+        return
+    for problem in report.problems:
+        sys.stderr.write(f"left out: {problem}\n")
+    _say(
+        f"{report.scope}: {report.put} put, {report.deleted} deleted, {report.unchanged} unchanged; "
+        f"log at {report.number}"
+    )
+
+
+def _scope_of(given: str | None, known: tuple[str, ...]) -> str:
+    if given is not None:
+        if given not in known:
+            raise ValueError(f"--scope: expected one of {', '.join(known)}, got {given}")
+        return given
+    if len(known) != 1:
+        raise ValueError(f"--scope: expected one of {', '.join(known)}")
+    return known[0]
+
+
+@records_app.command("digest")
+def records_digest(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE …", help="hub archive or records-<n>.sqlite")],
+    scope: Annotated[str | None, typer.Option(help="scope inside a hub archive")] = None,
+    as_json: Json = False,
+) -> None:
+    """Count and digest, taken from the rows themselves; equal numbers must have equal digests."""
+    from sync.hub.archive import Archive, ArchiveRefused
+    from sync.hub.comparing import ScopeUnknown, edge_digest, hub_digest
+    from sync.store.opening import StoreRefused
+
+    table = Table("file", "scope", "number", "rows", "digest", "as kept")
+    bad = False
+    for file in files:
+        try:
+            if file.name.startswith("records-"):
+                found = edge_digest(file)
+            else:
+                archive = Archive.open(file)
+                try:
+                    found = hub_digest(archive, _scope_of(scope, tuple(s.scope for s in archive.scopes())))
+                finally:
+                    archive.close()
+        except (ArchiveRefused, StoreRefused, ScopeUnknown, ValueError) as refused:
+            raise _refuse(refused) from refused
+        whole = found.sound
+        bad = bad or not whole
+        values = (str(file), found.scope, str(found.number), str(found.rows), found.digest)
+        if as_json or not sys.stdout.isatty():
+            names = ("file", "scope", "number", "rows", "digest")
+            _say_json({**dict(zip(names, values, strict=True)), "as_kept": whole})
+        table.add_row(*values, "[green]yes[/]" if whole else "[red]NO[/]")
+    if sys.stdout.isatty() and not as_json:
+        Console().print(table)
+    raise typer.Exit(1 if bad else 0)
+
+
+@records_app.command("diff")
+def records_diff(
+    archive_file: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="the hub's archive")],
+    records_file: Annotated[Path, typer.Argument(metavar="RECORDS", help="a device's records-<n>.sqlite")],
+    scope: Annotated[str | None, typer.Option(help="scope inside the archive")] = None,
+    as_json: Json = False,
+) -> None:
+    """Rows that are not the same at the hub and on a device."""
+    from sync.hub.archive import Archive, ArchiveRefused
+    from sync.hub.comparing import different_rows
+    from sync.store.opening import StoreRefused
+
+    count = 0
+    try:
+        archive = Archive.open(archive_file)
+        try:
+            wanted = _scope_of(scope, tuple(s.scope for s in archive.scopes()))
+            for row in different_rows(archive, wanted, records_file):
+                count += 1
+                if as_json or not sys.stdout.isatty():
+                    _say_json(
+                        {"difference": row.difference, "collection": row.collection, "key": row.key,
+                         "hub": row.hub, "edge": row.edge}
+                    )  # fmt: skip
+                else:
+                    _say(f"{row.difference}  {row.collection}  {row.key}")
+        finally:
+            archive.close()
+    except (ArchiveRefused, StoreRefused, ValueError) as refused:
+        raise _refuse(refused) from refused
+    sys.stderr.write(f"{count} rows differ\n")
+    raise typer.Exit(1 if count else 0)
+
+
+# --- journal ----------------------------------------------------------------------------------------------
+
+
+@journal_app.command("verify")
+def journal_verify(file: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json = False) -> None:
+    """Check every hash, chain and position; name exactly what is wrong."""
+    from sync.store.opening import StoreRefused
+    from sync.store.verify import verify_journal
+
+    try:
+        problems = verify_journal(file)
+    except StoreRefused as refused:
+        raise _refuse(refused) from refused
+    if as_json or not sys.stdout.isatty():
+        _say_json({"file": str(file), "ok": not problems, "problems": problems})
+    else:
+        for problem in problems:
+            _say(f"✘ {problem}")
+        if not problems:
+            _say("✔ whole: every hash, link and position is right")
+    raise typer.Exit(1 if problems else 0)
+
+
+@journal_app.command("export")
+def journal_export(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
+    """Every fact as one JSON line: identity, hash, and the exact body the hash covers."""
+    from sync.store.exporting import exported_facts
+    from sync.store.opening import StoreRefused
+
+    try:
+        for fact in exported_facts(file):
+            _say(fact)
+    except StoreRefused as refused:
+        raise _refuse(refused) from refused
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,337 @@
+"""What a lane's TOML file may say: one strict reading, everything checked before anything opens."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from edge.devices.catalogue import driver_maker
+from edge.devices.settings import SettingsRefused
+from edge.gate.events import Inputs
+from edge.gate.lane import LaneSettings, Needs
+from edge.gate.rules import LaneRules
+from edge.runtime.channels import ListenAddress, SerialAddress
+from edge.runtime.config_reading import ConfigError, ConfigRefused, SecretFile, read_config
+from edge.runtime.supervisor import BackOff
+from sync.vocabulary.records import Direction
+
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+
+INPUT_NAMES = (
+    "arrival_loop",
+    "arm_loop",
+    "photocell",
+    "limit_down",
+    "limit_up",
+    "stop",
+    "fire",
+    "mains",
+    "reset_key",
+    "scale_infrared",
+)
+
+
+class LanePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which lane this is, and what it insists on."""
+
+    id: Name
+    """Also the device's name towards the centre."""
+    site: Name
+    direction: Literal["in", "out"]
+    lowering: Literal["request", "controller"] = "request"
+    """Who lowers the arm behind a vehicle: we ask for it, or the barrier controller does it alone."""
+    empty_needs_slip: bool = False
+    """False: a registered vehicle at its tare weight passes without a slip (空车)."""
+    inspection_beyond_barrier: bool = False
+
+
+class TimingPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Time limits; each ends in a hold, an alarm or a fact, never in silence (S9)."""
+
+    io_stale_s: Seconds = 0.6
+    """Inputs older than this are unknown (S2)."""
+    reading_s: Seconds = 25.0
+    """From the last evidence to a ruling on what there is."""
+    second_identity_s: Seconds = 4.0
+    """How long plate or tag waits for the other."""
+    claim_timeout_s: Seconds = 3.0
+    """Without an answer of the hub the site's offline policy decides (S4)."""
+    arm_move_s: Seconds = 6.0
+    """An arm that has not reached its limit switch by then is faulty."""
+    clear_s: Seconds = 0.8
+    """Loop and beam under the arm must be free for so long before the arm is asked down."""
+    passing_s: Seconds = 60.0
+    hold_s: Seconds = 120.0
+    gone_s: Seconds = 2.0
+    """Nobody on loop and scale for so long: backed out."""
+    gone_blind_s: Seconds = 10.0
+    """The same when the scale is silent."""
+    journal_retry_s: Seconds = 5.0
+    again_s: Seconds = 15.0
+    """A hold that records or the link can cure is looked at again so often."""
+    resume_s: Seconds = 60.0
+    """After a shorter stop an interrupted passage may resume (S6)."""
+    trailer_gap_s: Seconds = 1.2
+    """Longest gap between a truck and its registered drawbar trailer under the beam (S3)."""
+
+
+class WeighingPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a weight is one. Stability is judged here, from raw frames."""
+
+    presence_kg: Annotated[int, msgspec.Meta(gt=0)] = 500
+    steady_window_s: Seconds = 1.0
+    steady_range_kg: Annotated[int, msgspec.Meta(ge=0)] = 40
+    steady_frames: Annotated[int, msgspec.Meta(ge=2, le=60)] = 5
+    steady_equal: Annotated[int, msgspec.Meta(ge=1, le=60)] = 3
+    """So many frames must agree exactly: one check sum of this trade cannot see swapped digits."""
+
+
+class DevicePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One device: what it speaks, where it is, how badly it is needed."""
+
+    protocol: str
+    """As `kakou frames` names it, such as `weighbridge.yaohua_tf0`."""
+    role: Literal["required", "substitutable", "optional"] = "required"
+    substitutes: tuple[str, ...] = ()
+    """With `substitutable`: any one of these devices will do instead."""
+    serial: SerialAddress | None = None
+    """A line we open. Exactly one of `serial` and `listen`."""
+    listen: ListenAddress | None = None
+    """Where we wait for a device that calls us."""
+    silent_after_s: Seconds | None = None
+    """Without a valid reading for so long it is silent; leave out for what speaks only when it must."""
+    settings: dict[str, Any] = {}
+    """Of the protocol's driver; see the device's page."""
+
+
+class InputPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a signal is wired, and which level means it."""
+
+    input: Annotated[int, msgspec.Meta(ge=0, le=63)]
+    active: Literal["high", "low"]
+    """`low`: the signal is given when the input reads False. Wire everything that protects somebody so that a
+    broken wire gives it."""
+
+
+class RelaysPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which relay does what; pulses are ended by the board itself."""
+
+    open: Annotated[int, msgspec.Meta(ge=0, le=63)]
+    close: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
+    """Needed with `lowering = "request"`."""
+    green: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
+    red: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
+    pulse_s: Annotated[float, msgspec.Meta(ge=0.1, le=5.0)] = 0.5
+
+
+class SyncPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The way to the centre."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 1883
+    scope: Name
+    key_file: SecretFile
+    """This device's private Ed25519 key (PEM)."""
+    hub_key_file: Path
+    """The centre's public key, pinned at enrolment."""
+    username: str = ""
+    password_file: SecretFile | None = None
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    tls_key_file: SecretFile | None = None
+    allow_plaintext: bool = False
+    allow_plaintext_outside_loopback: bool = False
+    keepalive_s: Seconds = 10.0
+    reconnect_longest_s: Seconds = 15.0
+    resend_first_s: Seconds = 5.0
+    claim_retry_s: Seconds = 1.0
+    pull_first_s: Seconds = 5.0
+    status_every_s: Seconds = 30.0
+
+
+class StorePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Journal and records of this lane."""
+
+    folder: Path
+    reserve_mb: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 64
+    """Free disk below this: the lane holds and says so (G8)."""
+    keep_acknowledged_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
+
+
+class SpotCheckPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    key_file: SecretFile
+    """64 hex digits shared by site and centre: nobody else can know the draws (S11)."""
+
+
+class ClockPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    require_synchronised: bool = True
+    """True: where the system cannot say how far its clock is off, records count as too old (S10)."""
+
+
+class LogPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    recording: Path | None = None
+    """Write everything the lane was told to this file, for `kakou replay`."""
+
+
+class GateConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One lane."""
+
+    lane: LanePart
+    devices: dict[Literal["io", "weighbridge", "plate_camera", "rfid", "scanner", "board"], DevicePart]
+    inputs: dict[str, InputPart]
+    """By signal name."""
+    relays: RelaysPart
+    sync: SyncPart
+    store: StorePart
+    timing: TimingPart = TimingPart()
+    weighing: WeighingPart = WeighingPart()
+    spot_check: SpotCheckPart | None = None
+    clock: ClockPart = ClockPart()
+    log: LogPart = LogPart()
+    back_off: BackOff = BackOff()
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """Signal name -> (input number, level that means it)."""
+
+    signals: dict[str, tuple[int, bool]]
+
+    def read(self, values: tuple[bool, ...]) -> Inputs:
+        """Levels as wired -> what they mean; a signal not wired stays unknown, or harmless where it may be."""
+
+        def signal(name: str, unwired: bool | None = None) -> bool | None:
+            wire = self.signals.get(name)
+            if wire is None:
+                return unwired
+            number, active_high = wire
+            return values[number] == active_high if number < len(values) else None
+
+        return Inputs(
+            arrival=signal("arrival_loop"),
+            arm_loop=signal("arm_loop"),
+            photocell=signal("photocell"),
+            limit_down=signal("limit_down"),
+            limit_up=signal("limit_up"),
+            stop=signal("stop"),
+            fire=signal("fire"),
+            mains=signal("mains", unwired=True),
+            reset_key=signal("reset_key", unwired=False),
+            fully_on=signal("scale_infrared", unwired=True),
+        )
+
+
+_MUST_BE_WIRED = ("arrival_loop", "arm_loop", "photocell", "limit_down", "limit_up", "stop", "fire")
+
+
+def read_gate_config(path: Path) -> GateConfig:
+    """Raises `ConfigRefused` with every error: of shape, and of what must fit together."""
+    config = read_config(path, GateConfig)
+    errors = [*_device_errors(config), *_wire_errors(config)]
+    if config.lane.lowering == "request" and config.relays.close is None:
+        errors.append(ConfigError("relays.close", 'a relay number is needed with lane.lowering = "request"'))
+    errors += [
+        ConfigError(f"devices.{name}", "expected a table: no lane works without it")
+        for name in ("io", "weighbridge")
+        if name not in config.devices
+    ]
+    if not {"plate_camera", "rfid"} & set(config.devices):
+        errors.append(ConfigError("devices", "expected plate_camera or rfid, to identify vehicles"))
+    if errors:
+        raise ConfigRefused(path, tuple(errors))
+    return config
+
+
+def _device_errors(config: GateConfig) -> list[ConfigError]:
+    errors: list[ConfigError] = []
+    for name, device in config.devices.items():
+        where = f"devices.{name}"
+        if (device.serial is None) == (device.listen is None):
+            errors.append(ConfigError(where, "expected exactly one of `serial` and `listen`"))
+        if device.role == "substitutable" and not device.substitutes:
+            errors.append(ConfigError(f"{where}.substitutes", "expected the devices that may stand in"))
+        errors += [
+            ConfigError(f"{where}.substitutes", f"no such device: {other}")
+            for other in device.substitutes
+            if other not in config.devices
+        ]
+        try:
+            driver_maker(device.protocol, device.settings, f"{where}.settings")
+        except SettingsRefused as refused:
+            errors += [ConfigError(e.path, f"expected {e.expected}, got {e.got}") for e in refused.errors]
+    return errors
+
+
+def _wire_errors(config: GateConfig) -> list[ConfigError]:
+    errors = [
+        ConfigError(f"inputs.{name}", f"unknown signal; there are {', '.join(INPUT_NAMES)}")
+        for name in config.inputs
+        if name not in INPUT_NAMES
+    ]
+    errors += [
+        ConfigError(f"inputs.{name}", "must be wired") for name in _MUST_BE_WIRED if name not in config.inputs
+    ]
+    numbers: dict[int, str] = {}
+    for name, wire in config.inputs.items():
+        if wire.input in numbers:
+            errors.append(
+                ConfigError(f"inputs.{name}", f"input {wire.input} is {numbers[wire.input]} already")
+            )
+        numbers[wire.input] = name
+    return errors
+
+
+def wires(config: GateConfig) -> Wires:
+    return Wires({name: (wire.input, wire.active == "high") for name, wire in config.inputs.items()})
+
+
+def config_digest(path: Path) -> str:
+    """SHA-256 of the file, so that a fact can name the settings it was made under."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def lane_settings(config: GateConfig, *, version: str, digest: str, boot_id: str, run: str) -> LaneSettings:
+    timing, weighing = config.timing, config.weighing
+    return LaneSettings(
+        lane_id=config.lane.id,
+        rules=LaneRules(
+            direction=Direction.IN if config.lane.direction == "in" else Direction.OUT,
+            empty_needs_slip=config.lane.empty_needs_slip,
+        ),
+        devices={
+            name: Needs(device.role == "required", device.substitutes)
+            for name, device in config.devices.items()
+        },
+        version=version,
+        config_digest=digest,
+        boot_id=boot_id,
+        run=run,
+        lowering_on_request=config.lane.lowering == "request",
+        io_stale_s=timing.io_stale_s,
+        reading_s=timing.reading_s,
+        second_identity_s=timing.second_identity_s,
+        claim_timeout_s=timing.claim_timeout_s,
+        arm_move_s=timing.arm_move_s,
+        clear_s=timing.clear_s,
+        passing_s=timing.passing_s,
+        hold_s=timing.hold_s,
+        gone_s=timing.gone_s,
+        gone_blind_s=timing.gone_blind_s,
+        journal_retry_s=timing.journal_retry_s,
+        again_s=timing.again_s,
+        resume_s=timing.resume_s,
+        trailer_gap_s=timing.trailer_gap_s,
+        presence_kg=Decimal(weighing.presence_kg),
+        steady_window_s=weighing.steady_window_s,
+        steady_range_kg=Decimal(weighing.steady_range_kg),
+        steady_frames=weighing.steady_frames,
+        steady_equal=weighing.steady_equal,
+        inspection_beyond_barrier=config.lane.inspection_beyond_barrier,
+    )

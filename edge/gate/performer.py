@@ -1,0 +1,306 @@
+"""Carries out a lane's effects on things handed to it: journal, records, link, ports, timers. Opens nothing.
+
+The same performer serves the program and the world test; only what it is handed differs.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, assert_never
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from edge.devices.readings import Order, PulseRelay, SetRelay, ShowText
+from edge.gate.config import RelaysPart
+from edge.gate.effects import (
+    AskClaim,
+    Commit,
+    Effect,
+    LookUp,
+    LowerArm,
+    Memory,
+    RaiseArm,
+    SetLights,
+    Show,
+    WakeAfter,
+    WithdrawClaim,
+)
+from edge.gate.events import Event, Findings, OrderFailed, RecordsFound, SpotCheck, Timer
+from edge.runtime.clock import UNKNOWN_MS, Clock
+from edge.runtime.loop import EffectFailed
+from edge.runtime.ports import OrderNotTaken
+from sync.policy.draws import spot_check_due
+from sync.store.journal import Journal, JournalFull, SpotCheckPending
+from sync.store.records import Records, StoreRefused
+from sync.vocabulary.codec import Malformed, from_json, to_json
+from sync.vocabulary.facts import FactDraft
+from sync.vocabulary.numbers import Epc, Plate, SlipNo, UtcText
+from sync.vocabulary.records import Enterprise, ReleaseSlip, Vehicle
+
+_FUTURE_S = 300.0
+"""A head issued later than this by our clock means that one of the two clocks is wrong: age unknown (S10)."""
+
+_CLOCK_NOT_SET = "2024-"
+"""A lane PC without a battery starts its clock before this year."""
+
+
+class LinkPort(Protocol):
+    """What a lane asks of the link. Every call only enqueues."""
+
+    def claim(
+        self, claim_id: str, passage: int, plate: Plate | None, slip_nos: tuple[SlipNo, ...]
+    ) -> None: ...
+
+    def withdraw(self, claim_id: str) -> None: ...
+
+    def facts_waiting(self) -> None: ...
+
+
+class SavedMemory(msgspec.Struct, frozen=True):
+    """The lane's memory as the journal keeps it."""
+
+    saved_utc: str
+    memory: Memory
+
+
+def read_memory(raw: bytes | None, utc: str) -> tuple[Memory | None, float | None]:
+    """(memory, seconds since it was saved or None where no clock can tell)."""
+    if raw is None:
+        return None, None
+    try:
+        saved = from_json(raw, SavedMemory)
+    except Malformed:
+        return None, None
+    down_s = _between_s(saved.saved_utc, utc)
+    return saved.memory, down_s if down_s is not None and down_s >= 0 else None
+
+
+def _between_s(earlier: str, later: str) -> float | None:
+    try:
+        return (_moment(later) - _moment(earlier)) / timedelta(seconds=1)
+    except ValueError:
+        return None
+
+
+def _moment(utc: str) -> datetime:
+    return datetime.fromisoformat(utc)
+
+
+@dataclass(frozen=True, slots=True)
+class Things:
+    """What a performer works on."""
+
+    lane_id: str
+    journal: Journal
+    records: Callable[[], Records | None]
+    """The current generation's reader; None before the first snapshot came."""
+    link: LinkPort
+    order: Callable[[str, str, Order], None]
+    """(device, order id, order): raises `OrderNotTaken`."""
+    put: Callable[[Event], None]
+    """Into the lane's own inbox."""
+    wake_after: Callable[[Timer, float], None]
+    clock: Clock
+    relays: RelaysPart
+    draw_key: bytes | None
+    clock_must_be_known: bool
+    has_board: bool
+    new_id: Callable[[], str] = lambda: secrets.token_hex(16)
+
+
+class LanePerformer:
+    def __init__(self, things: Things) -> None:
+        self._things = things
+        self._shown: Show | None = None
+        self._lights: bool | None = None
+        self._orders = 0
+
+    def perform(self, effect: Effect) -> None:
+        """Raises `EffectFailed` where a commit did not become durable; every other failure is an event."""
+        match effect:
+            case Commit():
+                self._commit(effect)
+            case RaiseArm(order_id):
+                self._arm(order_id, self._things.relays.open)
+            case LowerArm(order_id):
+                if self._things.relays.close is not None:
+                    self._arm(order_id, self._things.relays.close)
+            case SetLights(green):
+                self._set_lights(green)
+            case Show():
+                self._show(effect)
+            case LookUp(passage, request):
+                self._things.put(RecordsFound(passage, request, self._find(effect)))
+            case AskClaim(claim_id, passage, plate, slip_nos):
+                self._things.link.claim(claim_id, passage, plate, slip_nos)
+            case WithdrawClaim(claim_id):
+                self._things.link.withdraw(claim_id)
+            case WakeAfter(timer, seconds):
+                self._things.wake_after(timer, seconds)
+            case _:
+                assert_never(effect)
+
+    def io_is_back(self) -> None:
+        """The board may have lost its relays: lights are set again at the next change."""
+        self._lights = None
+
+    # --- the journal --------------------------------------------------------------------------------------
+
+    def _commit(self, commit: Commit) -> None:
+        things = self._things
+        time, uncertainty_ms = things.clock.utc_text(), things.clock.uncertainty_ms()
+        drafts = [
+            FactDraft(things.new_id(), told.stream, time, things.clock.boot_id(), uncertainty_ms, told.data)
+            for told in commit.facts
+        ]
+        memory = None if commit.memory is None else to_json(SavedMemory(time, commit.memory))
+        try:
+            things.journal.commit(
+                drafts,
+                uses=commit.uses,
+                lane_state=memory,
+                spot_checks=[SpotCheckPending(c.plate, c.enterprise, c.day) for c in commit.spot_checks],
+                discharged=commit.discharged,
+            )
+        except (JournalFull, StoreRefused) as error:
+            raise EffectFailed(str(error)) from error
+        if drafts:
+            things.link.facts_waiting()
+
+    # --- the cabinet --------------------------------------------------------------------------------------
+
+    def _arm(self, order_id: str, channel: int) -> None:
+        """A refusal to take the order is an event, so that what follows the order is done all the same."""
+        try:
+            self._things.order("io", order_id, PulseRelay(channel, self._things.relays.pulse_s))
+        except OrderNotTaken as refused:
+            self._things.put(OrderFailed(order_id, str(refused)))
+
+    def _set_lights(self, green: bool) -> None:
+        if green is self._lights:
+            return
+        relays = self._things.relays
+        for name, channel, on in (("green", relays.green, green), ("red", relays.red, not green)):
+            if channel is not None:
+                self._try("io", f"{self._next('light')}-{name}", SetRelay(channel, on))
+        self._lights = green
+
+    def _show(self, show: Show) -> None:
+        if not self._things.has_board or show == self._shown:
+            return
+        if self._try("board", self._next("board"), ShowText((show.zh, show.en), show.colour, show.zh)):
+            self._shown = show
+
+    def _next(self, what: str) -> str:
+        self._orders += 1
+        return f"{what}-{self._orders}"
+
+    def _try(self, device: str, order_id: str, order: Order) -> bool:
+        try:
+            self._things.order(device, order_id, order)
+        except OrderNotTaken:
+            # The device's loss is reported by whoever watches it; words and lamps hold nobody up.
+            return False
+        return True
+
+    # --- the records --------------------------------------------------------------------------------------
+
+    def _find(self, look: LookUp) -> Findings:
+        things = self._things
+        utc = things.clock.utc_text()
+        records = things.records()
+        if records is None:
+            return Findings(utc=UtcText(utc), day=utc[:10])
+        try:
+            with records.snapshot() as state:
+                return self._read(
+                    look, records, utc, state.scope, state.epoch, state.number, state.verified_utc
+                )
+        except (StoreRefused, Malformed):
+            # An unreadable cache is no ground to stand on: as if there were none.
+            return Findings(utc=UtcText(utc), day=utc[:10])
+
+    def _read(
+        self,
+        look: LookUp,
+        records: Records,
+        utc: str,
+        scope: str,
+        epoch: str,
+        number: int,
+        verified_utc: str | None,
+    ) -> Findings:
+        things = self._things
+        site = records.site()
+        day = _moment(utc).astimezone(ZoneInfo(site.zone) if site else UTC).date().isoformat()
+        by_plate = {plate: _vehicle(records, plate) for plate in look.plates}
+        by_tag: dict[Epc, Vehicle | None] = {epc: records.vehicle_by_tag(epc) for epc in look.tags}
+        plates = dict.fromkeys([*look.plates, *(v.plate for v in by_tag.values() if v is not None)])
+        slips: dict[SlipNo, ReleaseSlip] = {}
+        for plate in plates:
+            slips |= {slip.slip_no: slip for slip in records.slips_for_plate(plate)}
+        unknown: list[SlipNo] = []
+        for slip_no in look.slip_nos:
+            found = slips.get(slip_no) or records.get("release_slips", slip_no)
+            if isinstance(found, ReleaseSlip):
+                slips[slip_no] = found
+            else:
+                unknown.append(slip_no)
+        enterprises: dict[str, Enterprise] = {}
+        for code in {str(slip.enterprise) for slip in slips.values()}:
+            row = records.get("enterprises", code)
+            if isinstance(row, Enterprise):
+                enterprises[code] = row
+        return Findings(
+            utc=UtcText(utc),
+            day=day,
+            by_plate=by_plate,
+            by_tag=by_tag,
+            slips=tuple(slips.values()),
+            unknown_slip_nos=tuple(unknown),
+            enterprises=enterprises,
+            controls=records.controls(),
+            site=site,
+            uses=things.journal.uses_of([str(slip_no) for slip_no in slips]),
+            spot_checks=self._spot_checks(slips, enterprises, day),
+            scope=scope,
+            epoch=epoch,
+            number=number,
+            age_s=self._age_s(verified_utc, utc),
+        )
+
+    def _spot_checks(
+        self, slips: dict[SlipNo, ReleaseSlip], enterprises: dict[str, Enterprise], day: str
+    ) -> dict[str, SpotCheck]:
+        things = self._things
+        checks: dict[str, SpotCheck] = {}
+        for slip in slips.values():
+            enterprise = enterprises.get(str(slip.enterprise))
+            if slip.plate is None or enterprise is None or things.draw_key is None:
+                continue
+            pending = things.journal.pending_spot_check(slip.plate)
+            if pending is not None:
+                checks[slip.slip_no] = SpotCheck(True, pending.enterprise, pending.day, pending=True)
+            else:
+                due = spot_check_due(things.draw_key, enterprise, slip.plate, day)
+                checks[slip.slip_no] = SpotCheck(due, str(enterprise.code), day)
+        return checks
+
+    def _age_s(self, verified_utc: str | None, utc: str) -> float | None:
+        """Since the last verified head was issued; None where it cannot be known, which is too old (S10)."""
+        unsure = self._things.clock_must_be_known and self._things.clock.uncertainty_ms() == UNKNOWN_MS
+        if verified_utc is None or unsure or utc < _CLOCK_NOT_SET:
+            return None
+        age_s = _between_s(verified_utc, utc)
+        if age_s is None or age_s < -_FUTURE_S:
+            return None
+        return max(0.0, age_s)
+
+
+def _vehicle(records: Records, plate: Plate) -> Vehicle | None:
+    found = records.get("vehicles", plate)
+    return found if isinstance(found, Vehicle) else None

@@ -1,0 +1,105 @@
+"""Device readings and reports -> lane events. Renames and drops; decides nothing.
+
+Only what was read becomes evidence: cut off, garbled, late and unreadable end here as `ReadFailed` (S7).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import assert_never
+
+from edge.devices.readings import (
+    CodeSeen,
+    DeviceFault,
+    InputsSeen,
+    NothingRead,
+    OrderDone,
+    OrderRefused,
+    PlateSeen,
+    ReadGarbled,
+    Reading,
+    ReadTruncated,
+    TagSeen,
+    WeightSeen,
+)
+from edge.gate.config import Wires
+from edge.gate.events import (
+    CodeRead,
+    DeviceSpoke,
+    DeviceWentSilent,
+    Event,
+    InputsRead,
+    OrderCarriedOut,
+    OrderFailed,
+    PlateRead,
+    ReadFailed,
+    TagRead,
+    WeightRead,
+)
+from edge.runtime.supervisor import DeviceReport, DeviceSilent, DeviceSpeaking, PortBack, PortLost
+from sync.vocabulary.numbers import Epc, Plate, SlipNo
+
+STALE_PLATE_S = 10.0
+"""A camera's recognition older than this by its own account is not of the vehicle now in the lane (S5)."""
+
+_SLIP_IN_TEXT = re.compile(r"[A-Z][0-9]{4}[IE][0-9]{6}[0-9T]{12}")
+
+
+def is_valid(reading: Reading) -> bool:
+    """It shows that the device speaks: not cut off, not garbled, not an order that found no answer."""
+    return not isinstance(reading, ReadTruncated | ReadGarbled | OrderRefused)
+
+
+def to_event(device: str, reading: Reading, wires: Wires) -> Event | None:
+    match reading:
+        case InputsSeen(values):
+            return InputsRead(wires.read(values))
+        case WeightSeen(value_kg, stable, out_of_range):
+            return WeightRead(value_kg, False if out_of_range else stable)
+        case TagSeen(epc):
+            tag = Epc.parse(epc)
+            return TagRead(tag) if tag is not None else ReadFailed(device, f"not an EPC: {epc[:40]}")
+        case PlateSeen():
+            return _plate(device, reading)
+        case CodeSeen(text):
+            slip_no = SlipNo.parse(text.strip())
+            return CodeRead(slip_no) if slip_no is not None else ReadFailed(device, "not a slip number")
+        case NothingRead():
+            return ReadFailed(device, "nothing read")
+        case OrderDone(order_id):
+            return OrderCarriedOut(order_id)
+        case OrderRefused(order_id, why):
+            return OrderFailed(order_id, why)
+        case ReadTruncated(raw):
+            return ReadFailed(device, f"cut off after {len(raw)} bytes")
+        case ReadGarbled(_, why):
+            return ReadFailed(device, why)
+        case DeviceFault(code, detail):
+            return ReadFailed(device, f"{code} {detail}".strip())
+        case _:
+            assert_never(reading)
+
+
+def _plate(device: str, seen: PlateSeen) -> Event:
+    if seen.text is None:
+        return ReadFailed(device, "plate not readable")
+    if seen.offline or (seen.age_s is not None and seen.age_s > STALE_PLATE_S):
+        return ReadFailed(device, "an old recognition sent late")
+    plate = Plate.parse_vendor(seen.text)
+    if plate is None:
+        return ReadFailed(device, f"not a plate: {seen.text[:20]}")
+    return PlateRead(plate, seen.confidence)
+
+
+def to_report(report: DeviceReport) -> Event | None:
+    match report:
+        case PortLost(device, why):
+            return DeviceWentSilent(device, why[:200])
+        case DeviceSilent(device, silent_s):
+            return DeviceWentSilent(device, f"no valid reading for {silent_s:.1f} s")
+        case DeviceSpeaking(device):
+            return DeviceSpoke(device)
+        case PortBack():
+            return None
+        case _:
+            assert_never(report)

@@ -1,0 +1,379 @@
+"""The composition root of a lane: the only place where an effect meets a thing and a thing becomes an event.
+
+Dull on purpose. Whatever must be decided is decided in `lane` and `rules`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Hashable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, assert_never
+
+import msgspec
+import structlog
+
+from edge.devices.catalogue import driver_maker
+from edge.devices.readings import Order, Reading, SetRelay
+from edge.gate.config import (
+    DevicePart,
+    GateConfig,
+    config_digest,
+    lane_settings,
+    read_gate_config,
+    wires,
+)
+from edge.gate.effects import Effect
+from edge.gate.events import (
+    ClaimAnswered,
+    DeviceSpoke,
+    Event,
+    LinkChanged,
+    ReadFailed,
+    RecordsChanged,
+    SyncSaid,
+    TimePassed,
+    Timer,
+    WriteFailed,
+)
+from edge.gate.lane import Lane, step, wake
+from edge.gate.performer import LanePerformer, Things, read_memory
+from edge.gate.translation import is_valid, to_event, to_report
+from edge.runtime.channels import ListenAddress, SerialAddress
+from edge.runtime.clock import Clock, SystemClock
+from edge.runtime.inbox import Inbox
+from edge.runtime.loop import EffectFailed, Loop, Recording
+from edge.runtime.ports import OrderNotTaken
+from edge.runtime.supervisor import Device, DeviceHealth, DeviceReport, Supervisor
+from sync.link import session as link_words
+from sync.link.client import LinkClient, LinkConfig
+from sync.link.keys import KeySigner, load_private, load_public
+from sync.link.messages import ClaimRequest, ClaimVerdict
+from sync.store.journal import Journal
+from sync.store.records import Records, StoreRefused, generation_path
+from sync.vocabulary.facts import Alarm, AlarmCode, MessageRefused, RecordsMoved, Stream
+from sync.vocabulary.numbers import Plate, SlipNo
+
+VERSION: Final = "0.1.0"
+
+_HEALTH_EVERY_S: Final = 2.0
+_RETENTION_EVERY_S: Final = 600.0
+_HEALTH_TIMER: Final = "health"
+_RETENTION_TIMER: Final = "retention"
+
+
+class RecordsInForce:
+    """The records generation the journal names, opened when that changes. Used by the lane's thread alone."""
+
+    def __init__(self, journal: Journal, folder: Path) -> None:
+        self._journal = journal
+        self._folder = folder
+        self._number: int | None = None
+        self._records: Records | None = None
+
+    def current(self) -> Records | None:
+        number = self._journal.generation()
+        if number is not None and number != self._number:
+            try:
+                fresh = Records.open(generation_path(self._folder, number))
+            except StoreRefused as refused:
+                structlog.get_logger("records").error("records not opened", why=str(refused))
+                return self._records
+            if self._records is not None:
+                self._records.close()
+            self._records, self._number = fresh, number
+        return self._records
+
+    def close(self) -> None:
+        if self._records is not None:
+            self._records.close()
+            self._records = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """The performer's view of the link client."""
+
+    client: LinkClient
+    device: str
+
+    def claim(self, claim_id: str, passage: int, plate: Plate | None, slip_nos: tuple[SlipNo, ...]) -> None:
+        self.client.claim(ClaimRequest(claim_id, self.device, passage, plate, slip_nos))
+
+    def withdraw(self, claim_id: str) -> None:
+        self.client.withdraw(claim_id)
+
+    def facts_waiting(self) -> None:
+        self.client.facts_waiting()
+
+
+def run(config_path: Path) -> int:
+    """Read the config, wire the lane, run until told to stop. Raises `ConfigRefused`, `StoreRefused`,
+    `KeyRefused` before anything moves."""
+    config = read_gate_config(config_path)
+    program = Program(config, config_path, SystemClock())
+    return program.run()
+
+
+class Program:
+    """One lane, wired."""
+
+    def __init__(self, config: GateConfig, config_path: Path, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._log = structlog.get_logger("gate").bind(lane=config.lane.id)
+        self._wires = wires(config)
+        config.store.folder.mkdir(parents=True, exist_ok=True)
+        private = load_private(config.sync.key_file.path)
+        hub_key = load_public(config.sync.hub_key_file)
+        draw_key = (
+            bytes.fromhex(config.spot_check.key_file.read_text()) if config.spot_check is not None else None
+        )
+        self._journal = Journal.open(
+            config.store.folder / "journal.sqlite",
+            device=config.lane.id,
+            utc=clock.utc_text,
+            boot_id=clock.boot_id(),
+            reserve_bytes=config.store.reserve_mb * 1_000_000,
+        )
+        self._records = RecordsInForce(self._journal, config.store.folder)
+        self._inbox: Inbox[Event] = Inbox(clock, on_timer=_on_timer, on_lost=_on_lost)
+        self._supervisor: Supervisor[Reading, Order] = Supervisor(
+            [_device(name, part) for name, part in config.devices.items()],
+            clock,
+            on_reading=self._on_reading,
+            on_report=self._on_report,
+            is_valid=is_valid,
+            back_off=config.back_off,
+        )
+        digest = config_digest(config_path)
+        self._client = LinkClient(
+            _link_config(config, digest, clock.boot_id()),
+            journal=self._journal,
+            records_folder=config.store.folder,
+            signer=KeySigner(private, config.lane.id),
+            hub_key=hub_key,
+            notices=self._on_notice,
+        )
+        self._performer = LanePerformer(
+            Things(
+                lane_id=config.lane.id,
+                journal=self._journal,
+                records=self._records.current,
+                link=_Link(self._client, config.lane.id),
+                order=self._supervisor.order,
+                put=lambda event: self._inbox.put("lane", event),
+                wake_after=self._inbox.wake_after,
+                clock=clock,
+                relays=config.relays,
+                draw_key=draw_key,
+                clock_must_be_known=config.clock.require_synchronised,
+                has_board="board" in config.devices,
+            )
+        )
+        settings = lane_settings(
+            config, version=VERSION, digest=digest, boot_id=clock.boot_id(), run=secrets.token_hex(4)
+        )
+        memory, down_s = read_memory(self._journal.lane_state(), clock.utc_text())
+        lane, self._first = wake(settings, clock.monotonic_s(), memory, self._journal.open_uses(), down_s)
+        recording = (
+            Recording(config.log.recording, _encode_event, clock)
+            if config.log.recording is not None
+            else None
+        )
+        self._loop: Loop[Lane, Event, Effect] = Loop(
+            self._inbox,
+            lane,
+            self._step,
+            self._perform,
+            on_failed=lambda effect, why: WriteFailed(why),
+            make_safe=self._make_safe,
+            recorder=recording,
+        )
+
+    def run(self) -> int:
+        """0 when told to stop; raises what broke it, after making itself safe."""
+        try:
+            self._start()
+            self._loop.run()
+        finally:
+            self._close()
+        return 0
+
+    def _start(self) -> None:
+        # The first commit names what was unfinished: before it is durable nothing else may happen (S6).
+        for effect in self._first:
+            try:
+                self._perform(effect)
+            except EffectFailed as failed:
+                self._inbox.put("lane", WriteFailed(failed.why))
+                break
+        self._supervisor.start()
+        self._client.start()
+        self._inbox.wake_after(_HEALTH_TIMER, _HEALTH_EVERY_S)
+        self._inbox.wake_after(_RETENTION_TIMER, _RETENTION_EVERY_S)
+        self._log.info("lane is listening", devices=sorted(self._config.devices))
+
+    def _close(self) -> None:
+        self._client.stop()
+        self._supervisor.stop()
+        self._records.close()
+        self._journal.close()
+
+    def _step(self, lane: Lane, at_s: float, event: Event) -> tuple[Lane, tuple[Effect, ...]]:
+        if isinstance(event, TimePassed) and event.timer.name in (_HEALTH_TIMER, _RETENTION_TIMER):
+            self._house_keeping(event.timer.name)
+            return lane, ()
+        if isinstance(event, DeviceSpoke) and event.device == "io":
+            self._performer.io_is_back()
+        before = type(lane.phase).__name__
+        lane, effects = step(lane, at_s, event)
+        after = type(lane.phase).__name__
+        if before != after:
+            number = lane.passage.number if lane.passage is not None else None
+            self._log.info("phase", before=before, after=after, passage=number, on=type(event).__name__)
+        return lane, effects
+
+    def _perform(self, effect: Effect) -> None:
+        self._performer.perform(effect)
+
+    def _make_safe(self) -> None:
+        """The program is broken: red light, and no more orders. The arm is left alone (S2, S6)."""
+        relays = self._config.relays
+        for name, channel, on in (("safe-green", relays.green, False), ("safe-red", relays.red, True)):
+            if channel is not None:
+                try:
+                    self._supervisor.order("io", name, SetRelay(channel, on))
+                except OrderNotTaken as refused:
+                    self._log.error("light not set", why=str(refused))
+
+    def _house_keeping(self, name: str) -> None:
+        if name == _HEALTH_TIMER:
+            self._client.set_health(
+                {device: _health_word(health) for device, health in self._supervisor.health().items()}
+            )
+            self._inbox.wake_after(_HEALTH_TIMER, _HEALTH_EVERY_S)
+            return
+        keep_days = self._config.store.keep_acknowledged_days
+        try:
+            self._journal.drop_acknowledged(_days_before(self._clock.utc_text(), keep_days))
+        except (StoreRefused, OSError) as error:
+            self._log.warning("retention did not run", why=str(error))
+        self._inbox.wake_after(_RETENTION_TIMER, _RETENTION_EVERY_S)
+
+    # --- on other threads: only enqueue -------------------------------------------------------------------
+
+    def _on_reading(self, at_s: float, device: str, reading: Reading) -> None:
+        event = to_event(device, reading, self._wires)
+        if event is not None:
+            self._inbox.put(device, event, at_s)
+
+    def _on_report(self, at_s: float, report: DeviceReport) -> None:
+        event = to_report(report)
+        if event is not None:
+            self._inbox.put(f"{report.device}-report", event, at_s)
+
+    def _on_notice(self, notice: link_words.Notice) -> None:
+        for event in _of_notice(notice):
+            self._inbox.put("link", event)
+
+
+def _of_notice(notice: link_words.Notice) -> tuple[Event, ...]:
+    match notice:
+        case link_words.LinkUp():
+            return (LinkChanged(True),)
+        case link_words.LinkDown():
+            return (LinkChanged(False),)
+        case link_words.ClaimAnswered(claim_id, _, verdict, why):
+            return (ClaimAnswered(claim_id, verdict is ClaimVerdict.GRANTED, why),)
+        case link_words.RecordsMoved(scope, epoch, number, generation, why):
+            moved = RecordsMoved(scope=scope, epoch=epoch, number=number, generation=generation, why=why)
+            return (SyncSaid(Stream.ROUTINE, moved), RecordsChanged())
+        case link_words.RecordsDiffer(scope, _, number, ours, theirs):
+            detail = f"{scope} at {number}: {ours} here, {theirs} at the centre"
+            return (
+                _alarm(
+                    AlarmCode.RECORDS_DIFFER, detail, "底账与中心不一致", "Records differ from the centre's"
+                ),
+            )
+        case link_words.EpochBegan(epoch, why):
+            return (
+                _alarm(
+                    AlarmCode.JOURNAL_BRANCHED, f"{epoch}: {why}", "流水换代", "Journal began a new epoch"
+                ),
+            )
+        case link_words.Refused(topic, why, times):
+            return (SyncSaid(Stream.ROUTINE, MessageRefused(topic=topic, why=why, times=times)),)
+        case link_words.LinkRefused(_, why, times):
+            refused = MessageRefused(topic="broker", why=why, times=times)
+            return (SyncSaid(Stream.ROUTINE, refused),)
+        case link_words.StoreTrouble(work, why, times):
+            trouble = MessageRefused(topic=f"store/{work}", why=why, times=times)
+            return (SyncSaid(Stream.ROUTINE, trouble),)
+        case _:
+            assert_never(notice)
+
+
+def _alarm(code: AlarmCode, detail: str, zh: str, en: str) -> SyncSaid:
+    return SyncSaid(Stream.ALARM, Alarm(code=code, detail=detail, zh=zh, en=en))
+
+
+def _device(name: str, part: DevicePart) -> Device[Reading, Order]:
+    address: SerialAddress | ListenAddress | None = part.serial if part.serial is not None else part.listen
+    if address is None:
+        raise ValueError(f"devices.{name}: neither serial nor listen")
+    return Device(name, address, driver_maker(part.protocol, part.settings), part.silent_after_s)
+
+
+def _on_timer(key: Hashable) -> Event:
+    return TimePassed(key if isinstance(key, Timer) else Timer(str(key), 0))
+
+
+def _on_lost(source: str, count: int) -> Event:
+    return ReadFailed(source, f"{count} readings came faster than they could be taken")
+
+
+def _health_word(health: DeviceHealth) -> str:
+    return f"{health.port}, {health.speech}" + (
+        f": {health.why}" if health.why and health.port == "lost" else ""
+    )
+
+
+def _days_before(utc: str, days: int) -> str:
+    earlier = datetime.fromisoformat(utc) - timedelta(days=days)
+    return earlier.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _encode_event(event: Event) -> bytes:
+    kind = type(event).__name__
+    return msgspec.json.encode({"kind": kind, **msgspec.to_builtins(event, enc_hook=str)})
+
+
+def _link_config(config: GateConfig, digest: str, boot_id: str) -> LinkConfig:
+    part = config.sync
+    return LinkConfig(
+        host=part.host,
+        port=part.port,
+        device=config.lane.id,
+        site=config.lane.site,
+        scopes=(part.scope,),
+        username=part.username or None,
+        password_file=part.password_file.path if part.password_file is not None else None,
+        ca_file=part.ca_file,
+        cert_file=part.certificate_file,
+        key_file=part.tls_key_file.path if part.tls_key_file is not None else None,
+        allow_plaintext=part.allow_plaintext,
+        allow_plaintext_outside_loopback=part.allow_plaintext_outside_loopback,
+        keepalive_s=max(1, round(part.keepalive_s)),
+        reconnect_first_s=min(0.5, part.reconnect_longest_s),
+        reconnect_longest_s=part.reconnect_longest_s,
+        version=VERSION,
+        config_digest=digest,
+        boot_id=boot_id,
+        resend_first_s=part.resend_first_s,
+        claim_retry_s=part.claim_retry_s,
+        pull_first_s=part.pull_first_s,
+        status_every_s=part.status_every_s,
+    )

@@ -1,0 +1,616 @@
+"""A whole simulated site through the real programs: start, watch, break the broker, reconcile, stop.
+
+Every program is a process of its own and cannot tell that its devices are simulated. This file starts them
+and looks at what they leave behind: the simulators' log and the hub's archive. It decides nothing for them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import queue
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from hardware_sims.cast import SCOPE
+from hardware_sims.processes import Child, python
+from hardware_sims.site import LANES, Site, new_folder, write_site
+
+READY_WITHIN_S = 40.0
+DRAIN_WITHIN_S = 60.0
+SHOWN_PASSAGES = 16
+
+MANUAL_STEPS_S: tuple[tuple[str, str, float], ...] = (
+    ("停车交单", "stop, hand papers over", 30.0),
+    ("人工查单", "officer looks the slip up", 45.0),
+    ("过磅抄数", "weigh, copy the figure", 25.0),
+    ("核对盖章", "compare, stamp", 30.0),
+    ("人工起杆", "raise by hand, drive through", 25.0),
+)
+"""The baseline, an assumption written out: 155 s, within the 2.5 to 3 minutes press reports give for a normal
+gate transaction before automation. Zhengzhou's own report is a fall of 60 %."""
+
+_COLOURS = {"release": "green", "inspect": "yellow", "hold": "red"}
+_VERDICTS = {"release": "放行 release", "inspect": "查验 inspect", "hold": "等待 hold"}
+
+
+@dataclass(slots=True)
+class Row:
+    """One passage as the table shows it."""
+
+    lane: str
+    passage: int
+    plate: str = ""
+    slips: tuple[str, ...] = ()
+    verdict: str = ""
+    codes: tuple[str, ...] = ()
+    zh: str = ""
+    en: str = ""
+    claim: str = ""
+    outcome: str = ""
+    lane_s: float | None = None
+    stages: dict[str, float] = field(default_factory=dict)
+    rulings: int = 0
+    gated: bool = True
+    inspected: bool = False
+
+
+class Watch:
+    """Reads the hub's archive as it grows. Never writes, never holds it up."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._positions: dict[str, int] = {}
+        self.rows: dict[tuple[str, int], Row] = {}
+        self.alarms: deque[str] = deque(maxlen=6)
+        self.alarm_count = 0
+        self.facts = 0
+
+    @contextlib.contextmanager
+    def _archive(self) -> Iterator[sqlite3.Connection | None]:
+        try:
+            connection = sqlite3.connect(f"file:{self._site.archive}?mode=ro", uri=True, timeout=2.0)
+        except sqlite3.Error:
+            yield None
+            return
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def look(self) -> None:
+        with self._archive() as archive:
+            if archive is None:
+                return
+            for lane in LANES:
+                after = self._positions.get(lane, 0)
+                try:
+                    found = archive.execute(
+                        "SELECT position, body FROM facts WHERE device = ? AND position > ? ORDER BY position",
+                        (lane, after),
+                    ).fetchall()
+                except sqlite3.Error:
+                    return
+                for position, body in found:
+                    if position != self._positions.get(lane, 0) + 1:
+                        break
+                    self._positions[lane] = position
+                    self.facts += 1
+                    self._take(lane, json.loads(body)["data"])
+
+    def _row(self, lane: str, data: dict[str, Any]) -> Row:
+        number = data["passage"]
+        return self.rows.setdefault((lane, number), Row(lane, number))
+
+    def _take(self, lane: str, data: dict[str, Any]) -> None:
+        match data["type"]:
+            case "passage_opened":
+                self._row(lane, data).gated = data.get("gated", True)
+            case "ruling_made":
+                row = self._row(lane, data)
+                ruling = data["ruling"]
+                row.rulings += 1
+                row.plate = data.get("plate") or row.plate
+                row.slips = tuple(data.get("slips", ()))
+                row.verdict = ruling["verdict"]
+                row.codes = tuple(because["code"] for because in ruling["reasons"])
+                row.zh, row.en = " / ".join(data["texts_zh"]), " / ".join(data["texts_en"])
+                row.claim = data.get("claim", "")
+                row.stages = data.get("stage_s", {})
+            case "passage_closed":
+                row = self._row(lane, data)
+                row.outcome, row.lane_s = data["outcome"], data["lane_s"]
+                row.stages = data.get("stage_s") or row.stages
+            case "alarm":
+                self.alarm_count += 1
+                self.alarms.append(f"{lane}  {data['zh']} / {data['en']}")
+            case _:
+                pass
+
+    def statuses(self) -> dict[str, dict[str, Any]]:
+        with self._archive() as archive:
+            if archive is None:
+                return {}
+            try:
+                found = archive.execute("SELECT device, body FROM statuses").fetchall()
+            except sqlite3.Error:
+                return {}
+        return {device: json.loads(body) for device, body in found}
+
+    def scope_number(self) -> int:
+        with self._archive() as archive:
+            if archive is None:
+                return 0
+            row = archive.execute("SELECT number FROM scopes WHERE scope = ?", (SCOPE,)).fetchone()
+            return int(row[0]) if row else 0
+
+    def stored(self, lane: str) -> int:
+        with self._archive() as archive:
+            if archive is None:
+                return 0
+            row = archive.execute("SELECT count(*) FROM facts WHERE device = ?", (lane,)).fetchone()
+            return int(row[0])
+
+    def committed(self, lane: str) -> int:
+        """Facts in the lane's own journal."""
+        journal = self._site.lane_data(lane) / "journal.sqlite"
+        if not journal.exists():
+            return 0
+        with contextlib.closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True, timeout=2.0)) as db:
+            return int(db.execute("SELECT count(*) FROM facts").fetchone()[0])
+
+
+class DemoFailed(Exception):
+    """The site did not come up or did not settle; the text names the program and its log."""
+
+
+class Demo:
+    def __init__(self, site: Site, *, as_json: bool, out: Console, serve: bool) -> None:
+        self.site = site
+        self.watch = Watch(site)
+        self._as_json = as_json
+        self._out = out
+        self._serve = serve
+        self._children: dict[str, Child] = {}
+        self._events: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._sims_idle = False
+        self._to_come = len(site.cast.scenario.vehicles)
+        self._virtual_s = 0.0
+        self._story: deque[str] = deque(maxlen=5)
+        self._stopping = threading.Event()
+        self._begun = time.monotonic()
+        self._broker_down = False
+
+    # --- the programs -------------------------------------------------------------------------------------
+
+    def _start(self, name: str, command: Sequence[str], *, talks: bool = False) -> Child:
+        child = Child(name, command, self.site.folder / f"{name}.log", talks=talks)
+        self._children[name] = child
+        return child
+
+    def _start_broker(self) -> None:
+        self._start("broker", python("-m", "sync.link.broker", "--port", str(self.site.broker_port)))
+        self._await(self._broker_listens, "broker", "to listen")
+        self._broker_down = False
+
+    def _broker_listens(self) -> bool:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.site.broker_port), 0.2).close()
+            return True
+        return False
+
+    def _await(self, done: Any, name: str, what: str, within_s: float = READY_WITHIN_S) -> None:
+        until = time.monotonic() + within_s
+        while not done():
+            if self._stopping.is_set():
+                raise KeyboardInterrupt
+            child = self._children.get(name)
+            if child is not None and not child.running:
+                raise DemoFailed(f"{name} ended while it was expected {what}; see {self._log_of(name)}")
+            if time.monotonic() > until:
+                raise DemoFailed(
+                    f"{name} was expected {what} within {within_s:.0f} s; see {self._log_of(name)}"
+                )
+            time.sleep(0.05)
+
+    def _log_of(self, name: str) -> Path:
+        return self.site.folder / f"{name}.log"
+
+    def start(self) -> None:
+        site = self.site
+        self._start_broker()
+        self._start("hub", python("-m", "sync.hub", str(site.hub_config)))
+        self._await(site.archive.exists, "hub", "to open its archive")
+        self._import_records()
+        sims = self._start(
+            "sims",
+            python(
+                "-m", "hardware_sims", "serve", str(site.scenario_file), "--folder", str(site.folder),
+                "--speed", f"{site.speed:g}", "--hold", "--json",
+            ),
+            talks=True,
+        )  # fmt: skip
+        threading.Thread(target=self._hear, args=(sims,), name="sims", daemon=True).start()
+        self._await(lambda: (site.folder / "ports" / f"{LANES[-1]}-led").exists(), "sims", "to open ports")
+        for lane in LANES:
+            self._start(lane, python("-m", "edge.gate", str(site.lane_config(lane))))
+        number = self.watch.scope_number()
+        for lane in LANES:
+            self._await(lambda lane=lane: self._lane_is_up(lane, number), lane, "to have the records")
+
+    def _import_records(self) -> None:
+        log = self.site.folder / "import.log"
+        command = python(
+            "-m", "edge.cli", "records", "import", str(self.site.hub_config), "--scope", SCOPE,
+            *map(str, self.site.record_files()),
+        )  # fmt: skip
+        with log.open("wb") as file:
+            done = subprocess.run(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, timeout=60)
+        if done.returncode != 0:
+            raise DemoFailed(f"the records were not imported; see {log}")
+
+    def _lane_is_up(self, lane: str, number: int) -> bool:
+        status = self.watch.statuses().get(lane, {})
+        self.watch.look()
+        return status.get("online") is True and status.get("records", {}).get(SCOPE, 0) >= number
+
+    def _hear(self, sims: Child) -> None:
+        assert sims.process.stdout is not None  # noqa: S101  started with talks=True
+        for line in sims.process.stdout:
+            with contextlib.suppress(ValueError):
+                self._events.put(json.loads(line))
+        self._events.put({"event": "GONE"})
+
+    # --- the story ----------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until the last vehicle has gone and everything said has arrived."""
+        self._children["sims"].tell("go")
+        pauses = 0
+        paused = over = False
+        with self._shown() as show:
+            while not over:
+                if self._stopping.is_set():
+                    raise KeyboardInterrupt
+                for event in self._heard():
+                    match event["event"]:
+                        case "IDLE":
+                            self._sims_idle = True
+                        case "BUSY":
+                            self._sims_idle = False
+                        case "PAUSED":
+                            paused = True
+                        case "DONE":
+                            over = True
+                        case "GONE":
+                            raise DemoFailed(f"the simulators ended; see {self._log_of('sims')}")
+                        case _:
+                            pass
+                    self._to_come = event.get("to_come", self._to_come)
+                    self._virtual_s = event.get("t", self._virtual_s)
+                if self._sims_idle and self._to_come == 0 and not paused:
+                    over = True
+                if paused and self._sims_idle:
+                    paused = False
+                    pauses += 1
+                    self._pause(pauses)
+                    self._children["sims"].tell("go")
+                self._look_after_programs()
+                self.watch.look()
+                show()
+                time.sleep(0.1)
+            if self._broker_down:
+                self._pause(pauses + 1)
+            self._drain(show)
+            show()
+
+    def _pause(self, number: int) -> None:
+        """Both lanes are idle: the named points at which the broker dies, and comes back."""
+        time.sleep(max(0.3, 4.0 / self.site.speed))
+        if number == 1:
+            self._children["broker"].kill()
+            self._broker_down = True
+            self._tell(
+                "消息代理断电，车道照常 / the broker dies (kill -9); lanes keep working",
+                event="broker_killed",
+            )
+        elif self._broker_down:
+            self._start_broker()
+            self._tell("消息代理恢复，补传积压 / the broker is back; the backlog drains", event="broker_back")
+
+    def _look_after_programs(self) -> None:
+        for name, child in self._children.items():
+            if not child.running and not (name == "broker" and self._broker_down):
+                raise DemoFailed(f"{name} ended with {child.process.returncode}; see {self._log_of(name)}")
+
+    def _drain(self, show: Any) -> None:
+        """Everything committed is stored at the hub, and stays so for a moment."""
+        until = time.monotonic() + DRAIN_WITHIN_S
+        quiet_since: float | None = None
+        while quiet_since is None or time.monotonic() - quiet_since < 1.0:
+            if self._stopping.is_set():
+                raise KeyboardInterrupt
+            self.watch.look()
+            show()
+            equal = all(self.watch.stored(lane) == self.watch.committed(lane) for lane in LANES)
+            quiet_since = (quiet_since or time.monotonic()) if equal else None
+            if time.monotonic() > until:
+                counts = {lane: (self.watch.committed(lane), self.watch.stored(lane)) for lane in LANES}
+                raise DemoFailed(f"facts did not all arrive within {DRAIN_WITHIN_S:.0f} s: {counts}")
+            time.sleep(0.1)
+
+    def _heard(self) -> Iterator[dict[str, Any]]:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                yield self._events.get_nowait()
+
+    def _tell(self, text: str, **fields: Any) -> None:
+        self._story.append(text)
+        if self._as_json:
+            self._print({**fields, "text": text})
+
+    def _print(self, value: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    # --- what people see ----------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _shown(self) -> Iterator[Any]:
+        if self._as_json:
+            yield lambda: None
+        elif not self._out.is_terminal:
+            told: set[tuple[str, int]] = set()
+            yield lambda: self._plain(told)
+        else:
+            with Live(self._screen(), console=self._out, refresh_per_second=4, transient=True) as live:
+                yield lambda: live.update(self._screen())
+
+    def _plain(self, told: set[tuple[str, int]]) -> None:
+        for key, row in sorted(self.watch.rows.items()):
+            if row.outcome and key not in told:
+                told.add(key)
+                self._out.print(
+                    f"{row.lane} #{row.passage} {row.plate} {_VERDICTS.get(row.verdict, row.outcome)} "
+                    f"{row.zh} / {row.en} [{row.outcome}]",
+                    highlight=False,
+                    markup=False,
+                )
+
+    def _screen(self) -> Group:
+        progress = Progress(
+            TextColumn("[bold]车辆 vehicles"), BarColumn(bar_width=40), MofNCompleteColumn(), expand=False
+        )
+        total = len(self.site.cast.scenario.vehicles)
+        progress.add_task("", total=total, completed=total - self._to_come)
+        return Group(self._header(), self.table(SHOWN_PASSAGES), progress, self._notes())
+
+    def _header(self) -> Panel:
+        broker = Text("断 DOWN", "bold white on red") if self._broker_down else Text("通 up", "bold green")
+        line = Text("  消息代理 broker ")
+        line.append_text(broker)
+        for lane in LANES:
+            backlog = self.watch.committed(lane) - self.watch.stored(lane)
+            line.append(f"   {lane} ", "bold")
+            line.append(f"积压 backlog {backlog}", "yellow" if backlog > 20 else "green")
+        line.append(f"   记录 facts {self.watch.facts}   告警 alarms {self.watch.alarm_count}")
+        minutes = (time.monotonic() - self._begun) * self.site.speed / 60
+        line.append(f"   {minutes:.1f} min × {self.site.speed:g}", "dim")
+        return Panel(line, title="卡口 kakou · 仿真场站 simulated site", border_style="cyan")
+
+    def table(self, most: int | None = None) -> Table:
+        table = Table(expand=True, header_style="bold", row_styles=("", "dim"))
+        table.add_column("通道 lane", no_wrap=True)
+        table.add_column("车牌 plate", no_wrap=True)
+        table.add_column("核放单 slip", no_wrap=True)
+        table.add_column("判定 ruling", no_wrap=True)
+        table.add_column("原因 reasons", ratio=3)
+        table.add_column("结果 outcome", no_wrap=True)
+        table.add_column("各段用时 s per stage", no_wrap=True)
+        rows = [row for _, row in sorted(self.watch.rows.items(), key=lambda item: item[0][1])]
+        for row in rows[-most:] if most else rows:
+            slips = "…" + row.slips[0][-6:] if row.slips else "–"
+            if len(row.slips) > 1:
+                slips += f" +{len(row.slips) - 1}"
+            verdict = _VERDICTS.get(row.verdict, "未放行通过 ungated" if not row.gated else "…")
+            offline = " (offline)" if row.claim == "offline" else ""
+            table.add_row(
+                f"{row.lane} #{row.passage}",
+                row.plate or "–",
+                slips,
+                Text(verdict, _COLOURS.get(row.verdict, "magenta" if not row.gated else "")),
+                f"{row.zh} / {row.en}{offline}" if row.zh else "",
+                row.outcome,
+                self._stages(row),
+            )
+        return table
+
+    def _stages(self, row: Row) -> str:
+        short = {"identify": "识", "weigh": "磅", "rule": "判", "raise": "起", "cross": "过", "close": "落"}
+        return " ".join(f"{short[k]}{v * self.site.speed:.0f}" for k, v in row.stages.items() if k in short)
+
+    def _notes(self) -> Group:
+        lines = [Text(f"⚠ {alarm}", "red") for alarm in self.watch.alarms]
+        lines += [Text(f"• {told}", "cyan") for told in self._story]
+        return Group(*lines)
+
+    # --- the end ------------------------------------------------------------------------------------------
+
+    def summary(self) -> dict[str, Any]:
+        rows = [row for _, row in sorted(self.watch.rows.items())]
+        gated = [row for row in rows if row.gated]
+        crossed = [
+            row.lane_s * self.site.speed
+            for row in gated
+            if row.outcome == "crossed" and row.lane_s is not None and row.lane_s > 0
+        ]
+        mean_s = sum(crossed) / len(crossed) if crossed else 0.0
+        manual_s = sum(seconds for _, _, seconds in MANUAL_STEPS_S)
+        return {
+            "event": "summary",
+            "passages": len(rows),
+            "released": sum(row.verdict == "release" for row in gated),
+            "inspected": sum(row.verdict == "inspect" for row in gated),
+            "held": sum(row.verdict == "hold" for row in gated),
+            "ungated": len(rows) - len(gated),
+            "facts": self.watch.facts,
+            "alarms": self.watch.alarm_count,
+            "lane_s_mean": round(mean_s, 1),
+            "manual_s": manual_s,
+            "lane_time_change_percent": round(100 * (mean_s / manual_s - 1)) if crossed else None,
+            "speed": self.site.speed,
+        }
+
+    def report(self) -> None:
+        """The passages and the summary, after the programs have ended or before they are left running."""
+        if self._as_json:
+            for _, row in sorted(self.watch.rows.items()):
+                self._print(
+                    {
+                        "event": "passage",
+                        "lane": row.lane,
+                        "passage": row.passage,
+                        "plate": row.plate,
+                        "slips": list(row.slips),
+                        "verdict": row.verdict or ("ungated" if not row.gated else ""),
+                        "codes": list(row.codes),
+                        "outcome": row.outcome,
+                    }
+                )
+            self._print(self.summary())
+            return
+        if self._out.is_terminal:
+            self._out.print(self._header(), self.table(), self._notes())
+        self._out.print(self._summary_table())
+
+    def _summary_table(self) -> Table:
+        told = self.summary()
+        table = Table(title="小结 summary", show_header=False, title_style="bold")
+        table.add_column()
+        table.add_column(justify="right")
+        table.add_row("放行 released", Text(str(told["released"]), "green"))
+        table.add_row("查验 inspected", Text(str(told["inspected"]), "yellow"))
+        table.add_row("等待 held", Text(str(told["held"]), "red"))
+        table.add_row("未放行通过 ungated", Text(str(told["ungated"]), "magenta"))
+        table.add_row("记录 facts · 告警 alarms", f"{told['facts']} · {told['alarms']}")
+        table.add_row("平均过卡时间 mean lane time (virtual)", f"{told['lane_s_mean']:.0f} s")
+        manual = " + ".join(f"{en} {seconds:.0f}" for _, en, seconds in MANUAL_STEPS_S)
+        table.add_row("人工基线（假定） manual baseline, assumed", f"{told['manual_s']:.0f} s = {manual}")
+        change = told["lane_time_change_percent"]
+        table.add_row("变化 change", "–" if change is None else f"{change:+d} %")
+        if self.site.speed != 1:
+            table.add_row(
+                "说明 note",
+                f"×{self.site.speed:g}: 程序自身延迟被放大 the programs' own delay counts ×{self.site.speed:g}",
+            )
+        return table
+
+    def stop_programs(self) -> None:
+        """Lanes first, so that what they say last still arrives; the physics last, so that nothing moves unseen."""
+        for name in (*LANES, "hub", "sims", "broker"):
+            child = self._children.pop(name, None)
+            if child is not None:
+                child.stop()
+
+    def reconcile(self) -> int:
+        command = python(
+            "-m", "hardware_sims", "reconcile", str(self.site.folder), *(["--json"] if self._as_json else [])
+        )
+        sys.stdout.flush()
+        return subprocess.run(command, timeout=300).returncode
+
+    def serve(self) -> None:
+        """Leave the site running until told to stop."""
+        said = {
+            "broker": f"mqtt://127.0.0.1:{self.site.broker_port}",
+            "archive": str(self.site.archive),
+            "physics": str(self.site.physics_log),
+            **{f"{lane} config": str(self.site.lane_config(lane)) for lane in LANES},
+            "ports": str(self.site.folder / "ports"),
+        }
+        if self._as_json:
+            self._print({"event": "serving", **said})
+        else:
+            for name, where in said.items():
+                self._out.print(f"[bold]{name}[/]  {where}", highlight=False)
+            self._out.print("Ctrl-C 结束 ends it")
+        while not self._stopping.is_set():
+            self._look_after_programs()
+            time.sleep(0.2)
+
+    def ask_to_stop(self, number: int = 0, frame: object = None) -> None:
+        self._stopping.set()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--vehicles", type=int, default=30, help="how many vehicles come (default 30)")
+    parser.add_argument("--seed", type=int, default=7, help="who comes, and what goes wrong (default 7)")
+    parser.add_argument("--speed", type=float, default=4.0, help="virtual seconds per second (default 4)")
+    parser.add_argument("--json", action="store_true", help="JSON lines on stdout instead of a live table")
+    parser.add_argument("--serve", action="store_true", help="leave the site running and print its addresses")
+    parser.add_argument(
+        "--folder", type=Path, help="where the site is laid out and kept (default: temporary)"
+    )
+
+
+def demo(args: argparse.Namespace) -> int:
+    """0 everything reconciled, 1 a finding, 2 wrong use, 130 interrupted."""
+    if not 1 <= args.vehicles <= 500 or not 0.1 <= args.speed <= 60 or args.seed < 0:
+        sys.stderr.write("expected --vehicles 1 to 500, --speed 0.1 to 60, --seed 0 or more\n")
+        return 2
+    if args.folder is not None and args.folder.exists() and any(args.folder.iterdir()):
+        sys.stderr.write(f"--folder: expected a new or empty folder, {args.folder} is not\n")
+        return 2
+    folder = args.folder if args.folder is not None else new_folder(Path(tempfile.gettempdir()))
+    out = Console()
+    site = write_site(folder, seed=args.seed, vehicles=args.vehicles, speed=args.speed)
+    running = Demo(site, as_json=args.json, out=out, serve=args.serve)
+    signal.signal(signal.SIGINT, running.ask_to_stop)
+    signal.signal(signal.SIGTERM, running.ask_to_stop)
+    code = 1
+    try:
+        running.start()
+        running.run()
+        running.report()
+        if args.serve:
+            running.serve()
+        running.stop_programs()
+        code = running.reconcile()
+    except KeyboardInterrupt:
+        code = 130
+        sys.stderr.write("已中断 interrupted\n")
+    except DemoFailed as failed:
+        sys.stderr.write(f"{failed}\n")
+    finally:
+        running.stop_programs()
+    if code == 0 and args.folder is None:
+        shutil.rmtree(folder, ignore_errors=True)
+    elif code != 130:
+        sys.stderr.write(f"the site is kept in {folder}\n")
+    return code
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="kakou demo", description=__doc__)
+    add_arguments(parser)
+    return demo(parser.parse_args(argv))

@@ -1,0 +1,392 @@
+"""Lanes with their devices, and a site of lanes with its traffic. Virtual time; no port, no clock.
+
+The real-time shell and the world test drive these very objects.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hardware_sims.barrier import NEVER
+from hardware_sims.devices import Device
+from hardware_sims.devices.io_board import IoBoard
+from hardware_sims.devices.led_board import LedBoard
+from hardware_sims.devices.plate_camera import PlateCamera
+from hardware_sims.devices.rfid_reader import RfidReader
+from hardware_sims.devices.scanner import Scanner
+from hardware_sims.devices.weighbridge import Weighbridge
+from hardware_sims.faults import Fault, FaultKind
+from hardware_sims.physics import LanePhysics
+from hardware_sims.scenario import FaultPlan, Happening, HappeningKind, LaneSettings, Scenario
+from hardware_sims.vehicles import Vehicle
+
+SERIAL_DEVICES = ("weighbridge", "rfid", "io", "scanner", "led")
+"""Devices on a line of their own; `camera` calls over the network."""
+
+ARM_LEFT_S = 15.0
+"""An arm that stays up so long over an empty lane is not going to be lowered."""
+
+Sink = Callable[[dict[str, Any]], None]
+"""Takes one line of physics.jsonl: t, lane, kind, fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Bytes that left a device."""
+
+    at_s: float
+    device: str
+    data: bytes
+
+
+def jsonl_log(lane: str, sink: Sink) -> Callable[[float, str, dict[str, Any]], None]:
+    def log(at_s: float, kind: str, fields: dict[str, Any]) -> None:
+        sink({"t": round(at_s, 3), "lane": lane, "kind": kind, **fields})
+
+    return log
+
+
+class SimulatedLane:
+    """One lane: `physics` and `devices`, driven together so that every byte leaves at its time."""
+
+    def __init__(
+        self,
+        settings: LaneSettings,
+        *,
+        seed: int = 0,
+        sink: Sink = lambda line: None,
+        unix_of: Callable[[float], float] = lambda at_s: 1_767_225_600.0 + at_s,
+    ) -> None:
+        name = settings.name
+        self.name = name
+        self.settings = settings
+        self.log = jsonl_log(name, sink)
+        self.physics = LanePhysics(settings.barrier, self.log)
+        physics = self.physics
+        self.camera = PlateCamera(
+            physics,
+            host=settings.camera_listener or "127.0.0.1",
+            heartbeat_s=settings.camera_heartbeat_s,
+            comet=settings.camera_comet,
+            serial_no=f"51ca11e5-{sum(name.encode()) & 0xFFFFFFFF:08x}",
+            unix_of=unix_of,
+            seed=f"{seed}/{name}/camera",
+        )
+        self.io = IoBoard(physics, unit=settings.io_unit, seed=f"{seed}/{name}/io")
+        self.led = LedBoard(physics, seed=f"{seed}/{name}/led")
+        self.devices: dict[str, Device] = {
+            "weighbridge": Weighbridge(
+                physics,
+                protocol=settings.weighbridge,
+                division_kg=settings.division_kg,
+                zero_kg=settings.zero_kg,
+                seed=f"{seed}/{name}/weighbridge",
+            ),
+            "rfid": RfidReader(physics, address=settings.rfid_address, seed=f"{seed}/{name}/rfid"),
+            "io": self.io,
+            "scanner": Scanner(physics, aim_prefix=settings.scanner_aim, seed=f"{seed}/{name}/scanner"),
+            "led": self.led,
+            "camera": self.camera,
+        }
+        self._listed = tuple(self.devices.items())
+        self._present = dict.fromkeys(self.devices, True)
+        self.now_s = 0.0
+
+    def port_present(self, device: str) -> bool:
+        """False while the device's port has vanished."""
+        return self._present[device]
+
+    def next_event_s(self) -> float:
+        due = self.physics.next_event_s()
+        for _, device in self._listed:
+            due = min(due, device.next_event_s())
+        return max(due, self.now_s)
+
+    def advance(self, to_s: float) -> list[Sent]:
+        """Everything up to `to_s`; returns what the devices sent, in order of time."""
+        sent: list[Sent] = []
+        physics, listed = self.physics, self._listed
+        while True:
+            due = physics.next_event_s()
+            for _, device in listed:
+                next_s = device.next_event_s()
+                if next_s < due:
+                    due = next_s
+            if due > to_s:
+                break
+            at_s = self.now_s = max(due, self.now_s)
+            physics.advance(at_s)
+            for name, device in listed:
+                data = device.advance(at_s)
+                if data:
+                    sent.append(Sent(at_s, name, data))
+        if to_s > self.now_s:
+            self.now_s = to_s
+            physics.advance(to_s)
+        return sent
+
+    def receive(self, at_s: float, device: str, data: bytes) -> list[Sent]:
+        """Bytes for a device; returns what left any device up to this moment."""
+        sent = self.advance(at_s)
+        self.devices[device].receive(self.now_s, data)
+        return sent
+
+    def connect(self, at_s: float, device: str) -> list[Sent]:
+        sent = self.advance(at_s)
+        self.devices[device].connect(self.now_s)
+        return sent
+
+    def disconnect(self, at_s: float, device: str) -> list[Sent]:
+        sent = self.advance(at_s)
+        self.devices[device].disconnect(self.now_s)
+        return sent
+
+    def set_fault(self, at_s: float, device: str, fault: Fault, on: bool) -> list[Sent]:
+        """Device `barrier` takes `jammed`; every other fault belongs to a device of `devices`."""
+        sent = self.advance(at_s)
+        self.apply_fault(self.now_s, device, fault, on)
+        return sent
+
+    def apply_fault(self, at_s: float, device: str, fault: Fault, on: bool) -> None:
+        """As `set_fault`, for a caller within `advance`."""
+        if device == "barrier":
+            self.physics.set_jammed(at_s, on)
+        else:
+            self.devices[device].set_fault(at_s, fault, on)
+            if fault.kind is FaultKind.VANISH:
+                self._present[device] = not on
+        self.log(at_s, "fault", {"device": device, "fault": fault.kind.value, "on": on})
+
+
+class SimulatedSite:
+    """Lanes, their traffic and what goes wrong when. `advance` is the only motor.
+
+    Traffic time runs while arrivals are released (`go`) and stands while they are held (`hold`, or a pause of
+    the scenario); arrivals, faults and happenings of the scenario are told in it.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        *,
+        sink: Sink = lambda line: None,
+        unix_of: Callable[[float], float] = lambda at_s: 1_767_225_600.0 + at_s,
+        released: bool = True,
+    ) -> None:
+        self.scenario = scenario
+        self.lanes: Mapping[str, SimulatedLane] = {
+            lane.name: SimulatedLane(lane, seed=scenario.seed, sink=sink, unix_of=unix_of)
+            for lane in scenario.lanes
+        }
+        self._order = 0
+        self._agenda: list[tuple[float, int, Callable[[float], None]]] = []
+        self._now = 0.0
+        self._go_s = 0.0 if released else None
+        self._traffic_s = 0.0
+        self._coming = len(scenario.vehicles)
+        self._of_vehicle: dict[str, list[FaultPlan]] = {}
+        self._collected: list[tuple[str, Sent]] = []
+        self._until: list[tuple[float, int, Callable[[float], None]]] = []
+        self.paused_at_s: float | None = None
+        """Traffic time of the scenario's pause now in force."""
+        for name, lane in self.lanes.items():
+            lane.physics.on_move = self._vehicle_moved(name)
+        for vehicle in sorted(scenario.vehicles, key=lambda each: each.arrives_s):
+            self._plan(vehicle.arrives_s, self._arrival(vehicle))
+        for fault in scenario.faults:
+            if fault.vehicle is not None:
+                self._of_vehicle.setdefault(fault.vehicle, []).append(fault)
+            else:
+                self._plan(fault.at_s, self._fault(fault))
+        for happening in scenario.happenings:
+            if happening.when_closed_s is not None:
+                self.lanes[happening.lane].physics.turns_key_after_s = happening.when_closed_s
+            else:
+                self._plan(happening.at_s, self._happening(happening))
+        for pause in scenario.pauses:
+            self._plan(pause, self._pause(pause))
+
+    # --- traffic ---
+
+    @property
+    def now_s(self) -> float:
+        return self._now
+
+    @property
+    def traffic_s(self) -> float:
+        """Traffic time: seconds arrivals have been released for."""
+        return self._traffic_s + (self._now - self._go_s if self._go_s is not None else 0.0)
+
+    @property
+    def is_released(self) -> bool:
+        return self._go_s is not None
+
+    def go(self, at_s: float) -> None:
+        """Release arrivals (again)."""
+        self._collected += self._run(at_s)
+        self.paused_at_s = None
+        if self._go_s is None:
+            self._go_s = at_s
+
+    def hold(self, at_s: float) -> None:
+        """No new arrivals from now on; what is in the lanes goes on."""
+        self._collected += self._run(at_s)
+        if self._go_s is not None:
+            self._traffic_s += at_s - self._go_s
+            self._go_s = None
+
+    @property
+    def is_idle(self) -> bool:
+        """No vehicle in or before any lane, every arm down, or left where it is for `ARM_LEFT_S`."""
+        for lane in self.lanes.values():
+            physics = lane.physics
+            left_up = not physics.barrier.is_down and self._now - physics.rest_since_s < ARM_LEFT_S
+            if not physics.is_idle or left_up:
+                return False
+        return True
+
+    @property
+    def is_over(self) -> bool:
+        """Idle, and nobody is to come any more."""
+        return self._coming == 0 and self.is_idle
+
+    @property
+    def vehicles_to_come(self) -> int:
+        return self._coming
+
+    # --- time ---
+
+    def next_event_s(self) -> float:
+        due = min((lane.next_event_s() for lane in self.lanes.values()), default=NEVER)
+        return min(due, self._next_planned_s())
+
+    def advance(self, to_s: float) -> list[tuple[str, Sent]]:
+        """Everything up to `to_s`; returns (lane, what a device sent)."""
+        done, self._collected = self._collected, []
+        done += self._run(to_s)
+        return done
+
+    def receive(self, at_s: float, lane: str, device: str, data: bytes) -> None:
+        """Bytes for a device; what leaves meanwhile comes with the next `advance`."""
+        self._collected += self._run(at_s)
+        self.lanes[lane].receive(at_s, device, data)
+
+    def connect(self, at_s: float, lane: str, device: str) -> None:
+        self._collected += self._run(at_s)
+        self.lanes[lane].connect(at_s, device)
+
+    def disconnect(self, at_s: float, lane: str, device: str) -> None:
+        self._collected += self._run(at_s)
+        self.lanes[lane].disconnect(at_s, device)
+
+    def set_fault(self, at_s: float, lane: str, device: str, fault: Fault, on: bool) -> None:
+        self._collected += self._run(at_s)
+        self.lanes[lane].set_fault(at_s, device, fault, on)
+
+    def _next_planned_s(self) -> float:
+        due = self._until[0][0] if self._until else NEVER
+        if self._go_s is not None and self._agenda:
+            due = min(due, self._go_s + self._agenda[0][0] - self._traffic_s)
+        return max(due, self._now)
+
+    def _run(self, to_s: float) -> list[tuple[str, Sent]]:
+        done: list[tuple[str, Sent]] = []
+        while (due := self._next_planned_s()) <= to_s:
+            self._advance_lanes(due, done)
+            if self._until and self._until[0][0] <= due:
+                heapq.heappop(self._until)[2](due)
+            elif self._go_s is not None and self._agenda:
+                heapq.heappop(self._agenda)[2](due)
+        self._advance_lanes(to_s, done)
+        return done
+
+    def _advance_lanes(self, to_s: float, done: list[tuple[str, Sent]]) -> None:
+        for name, lane in self.lanes.items():
+            done += [(name, sent) for sent in lane.advance(to_s)]
+        self._now = max(self._now, to_s)
+
+    # --- plans ---
+
+    def _plan(self, traffic_s: float, act: Callable[[float], None]) -> None:
+        self._order += 1
+        heapq.heappush(self._agenda, (traffic_s, self._order, act))
+
+    def _later(self, at_s: float, act: Callable[[float], None]) -> None:
+        self._order += 1
+        heapq.heappush(self._until, (at_s, self._order, act))
+
+    def _arrival(self, vehicle: Vehicle) -> Callable[[float], None]:
+        def act(at_s: float) -> None:
+            self._coming -= 1
+            self.lanes[vehicle.lane].physics.arrive(at_s, vehicle)
+
+        return act
+
+    def _pause(self, traffic_s: float) -> Callable[[float], None]:
+        def act(at_s: float) -> None:
+            if self._go_s is not None:
+                self._traffic_s += at_s - self._go_s
+                self._go_s = None
+                self.paused_at_s = traffic_s
+
+        return act
+
+    def _fault(self, plan: FaultPlan) -> Callable[[float], None]:
+        def act(at_s: float) -> None:
+            self.lanes[plan.lane].set_fault(at_s, plan.device, plan.fault, True)
+            if plan.for_s is not None:
+                self._later(at_s + plan.for_s, self._turning(plan.lane, plan, False))
+
+        return act
+
+    def _vehicle_moved(self, lane: str) -> Callable[[float, str, str], None]:
+        def act(at_s: float, vehicle: str, how: str) -> None:
+            for plan in self._of_vehicle.get(vehicle, ()):
+                self.lanes[lane].apply_fault(at_s, plan.device, plan.fault, how == "arrived")
+
+        return act
+
+    def _turning(self, lane: str, plan: FaultPlan, on: bool) -> Callable[[float], None]:
+        def act(at_s: float) -> None:
+            self.lanes[lane].set_fault(at_s, plan.device, plan.fault, on)
+
+        return act
+
+    def _happening(self, plan: Happening) -> Callable[[float], None]:
+        def act(at_s: float) -> None:
+            physics = self.lanes[plan.lane].physics
+            begin, end = _performances(physics, plan)
+            begin(at_s)
+            if end is not None and plan.for_s is not None:
+                self._later(at_s + plan.for_s, end)
+
+        return act
+
+
+def _performances(
+    physics: LanePhysics, plan: Happening
+) -> tuple[Callable[[float], None], Callable[[float], None] | None]:
+    """What begins a happening and what ends it."""
+    match plan.kind:
+        case HappeningKind.FIRE:
+            return lambda at_s: physics.set_fire(at_s, True), lambda at_s: physics.set_fire(at_s, False)
+        case HappeningKind.POWER_FAIL:
+            return lambda at_s: physics.set_power(at_s, False), lambda at_s: physics.set_power(at_s, True)
+        case HappeningKind.STOP:
+            return lambda at_s: physics.press_stop(at_s, True), lambda at_s: physics.press_stop(at_s, False)
+        case HappeningKind.RESET_KEY:
+            return lambda at_s: physics.turn_reset_key(at_s, plan.for_s or 1.0), None
+        case HappeningKind.HAND_RAISE:
+            return lambda at_s: physics.hand(at_s, up=True), None
+        case HappeningKind.HAND_LOWER:
+            return lambda at_s: physics.hand(at_s, up=False), None
+        case HappeningKind.SHOW_CODE:
+            return lambda at_s: physics.show_code(at_s, plan.text, plan.aim), None
+
+
+def lanes_of(names: Iterable[str]) -> tuple[LaneSettings, ...]:
+    """Lanes with everything at its default."""
+    return tuple(LaneSettings(name=name) for name in names)

@@ -1,0 +1,288 @@
+"""A whole simulated site as a folder: scenario, records, keys and the programs' configs. Starts nothing.
+
+`speed` divides every duration written into the configs, as it does the physics; the programs know no speed.
+Limits that guard against a machine's own jitter have a floor, since jitter does not shrink with them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import secrets
+import socket
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from hardware_sims.cast import LANE_IN, LANE_OUT, SCOPE, SITE, Cast, make_cast
+from hardware_sims.scenario import scenario_to_toml
+
+LANES = (LANE_IN, LANE_OUT)
+JITTER_S = 0.25
+"""A busy machine may pause a program for so long; no limit that means "the device is gone" is shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    folder: Path
+    cast: Cast
+    broker_port: int
+    camera_ports: tuple[int, int]
+    speed: float
+
+    @property
+    def scenario_file(self) -> Path:
+        return self.folder / "scenario.toml"
+
+    @property
+    def hub_config(self) -> Path:
+        return self.folder / "configs" / "hub.toml"
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / "data" / "hub" / "archive.sqlite"
+
+    @property
+    def physics_log(self) -> Path:
+        return self.folder / "physics.jsonl"
+
+    def lane_config(self, lane: str) -> Path:
+        return self.folder / "configs" / f"{lane}.toml"
+
+    def lane_data(self, lane: str) -> Path:
+        return self.folder / "data" / lane
+
+    def record_files(self) -> list[Path]:
+        return sorted((self.folder / "records").glob("*.json"))
+
+
+def free_ports(count: int) -> list[int]:
+    """TCP ports on 127.0.0.1 that nobody listens on right now."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in held]
+    for each in held:
+        each.close()
+    return ports
+
+
+def write_site(
+    folder: Path,
+    *,
+    seed: int,
+    vehicles: int,
+    speed: float,
+    mean_gap_s: float = 34.0,
+    now: datetime | None = None,
+) -> Site:
+    """Make the folder with everything a demo needs. It must not hold an older site."""
+    folder.mkdir(parents=True, exist_ok=True)
+    broker_port, camera_in, camera_out = free_ports(3)
+    cast = make_cast(
+        seed,
+        vehicles,
+        today=now if now is not None else datetime.now(UTC),
+        camera_ports=(camera_in, camera_out),
+        mean_gap_s=mean_gap_s,
+    )
+    site = Site(folder, cast, broker_port, (camera_in, camera_out), speed)
+    for name in ("configs", "keys", "records", "data/hub", *(f"data/{lane}" for lane in LANES)):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    site.scenario_file.write_text(scenario_to_toml(cast.scenario), encoding="utf-8")
+    for collection, rows in cast.records.items():
+        file = folder / "records" / f"{collection}.json"
+        file.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
+    (folder / "cast.json").write_text(json.dumps(cast.cases, indent=1), encoding="utf-8")
+    for name in ("hub", *LANES):
+        _write_key(folder / "keys", name)
+    draw = random.Random(f"{seed}/draw")
+    _write_secret(folder / "draw.key", draw.randbytes(32).hex().encode())
+    site.hub_config.write_text(_hub_toml(site), encoding="utf-8")
+    for lane, camera_port in zip(LANES, site.camera_ports, strict=True):
+        site.lane_config(lane).write_text(_lane_toml(site, lane, camera_port), encoding="utf-8")
+    return site
+
+
+def _write_key(folder: Path, name: str) -> None:
+    private = Ed25519PrivateKey.generate()
+    _write_secret(
+        folder / f"{name}.key",
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )
+    (folder / f"{name}.pub").write_bytes(
+        private.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+
+
+def _write_secret(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
+def new_folder(parent: Path) -> Path:
+    """A fresh name for a site beside others."""
+    return parent / f"demo-site-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _hub_toml(site: Site) -> str:
+    short = _Durations(site.speed)
+    devices = "\n".join(f'{lane} = "../keys/{lane}.pub"' for lane in LANES)
+    return f"""\
+site = "{SITE}"
+
+[store]
+archive = "../data/hub/archive.sqlite"
+
+[sync]
+host = "127.0.0.1"
+port = {site.broker_port}
+key_file = "../keys/hub.key"
+scopes = ["{SCOPE}"]
+poll_s = {short(0.5, least=0.05)}
+head_every_s = {short(30.0, least=1.0)}
+reconnect_longest_s = {short(4.0, least=0.3)}
+
+[devices]
+{devices}
+"""
+
+
+def _lane_toml(site: Site, lane: str, camera_port: int) -> str:
+    short = _Durations(site.speed)
+    silent_s = short(3.0, least=4 * JITTER_S)
+    direction = "in" if lane == LANE_IN else "out"
+    lowering = "request" if lane == LANE_IN else "controller"
+    ports = (site.folder / "ports").resolve().as_posix()
+    weighbridge = "yaohua_tf0" if lane == LANE_IN else "toledo_continuous"
+    return f"""\
+[lane]
+id = "{lane}"
+site = "{SITE}"
+direction = "{direction}"
+lowering = "{lowering}"
+
+[timing]
+io_stale_s = {short(0.6, least=JITTER_S)}
+reading_s = {short(25.0)}
+second_identity_s = {short(4.0)}
+claim_timeout_s = {short(3.0, least=2 * JITTER_S)}
+arm_move_s = {short(6.0, least=2 * JITTER_S)}
+clear_s = {short(0.8)}
+passing_s = {short(60.0)}
+hold_s = {short(120.0)}
+gone_s = {short(2.0)}
+gone_blind_s = {short(10.0)}
+journal_retry_s = {short(5.0)}
+again_s = {short(15.0, least=0.5)}
+resume_s = {short(60.0, least=5.0)}
+trailer_gap_s = {short(1.2)}
+
+[weighing]
+steady_window_s = {short(1.0)}
+
+[devices.io]
+protocol = "io.modbus_rtu"
+role = "required"
+silent_after_s = {short(0.6, least=JITTER_S)}
+serial = {{ url = "{ports}/{lane}-io", baudrate = 38400 }}
+settings = {{ poll_s = {short(0.1, least=0.004)}, reply_timeout_s = {short(0.3, least=0.1)}, \
+settle_s = {short(0.05, least=0.002)} }}
+
+[devices.weighbridge]
+protocol = "weighbridge.{weighbridge}"
+role = "required"
+silent_after_s = {silent_s}
+serial = {{ url = "{ports}/{lane}-weighbridge", baudrate = 9600 }}
+settings = {{ quiet_s = {short(0.2, least=0.02)} }}
+
+[devices.plate_camera]
+protocol = "plate_camera.vzenith"
+role = "substitutable"
+substitutes = ["rfid"]
+silent_after_s = {short(12.0, least=4 * JITTER_S)}
+listen = {{ host = "127.0.0.1", port = {camera_port} }}
+
+[devices.rfid]
+protocol = "rfid.r2000"
+role = "substitutable"
+substitutes = ["plate_camera"]
+silent_after_s = {silent_s}
+serial = {{ url = "{ports}/{lane}-rfid", baudrate = 115200 }}
+settings = {{ poll_s = {short(0.2, least=0.02)}, reply_timeout_s = {short(0.8, least=0.2)} }}
+
+[devices.scanner]
+protocol = "scanner.line"
+role = "optional"
+serial = {{ url = "{ports}/{lane}-scanner", baudrate = 9600 }}
+settings = {{ quiet_s = {short(0.2, least=0.02)} }}
+
+[devices.board]
+protocol = "led.fk"
+role = "optional"
+serial = {{ url = "{ports}/{lane}-led", baudrate = 9600 }}
+settings = {{ gap_s = {short(0.02)}, rows = 2 }}
+
+[inputs]
+arrival_loop = {{ input = 0, active = "low" }}
+arm_loop = {{ input = 1, active = "low" }}
+photocell = {{ input = 2, active = "low" }}
+limit_down = {{ input = 3, active = "high" }}
+limit_up = {{ input = 4, active = "high" }}
+stop = {{ input = 5, active = "low" }}
+fire = {{ input = 6, active = "low" }}
+mains = {{ input = 7, active = "high" }}
+reset_key = {{ input = 8, active = "high" }}
+scale_infrared = {{ input = 9, active = "high" }}
+
+[relays]
+open = 0
+close = 1
+green = 2
+red = 3
+pulse_s = 0.5
+
+[sync]
+host = "127.0.0.1"
+port = {site.broker_port}
+scope = "{SCOPE}"
+key_file = "../keys/{lane}.key"
+hub_key_file = "../keys/hub.pub"
+reconnect_longest_s = {short(4.0, least=0.3)}
+resend_first_s = {short(5.0, least=1.0)}
+claim_retry_s = {short(1.0, least=JITTER_S)}
+pull_first_s = {short(5.0, least=1.0)}
+status_every_s = {short(10.0, least=0.5)}
+
+[store]
+folder = "../data/{lane}"
+reserve_mb = 16
+
+[spot_check]
+key_file = "../draw.key"
+
+[clock]
+require_synchronised = false
+
+[back_off]
+second_after_s = {short(0.2, least=0.02)}
+longest_s = {short(5.0, least=0.25)}
+"""
+
+
+class _Durations:
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+
+    def __call__(self, seconds: float, *, least: float = 0.0) -> float:
+        """`seconds` of the site's time in seconds of the machine's, not below `least`."""
+        return round(max(seconds / self._speed, least), 5)

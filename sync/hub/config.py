@@ -1,0 +1,344 @@
+"""One strict reading of the hub's TOML file: every error with its key path, or a whole config. Opens nothing.
+
+Relative paths start at the file's own folder. Secrets are named by file, never written here; key files
+are read to see that they are keys, so that a hub does not start with the wrong one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from sync.link.client import BrokerConfig, LinkConfigRefused
+from sync.link.keys import KeyRefused, load_private, load_public, public_pem
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigError:
+    key: str
+    """Path such as `sync.port`; empty for the file itself."""
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.problem}" if self.key else self.problem
+
+
+class ConfigRefused(Exception):
+    """The file cannot be used; `errors` has all that is wrong, and the text lists it."""
+
+    def __init__(self, path: Path, errors: tuple[ConfigError, ...]) -> None:
+        self.path = path
+        self.errors = errors
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        super().__init__("\n".join([f"{path}: {count}", *(f"  {error}" for error in errors)]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncPart:
+    """The broker, and what is published there."""
+
+    host: str
+    port: int
+    key_file: Path
+    """The centre's private Ed25519 key (PEM): signs feed, acknowledgements and claim answers."""
+    scopes: tuple[str, ...]
+    """Scopes whose log begins here where it has not yet."""
+    poll_s: float
+    """How often the archive is looked at for new records."""
+    head_every_s: float
+    """How often an unchanged feed head is signed anew: records of a device are as old as the last one."""
+    username: str
+    password_file: Path | None
+    ca_file: Path | None
+    certificate_file: Path | None
+    tls_key_file: Path | None
+    allow_plaintext: bool
+    allow_plaintext_outside_loopback: bool
+    keepalive_s: int
+    reconnect_longest_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubConfig:
+    site: str
+    archive: Path
+    sync: SyncPart
+    devices: dict[str, str] = field(default_factory=dict)
+    """Device name -> its public key as PEM text, read from the file the config names."""
+    log_level: LogLevel = "info"
+    private_key: Ed25519PrivateKey = field(repr=False)
+
+
+def read_hub_config(path: Path) -> HubConfig:
+    """Raises `ConfigRefused` with every error in the file."""
+    try:
+        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise ConfigRefused(path, (ConfigError("", f"cannot be read: {error.strerror}"),)) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigRefused(path, (ConfigError("", f"expected TOML in UTF-8: {error}"),)) from error
+    reader = _Reader(path.parent)
+    top = reader.table("", table)
+    site = top.name("site")
+    store = top.part("store")
+    archive = store.path("archive", folder_must_exist=True)
+    store.done()
+    sync, private_key = _sync(reader, top.part("sync"))
+    devices = _devices(reader, top.take("devices", {}))
+    log = top.part("log", optional=True)
+    level = log.choice("level", LOG_LEVELS, "info")
+    log.done()
+    top.done()
+    if reader.errors or private_key is None:
+        raise ConfigRefused(path, tuple(reader.errors))
+    return HubConfig(
+        site=site, archive=archive, sync=sync, devices=devices, log_level=level, private_key=private_key
+    )
+
+
+def _sync(reader: _Reader, part: _Table) -> tuple[SyncPart, Ed25519PrivateKey | None]:
+    key_file = part.secret("key_file")
+    sync = SyncPart(
+        host=part.text("host", "127.0.0.1"),
+        port=part.whole("port", 1, 65_535, 1883),
+        key_file=key_file or Path(),
+        scopes=part.names("scopes"),
+        poll_s=part.seconds("poll_s", 0.01, 60, 1.0),
+        head_every_s=part.seconds("head_every_s", 0.05, 3600, 60.0),
+        username=part.text("username", "", empty=True),
+        password_file=part.secret("password_file", optional=True),
+        ca_file=part.file("ca_file"),
+        certificate_file=part.file("certificate_file"),
+        tls_key_file=part.secret("tls_key_file", optional=True),
+        allow_plaintext=part.flag("allow_plaintext", False),
+        allow_plaintext_outside_loopback=part.flag("allow_plaintext_outside_loopback", False),
+        keepalive_s=part.whole("keepalive_s", 1, 600, 10),
+        reconnect_longest_s=part.seconds("reconnect_longest_s", 0.05, 600, 15.0),
+    )
+    part.done()
+    try:
+        broker_of(sync).checked()
+    except LinkConfigRefused as error:
+        reader.add("sync", str(error))
+    private_key = None
+    if key_file is not None:
+        try:
+            private_key = load_private(key_file)
+        except KeyRefused as error:
+            reader.add("sync.key_file", str(error))
+    return sync, private_key
+
+
+def broker_of(sync: SyncPart) -> BrokerConfig:
+    return BrokerConfig(
+        host=sync.host,
+        port=sync.port,
+        username=sync.username or None,
+        password_file=sync.password_file,
+        ca_file=sync.ca_file,
+        cert_file=sync.certificate_file,
+        key_file=sync.tls_key_file,
+        allow_plaintext=sync.allow_plaintext,
+        allow_plaintext_outside_loopback=sync.allow_plaintext_outside_loopback,
+        keepalive_s=sync.keepalive_s,
+        reconnect_longest_s=sync.reconnect_longest_s,
+    )
+
+
+def _devices(reader: _Reader, value: Any) -> dict[str, str]:
+    devices: dict[str, str] = {}
+    if not isinstance(value, dict):
+        reader.add("devices", f"expected a table of device name = public key file, got {_shown(value)}")
+        return devices
+    for name, text in value.items():
+        where = f"devices.{name}"
+        if not _NAME.fullmatch(name):
+            reader.add(where, "expected a device name of letters, digits, '.', '_' and '-'")
+        elif not isinstance(text, str):
+            reader.add(where, f"expected the path of a public key file, got {_shown(text)}")
+        else:
+            try:
+                devices[name] = public_pem(load_public(reader.folder / text)).decode()
+            except KeyRefused as error:
+                reader.add(where, str(error))
+    return devices
+
+
+class _Reader:
+    """Collects every error; keeps the folder paths start at."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.errors: list[ConfigError] = []
+
+    def add(self, key: str, problem: str) -> None:
+        self.errors.append(ConfigError(key, problem))
+
+    def table(self, key: str, values: Mapping[str, Any]) -> _Table:
+        return _Table(self, key, dict(values))
+
+
+class _Table:
+    """One TOML table, read key by key; what is left over at `done` is a mistake."""
+
+    def __init__(self, reader: _Reader, key: str, values: dict[str, Any], *, present: bool = True) -> None:
+        self._reader = reader
+        self._key = key
+        self._values = values
+        self._asked: list[str] = []
+        self._present = present
+
+    def _where(self, name: str) -> str:
+        return f"{self._key}.{name}" if self._key else name
+
+    def _wrong(self, name: str, expected: str, value: Any) -> None:
+        self._reader.add(self._where(name), f"expected {expected}, got {_shown(value)}")
+
+    def _missing(self, name: str, expected: str) -> None:
+        if self._present:
+            self._reader.add(self._where(name), f"missing; expected {expected}")
+
+    def take(self, name: str, otherwise: T) -> Any | T:
+        self._asked.append(name)
+        return self._values.pop(name, otherwise)
+
+    def done(self) -> None:
+        for name in self._values:
+            self._reader.add(self._where(name), f"unknown key; there are {', '.join(sorted(self._asked))}")
+
+    def part(self, name: str, *, optional: bool = False) -> _Table:
+        value = self.take(name, None)
+        if isinstance(value, dict):
+            return self._reader.table(self._where(name), value)
+        if value is not None:
+            self._wrong(name, "a table", value)
+        elif not optional:
+            self._reader.add(self._where(name), "missing; expected a table")
+        return _Table(self._reader, self._where(name), {}, present=False)
+
+    def _checked(self, name: str, expected: str, otherwise: T | None, fits: Callable[[Any], bool]) -> Any | T:
+        value = self.take(name, None)
+        if value is None:
+            if otherwise is None:
+                self._missing(name, expected)
+            return otherwise
+        if not fits(value):
+            self._wrong(name, expected, value)
+            return otherwise
+        return value
+
+    def text(self, name: str, otherwise: str | None = None, *, empty: bool = False) -> str:
+        def fits(value: Any) -> bool:
+            return isinstance(value, str) and len(value) <= 400 and (empty or bool(value))
+
+        return str(self._checked(name, "text", otherwise, fits) or "")
+
+    def name(self, name: str) -> str:
+        expected = "a name of letters, digits, '.', '_' and '-'"
+        return str(self._checked(name, expected, None, _is_name) or "")
+
+    def names(self, name: str) -> tuple[str, ...]:
+        def fits(value: Any) -> bool:
+            return (
+                isinstance(value, list)
+                and bool(value)
+                and all(map(_is_name, value))
+                and len(set(value)) == len(value)
+            )
+
+        return tuple(self._checked(name, "a list of different names, at least one", None, fits) or ())
+
+    def choice(self, name: str, choices: tuple[LogLevel, ...], otherwise: LogLevel) -> LogLevel:
+        found = self._checked(name, f"one of {', '.join(choices)}", otherwise, lambda value: value in choices)
+        return cast(LogLevel, found)
+
+    def whole(self, name: str, least: int, most: int, otherwise: int) -> int:
+        def fits(value: Any) -> bool:
+            return type(value) is int and least <= value <= most
+
+        return int(self._checked(name, f"a whole number from {least} to {most}", otherwise, fits))
+
+    def seconds(self, name: str, least: float, most: float, otherwise: float) -> float:
+        def fits(value: Any) -> bool:
+            return type(value) in (int, float) and least <= value <= most
+
+        return float(self._checked(name, f"seconds from {least:g} to {most:g}", otherwise, fits))
+
+    def flag(self, name: str, otherwise: bool) -> bool:
+        return bool(self._checked(name, "true or false", otherwise, lambda value: isinstance(value, bool)))
+
+    def _place(self, name: str, expected: str, *, optional: bool) -> Path | None:
+        value = self.take(name, None)
+        if value is None:
+            if not optional:
+                self._missing(name, expected)
+            return None
+        if not isinstance(value, str) or not value or "\0" in value:
+            self._wrong(name, expected, value)
+            return None
+        return self._reader.folder / value
+
+    def path(self, name: str, *, folder_must_exist: bool) -> Path:
+        place = self._place(name, "the path of a file", optional=False)
+        if place is None:
+            return Path()
+        if folder_must_exist and not place.parent.is_dir():
+            self._reader.add(
+                self._where(name), f"expected a file in an existing folder, {place.parent} is none"
+            )
+        elif place.is_dir():
+            self._reader.add(self._where(name), f"expected a file, {place} is a folder")
+        return place
+
+    def file(self, name: str) -> Path | None:
+        place = self._place(name, "the path of a file", optional=True)
+        if place is not None and not place.is_file():
+            self._reader.add(self._where(name), f"expected a file, there is none at {place}")
+        return place
+
+    def secret(self, name: str, *, optional: bool = False) -> Path | None:
+        place = self._place(name, "the path of a file that holds the secret", optional=optional)
+        if place is None:
+            return None
+        problem = _secret_problem(place)
+        if problem:
+            self._reader.add(self._where(name), problem)
+            return None
+        return place
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def _secret_problem(place: Path) -> str:
+    try:
+        mode = place.stat().st_mode
+    except OSError as error:
+        return f"{place} cannot be read: {error.strerror}"
+    if not stat.S_ISREG(mode):
+        return f"expected a file, {place} is none"
+    if os.name == "posix" and mode & (stat.S_IROTH | stat.S_IWOTH):
+        return f"{place} is open to every user of this machine; chmod 600 it"
+    if not os.access(place, os.R_OK):
+        return f"{place} may not be read by this user"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:60]

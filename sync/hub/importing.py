@@ -1,0 +1,577 @@
+"""Record files -> log entries of a scope: JSON, CSV and SAS221, checked whole before anything is written.
+
+A file is taken as a whole or not at all, and only rows that really change make an entry. Every error names
+file, line, field and what was expected. No broker, no clock: the time of the entries is an argument.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import typing
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sync.hub.archive import Applied, Archive, LogRow, RecordChange
+from sync.hub.receiver import FEED_ENVELOPE_BYTES, feed_bytes
+from sync.link.messages import MAX_PAYLOAD_BYTES
+from sync.vocabulary.codec import Malformed, decoder, to_json
+from sync.vocabulary.records import (
+    COLLECTIONS,
+    MAX_LIST,
+    MAX_TEXT,
+    Control,
+    Enterprise,
+    Record,
+    ReleaseSlip,
+    Site,
+    Vehicle,
+    Waybill,
+    key_of,
+)
+from sync.vocabulary.sas import DEFAULT_VALIDITY_HOURS, read_approval
+from sync.vocabulary.weights import MAX_KG, kilograms
+
+MAX_FILE_BYTES = 1 << 30
+MAX_ERRORS_TOLD = 200
+_LARGEST_COUNT = 1_000_000
+_PER_MILLE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with one row; line 0 is the file itself."""
+
+    path: Path
+    line: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.what}" if self.line else f"{self.path}: {self.what}"
+
+
+class ImportRefused(Exception):
+    """Nothing was written; `problems` says why, file by file and line by line."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        told = [str(problem) for problem in self.problems[:MAX_ERRORS_TOLD]]
+        if len(self.problems) > MAX_ERRORS_TOLD:
+            told.append(f"and {len(self.problems) - MAX_ERRORS_TOLD} more")
+        super().__init__("\n".join(told))
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    path: Path
+    read: dict[str, int]
+    """collection -> rows read."""
+    put: int
+    deleted: int
+    unchanged: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    scope: str
+    epoch: str
+    number: int
+    """Last number of the scope's log after the import."""
+    files: tuple[FileReport, ...]
+    problems: tuple[Problem, ...]
+    """Rows left out because `skip_bad` was given."""
+
+    @property
+    def put(self) -> int:
+        return sum(file.put for file in self.files)
+
+    @property
+    def deleted(self) -> int:
+        return sum(file.deleted for file in self.files)
+
+    @property
+    def unchanged(self) -> int:
+        return sum(file.unchanged for file in self.files)
+
+    @property
+    def skipped(self) -> int:
+        return sum(file.skipped for file in self.files)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    line: int
+    collection: str
+    key: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    path: Path
+    rows: tuple[_Row, ...]
+    problems: tuple[Problem, ...]
+    collections: frozenset[str]
+    """Every collection the file speaks of, empty ones too."""
+
+
+def import_files(
+    archive: Archive,
+    scope: str,
+    paths: Sequence[Path],
+    at_utc: str,
+    skip_bad: bool = False,
+    *,
+    replace: Sequence[str] = (),
+    validity_hours: int = DEFAULT_VALIDITY_HOURS,
+    uses_for_many_vehicles: int = 1,
+) -> ImportReport:
+    """Import files in the order given, each in one transaction. Raises `ImportRefused` before any is written.
+
+    `skip_bad` leaves bad rows out and reports them instead. `replace` names collections whose rows in the
+    scope become deletes where no file has them; such a collection must be read without a bad row.
+    `validity_hours` and `uses_for_many_vehicles` fill what SAS221 does not say (`sync.vocabulary.sas`).
+    """
+    files = [_read(path, validity_hours, uses_for_many_vehicles) for path in paths]
+    problems = [problem for file in files for problem in file.problems]
+    fatal = [problem for problem in problems if problem.line == 0] if skip_bad else problems
+    fatal += _replace_problems(files, replace)
+    if fatal:
+        raise ImportRefused(fatal)
+    keep = {
+        collection: {row.key for file in files for row in file.rows if row.collection == collection}
+        for collection in replace
+    }
+    with archive.transaction():
+        archive.add_scope(scope)
+    reports = []
+    for index, file in enumerate(files):
+        changes = [RecordChange(row.collection, row.key, row.body) for row in file.rows]
+        with archive.transaction():
+            if index == len(files) - 1:
+                for collection in replace:
+                    gone = sorted(archive.record_keys(scope, collection) - keep[collection])
+                    changes += [RecordChange(collection, key, None) for key in gone]
+            applied = archive.apply_changes(scope, changes, at_utc)
+        reports.append(_report(file, applied))
+    state = archive.scope(scope)
+    if state is None:
+        raise LookupError(f"scope {scope!r} vanished from the archive")
+    return ImportReport(scope, state.epoch, state.number, tuple(reports), tuple(problems))
+
+
+def _report(file: _File, applied: Applied) -> FileReport:
+    read: dict[str, int] = dict.fromkeys(sorted(file.collections), 0)
+    for row in file.rows:
+        read[row.collection] += 1
+    return FileReport(
+        file.path, read, applied.put, applied.deleted, applied.unchanged, skipped=len(file.problems)
+    )
+
+
+def _replace_problems(files: Sequence[_File], replace: Sequence[str]) -> Iterator[Problem]:
+    for collection in replace:
+        holders = [file for file in files if collection in file.collections]
+        if collection not in COLLECTIONS:
+            yield Problem(Path("--replace"), 0, f"expected a collection ({_known()}), got {collection!r}")
+        elif not holders:
+            yield Problem(
+                Path("--replace"), 0, f"no file has {collection}; replacing it would delete all of it"
+            )
+        for file in holders:
+            if file.problems:
+                yield Problem(
+                    file.path,
+                    0,
+                    f"has bad rows; a row left out of a replaced collection ({collection}) would be deleted",
+                )
+
+
+# --- files ------------------------------------------------------------------------------------------------
+
+
+def _read(path: Path, validity_hours: int, uses_for_many_vehicles: int) -> _File:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            return _unusable(path, f"larger than {MAX_FILE_BYTES} bytes; split it")
+        data = path.read_bytes()
+    except OSError as error:
+        return _unusable(path, f"cannot be read ({error.strerror})")
+    match path.suffix.lower():
+        case ".json":
+            return _collect(path, _json_rows(path, data))
+        case ".csv":
+            return _collect(path, _csv_rows(path, data))
+        case ".xml" | ".sas":
+            return _slip_file(path, data, validity_hours, uses_for_many_vehicles)
+        case _:
+            return _unusable(path, "expected a name ending in .json, .csv, .xml or .sas")
+
+
+def _unusable(path: Path, what: str) -> _File:
+    return _File(path, (), (Problem(path, 0, what),), frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A row as it stands in the file; `fields` None where `what` says why it could not be read at all."""
+
+    line: int
+    collection: str
+    fields: dict[str, Any] | None
+    what: str = ""
+
+
+def _collect(path: Path, found: Iterator[_Found]) -> _File:
+    rows: list[_Row] = []
+    problems: list[Problem] = []
+    lines: dict[tuple[str, str], int] = {}
+    collections: set[str] = set()
+    for item in found:
+        if item.fields is None and not item.what:
+            collections.add(item.collection)
+            continue
+        if item.fields is None:
+            problems.append(Problem(path, item.line, item.what))
+            continue
+        collections.add(item.collection)
+        try:
+            row = _row(item.line, item.collection, _checked(item.collection, item.fields))
+        except Malformed as error:
+            problems.append(Problem(path, item.line, f"{item.collection}: {error}"))
+            continue
+        first = lines.setdefault((row.collection, row.key), row.line)
+        if first != row.line:
+            problems.append(
+                Problem(path, row.line, f"{row.collection}: key {row.key} stands in line {first} already")
+            )
+            continue
+        rows.append(row)
+    return _File(path, tuple(rows), tuple(problems), frozenset(collections))
+
+
+def _row(line: int, collection: str, record: Record) -> _Row:
+    body = to_json(record).decode()
+    key = key_of(record)
+    room = MAX_PAYLOAD_BYTES - FEED_ENVELOPE_BYTES
+    if feed_bytes(LogRow(10**12, collection, key, "put", body)) > room:
+        raise Malformed(f"key {key}: too long for one message ({len(body.encode())} bytes)")
+    return _Row(line, collection, key, body)
+
+
+def _slip_file(path: Path, data: bytes, validity_hours: int, uses_for_many_vehicles: int) -> _File:
+    try:
+        approval = read_approval(
+            data, validity_hours=validity_hours, uses_for_many_vehicles=uses_for_many_vehicles
+        )
+        _check_meaning(approval.slip)
+        row = _row(1, "release_slips", approval.slip)
+    except Malformed as error:
+        return _File(path, (), (Problem(path, 1, str(error)),), frozenset({"release_slips"}))
+    return _File(path, (row,), (), frozenset({"release_slips"}))
+
+
+# --- JSON -------------------------------------------------------------------------------------------------
+
+
+class _Bad(ValueError):
+    pass
+
+
+def _no_constant(text: str) -> Any:
+    raise _Bad(f"{text} is not a number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise _Bad(f"{name}: given twice")
+        fields[name] = value
+    return fields
+
+
+_scan = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_unique)
+_WHITE = " \t\r\n"
+
+
+def _json_rows(path: Path, data: bytes) -> Iterator[_Found]:
+    """`{"collection": [record, …], …}`, or `[record, …]` in a file named after its collection."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        yield _Found(0, "", None, f"expected UTF-8, byte {error.start} is not")
+        return
+    reader = _JsonText(text)
+    try:
+        match reader.peek():
+            case "[":
+                yield from _json_list(reader, path.stem)
+            case "{":
+                reader.take("{")
+                while reader.peek() != "}":
+                    collection = reader.value()
+                    if not isinstance(collection, str):
+                        raise _Bad("expected the name of a collection")
+                    reader.take(":")
+                    yield from _json_list(reader, collection)
+                    if reader.peek() != "}":
+                        reader.take(",")
+                reader.take("}")
+            case _:
+                raise _Bad('expected {"collection": [record, …]} or [record, …]')
+        if reader.peek():
+            raise _Bad("expected nothing after the end")
+    except (_Bad, json.JSONDecodeError, RecursionError, ValueError) as error:
+        yield _Found(0, "", None, f"line {reader.line()}: not readable as JSON: {_first_line(error)}")
+
+
+def _json_list(reader: _JsonText, collection: str) -> Iterator[_Found]:
+    if collection not in COLLECTIONS:
+        raise _Bad(f"expected a collection ({_known()}), got {collection[:60]!r}")
+    yield _Found(reader.line(), collection, None)
+    reader.take("[")
+    while reader.peek() != "]":
+        line = reader.line()
+        value = reader.value()
+        if isinstance(value, dict):
+            yield _Found(line, collection, value)
+        else:
+            yield _Found(line, collection, None, f"{collection}: expected a record, got {str(value)[:40]!r}")
+        if reader.peek() != "]":
+            reader.take(",")
+    reader.take("]")
+
+
+class _JsonText:
+    """Reads JSON value by value and knows the line it stands on."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+        self._line = 1
+        self._counted = 0
+
+    def line(self) -> int:
+        self._line += self._text.count("\n", self._counted, self._at)
+        self._counted = self._at
+        return self._line
+
+    def peek(self) -> str:
+        text, at = self._text, self._at
+        while at < len(text) and text[at] in _WHITE:
+            at += 1
+        self._at = at
+        return text[at : at + 1]
+
+    def take(self, sign: str) -> None:
+        if self.peek() != sign:
+            raise _Bad(f"expected {sign!r}, got {self._text[self._at : self._at + 20]!r}")
+        self._at += 1
+
+    def value(self) -> Any:
+        self.peek()
+        value, self._at = _scan.raw_decode(self._text, self._at)
+        return value
+
+
+# --- CSV --------------------------------------------------------------------------------------------------
+
+
+def _csv_rows(path: Path, data: bytes) -> Iterator[_Found]:
+    """File name = collection, first line = field names, `;` between list items, empty = not given.
+
+    Fields of a part are named with a dot (`condition.plates`). UTF-8, or GB 18030 as spreadsheets save
+    it here.
+    """
+    collection = path.stem
+    kind = COLLECTIONS.get(collection)
+    if kind is None:
+        yield _Found(
+            0, "", None, f"expected a file named after a collection ({_known()}), got {collection!r}"
+        )
+        return
+    yield _Found(1, collection, None)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        try:
+            text = data.decode("gb18030")
+        except UnicodeDecodeError as error:
+            yield _Found(0, collection, None, f"expected UTF-8 or GB 18030, byte {error.start} is neither")
+            return
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        columns = _columns(kind)
+        wrong = [name for name in header if name not in columns]
+        if wrong or len(set(header)) != len(header) or not header:
+            what = f"unknown field {wrong[0]!r}" if wrong else "a field given twice" if header else "nothing"
+            yield _Found(
+                0, collection, None, f"line 1: expected field names of {sorted(columns)}, got {what}"
+            )
+            return
+        line = reader.line_num + 1
+        for cells in reader:
+            if cells:
+                yield _csv_row(collection, line, header, cells, columns)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        yield _Found(0, collection, None, f"line {reader.line_num}: not readable as CSV: {error}")
+
+
+def _csv_row(
+    collection: str, line: int, header: Sequence[str], cells: Sequence[str], columns: dict[str, Any]
+) -> _Found:
+    if len(cells) != len(header):
+        return _Found(line, collection, None, f"{collection}: expected {len(header)} cells, got {len(cells)}")
+    fields: dict[str, Any] = {}
+    for name, cell in zip(header, cells, strict=True):
+        text = cell.strip()
+        if not text:
+            continue
+        try:
+            value = _cell(text, columns[name])
+        except ValueError as error:
+            return _Found(line, collection, None, f"{collection}: {name}: {error}")
+        part, _, rest = name.partition(".")
+        if rest:
+            fields.setdefault(part, {})[rest] = value
+        else:
+            fields[name] = value
+    for part in {name.partition(".")[0] for name in columns if "." in name}:
+        fields.setdefault(part, {})
+    return _Found(line, collection, fields)
+
+
+def _columns(kind: type[Any], prefix: str = "") -> dict[str, Any]:
+    """Field name -> type, for everything a cell can hold."""
+    columns: dict[str, Any] = {}
+    hints = typing.get_type_hints(kind)
+    for field in msgspec.structs.fields(kind):
+        wanted = hints[field.name]
+        if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
+            columns.update(_columns(wanted, f"{field.name}."))
+        elif dict not in {typing.get_origin(item) for item in typing.get_args(wanted)}:
+            columns[prefix + field.name] = wanted
+    return columns
+
+
+def _cell(text: str, wanted: Any) -> Any:
+    if typing.get_origin(wanted) is tuple:
+        return [item.strip() for item in text.split(";") if item.strip()]
+    if wanted is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"expected true or false, got {text[:40]!r}")
+        return text.lower() == "true"
+    if wanted is int:
+        if not text.isascii() or not text.lstrip("-").isdecimal() or len(text) > 18:
+            raise ValueError(f"expected a whole number, got {text[:40]!r}")
+        return int(text)
+    return text
+
+
+# --- what every row must satisfy --------------------------------------------------------------------------
+
+
+_DECODERS = {collection: decoder(kind) for collection, kind in COLLECTIONS.items()}
+
+
+def _checked(collection: str, fields: dict[str, Any]) -> Record:
+    """The record, once its fields are known, bounded, well formed and sensible. Raises `Malformed`."""
+    kind = COLLECTIONS[collection]
+    _known_fields(kind, fields, "")
+    _bounded(fields, "")
+    try:
+        text = to_json(fields)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Malformed(str(error)) from error
+    record: Record = _DECODERS[collection](text)
+    _check_meaning(record)
+    return record
+
+
+def _known_fields(kind: type[Any], fields: dict[str, Any], where: str) -> None:
+    hints = typing.get_type_hints(kind)
+    for name, value in fields.items():
+        if name not in hints:
+            raise Malformed(f"{where}{name}: no such field; expected {', '.join(sorted(hints))}")
+        inner = hints[name]
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            _known_fields(inner, value, f"{where}{name}.")
+
+
+def _bounded(value: Any, where: str) -> None:
+    match value:
+        case str() if len(value) > MAX_TEXT:
+            raise Malformed(f"{where or 'value'}: at most {MAX_TEXT} characters, got {len(value)}")
+        case str() if any(0xD800 <= ord(char) <= 0xDFFF for char in value):
+            raise Malformed(f"{where or 'value'}: half a character")
+        case list():
+            if len(value) > MAX_LIST:
+                raise Malformed(f"{where or 'value'}: at most {MAX_LIST} items, got {len(value)}")
+            for item in value:
+                _bounded(item, where)
+        case dict():
+            for name, item in value.items():
+                _bounded(item, f"{where}.{name}" if where else str(name))
+        case _:
+            pass
+
+
+def _check_meaning(record: Record) -> None:
+    """What no single field can show. Raises `Malformed`."""
+    for name, value in _fields(record):
+        if isinstance(value, Decimal) and kilograms(str(value)) is None:
+            raise Malformed(
+                f"{name}: expected kilograms from 0 to {MAX_KG}, at most three decimals, got {value}"
+            )
+        if type(value) is int and not 0 <= value <= _LARGEST_COUNT:
+            raise Malformed(f"{name}: expected a number from 0 to {_LARGEST_COUNT}, got {value}")
+    match record:
+        case ReleaseSlip():
+            parts = record.vehicle_kg + record.frame_kg + record.container_kg + record.cargo_gross_kg
+            if parts != record.total_kg:
+                raise Malformed(f"total_kg: expected {parts}, the sum of its parts, got {record.total_kg}")
+            if record.uses_allowed < 1:
+                raise Malformed("uses_allowed: expected 1 or more, got 0")
+            _in_order(record.valid_from, record.valid_until)
+        case Control():
+            if not record.control_id:
+                raise Malformed("control_id: expected a name")
+            _in_order(record.valid_from, record.valid_until)
+        case Enterprise():
+            for name in ("spot_check_per_mille", "x_ray_per_mille"):
+                if getattr(record, name) > _PER_MILLE:
+                    raise Malformed(f"{name}: expected 0 to {_PER_MILLE}, got {getattr(record, name)}")
+        case Site():
+            if not record.site:
+                raise Malformed("site: expected a name")
+        case Vehicle() | Waybill():
+            pass
+
+
+def _in_order(begin: str, end: str) -> None:
+    if begin >= end:
+        raise Malformed(f"valid_until: expected a time after valid_from ({begin}), got {end}")
+
+
+def _fields(record: Record) -> Iterator[tuple[str, Any]]:
+    """Field names and values of a record, its parts aside."""
+    for field in msgspec.structs.fields(record):
+        yield field.name, getattr(record, field.name)
+
+
+def _known() -> str:
+    return ", ".join(COLLECTIONS)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -1,0 +1,270 @@
+"""The hub put together: archive, receiver, broker connections, clock, log. Decides nothing about messages.
+
+Connections only enqueue; one thread takes from the inbox, lets the receiver work and publishes its answers.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import logging
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from typing import TextIO, assert_never
+
+import structlog
+from structlog.typing import Processor
+
+from sync.hub.archive import Archive, ArchiveTaken
+from sync.hub.config import HubConfig, LogLevel, broker_of
+from sync.hub.receiver import Limits, Outgoing, Receiver
+from sync.link.client import HubLink
+from sync.link.keys import HUB_KID, KeySigner
+from sync.link.session import Connected, Connection, ConnectionRefused, Disconnected
+
+MAX_INBOX_BYTES = 64 * 1024 * 1024
+MAX_INBOX_MESSAGES = 20_000
+REFUSED_EVERY_S = 60.0
+"""A broker that keeps refusing us is told of this often."""
+TAKE_AT_ONCE = 64
+"""Messages that share a commit."""
+TAKE_AT_ONCE_BYTES = 256 * 1024
+"""So long may an alarm wait for routine facts that came before it."""
+
+_URGENT = ("/facts/alarm", "/claim")
+
+Message = tuple[str, bytes]
+LinkChange = Connected | Disconnected | ConnectionRefused
+
+
+class Inbox:
+    """What waits for the hub's thread: alarms and claims before all else (G9), bounded, never blocking.
+
+    What does not fit is dropped and counted: devices send again what nobody acknowledges.
+    """
+
+    def __init__(self, *, max_bytes: int = MAX_INBOX_BYTES, max_messages: int = MAX_INBOX_MESSAGES) -> None:
+        self._ready = threading.Condition()
+        self._urgent: collections.deque[Message] = collections.deque()
+        self._messages: collections.deque[Message] = collections.deque()
+        self._changes: collections.deque[LinkChange] = collections.deque()
+        self._max_bytes = max_bytes
+        self._max_messages = max_messages
+        self._bytes = {True: 0, False: 0}
+        self._dropped = 0
+        self._stopped = False
+
+    def message(self, topic: str, payload: bytes) -> None:
+        urgent = topic.endswith(_URGENT)
+        queue = self._urgent if urgent else self._messages
+        with self._ready:
+            full = len(queue) >= self._max_messages or self._bytes[urgent] + len(payload) > self._max_bytes
+            if full:
+                self._dropped += 1
+                return
+            self._bytes[urgent] += len(payload)
+            queue.append((topic, payload))
+            self._ready.notify()
+
+    def change(self, change: LinkChange) -> None:
+        with self._ready:
+            self._changes.append(change)
+            self._ready.notify()
+
+    def stop(self) -> None:
+        """Safe in a signal handler's place: sets a flag that `take` sees within its timeout."""
+        self._stopped = True
+
+    @property
+    def stopped(self) -> bool:
+        return self._stopped
+
+    def take(self, timeout_s: float) -> tuple[list[LinkChange], list[Message], int]:
+        """Changes of the connections, some messages, and how many were dropped since the last time."""
+        with self._ready:
+            if not (self._urgent or self._messages or self._changes or self._stopped):
+                self._ready.wait(timeout_s)
+            changes = list(self._changes)
+            self._changes.clear()
+            urgent = bool(self._urgent)
+            queue = self._urgent if urgent else self._messages
+            messages: list[Message] = []
+            size = 0
+            while queue and len(messages) < TAKE_AT_ONCE and size < TAKE_AT_ONCE_BYTES:
+                message = queue.popleft()
+                size += len(message[1])
+                messages.append(message)
+            self._bytes[urgent] -= size
+            dropped, self._dropped = self._dropped, 0
+        return changes, messages, dropped
+
+
+class Hub:
+    """One hub process. `run` returns when `stop` was called or the archive is lost to another hub."""
+
+    def __init__(self, config: HubConfig) -> None:
+        self._config = config
+        self._inbox = Inbox()
+        self._log = structlog.get_logger("sync.hub")
+        self._told_refusal: tuple[str, float] = ("", 0.0)
+        self._told_fault = ""
+
+    def stop(self) -> None:
+        self._inbox.stop()
+
+    def run(self) -> int:
+        """Exit code: 0 after `stop`, 1 when another hub took the archive. Raises `ArchiveRefused`."""
+        config = self._config
+        archive = Archive.open(config.archive, own=True)
+        try:
+            with archive.transaction():
+                for device, public_pem in config.devices.items():
+                    archive.enrol(device, public_pem)
+                for scope in config.sync.scopes:
+                    archive.add_scope(scope)
+            receiver = Receiver(
+                archive,
+                KeySigner(config.private_key, HUB_KID),
+                site=config.site,
+                limits=Limits(head_every_s=config.sync.head_every_s),
+            )
+            return self._serve(archive, receiver)
+        finally:
+            archive.close()
+
+    def _serve(self, archive: Archive, receiver: Receiver) -> int:
+        config = self._config
+
+        def will() -> tuple[str, bytes]:
+            death = receiver.death(utc_now())
+            return death.topic, death.payload
+
+        link = HubLink(
+            broker_of(config.sync),
+            site=config.site,
+            on_message=self._inbox.message,
+            on_connection=self._inbox.change,
+            will=will,
+        )
+        self._log.info(
+            "hub ready",
+            site=config.site,
+            archive=str(config.archive),
+            archive_id=archive.archive_id,
+            scopes=list(config.sync.scopes),
+            devices=sorted(config.devices),
+            broker=f"{config.sync.host}:{config.sync.port}",
+        )
+        link.start()
+        code = 0
+        try:
+            self._converse(receiver, link)
+        except ArchiveTaken as error:
+            self._log.critical("archive taken", why=str(error))
+            code = 1
+        finally:
+            self._leave(receiver, link, code)
+        return code
+
+    def _converse(self, receiver: Receiver, link: HubLink) -> None:
+        poll_s = self._config.sync.poll_s
+        tick_at_s = time.monotonic()
+        while not self._inbox.stopped:
+            changes, messages, dropped = self._inbox.take(max(0.0, min(0.2, tick_at_s - time.monotonic())))
+            for change in changes:
+                self._connection(change, receiver, link)
+            if messages:
+                self._publish(link, receiver.receive_all(messages, utc_now()))
+            if dropped:
+                self._log.warning(
+                    "messages dropped", times=dropped, why="they came faster than they were stored"
+                )
+            if time.monotonic() >= tick_at_s:
+                self._publish(link, receiver.tick(utc_now()))
+                tick_at_s = time.monotonic() + poll_s
+                self._tell_fault(receiver)
+
+    def _publish(self, link: HubLink, outgoing: list[Outgoing]) -> None:
+        for message in outgoing:
+            link.publish(message.topic, message.payload, retain=message.retain, connection=message.connection)
+
+    def _connection(self, change: LinkChange, receiver: Receiver, link: HubLink) -> None:
+        match change:
+            case Connected(connection):
+                self._log.info("broker reached", connection=connection.value)
+                if connection is Connection.ROUTINE:
+                    self._publish(link, receiver.born(utc_now()))
+            case Disconnected(connection, why):
+                self._log.warning("broker lost", connection=connection.value, why=why)
+            case ConnectionRefused(connection, why):
+                told, told_s = self._told_refusal
+                if why != told or time.monotonic() - told_s >= REFUSED_EVERY_S:
+                    self._told_refusal = (why, time.monotonic())
+                    self._log.error("broker refused", connection=connection.value, why=why)
+            case _:
+                assert_never(change)
+
+    def _tell_fault(self, receiver: Receiver) -> None:
+        if receiver.storage_fault != self._told_fault:
+            self._told_fault = receiver.storage_fault
+            if self._told_fault:
+                self._log.error(
+                    "archive fails", why=self._told_fault, doing="nothing is acknowledged meanwhile"
+                )
+            else:
+                self._log.info("archive works again")
+
+    def _leave(self, receiver: Receiver, link: HubLink, code: int) -> None:
+        if code == 0:
+            receiver.stop(utc_now())
+            self._publish(link, [receiver.death(utc_now())])
+        ended = link.stop()
+        self._log.info(
+            "hub stopped",
+            messages=receiver.counts.messages,
+            facts=receiver.counts.facts,
+            duplicates=receiver.counts.duplicates,
+            refused=receiver.counts.refused,
+            clean=ended,
+        )
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def set_up_log(level: LogLevel, stream: TextIO | None = None) -> None:
+    """One JSON object a line on stderr, structlog and the standard library alike."""
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+    ]
+    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(serializer=_one_line),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    root.addHandler(handler)
+    root.setLevel(level.upper())
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def _one_line(event: object, **_: object) -> str:
+    return json.dumps(event, ensure_ascii=False, default=str)

@@ -1,0 +1,256 @@
+"""What the session asks of journal and records, done; what came of it, as events. No network, no thread.
+
+Shared by the real client and by tests that run a whole site in one process. A failure of the disk or of a
+file becomes `StoreFailed`: it stops nothing and is tried again when the session says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import assert_never
+
+from sync.link.messages import StreamHead
+from sync.link.session import (
+    AckApplied,
+    AdoptGeneration,
+    ApplyAck,
+    ApplyBatch,
+    BatchApplied,
+    BeginEpoch,
+    BeginGeneration,
+    EpochBegun,
+    FactsRead,
+    FeedSeen,
+    GenerationAdopted,
+    GenerationBegun,
+    LinkEffect,
+    LinkEvent,
+    NoteVerified,
+    Notify,
+    Opened,
+    Publish,
+    ReadFacts,
+    StoreFailed,
+    WakeAt,
+    Work,
+)
+from sync.store.journal import Journal, JournalFull, Standing, utc_now
+from sync.store.opening import StoreRefused
+from sync.store.records import (
+    Records,
+    drop_other_generations,
+    generation_path,
+    new_generation,
+    next_generation,
+)
+from sync.vocabulary.codec import Malformed
+
+_FAILURES = (StoreRefused, JournalFull, Malformed, OSError)
+
+
+class LinkPerformer:
+    """Journal and records of one device, as the link uses them. `opened` and all after it: one thread."""
+
+    def __init__(
+        self, journal: Journal, records_folder: Path, *, scope: str, utc: Callable[[], str] = utc_now
+    ) -> None:
+        self._journal = journal
+        self._folder = records_folder
+        self._scope = scope
+        self._utc = utc
+        self._current: tuple[int, Records] | None = None
+        self._building: tuple[int, Records] | None = None
+
+    def opened(self) -> Opened:
+        """Open what the journal names, and a generation left unfinished. Raises what the journal raises."""
+        self.close()
+        named = self._journal.generation()
+        trouble = ""
+        if named is not None:
+            try:
+                self._current = (named, self._open(named))
+            except _FAILURES as error:
+                trouble = str(error)
+        left = self._newest_beside(named)
+        if left is not None:
+            with suppress(*_FAILURES):
+                self._building = (left, self._open(left))
+        if self._current is not None or named is None:
+            self._drop_others()
+        standing = self._journal.standing()
+        return Opened(
+            epoch=standing.epoch,
+            position=standing.position,
+            heads=_heads(standing),
+            acked=tuple(self._journal.acked().items()),
+            current=_seen(self._current),
+            building=_seen(self._building),
+            trouble=trouble,
+        )
+
+    def perform(self, effect: LinkEffect) -> tuple[LinkEvent, ...]:
+        """Do what is for the store; `Publish`, `Notify` and `WakeAt` are for others and answer nothing."""
+        match effect:
+            case ReadFacts():
+                return self._read(effect)
+            case ApplyAck():
+                return self._apply_ack(effect)
+            case BeginEpoch(why):
+                return self._begin_epoch(why)
+            case ApplyBatch():
+                return self._apply_batch(effect)
+            case BeginGeneration(scope, epoch):
+                return self._begin_generation(scope, epoch)
+            case AdoptGeneration(generation):
+                return self._adopt(generation)
+            case NoteVerified(generation, issued):
+                return self._note_verified(generation, issued)
+            case Publish() | Notify() | WakeAt():
+                return ()
+            case _:
+                assert_never(effect)
+
+    def close(self) -> None:
+        for held in (self._current, self._building):
+            if held is not None:
+                held[1].close()
+        self._current = None
+        self._building = None
+
+    # --- facts --------------------------------------------------------------------------------------------
+
+    def _read(self, effect: ReadFacts) -> tuple[LinkEvent, ...]:
+        try:
+            # Heads first: the lane goes on committing, and a head without its fact would mean a lost row.
+            standing = self._journal.standing()
+            facts = self._journal.facts_from(
+                effect.stream,
+                effect.from_seq,
+                max_facts=effect.max_facts,
+                max_bytes=effect.max_bytes,
+                epoch=standing.epoch,
+            )
+        except _FAILURES as error:
+            return (StoreFailed(Work.READ_FACTS, str(error), effect.stream),)
+        heads = _heads(standing)
+        return (FactsRead(effect.stream, effect.from_seq, standing.epoch, facts, heads, standing.position),)
+
+    def _apply_ack(self, effect: ApplyAck) -> tuple[LinkEvent, ...]:
+        ack = effect.ack
+        try:
+            outcome = self._journal.apply_ack(
+                archive_id=ack.archive_id,
+                counter=ack.counter,
+                epoch=ack.epoch,
+                stream=ack.stream,
+                contiguous=ack.contiguous,
+                hash=ack.hash,
+            )
+            acked = tuple(self._journal.acked().items())
+        except _FAILURES as error:
+            return (StoreFailed(Work.APPLY_ACK, str(error), ack.stream),)
+        return (AckApplied(ack, outcome, acked),)
+
+    def _begin_epoch(self, why: str) -> tuple[LinkEvent, ...]:
+        try:
+            self._journal.begin_epoch(why)
+            standing = self._journal.standing()
+            acked = tuple(self._journal.acked().items())
+        except _FAILURES as error:
+            return (StoreFailed(Work.BEGIN_EPOCH, str(error)),)
+        return (EpochBegun(standing.epoch, _heads(standing), acked, standing.position, why),)
+
+    # --- records ------------------------------------------------------------------------------------------
+
+    def _apply_batch(self, effect: ApplyBatch) -> tuple[LinkEvent, ...]:
+        held = self._held(effect.generation)
+        if held is None:
+            return (StoreFailed(Work.APPLY_BATCH, f"generation {effect.generation} is not open"),)
+        try:
+            outcome = held[1].apply(effect.batch)
+            state = _seen_of(*held)
+        except _FAILURES as error:
+            return (StoreFailed(Work.APPLY_BATCH, str(error)),)
+        return (BatchApplied(outcome.result, state),)
+
+    def _begin_generation(self, scope: str, epoch: str) -> tuple[LinkEvent, ...]:
+        try:
+            # Taken before the unfinished file goes: a file that resists deletion must not be taken up again.
+            number = max(next_generation(self._folder), (self._journal.generation() or 0) + 1)
+            if self._building is not None:
+                self._building[1].close()
+                self._building = None
+            self._drop_others()
+            new_generation(self._folder, number, scope, epoch)
+            self._building = (number, self._open(number))
+            state = _seen_of(*self._building)
+        except _FAILURES as error:
+            return (StoreFailed(Work.BEGIN_GENERATION, str(error)),)
+        return (GenerationBegun(state),)
+
+    def _adopt(self, generation: int) -> tuple[LinkEvent, ...]:
+        building = self._building
+        if building is None or building[0] != generation:
+            return (StoreFailed(Work.ADOPT_GENERATION, f"generation {generation} is not being built"),)
+        try:
+            self._journal.set_generation(generation)
+            state = _seen_of(*building)
+        except _FAILURES as error:
+            return (StoreFailed(Work.ADOPT_GENERATION, str(error)),)
+        if self._current is not None:
+            self._current[1].close()
+        # The file left behind stays until the next start: a reader may be about to open it.
+        self._current, self._building = building, None
+        return (GenerationAdopted(state),)
+
+    def _note_verified(self, generation: int, issued: str) -> tuple[LinkEvent, ...]:
+        held = self._held(generation)
+        if held is None:
+            return (StoreFailed(Work.NOTE_VERIFIED, f"generation {generation} is not open"),)
+        try:
+            # A head from the future proves nothing beyond our own now.
+            held[1].note_verified(min(issued, self._utc(), key=lambda utc: utc.removesuffix("Z")))
+        except _FAILURES as error:
+            return (StoreFailed(Work.NOTE_VERIFIED, str(error)),)
+        return ()
+
+    def _held(self, generation: int) -> tuple[int, Records] | None:
+        for held in (self._building, self._current):
+            if held is not None and held[0] == generation:
+                return held
+        return None
+
+    def _open(self, number: int) -> Records:
+        records = Records.open(generation_path(self._folder, number), writable=True)
+        state = records.feed_state()
+        if state.scope != self._scope:
+            records.close()
+            raise StoreRefused(
+                f"{records.path} holds scope {state.scope!r}, expected {self._scope!r}: it is built anew"
+            )
+        return records
+
+    def _newest_beside(self, named: int | None) -> int | None:
+        newest = next_generation(self._folder) - 1
+        return newest if newest > (named or 0) else None
+
+    def _drop_others(self) -> None:
+        """Files of generations nobody names. What is named stays even if it could not be opened: evidence."""
+        keep = {number for held in (self._current, self._building) if held for number in held[:1]}
+        named = self._journal.generation()
+        drop_other_generations(self._folder, keep | ({named} if named is not None else set()))
+
+
+def _heads(standing: Standing) -> tuple[StreamHead, ...]:
+    return tuple(StreamHead(stream, row.seq, row.hash) for stream, row in standing.heads.items())
+
+
+def _seen(held: tuple[int, Records] | None) -> FeedSeen | None:
+    return None if held is None else _seen_of(*held)
+
+
+def _seen_of(number: int, records: Records) -> FeedSeen:
+    state = records.feed_state()
+    return FeedSeen(number, state.epoch, state.number, state.rows, state.digest, state.verified_utc or "")

@@ -1,0 +1,613 @@
+"""Records: what the centre says is true, one file per generation (G1, G5). The link writes it, lanes read it.
+
+A file holds one scope's log, applied in order and atomically with its number, and the additive digest that
+proves it equal to the centre's. Nothing of what a device decided is kept here, and no clock is read.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+import sqlite3
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from sync.policy.digests import BUCKETS, MODULUS, bucket_of, row_digest, to_hex
+from sync.store.opening import RECORDS, StoreRefused, open_database, refused
+from sync.vocabulary.codec import Malformed, decoder
+from sync.vocabulary.records import COLLECTIONS, Control, Record, ReleaseSlip, Site, Vehicle, key_of
+
+__all__ = [
+    "ApplyOutcome",
+    "ApplyResult",
+    "Batch",
+    "Change",
+    "FeedState",
+    "Records",
+    "StoreRefused",
+    "drop_other_generations",
+    "generation_path",
+    "new_generation",
+    "next_generation",
+]
+
+MMAP_BYTES = 2**31 - 65_536
+"""SQLite's own ceiling. Mapped pages are the file's, not the program's: they do not count as its memory."""
+
+CACHE_KIB = 16_000
+"""Pages a large batch dirties before it commits; the lane's whole budget is 100 MB."""
+
+WAL_AUTOCHECKPOINT_PAGES = 4_000
+"""A bulk load rewrites the same pages again and again: fewer checkpoints write each of them fewer times."""
+
+WAL_KEPT_BYTES = 32 * 1024 * 1024
+
+_NAME = re.compile(r"records-(\d+)\.sqlite")
+_PUT = "put"
+_READ_AT_ONCE = 64
+_SHELF = 64
+"""Bucket sums to a row of `buckets`."""
+_MANY = ",".join("?" * _READ_AT_ONCE)
+
+_DECODERS = {name: decoder(kind) for name, kind in COLLECTIONS.items()}
+_GET = {name: f"SELECT body FROM {name} WHERE key = ?" for name in COLLECTIONS}  # noqa: S608  our own table names
+_GET_MANY = {name: f"SELECT key, body FROM {name} WHERE key IN ({_MANY})" for name in COLLECTIONS}  # noqa: S608
+_PUT_ROW = {
+    name: f"INSERT INTO {name} VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body"  # noqa: S608
+    for name in COLLECTIONS
+}
+_DELETE_ROW = {name: f"DELETE FROM {name} WHERE key = ?" for name in COLLECTIONS}  # noqa: S608
+
+
+class Change(Protocol):
+    """`sync.link.messages.Change`, by shape: this room stands below the link."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def collection(self) -> str: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def op(self) -> str:
+        """`put` or `delete`"""
+
+    @property
+    def body(self) -> str: ...
+
+
+class Batch(Protocol):
+    """`sync.link.messages.FeedBatch`, by shape."""
+
+    @property
+    def scope(self) -> str: ...
+    @property
+    def epoch(self) -> str: ...
+    @property
+    def first(self) -> int: ...
+    @property
+    def last(self) -> int: ...
+    @property
+    def changes(self) -> Sequence[Change]: ...
+
+
+class ApplyResult(enum.StrEnum):
+    APPLIED = "applied"
+    ALREADY = "already"
+    GAP = "gap"
+    OTHER_EPOCH = "other_epoch"
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOutcome:
+    result: ApplyResult
+    expected: int
+    """The number this file wants next."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """How far a file's scope is applied, and what it then holds."""
+
+    scope: str
+    epoch: str
+    number: int
+    rows: int
+    digest: str
+    """32 hex digits, as in `FeedHead`."""
+    verified_utc: str | None
+    """Issue time of the newest head proved equal; records are as old as this (S10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The feed row, with the digest as a number."""
+
+    scope: str
+    epoch: str
+    number: int
+    rows: int
+    digest: int
+    verified_utc: str | None
+
+
+class Records:
+    """One object per thread. A reader sees each batch whole or not at all."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, *, writable: bool) -> None:
+        """Use `open`."""
+        self._path = path
+        self._connection = connection
+        self._writable = writable
+        self._closed = False
+        self._in_snapshot = False
+        self._buckets: list[int] | None = None
+        self._buckets_at = -1
+        self._controls: tuple[int, tuple[Control, ...]] | None = None
+        self._site: tuple[int, Site | None] | None = None
+
+    @classmethod
+    def open(cls, path: Path, *, writable: bool = False) -> Records:
+        """Open a generation made by `new_generation`. Raises `StoreRefused`."""
+        connection = open_database(path, RECORDS, create=False, writable=writable)
+        try:
+            connection.execute(f"PRAGMA mmap_size={MMAP_BYTES}")
+            if writable:
+                connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+                connection.execute(f"PRAGMA wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}")
+                connection.execute(f"PRAGMA journal_size_limit={WAL_KEPT_BYTES}")
+            records = cls(path, connection, writable=writable)
+            records.feed_state()
+        except sqlite3.Error as error:
+            connection.close()
+            raise refused(path, RECORDS, error) from error
+        except BaseException:
+            connection.close()
+            raise
+        return records
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    # --- reading ------------------------------------------------------------------------------------------
+
+    def get(self, collection: str, key: str) -> Record | None:
+        """One record of a collection of `COLLECTIONS`."""
+        rows = self._rows(_GET[collection], (str(key),))
+        return self._decoded(collection, rows[0][0]) if rows else None
+
+    def vehicle_by_tag(self, epc: str) -> Vehicle | None:
+        """The vehicle that carries this tag; None when there is none, or more than one claims it."""
+        rows = self._rows(
+            "SELECT body FROM vehicle_tags JOIN vehicles ON key = plate WHERE epc = ? LIMIT 2", (str(epc),)
+        )
+        if len(rows) != 1:
+            return None
+        found = self._decoded("vehicles", rows[0][0])
+        return found if isinstance(found, Vehicle) else None
+
+    def slips_for_plate(self, plate: str) -> tuple[ReleaseSlip, ...]:
+        """Slips that name this plate, by number. Slips that name none are found by their number only."""
+        rows = self._rows(
+            "SELECT body FROM slip_plates JOIN release_slips ON key = slip_no WHERE plate = ? "
+            "ORDER BY slip_no",
+            (str(plate),),
+        )
+        found = (self._decoded("release_slips", body) for (body,) in rows)
+        return tuple(slip for slip in found if isinstance(slip, ReleaseSlip))
+
+    def controls(self) -> tuple[Control, ...]:
+        """All controls by id, in force or not. Decoded once per change of the file."""
+        version = self._version()
+        if self._controls is None or self._controls[0] != version:
+            rows = self._rows("SELECT body FROM controls ORDER BY key", ())
+            found = (self._decoded("controls", body) for (body,) in rows)
+            self._controls = (version, tuple(control for control in found if isinstance(control, Control)))
+        return self._controls[1]
+
+    def site(self) -> Site | None:
+        """The site's row; None before the first feed."""
+        version = self._version()
+        if self._site is None or self._site[0] != version:
+            rows = self._rows("SELECT body FROM site ORDER BY key LIMIT 1", ())
+            found = self._decoded("site", rows[0][0]) if rows else None
+            self._site = (version, found if isinstance(found, Site) else None)
+        return self._site[1]
+
+    def feed_state(self) -> FeedState:
+        row = self._feed()
+        return FeedState(row.scope, row.epoch, row.number, row.rows, to_hex(row.digest), row.verified_utc)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[FeedState]:
+        """All reads inside see the same number, the one of the state given. Keep it short: the file's log
+        cannot be reused meanwhile."""
+        self._run("BEGIN")
+        self._in_snapshot = True
+        try:
+            yield self.feed_state()
+        finally:
+            self._in_snapshot = False
+            if self._connection.in_transaction:
+                self._run("COMMIT")
+
+    def digest_parts(self) -> tuple[int, ...]:
+        """The 4,096 bucket sums mod 2^128, as kept along with the rows."""
+        return tuple(self._read_buckets())
+
+    def all_rows(self) -> Iterator[tuple[str, str, str]]:
+        """(collection, key, body) of everything held, collections unknown to this version last."""
+        for name in COLLECTIONS:
+            for key, body in self._each(f"SELECT key, body FROM {name} ORDER BY key"):  # noqa: S608
+                yield name, key, body
+        yield from self._each("SELECT collection, key, body FROM other_records ORDER BY collection, key")
+
+    def verify(self) -> list[str]:
+        """Count and digest taken from the rows themselves, compared with what the file says of itself."""
+        sums = [0] * BUCKETS
+        rows = 0
+        problems = []
+        try:
+            with self.snapshot() as state:
+                for collection, key, body in self.all_rows():
+                    rows += 1
+                    sums[bucket_of(collection, key)] += row_digest(collection, key, body)
+                kept = self.digest_parts()
+        except (StoreRefused, sqlite3.Error) as error:
+            return [str(error)]
+        if rows != state.rows:
+            problems.append(f"{rows} rows are here, the file says {state.rows}")
+        differing = [bucket for bucket in range(BUCKETS) if sums[bucket] % MODULUS != kept[bucket]]
+        if differing:
+            shown = ", ".join(str(bucket) for bucket in differing[:8])
+            problems.append(f"{len(differing)} of {BUCKETS} digest buckets differ from their rows: {shown}")
+        if to_hex(sum(sums)) != state.digest:
+            problems.append(f"the rows' digest is {to_hex(sum(sums))}, the file says {state.digest}")
+        return problems
+
+    # --- writing ------------------------------------------------------------------------------------------
+
+    def apply(self, batch: Batch) -> ApplyOutcome:
+        """Apply the part of a batch that is new here, atomically with its number.
+
+        Raises `Malformed` when the batch or one record in it is not what it should be, before anything is
+        written, and `StoreRefused` when the file cannot take it; then nothing of it happened.
+        """
+        self._must_write()
+        self._check_shape(batch)
+        feed = self._feed()
+        early = _without_applying(batch, feed)
+        if early is not None:
+            return early
+        wanted = _sorted_out(batch, feed.number)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            now = self._feed()
+            if now != feed:
+                self._connection.execute("ROLLBACK")
+                return self.apply(batch)
+            self._apply(wanted, feed, batch.last)
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            self._undo()
+            if isinstance(error, sqlite3.Error):
+                raise refused(self._path, RECORDS, error) from error
+            raise
+        self._buckets_at = batch.last
+        self._forget_decoded()
+        return ApplyOutcome(ApplyResult.APPLIED, batch.last + 1)
+
+    def note_verified(self, utc: str) -> None:
+        """A signed head, issued at `utc`, was proved equal at our number: the records' age counts from it."""
+        self._must_write()
+        if self._feed().verified_utc != utc:
+            self._run("UPDATE feed SET verified_utc = ?", (utc,))
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._closed = True
+        self._connection.close()
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _check_shape(self, batch: Batch) -> None:
+        numbers = [change.number for change in batch.changes]
+        if not numbers or numbers != list(range(batch.first, batch.last + 1)) or batch.first < 1:
+            raise Malformed(
+                f"{batch.first}..{batch.last} of {batch.scope[:40]!r}: expected changes of these numbers"
+            )
+        scope = self._feed().scope
+        if batch.scope != scope:
+            raise Malformed(
+                f"batch of scope {batch.scope[:40]!r}: expected {scope!r}, as in {self._path.name}"
+            )
+
+    def _apply(self, wanted: dict[str, dict[str, str | None]], feed: _Row, number: int) -> None:
+        buckets = self._buckets = self._read_buckets()
+        touched: set[int] = set()
+        total, rows = feed.digest, feed.rows
+        for collection, ends in wanted.items():
+            old = self._old_bodies(collection, list(ends)) if rows else {}
+            puts: list[tuple[str, ...]] = []
+            deletes: list[tuple[str, ...]] = []
+            for key, body in ends.items():
+                before = old.get(key)
+                if before == body:
+                    continue
+                moved = 0
+                if before is not None:
+                    moved -= row_digest(collection, key, before)
+                    rows -= 1
+                if body is not None:
+                    moved += row_digest(collection, key, body)
+                    rows += 1
+                    puts.append((key, body))
+                else:
+                    deletes.append((key,))
+                total += moved
+                bucket = bucket_of(collection, key)
+                buckets[bucket] = (buckets[bucket] + moved) % MODULUS
+                touched.add(bucket // _SHELF)
+            self._write_collection(collection, puts, deletes, old)
+        self._connection.executemany(
+            "REPLACE INTO buckets VALUES (?, ?)",
+            [(shelf, _shelved(buckets, shelf)) for shelf in sorted(touched)],
+        )
+        self._connection.execute(
+            "UPDATE feed SET number = ?, row_count = ?, digest = ?",
+            (number, rows, (total % MODULUS).to_bytes(16, "big")),
+        )
+
+    def _write_collection(
+        self,
+        collection: str,
+        puts: list[tuple[str, ...]],
+        deletes: list[tuple[str, ...]],
+        old: dict[str, str],
+    ) -> None:
+        execute_many = self._connection.executemany
+        if collection not in COLLECTIONS:
+            execute_many(
+                "DELETE FROM other_records WHERE collection = ? AND key = ?",
+                [(collection, *key) for key in deletes],
+            )
+            execute_many(
+                "INSERT INTO other_records VALUES (?, ?, ?) "
+                "ON CONFLICT (collection, key) DO UPDATE SET body = excluded.body",
+                [(collection, *put) for put in puts],
+            )
+            return
+        execute_many(_DELETE_ROW[collection], deletes)
+        execute_many(_PUT_ROW[collection], puts)
+        gone = [(key, old[key]) for (key, *_body) in (*puts, *deletes) if key in old]
+        if collection == "vehicles":
+            execute_many(
+                "DELETE FROM vehicle_tags WHERE epc = ? AND plate = ?",
+                [(epc, key) for key, body in gone for epc in _tags_in(body)],
+            )
+            execute_many(
+                "INSERT OR IGNORE INTO vehicle_tags VALUES (?, ?)",
+                [(epc, key) for key, body in puts for epc in _tags_in(body)],
+            )
+        elif collection == "release_slips":
+            execute_many(
+                "DELETE FROM slip_plates WHERE plate = ? AND slip_no = ?",
+                [(plate, key) for key, body in gone for plate in _plate_in(body)],
+            )
+            execute_many(
+                "INSERT OR IGNORE INTO slip_plates VALUES (?, ?)",
+                [(plate, key) for key, body in puts for plate in _plate_in(body)],
+            )
+
+    def _old_bodies(self, collection: str, keys: list[str]) -> dict[str, str]:
+        if collection not in COLLECTIONS:
+            return dict(
+                self._connection.execute(
+                    "SELECT key, body FROM other_records WHERE collection = ?", (collection,)
+                )
+            )
+        old: dict[str, str] = {}
+        sql = _GET_MANY[collection]
+        some = iter(keys)
+        while chunk := list(islice(some, _READ_AT_ONCE)):
+            chunk.extend(chunk[-1:] * (_READ_AT_ONCE - len(chunk)))
+            old.update(self._connection.execute(sql, chunk).fetchall())
+        return old
+
+    def _read_buckets(self) -> list[int]:
+        if self._buckets is not None and self._writable and self._buckets_at == self._feed().number:
+            return self._buckets
+        buckets = [0] * BUCKETS
+        for shelf, sums in self._rows("SELECT shelf, sums FROM buckets", ()):
+            for place in range(_SHELF):
+                buckets[shelf * _SHELF + place] = int.from_bytes(sums[16 * place : 16 * place + 16], "big")
+        return buckets
+
+    def _feed(self) -> _Row:
+        rows = self._rows("SELECT scope, epoch, number, row_count, digest, verified_utc FROM feed", ())
+        if len(rows) != 1 or len(rows[0][4]) != 16:
+            raise StoreRefused(f"{self._path} is damaged (no feed row): delete it; it is fetched again")
+        scope, epoch, number, row_count, digest, verified_utc = rows[0]
+        return _Row(scope, epoch, number, row_count, int.from_bytes(digest, "big"), verified_utc)
+
+    def _version(self) -> int:
+        """Changes when another connection changed the file; our own changes forget what was decoded."""
+        value: int = self._rows("PRAGMA data_version", ())[0][0]
+        return value
+
+    def _forget_decoded(self) -> None:
+        self._controls = None
+        self._site = None
+
+    def _decoded(self, collection: str, body: str) -> Record:
+        try:
+            return _DECODERS[collection](body)
+        except Malformed as error:
+            raise StoreRefused(
+                f"{self._path} holds a row of {collection} that this version cannot read ({error}): "
+                "delete the file; the records are fetched again"
+            ) from error
+
+    def _rows(self, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self._refusal(error) from error
+
+    def _each(self, sql: str) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._connection.execute(sql)
+        except sqlite3.Error as error:
+            raise self._refusal(error) from error
+
+    def _run(self, sql: str, parameters: Sequence[object] = ()) -> None:
+        try:
+            self._connection.execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: sqlite3.Error) -> StoreRefused:
+        if self._closed:
+            return StoreRefused(f"{self._path} is closed")
+        return refused(self._path, RECORDS, error)
+
+    def _must_write(self) -> None:
+        if not self._writable:
+            raise StoreRefused(f"{self._path} was opened for reading")
+
+    def _undo(self) -> None:
+        self._buckets = None
+        self._buckets_at = -1
+        self._forget_decoded()
+        if self._connection.in_transaction:
+            self._run("ROLLBACK")
+
+
+def _shelved(buckets: list[int], shelf: int) -> bytes:
+    return b"".join(value.to_bytes(16, "big") for value in buckets[shelf * _SHELF : (shelf + 1) * _SHELF])
+
+
+def generation_path(folder: Path, n: int) -> Path:
+    return folder / f"records-{n}.sqlite"
+
+
+def next_generation(folder: Path) -> int:
+    """A number no file in the folder has."""
+    return max((number for number, _path in _generations(folder)), default=0) + 1
+
+
+def new_generation(folder: Path, n: int, scope: str, epoch: str) -> Path:
+    """Make `records-<n>.sqlite`, empty, at number 0 of a scope's log. Raises `StoreRefused`.
+
+    It gets its name when it is complete, so a file of that name is never half made. One that exists for the
+    same scope and epoch (left by a stop before the journal named it) is taken as it is.
+    """
+    path = generation_path(folder, n)
+    if path.exists():
+        with Records.open(path) as records:
+            state = records.feed_state()
+        if (state.scope, state.epoch) != (scope, epoch):
+            raise StoreRefused(
+                f"{path} holds {state.scope!r} in another epoch: make generation {n + 1} instead"
+            )
+        return path
+    half = path.with_name(path.name + ".new")
+    for leftover in (half, half.with_name(half.name + "-wal"), half.with_name(half.name + "-shm")):
+        leftover.unlink(missing_ok=True)
+    connection = open_database(half, RECORDS, create=True, writable=True)
+    try:
+        connection.execute(
+            "INSERT INTO feed VALUES (1, ?, ?, 0, 0, ?, NULL)", (scope, epoch, (0).to_bytes(16, "big"))
+        )
+    except sqlite3.Error as error:
+        raise refused(half, RECORDS, error) from error
+    finally:
+        connection.close()
+    half.rename(path)
+    _sync_folder(folder)
+    return path
+
+
+def drop_other_generations(folder: Path, keep: Collection[int]) -> int:
+    """Delete generations that nothing names any more; answers how many. One still open elsewhere may resist
+    on Windows and goes another time."""
+    gone = 0
+    for number, path in _generations(folder):
+        if number in keep:
+            continue
+        try:
+            for file in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+                file.unlink(missing_ok=True)
+        except OSError:
+            continue
+        gone += 1
+    return gone
+
+
+def _generations(folder: Path) -> list[tuple[int, Path]]:
+    return [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _without_applying(batch: Batch, feed: _Row) -> ApplyOutcome | None:
+    if batch.epoch != feed.epoch:
+        return ApplyOutcome(ApplyResult.OTHER_EPOCH, feed.number + 1)
+    if batch.last <= feed.number:
+        return ApplyOutcome(ApplyResult.ALREADY, feed.number + 1)
+    if batch.first > feed.number + 1:
+        return ApplyOutcome(ApplyResult.GAP, feed.number + 1)
+    return None
+
+
+def _sorted_out(batch: Batch, after: int) -> dict[str, dict[str, str | None]]:
+    """Collection -> key -> the body it ends with (None: deleted), keys in order. Raises `Malformed`."""
+    ends: defaultdict[str, dict[str, str | None]] = defaultdict(dict)
+    for change in batch.changes:
+        collection, key = change.collection, change.key
+        put = change.op == _PUT
+        try:
+            if put and collection in _DECODERS:
+                told = key_of(_DECODERS[collection](change.body))
+                if told != key:
+                    raise Malformed(f"expected the key inside the record, {told!r}")
+            else:
+                f"{collection}{key}{change.body}".encode()
+            if not key or not collection or "\0" in key or "\0" in collection:
+                raise Malformed("expected a collection and a key, both without NUL")
+        except (Malformed, UnicodeEncodeError) as error:
+            raise Malformed(f"change {change.number}, {collection[:40]!r} {key[:60]!r}: {error}") from error
+        if change.number > after:
+            ends[collection][key] = change.body if put else None
+    return {collection: dict(sorted(keys.items())) for collection, keys in ends.items()}
+
+
+def _tags_in(body: str) -> tuple[str, ...]:
+    found = _DECODERS["vehicles"](body)
+    return tuple(dict.fromkeys(str(epc) for epc in found.tag_epcs)) if isinstance(found, Vehicle) else ()
+
+
+def _plate_in(body: str) -> tuple[str, ...]:
+    found = _DECODERS["release_slips"](body)
+    return (str(found.plate),) if isinstance(found, ReleaseSlip) and found.plate is not None else ()
