@@ -47,8 +47,8 @@ MANUAL_STEPS_S: tuple[tuple[str, str, float], ...] = (
     ("核对盖章", "compare, stamp", 30.0),
     ("人工起杆", "raise by hand, drive through", 25.0),
 )
-"""The baseline, an assumption written out: 155 s, within the 2.5 to 3 minutes press reports give for a normal
-gate transaction before automation. Zhengzhou's own report is a fall of 60 %."""
+"""The baseline, an assumption written out: 155 s, within the 2.5 to 3 minutes press reports give for a
+normal gate transaction before automation. Zhengzhou's own report is a fall of 60 %."""
 
 _COLOURS = {"release": "green", "inspect": "yellow", "hold": "red"}
 _VERDICTS = {"release": "放行 release", "inspect": "查验 inspect", "hold": "等待 hold"}
@@ -106,7 +106,8 @@ class Watch:
                 after = self._positions.get(lane, 0)
                 try:
                     found = archive.execute(
-                        "SELECT position, body FROM facts WHERE device = ? AND position > ? ORDER BY position",
+                        "SELECT position, body FROM facts WHERE device = ? AND position > ? "
+                        "ORDER BY position",
                         (lane, after),
                     ).fetchall()
                 except sqlite3.Error:
@@ -526,7 +527,7 @@ class Demo:
         return table
 
     def stop_programs(self) -> None:
-        """Lanes first, so that what they say last still arrives; the physics last, so that nothing moves unseen."""
+        """Lanes first, so that their last words still arrive; the physics last, so that nothing moves unseen."""
         for name in (*LANES, "hub", "sims", "broker"):
             child = self._children.pop(name, None)
             if child is not None:

@@ -78,6 +78,7 @@ class DrivenVehicle:
         "_entered_s",
         "_go_s",
         "_halt_x",
+        "_halted_s",
         "_queued_s",
         "_rear",
         "_round",
@@ -113,6 +114,7 @@ class DrivenVehicle:
         self._standing_s = NEVER
         self._go_s = NEVER
         self._halt_x: float | None = None
+        self._halted_s = NEVER
         self._told = Told.NOTHING
         self._told_s = NEVER
         self._show_s = NEVER
@@ -252,7 +254,16 @@ class DrivenVehicle:
         else:
             self._halt_x = None
         self.limit = max(limit, self.x)
-        return NEVER
+        if self._halt_x is None or self.speed > 0.0:
+            self._halted_s = NEVER
+            return NEVER
+        if self._halted_s == NEVER:
+            self._halted_s = at_s
+        gives_up_s = self._halted_s + behaviour.wait_patience_s
+        if at_s >= gives_up_s:
+            self.reverse()
+            return at_s
+        return gives_up_s
 
     def _back(self, behind: DrivenVehicle | None) -> None:
         self.limit = -NEVER

@@ -264,7 +264,7 @@ class SimulatedSite:
         return min(due, self._next_planned_s())
 
     def advance(self, to_s: float) -> list[tuple[str, Sent]]:
-        """Everything up to `to_s`; returns (lane, what a device sent)."""
+        """Everything up to `to_s`; returns (lane, what a device sent), each lane's in order of time."""
         done, self._collected = self._collected, []
         done += self._run(to_s)
         return done

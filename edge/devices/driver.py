@@ -22,7 +22,7 @@ class Output:
     hang_up: bool = False
     """For connections a device opened to us: close after sending."""
     heard: bool = False
-    """A whole, valid answer came though there is nothing to report (an empty poll): the device is not silent."""
+    """A whole, valid answer with nothing to report (an empty poll): the device is not silent."""
 
 
 NOTHING = Output()

@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from edge.devices.catalogue import driver_maker
+from edge.devices.readings import Order, Reading
 from edge.devices.settings import SettingsRefused
 from edge.gate.events import Inputs
 from edge.gate.lane import LaneSettings, Needs
 from edge.gate.rules import LaneRules
 from edge.runtime.channels import ListenAddress, SerialAddress
 from edge.runtime.config_reading import ConfigError, ConfigRefused, SecretFile, read_config
-from edge.runtime.supervisor import BackOff
+from edge.runtime.supervisor import BackOff, Device
 from sync.vocabulary.records import Direction
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
@@ -48,7 +49,6 @@ class LanePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Who lowers the arm behind a vehicle: we ask for it, or the barrier controller does it alone."""
     empty_needs_slip: bool = False
     """False: a registered vehicle at its tare weight passes without a slip (空车)."""
-    inspection_beyond_barrier: bool = False
 
 
 class TimingPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -205,7 +205,7 @@ class Wires:
     signals: dict[str, tuple[int, bool]]
 
     def read(self, values: tuple[bool, ...]) -> Inputs:
-        """Levels as wired -> what they mean; a signal not wired stays unknown, or harmless where it may be."""
+        """Levels as wired -> what they mean; a signal not wired is unknown, or harmless where it may be."""
 
         def signal(name: str, unwired: bool | None = None) -> bool | None:
             wire = self.signals.get(name)
@@ -288,6 +288,13 @@ def _wire_errors(config: GateConfig) -> list[ConfigError]:
     return errors
 
 
+def device_of(name: str, part: DevicePart) -> Device[Reading, Order]:
+    address: SerialAddress | ListenAddress | None = part.serial if part.serial is not None else part.listen
+    if address is None:
+        raise ValueError(f"devices.{name}: neither serial nor listen")
+    return Device(name, address, driver_maker(part.protocol, part.settings), part.silent_after_s)
+
+
 def wires(config: GateConfig) -> Wires:
     return Wires({name: (wire.input, wire.active == "high") for name, wire in config.inputs.items()})
 
@@ -333,5 +340,4 @@ def lane_settings(config: GateConfig, *, version: str, digest: str, boot_id: str
         steady_range_kg=Decimal(weighing.steady_range_kg),
         steady_frames=weighing.steady_frames,
         steady_equal=weighing.steady_equal,
-        inspection_beyond_barrier=config.lane.inspection_beyond_barrier,
     )

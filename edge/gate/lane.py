@@ -125,7 +125,6 @@ class LaneSettings:
     steady_equal: int = 3
     """The XOR of a weighbridge frame cannot see swapped digits: so many equal frames are asked for."""
     trailer_gap_s: float = 2.5
-    inspection_beyond_barrier: bool = False
 
 
 # --- the phases -------------------------------------------------------------------------------------------

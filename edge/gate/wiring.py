@@ -15,12 +15,11 @@ from typing import Final, assert_never
 import msgspec
 import structlog
 
-from edge.devices.catalogue import driver_maker
 from edge.devices.readings import Order, Reading, SetRelay
 from edge.gate.config import (
-    DevicePart,
     GateConfig,
     config_digest,
+    device_of,
     lane_settings,
     read_gate_config,
     wires,
@@ -41,12 +40,11 @@ from edge.gate.events import (
 from edge.gate.lane import Lane, step, wake
 from edge.gate.performer import LanePerformer, Things, read_memory
 from edge.gate.translation import is_valid, to_event, to_report
-from edge.runtime.channels import ListenAddress, SerialAddress
 from edge.runtime.clock import Clock, SystemClock
 from edge.runtime.inbox import Inbox
 from edge.runtime.loop import EffectFailed, Loop, Recording
 from edge.runtime.ports import OrderNotTaken
-from edge.runtime.supervisor import Device, DeviceHealth, DeviceReport, Supervisor
+from edge.runtime.supervisor import DeviceHealth, DeviceReport, Supervisor
 from sync.link import session as link_words
 from sync.link.client import LinkClient, LinkConfig
 from sync.link.keys import KeySigner, load_private, load_public
@@ -141,7 +139,7 @@ class Program:
         self._records = RecordsInForce(self._journal, config.store.folder)
         self._inbox: Inbox[Event] = Inbox(clock, on_timer=_on_timer, on_lost=_on_lost)
         self._supervisor: Supervisor[Reading, Order] = Supervisor(
-            [_device(name, part) for name, part in config.devices.items()],
+            [device_of(name, part) for name, part in config.devices.items()],
             clock,
             on_reading=self._on_reading,
             on_report=self._on_report,
@@ -318,13 +316,6 @@ def _of_notice(notice: link_words.Notice) -> tuple[Event, ...]:
 
 def _alarm(code: AlarmCode, detail: str, zh: str, en: str) -> SyncSaid:
     return SyncSaid(Stream.ALARM, Alarm(code=code, detail=detail, zh=zh, en=en))
-
-
-def _device(name: str, part: DevicePart) -> Device[Reading, Order]:
-    address: SerialAddress | ListenAddress | None = part.serial if part.serial is not None else part.listen
-    if address is None:
-        raise ValueError(f"devices.{name}: neither serial nor listen")
-    return Device(name, address, driver_maker(part.protocol, part.settings), part.silent_after_s)
 
 
 def _on_timer(key: Hashable) -> Event:

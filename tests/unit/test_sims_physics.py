@@ -386,6 +386,22 @@ def test_a_reversing_vehicle_makes_the_tailgater_behind_it_reverse_first() -> No
     ]
 
 
+def test_a_driver_halted_before_a_lowered_arm_gives_up_and_reverses() -> None:
+    lane = standing()
+    lane.release(20.0)
+    lane.run(23.5)
+    lane.shut(23.2)
+    lane.run(26.0)
+    lane.physics.press_stop(26.0, True)
+    lane.run(60.0)
+    halted = lane.physics.place("v1")
+    assert halted is not None
+    assert halted[1:] == (0.0, "going")
+    lane.run(120.0)
+    assert lane.of("vehicle_left")[0]["how"] == "backed_out"
+    assert lane.of("front_crossed_arm", "contact") == []
+
+
 def test_the_plate_feels_a_vehicle_axle_by_axle_and_settles_to_its_weight() -> None:
     lane = Lane(TRUCK)
     seen: list[float] = []
