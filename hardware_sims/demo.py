@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import queue
+import random
 import shutil
 import signal
 import socket
@@ -186,7 +187,7 @@ class DemoFailed(Exception):
 
 
 class Demo:
-    def __init__(self, site: Site, *, as_json: bool, out: Console, serve: bool) -> None:
+    def __init__(self, site: Site, *, as_json: bool, out: Console, serve: bool, kills: int = 0) -> None:
         self.site = site
         self.watch = Watch(site)
         self._as_json = as_json
@@ -201,6 +202,12 @@ class Demo:
         self._stopping = threading.Event()
         self._begun = time.monotonic()
         self._broker_down = False
+        self._draw = random.Random(f"{site.cast.scenario.seed}/kills")
+        last_s = max(vehicle.arrives_s for vehicle in site.cast.scenario.vehicles) + 30.0
+        self._kill_at_s = sorted(self._draw.uniform(1.0, last_s / site.speed) for _ in range(kills))
+        """Seconds of the run at which a program is killed."""
+        self._restart_at_s: dict[str, float] = {}
+        self._released_s = 0.0
 
     # --- the programs -------------------------------------------------------------------------------------
 
@@ -213,6 +220,12 @@ class Demo:
         self._start("broker", python("-m", "sync.link.broker", "--port", str(self.site.broker_port)))
         self._await(self._broker_listens, "broker", "to listen")
         self._broker_down = False
+
+    def _start_hub(self) -> None:
+        self._start("hub", python("-m", "sync.hub", str(self.site.hub_config)))
+
+    def _start_lane(self, lane: str) -> None:
+        self._start(lane, python("-m", "edge.gate", str(self.site.lane_config(lane))))
 
     def _broker_listens(self) -> bool:
         with contextlib.suppress(OSError):
@@ -240,7 +253,7 @@ class Demo:
     def start(self) -> None:
         site = self.site
         self._start_broker()
-        self._start("hub", python("-m", "sync.hub", str(site.hub_config)))
+        self._start_hub()
         self._await(site.archive.exists, "hub", "to open its archive")
         self._import_records()
         sims = self._start(
@@ -254,7 +267,7 @@ class Demo:
         threading.Thread(target=self._hear, args=(sims,), name="sims", daemon=True).start()
         self._await(lambda: (site.folder / "ports" / f"{LANES[-1]}-led").exists(), "sims", "to open ports")
         for lane in LANES:
-            self._start(lane, python("-m", "edge.gate", str(site.lane_config(lane))))
+            self._start_lane(lane)
         number = self.watch.scope_number()
         for lane in LANES:
             self._await(lambda lane=lane: self._lane_is_up(lane, number), lane, "to have the records")
@@ -287,6 +300,7 @@ class Demo:
     def run(self) -> None:
         """Until the last vehicle has gone and everything said has arrived."""
         self._children["sims"].tell("go")
+        self._released_s = time.monotonic()
         pauses = 0
         paused = over = False
         with self._shown() as show:
@@ -316,12 +330,17 @@ class Demo:
                     pauses += 1
                     self._pause(pauses)
                     self._children["sims"].tell("go")
+                self._kill_some()
                 self._look_after_programs()
                 self.watch.look()
                 show()
-                time.sleep(0.1)
+                time.sleep(0.02 if self._kill_at_s else 0.1)
             if self._broker_down:
                 self._pause(pauses + 1)
+            self._kill_at_s.clear()
+            while self._restart_at_s:
+                self._kill_some()
+                time.sleep(0.05)
             self._drain(show)
             show()
 
@@ -339,9 +358,35 @@ class Demo:
             self._start_broker()
             self._tell("消息代理恢复，补传积压 / the broker is back; the backlog drains", event="broker_back")
 
+    def _kill_some(self) -> None:
+        """`--kills`: a program dies at a random instant, and comes back a moment later."""
+        now_s = time.monotonic() - self._released_s
+        for name, at_s in list(self._restart_at_s.items()):
+            if now_s >= at_s:
+                del self._restart_at_s[name]
+                match name:
+                    case "broker":
+                        if not self._broker_down:
+                            self._start_broker()
+                    case "hub":
+                        self._start_hub()
+                    case _:
+                        self._start_lane(name)
+        if not self._kill_at_s or now_s < self._kill_at_s[0]:
+            return
+        due_s = self._kill_at_s.pop(0)
+        alive = [n for n in (*LANES, "hub", "broker") if n in self._children and self._children[n].running]
+        if not alive:
+            return
+        name = self._draw.choice(alive)
+        self._children[name].kill()
+        self._restart_at_s[name] = now_s + self._draw.uniform(0.1, 1.0)
+        self._tell(f"kill -9 {name} at {due_s:.3f} s", event="killed", program=name, at_s=round(now_s, 3))
+
     def _look_after_programs(self) -> None:
         for name, child in self._children.items():
-            if not child.running and not (name == "broker" and self._broker_down):
+            down = name in self._restart_at_s or (name == "broker" and self._broker_down)
+            if not child.running and not down:
                 raise DemoFailed(f"{name} ended with {child.process.returncode}; see {self._log_of(name)}")
 
     def _drain(self, show: Any) -> None:
@@ -522,12 +567,13 @@ class Demo:
         if self.site.speed != 1:
             table.add_row(
                 "说明 note",
-                f"×{self.site.speed:g}: 程序自身延迟被放大 the programs' own delay counts ×{self.site.speed:g}",
+                "程序自身延迟按倍速放大 the programs' own delay counts times the speed, "
+                f"×{self.site.speed:g}",
             )
         return table
 
     def stop_programs(self) -> None:
-        """Lanes first, so that their last words still arrive; the physics last, so that nothing moves unseen."""
+        """Lanes first, so that their last words arrive; the physics last, so that nothing moves unseen."""
         for name in (*LANES, "hub", "sims", "broker"):
             child = self._children.pop(name, None)
             if child is not None:
@@ -570,6 +616,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="JSON lines on stdout instead of a live table")
     parser.add_argument("--serve", action="store_true", help="leave the site running and print its addresses")
     parser.add_argument(
+        "--kills", type=int, default=0, help="kill -9 a program at so many random instants (default 0)"
+    )
+    parser.add_argument(
         "--folder", type=Path, help="where the site is laid out and kept (default: temporary)"
     )
 
@@ -585,7 +634,7 @@ def demo(args: argparse.Namespace) -> int:
     folder = args.folder if args.folder is not None else new_folder(Path(tempfile.gettempdir()))
     out = Console()
     site = write_site(folder, seed=args.seed, vehicles=args.vehicles, speed=args.speed)
-    running = Demo(site, as_json=args.json, out=out, serve=args.serve)
+    running = Demo(site, as_json=args.json, out=out, serve=args.serve, kills=args.kills)
     signal.signal(signal.SIGINT, running.ask_to_stop)
     signal.signal(signal.SIGTERM, running.ask_to_stop)
     code = 1

@@ -124,7 +124,7 @@ class RelaysPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     open: Annotated[int, msgspec.Meta(ge=0, le=63)]
     close: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
-    """Needed with `lowering = "request"`."""
+    """Needed with `lowering = "request"`; otherwise asked only for an arm raised for nobody."""
     green: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
     red: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
     pulse_s: Annotated[float, msgspec.Meta(ge=0.1, le=5.0)] = 0.5
@@ -321,6 +321,7 @@ def lane_settings(config: GateConfig, *, version: str, digest: str, boot_id: str
         boot_id=boot_id,
         run=run,
         lowering_on_request=config.lane.lowering == "request",
+        can_lower=config.relays.close is not None,
         io_stale_s=timing.io_stale_s,
         reading_s=timing.reading_s,
         second_identity_s=timing.second_identity_s,

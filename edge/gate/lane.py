@@ -101,7 +101,9 @@ class LaneSettings:
     run: str = ""
     """Random per start: claims and orders of an earlier life or a restored disk are never mistaken."""
     lowering_on_request: bool = True
-    """False: the controller lowers by itself (车过自动落闸)."""
+    """False: the controller lowers by itself behind a vehicle (车过自动落闸)."""
+    can_lower: bool = True
+    """A close relay is wired: an arm raised for nobody can be asked down in either case."""
     io_stale_s: float = 0.6
     reading_s: float = 20.0
     second_identity_s: float = 4.0
@@ -174,6 +176,8 @@ class Lowering:
     """The vehicle has left; the arm is on its way down."""
 
     since_s: float
+    asked: bool = True
+    """We asked for it; False: the controller lowers by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -1136,7 +1140,7 @@ def _watch_passing(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     if passage.parts == 0:
         if inputs.proven_down():
             # The controller closed by itself on nobody.
-            return _lower(lane, at_s, [])
+            return replace(lane, phase=Lowering(at_s, asked=False)), []
         return _watch_unused_raise(lane, at_s)
     if passage.cleared_s is None:
         return lane, []
@@ -1177,7 +1181,7 @@ def _watch_unused_raise(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
         return replace(lane, passage=replace(passage, gone_since_s=at_s)), []
     if at_s - passage.gone_since_s < lane.settings.gone_s:
         return lane, []
-    return _lower(lane, at_s, [])
+    return _lower(lane, at_s, [], for_nobody=True)
 
 
 def _crossed(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
@@ -1196,17 +1200,20 @@ def _crossed(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
 
 
 def _lower(
-    lane: Lane, at_s: float, told: list[Told], *, uses: tuple[SlipUse, ...] = ()
+    lane: Lane, at_s: float, told: list[Told], *, uses: tuple[SlipUse, ...] = (), for_nobody: bool = False
 ) -> tuple[Lane, list[Effect]]:
-    """Ask the arm down, or wait for the controller to do it; where S2 forbids it, wait for the next input."""
+    """Ask the arm down, or wait for the controller to do it; where S2 forbids it, wait for the next input.
+
+    `for_nobody`: no vehicle crossed, so a controller that lowers behind vehicles will not do it by itself.
+    """
     number = _number(lane)
-    on_request = lane.settings.lowering_on_request
-    if on_request and not _may_lower(lane, at_s):
+    asks = lane.settings.can_lower and (lane.settings.lowering_on_request or for_nobody)
+    if asks and not _may_lower(lane, at_s):
         return lane, [_commit(told, uses=uses)] if told or uses else []
-    lane = replace(lane, phase=Lowering(at_s))
-    if on_request:
+    lane = replace(lane, phase=Lowering(at_s, asked=asks))
+    if asks:
         told = [*told, _routine(LowerOrdered(passage=number))]
-    order: list[Effect] = [LowerArm(_lower_id(lane))] if on_request else []
+    order: list[Effect] = [LowerArm(_lower_id(lane))] if asks else []
     return lane, [
         SetLights(green=False),
         _commit(told, uses=uses),
@@ -1400,8 +1407,7 @@ def _reset(lane: Lane, at_s: float, by: str) -> tuple[Lane, list[Effect]]:
         commit = _commit(told)
         woken, effects = _woken(lane, at_s)
         return woken, [commit, WakeAfter(Timer("waking", 0), lane.settings.arm_move_s), *effects]
-    lane, lowering = _lower(lane, at_s, told)
-    return lane, lowering
+    return _lower(lane, at_s, told, for_nobody=True)
 
 
 def _order_failed(lane: Lane, at_s: float, order_id: str, why: str) -> tuple[Lane, list[Effect]]:
@@ -1498,10 +1504,10 @@ def _write_failed(lane: Lane, at_s: float, why: str) -> tuple[Lane, list[Effect]
             ]
         case Passing():
             effects.append(WakeAfter(Timer("passing", number), settings.passing_s))
-        case Lowering():
+        case Lowering(_, asked):
             # An arm left up is no safer than one lowered over a free loop; the fact waits in memory.
             effects.append(WakeAfter(Timer("arm", number), settings.arm_move_s))
-            if settings.lowering_on_request and _may_lower(lane, at_s):
+            if asked and _may_lower(lane, at_s):
                 effects.append(LowerArm(_lower_id(lane)))
         case Waking():
             effects.append(WakeAfter(Timer("waking", 0), settings.arm_move_s))

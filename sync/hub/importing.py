@@ -6,6 +6,7 @@ file, line, field and what was expected. No broker, no clock: the time of the en
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -36,7 +37,7 @@ from sync.vocabulary.records import (
     key_of,
 )
 from sync.vocabulary.sas import DEFAULT_VALIDITY_HOURS, read_approval
-from sync.vocabulary.weights import MAX_KG, kilograms
+from sync.vocabulary.weights import kilograms
 
 MAX_FILE_BYTES = 1 << 30
 MAX_ERRORS_TOLD = 200
@@ -208,7 +209,7 @@ def _read(path: Path, validity_hours: int, uses_for_many_vehicles: int) -> _File
         case ".json":
             return _collect(path, _json_rows(path, data))
         case ".csv":
-            return _collect(path, _csv_rows(path, data))
+            return _csv_file(path, data)
         case ".xml" | ".sas":
             return _slip_file(path, data, validity_hours, uses_for_many_vehicles)
         case _:
@@ -385,11 +386,32 @@ class _JsonText:
 # --- CSV --------------------------------------------------------------------------------------------------
 
 
-def _csv_rows(path: Path, data: bytes) -> Iterator[_Found]:
+def _csv_file(path: Path, data: bytes) -> _File:
+    """UTF-8, or GB 18030 as spreadsheets save it here.
+
+    Chinese text in GB 18030 can be well-formed UTF-8 by chance (豫 reads as ԥ), but then without a single
+    character beyond U+07FF. Such a file is read both ways, and taken in the one way that makes sense.
+    """
+    ways: list[str] = []
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            ways.append(data.decode(encoding))
+        except UnicodeDecodeError:
+            continue
+        if ways[0].isascii() or data.startswith(codecs.BOM_UTF8) or max(ways[0]) > "\u07ff":
+            break
+    if not ways:
+        return _unusable(path, "expected UTF-8 or GB 18030, found bytes that are neither")
+    files = [_collect(path, _csv_rows(path, text)) for text in ways]
+    if len(files) > 1 and not any(file.problems for file in files):
+        return _unusable(path, "reads as UTF-8 and as GB 18030; save it as UTF-8 with a byte order mark")
+    return min(files, key=lambda file: len(file.problems))
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[_Found]:
     """File name = collection, first line = field names, `;` between list items, empty = not given.
 
-    Fields of a part are named with a dot (`condition.plates`). UTF-8, or GB 18030 as spreadsheets save
-    it here.
+    Fields of a part are named with a dot (`condition.plates`).
     """
     collection = path.stem
     kind = COLLECTIONS.get(collection)
@@ -399,14 +421,6 @@ def _csv_rows(path: Path, data: bytes) -> Iterator[_Found]:
         )
         return
     yield _Found(1, collection, None)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        try:
-            text = data.decode("gb18030")
-        except UnicodeDecodeError as error:
-            yield _Found(0, collection, None, f"expected UTF-8 or GB 18030, byte {error.start} is neither")
-            return
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -530,9 +544,7 @@ def _check_meaning(record: Record) -> None:
     """What no single field can show. Raises `Malformed`."""
     for name, value in _fields(record):
         if isinstance(value, Decimal) and kilograms(str(value)) is None:
-            raise Malformed(
-                f"{name}: expected kilograms from 0 to {MAX_KG}, at most three decimals, got {value}"
-            )
+            raise Malformed(f"{name}: expected kilograms in plain digits, got {value}")
         if type(value) is int and not 0 <= value <= _LARGEST_COUNT:
             raise Malformed(f"{name}: expected a number from 0 to {_LARGEST_COUNT}, got {value}")
     match record:

@@ -353,6 +353,7 @@ class World:
         self.claims: dict[str, list[ClaimVerdict]] = {}
         self.applied: dict[int, int] = {}
         self.excused: set[str] = set()
+        self.freed: set[str] = set()
         self.epochs: set[str] = set()
         self.ever: dict[tuple[str, Stream], set[tuple[int, str]]] = collections.defaultdict(set)
         self.journal = self._open_journal()
@@ -460,6 +461,7 @@ class World:
             self.seen["facts freed"] += len(freed)
             theirs = self.ever[(epoch, stream)]
             assert all((seq, before[stream][seq].hash) in theirs for seq in freed), "freed without its hash"
+            self.freed |= {before[stream][seq].event_id for seq in freed}
         if self.seen["hub restored"]:
             # On the word of an archive that is no more, sooner than G3's backup interval allows.
             self.excuse()
@@ -659,7 +661,8 @@ class World:
             for stream in Stream
             for fact in self._rows(stream, epoch).values()
         }
-        self.excused |= self.committed.keys() - held - set(self.hub.event_ids())
+        # A row kept from an epoch that was left is not sent any more once a later epoch let its fact go.
+        self.excused |= self.committed.keys() - (held - self.freed) - set(self.hub.event_ids())
 
     def settle(self) -> None:
         """A network that works, until nothing moves: then everything must be where it belongs."""

@@ -611,7 +611,8 @@ def test_every_field_of_the_printed_document_is_sent() -> None:
 
 def test_an_unanswered_result_is_sent_again_then_kept_and_sent_offline_until_answered() -> None:
     _, camera = camera_with()
-    at_s, sent = 5.0, []
+    at_s = 5.0
+    sent: list[dict[str, Any]] = []
     while at_s < 60.0 and len(sent) < 7:
         if camera.calling:
             camera.connect(at_s)
@@ -748,7 +749,7 @@ def test_an_unreadable_plate_is_sent_as_none_and_a_stuck_camera_repeats_the_old_
     _, blind = camera_with(Vehicle(id="v", lane="in", arrives_s=0.0, plate=None))
     blind.connect(5.0)
     assert plate_of(blind.advance(5.0))["license"] == "_无_"
-    physics, camera = camera_with()
+    _, camera = camera_with()
     camera.connect(5.0)
     camera.advance(5.0)
     camera.receive(5.1, NO)

@@ -78,7 +78,7 @@ def drives(**changes: Any) -> Vehicle:
 def test_an_empty_lane_reads_free_down_and_no_fault() -> None:
     physics = Lane().physics
     read = dict(zip(INPUTS, physics.inputs(), strict=False))
-    free = {name: True for name in INPUTS} | {"limit_up": False, "reset_key": False}
+    free = dict.fromkeys(INPUTS, True) | {"limit_up": False, "reset_key": False}
     assert read == free
     assert physics.inputs()[10:] == (False,) * 6
     assert physics.is_idle
@@ -224,7 +224,7 @@ def test_closing_in_the_gap_before_a_trailer_reopens_without_contact() -> None:
     trial = standing(vehicle)
     trial.release(20.0)
     trial.run(45.0)
-    gap_at = [line["t"] for line in trial.of("input") if line["name"] == "arm_loop" and line["value"]][0]
+    gap_at = trial.at("input", name="arm_loop", value=True)
     lane.run(gap_at)
     lane.shut(gap_at)
     lane.run(60.0)
@@ -241,7 +241,7 @@ def test_a_tailgater_follows_within_three_metres_through_one_raising() -> None:
     while len(lane.of("vehicle_crossed_arm")) < 2 and lane.physics.now_s < 60.0:
         lane.run(lane.physics.now_s + 0.05)
         first, second = lane.physics.place("v1"), lane.physics.place("v2")
-        if first is not None and second is not None and 22.0 <= first[0] - 12.0:
+        if first is not None and second is not None and first[0] - 12.0 >= 22.0:
             gaps.append(first[0] - 12.0 - second[0])
     assert [line["vehicle"] for line in lane.of("vehicle_crossed_arm")] == ["v1", "v2"]
     assert gaps
@@ -389,10 +389,9 @@ def test_a_reversing_vehicle_makes_the_tailgater_behind_it_reverse_first() -> No
 def test_a_driver_halted_before_a_lowered_arm_gives_up_and_reverses() -> None:
     lane = standing()
     lane.release(20.0)
-    lane.run(23.5)
+    lane.run(23.2)
     lane.shut(23.2)
-    lane.run(26.0)
-    lane.physics.press_stop(26.0, True)
+    lane.physics.press_stop(24.2, True)
     lane.run(60.0)
     halted = lane.physics.place("v1")
     assert halted is not None

@@ -104,7 +104,8 @@ class _Maker:
     ) -> Traffic:
         draw, made = self._draw, self._made
         made.records += self._ground(rules)
-        cases = [*first, *draw.choices(list(CASES), k=max(0, vehicles - len(first)))]
+        weights = [_OFTEN.get(case, 1) for case in CASES]
+        cases = [*first, *draw.choices(list(CASES), weights, k=max(1, vehicles - len(first)))]
         draw.shuffle(cases)
         cases[0] = "ordinary"
         times = {lane: draw.uniform(8.0, 30.0) for lane in self._directions}
@@ -496,4 +497,18 @@ CASES: dict[str, Callable[[_Maker, Truck], None]] = {
     "reverses": _Maker.reverses,
     "swapped_plates": _Maker.swapped_plates,
 }
-"""Case -> what brings it about. Most of the traffic should pass, so `make_traffic` adds ordinary vehicles."""
+"""Case -> what brings it about."""
+
+_OFTEN = {
+    "ordinary": 12,
+    "empty": 2,
+    "two_slips": 2,
+    "shared_slip": 2,
+    "again": 3,
+    "trailer": 3,
+    "tailgater": 3,
+    "reverses": 3,
+    "approved_while_waiting": 2,
+    "swapped_plates": 2,
+}
+"""What is not named comes once as often: about half of the traffic should pass."""

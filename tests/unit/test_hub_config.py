@@ -1,0 +1,165 @@
+"""The hub's config file: all errors at once, secrets by file, nothing opened before it is whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sync.hub.__main__ import run
+from sync.hub.config import ConfigRefused, broker_of, read_hub_config
+from sync.link.keys import make_private, private_pem, public_pem
+
+WHOLE = """
+site = "s1"
+
+[store]
+archive = "data/archive.sqlite"
+
+[sync]
+host = "127.0.0.1"
+port = 1884
+key_file = "keys/hub.key"
+scopes = ["site"]
+poll_s = 0.5
+head_every_s = 30
+
+[devices]
+lane-in = "keys/lane-in.pub"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "keys").mkdir()
+    for name in ("hub", "lane-in"):
+        private = make_private()
+        key = tmp_path / "keys" / f"{name}.key"
+        key.write_bytes(private_pem(private))
+        key.chmod(0o600)
+        (tmp_path / "keys" / f"{name}.pub").write_bytes(public_pem(private.public_key()))
+    return tmp_path
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "hub.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def told(folder: Path, text: str) -> list[str]:
+    with pytest.raises(ConfigRefused) as refused:
+        read_hub_config(write(folder, text))
+    return [str(error) for error in refused.value.errors]
+
+
+def test_a_whole_file_is_read_with_paths_from_its_own_folder(folder: Path) -> None:
+    config = read_hub_config(write(folder, WHOLE))
+    assert (config.site, config.archive) == ("s1", folder / "data" / "archive.sqlite")
+    assert (config.sync.port, config.sync.scopes, config.sync.poll_s, config.sync.head_every_s) == (
+        1884,
+        ("site",),
+        0.5,
+        30.0,
+    )
+    assert config.devices == {"lane-in": (folder / "keys" / "lane-in.pub").read_text()}
+    assert broker_of(config.sync).host == "127.0.0.1"
+    assert not (folder / "data" / "archive.sqlite").exists()
+
+
+def test_the_private_key_is_not_shown_with_the_config(folder: Path) -> None:
+    assert "Private" not in repr(read_hub_config(write(folder, WHOLE)))
+
+
+def test_every_error_is_listed_with_its_key(folder: Path) -> None:
+    text = """
+sit = "s1"
+[store]
+archive = "nowhere/archive.sqlite"
+size = 1
+[sync]
+port = 70000
+host = ""
+key_file = "keys/none.key"
+scopes = []
+poll_s = "often"
+head_every_s = true
+[devices]
+"lane in" = "keys/lane-in.pub"
+lane-out = 5
+lane-up = "keys/hub.key"
+[log]
+level = "loud"
+"""
+    errors = told(folder, text)
+    keys = [error.split(":")[0] for error in errors]
+    assert keys == [
+        "site",
+        "store.archive",
+        "store.size",
+        "sync.key_file",
+        "sync.host",
+        "sync.port",
+        "sync.scopes",
+        "sync.poll_s",
+        "sync.head_every_s",
+        "devices.lane in",
+        "devices.lane-out",
+        "devices.lane-up",
+        "log.level",
+        "sit",
+    ]
+    text = "\n".join(errors)
+    assert "sync.port: expected a whole number from 1 to 65535, got 70000" in text
+    assert "store.size: unknown key; there are archive" in text
+    assert "log.level: expected one of debug, info, warning, error, got 'loud'" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ('site = "s1"', "site = 5", "site: expected a name"),
+        ('site = "s1"', 'site = "a/b"', "site: expected a name"),
+        ("[store]", "[stores]", "store: missing; expected a table"),
+        ('scopes = ["site"]', 'scopes = ["a", "a"]', "sync.scopes: expected a list of different names"),
+        ('archive = "data/archive.sqlite"', 'archive = "data"', "store.archive: expected a file"),
+        ('host = "127.0.0.1"', 'host = "broker.example"', "sync: allow_plaintext: expected true"),
+        ('host = "127.0.0.1"', 'username = "u"\npassword = "x"', "sync.password: unknown key"),
+        ('host = "127.0.0.1"', 'ca_file = "keys/ca.pem"', "sync.ca_file: expected a file"),
+        ('host = "127.0.0.1"', 'password_file = "keys/hub.key"', "sync: username: expected beside"),
+        ("keys/hub.key", "keys/hub.pub", "expected an unencrypted Ed25519 private key"),
+        ("keys/lane-in.pub", "keys/lane-in.key", "expected an Ed25519 public key"),
+    ],
+)
+def test_a_wrong_value_is_named(folder: Path, before: str, after: str, expected: str) -> None:
+    (folder / "keys" / "hub.pub").chmod(0o600)
+    assert any(expected in error for error in told(folder, WHOLE.replace(before, after)))
+
+
+def test_a_secret_that_every_user_may_read_is_refused(folder: Path) -> None:
+    (folder / "keys" / "hub.key").chmod(0o644)
+    (error,) = told(folder, WHOLE)
+    assert error.startswith("sync.key_file: ")
+    assert "chmod 600" in error
+
+
+@pytest.mark.parametrize("text", ["site = ", "\ufeff[[", "a = 1\na = 2"])
+def test_a_file_that_is_no_toml_is_refused(folder: Path, text: str) -> None:
+    (error,) = told(folder, text)
+    assert error.startswith("expected TOML")
+
+
+def test_a_config_that_is_not_there_ends_the_program_with_wrong_use(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder / "none.toml") == 2
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_an_archive_that_cannot_be_used_ends_the_program_with_what_to_do(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "data" / "archive.sqlite").write_text("no database" * 100)
+    assert run(write(folder, WHOLE)) == 1
+    assert "not a database" in capsys.readouterr().err

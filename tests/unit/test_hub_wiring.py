@@ -1,0 +1,81 @@
+"""The hub's inbox: bounded, counted, alarms and claims first."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import threading
+
+import structlog
+
+from sync.hub.wiring import TAKE_AT_ONCE_BYTES, Inbox, set_up_log
+from sync.link.session import Connected, Connection
+
+
+def test_alarms_and_claims_are_taken_before_everything_else() -> None:
+    inbox = Inbox()
+    for topic in ("e/facts/routine", "e/status", "e/facts/alarm", "e/pull", "e/claim"):
+        inbox.message(topic, b"")
+    assert inbox.take(0)[1] == [("e/facts/alarm", b""), ("e/claim", b"")]
+    assert [topic for topic, _ in inbox.take(0)[1]] == ["e/facts/routine", "e/status", "e/pull"]
+
+
+def test_one_taking_is_bounded_so_that_an_alarm_never_waits_long() -> None:
+    inbox = Inbox()
+    for number in range(40):
+        inbox.message("e/facts/routine", bytes(60_000) + bytes([number]))
+    taken = [inbox.take(0)[1] for _ in range(10)]
+    assert (
+        max(sum(len(payload) for _, payload in messages) for messages in taken) < TAKE_AT_ONCE_BYTES + 60_001
+    )
+    order = [payload[-1] for messages in taken for _, payload in messages]
+    assert order == list(range(40))
+
+
+def test_what_does_not_fit_is_dropped_and_counted_and_room_comes_back() -> None:
+    inbox = Inbox(max_bytes=100, max_messages=3)
+    for _ in range(5):
+        inbox.message("e/facts/routine", b"x" * 20)
+    inbox.message("e/facts/alarm", b"x" * 101)
+    _, messages, dropped = inbox.take(0)
+    assert (len(messages), dropped) == (3, 3)
+    inbox.message("e/facts/routine", b"x" * 100)
+    assert (len(inbox.take(0)[1]), inbox.take(0)[2]) == (1, 0)
+
+
+def test_routine_messages_never_crowd_out_an_alarm() -> None:
+    inbox = Inbox(max_bytes=100, max_messages=3)
+    for _ in range(5):
+        inbox.message("e/facts/routine", b"x" * 50)
+    inbox.message("e/facts/alarm", b"alarm")
+    assert inbox.take(0)[1] == [("e/facts/alarm", b"alarm")]
+
+
+def test_a_waiting_hub_wakes_for_a_message_and_for_a_connection() -> None:
+    inbox = Inbox()
+    threading.Timer(0.05, inbox.message, ("e/claim", b"")).start()
+    assert inbox.take(10)[1] == [("e/claim", b"")]
+    threading.Timer(0.05, inbox.change, (Connected(Connection.ROUTINE),)).start()
+    assert inbox.take(10)[0] == [Connected(Connection.ROUTINE)]
+
+
+def test_the_log_is_one_json_object_a_line() -> None:
+    out = io.StringIO()
+    before = list(logging.getLogger().handlers)
+    level = logging.getLogger().level
+    try:
+        set_up_log("info", out)
+        structlog.get_logger("sync.hub").info("hub ready", site="卡口")
+        logging.getLogger("sync.link").warning("lost %s", "it")
+        structlog.get_logger("sync.hub").debug("not told")
+    finally:
+        logging.getLogger().handlers[:] = before
+        logging.getLogger().setLevel(level)
+        structlog.reset_defaults()
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [(line["event"], line["level"], line["logger"]) for line in lines] == [
+        ("hub ready", "info", "sync.hub"),
+        ("lost it", "warning", "sync.link"),
+    ]
+    assert lines[0]["site"] == "卡口"
