@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from hardware_sims import demo, serve
+from hardware_sims import demo, reconciliation, serve
 
 
 def main(argv: list[str]) -> int:
@@ -13,8 +13,10 @@ def main(argv: list[str]) -> int:
             return serve.main(rest)
         case ["demo", *rest]:
             return demo.main(rest)
+        case ["reconcile", *rest]:
+            return reconciliation.main(rest)
         case _:
-            sys.stderr.write("expected: python -m hardware_sims serve SITE.toml … or demo …\n")
+            sys.stderr.write("expected: python -m hardware_sims serve …, demo … or reconcile …\n")
             return 2
 
 

@@ -13,6 +13,7 @@ import binascii
 import contextlib
 import hashlib
 import heapq
+import itertools
 import json
 import re
 import sqlite3
@@ -63,7 +64,7 @@ ROWS = (
 """(name, zh, what is proved) in the order they are printed."""
 
 EXPLAINED_ALARMS = frozenset({"double_use"})
-"""Codes of `hub_alarms` that another row accounts for. Every other code is a finding; the guide lists them."""
+"""Codes of `hub_alarms` that another row accounts for. Every other code is a finding; see the guide."""
 
 LISTED_CAUSES = {
     "safety": "the controller's own reopening",
@@ -81,7 +82,7 @@ Listing = dict[str, Any]
 
 @dataclass(slots=True)
 class Row:
-    """One line of the table: how many things were compared, which do not agree, which are listed exceptions."""
+    """One line of the table: how many were compared, which do not agree, which are listed exceptions."""
 
     number: int
     name: str
@@ -215,20 +216,15 @@ class LaneBook:
             + [f.position for f in self.told if f.kind == "device_lost" and f.data.get("device") == "io"]
         )
         """Where the lane did not see its inputs: no program ran, or the I/O board was silent."""
+        self.evidence: defaultdict[int | None, set[str]] = defaultdict(set)
+        """Passage -> plates and tags its rulings stand on."""
         self.orders = self._orders()
 
     def of(self, kind: str) -> list[Told]:
         return [fact for fact in self.told if fact.kind == kind]
 
-    def evidence_of(self, passage: int | None) -> frozenset[str]:
-        found: set[str] = set()
-        for fact in self.told:
-            if fact.kind == "ruling_made" and fact.passage == passage:
-                found |= _identities(fact.data)
-        return frozenset(found)
-
     def _orders(self) -> list[Order]:
-        evidence: defaultdict[int | None, set[str]] = defaultdict(set)
+        evidence = self.evidence
         orders: list[Order] = []
         by_id: dict[str, Order] = {}
         for fact in self.told:
@@ -430,7 +426,7 @@ class Books:
         return self.physical.get(lane) or PhysicalLane(lane)
 
     def allowed(self, slip_no: str) -> int | None:
-        """Uses the hub's records allow; of a slip that has left them, by its last version. None: never known."""
+        """Uses the hub's records allow, or did when the slip was last among them. None: never known."""
         hub = self.hub
         if hub is None:
             return None
@@ -530,8 +526,8 @@ _HUB_FACTS = (
     "WHERE device = ? AND epoch = ? AND stream = ? ORDER BY seq"
 )
 _JOURNAL_FACTS = (
-    "SELECT place & 17592186044415, position, event_id, kind, passage, time, hash, CAST(body AS BLOB) FROM facts "
-    "WHERE place >> 44 = ? ORDER BY place"
+    "SELECT place & ((1 << 44) - 1), position, event_id, kind, passage, time, hash, CAST(body AS BLOB) "
+    "FROM facts WHERE place >> 44 = ? ORDER BY place"
 )
 _COLUMNS = ("position", "event_id", "kind", "passage", "time", "hash", "body")
 
@@ -562,6 +558,8 @@ class _Reading:
     """Event ids at the hub."""
     owed: dict[str, str] = field(default_factory=dict)
     """Event id -> name of a fact left behind in its epoch: it must have been issued again."""
+    left: dict[tuple[str, str, int], str] = field(default_factory=dict)
+    """(epoch, stream, sequence) -> hash of such a fact: a checkpoint may have signed it."""
     last: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     """(epoch, stream) -> last sequence and hash at the hub."""
 
@@ -680,6 +678,7 @@ def _compare_stream(
                 row.wrong(f"{name(seq)}: in the journal, not at the hub")
             else:
                 reading.owed[fact.event_id] = name(seq)
+                reading.left[(epoch, stream, seq)] = fact.hash
         elif mine is None:
             if journal is not None and seq > dropped:
                 row.wrong(f"{name(seq)}: at the hub, not in the journal")
@@ -827,7 +826,8 @@ def _checkpoints(books: Books, row: Row, lane: str, hub: sqlite3.Connection, rea
                 "SELECT hash FROM facts WHERE device = ? AND epoch = ? AND stream = ? AND seq = ?",
                 (lane, epoch, stream, seq),
             ).fetchone()
-            is_ = GENESIS if seq == 0 else stored[0] if stored is not None else None
+            left = GENESIS if seq == 0 else reading.left.get((epoch, stream, seq))
+            is_ = left if stored is None else stored[0]
             if is_ != hash_:
                 what = "is not stored" if is_ is None else "has another hash"
                 row.wrong(f"{name}: the {stream} fact {seq} it signs {what}")
@@ -910,9 +910,9 @@ def _pulse_and_order(pulse: Pulse, order: Order) -> int:
         cost += _POSSIBLE
     elif order.raised_position is not None:
         cost += _UNLIKELY
-    if not (pulse.present and order.evidence):
-        return cost + _PLAIN
-    return cost + (0 if pulse.present & order.evidence else _UNLIKELY)
+    if pulse.present & order.evidence:
+        return cost
+    return cost + (_UNLIKELY if _strangers(pulse, order) else _PLAIN)
 
 
 def align(
@@ -981,12 +981,17 @@ def _raisings(books: Books, row: Row) -> None:
             if j is None:
                 following = next((orders[k].position for _, k in pairs[place:] if k is not None), None)
                 _alone(row, book, pulse, at, last, following)
-            elif orders[j].admits and pulse.moved and pulse.present and orders[j].evidence:
-                if not pulse.present & orders[j].evidence:
-                    row.wrong(
-                        f"{at}: raised before {_few(pulse.present)}, but order {orders[j].order_id} of passage "
-                        f"{orders[j].passage} stands on {_few(orders[j].evidence)}"
-                    )
+            elif pulse.moved and _strangers(pulse, orders[j]):
+                row.wrong(
+                    f"{at}: raised before {_few(pulse.present)}, but order {orders[j].order_id} of "
+                    f"passage {orders[j].passage} stands on {_few(orders[j].evidence)}"
+                )
+
+
+def _strangers(pulse: Pulse, order: Order) -> bool:
+    """Nobody in the lane is whom the passage's rulings name (S5)."""
+    both_known = bool(order.admits and pulse.present and order.evidence)
+    return both_known and not pulse.present & order.evidence
 
 
 def _alone(row: Row, book: LaneBook, pulse: Pulse, at: str, after: int, before: int | None) -> None:
@@ -1276,7 +1281,7 @@ def _windows(books: Books, lane: str, book: LaneBook, physical: PhysicalLane) ->
         order = book.orders[j]
         if order.passage != windows[-1].passage:
             windows.append(_Window(physical.pulses[i].line, order.position, order.passage))
-    for window, later in zip(windows, windows[1:], strict=False):
+    for window, later in itertools.pairwise(windows):
         window.until = later.position
     lines = [window.line for window in windows]
     positions = [window.position for window in windows]
@@ -1294,10 +1299,10 @@ def _windows(books: Books, lane: str, book: LaneBook, physical: PhysicalLane) ->
 
 
 def _settle(row: Row, lane: str, book: LaneBook, window: _Window) -> None:
-    """Within one window: the admitted vehicle's crossing first, by its plate or tag, then the ungated ones."""
+    """In one window: the admitted vehicle's crossing first, by its plate or tag, then the ungated ones."""
     left = list(window.crossings)
     for fact in window.crossed:
-        evidence = book.evidence_of(fact.passage)
+        evidence = frozenset(book.evidence[fact.passage])
         mine = next((c for c in left if c.identities & evidence), None)
         if mine is None:
             mine = next((c for c in left if not (c.identities and evidence)), None)
@@ -1307,8 +1312,8 @@ def _settle(row: Row, lane: str, book: LaneBook, window: _Window) -> None:
             row.note(f"{lane}: passage {fact.passage} told crossed as the simulators were started anew")
         else:
             row.wrong(
-                f"{lane}: passage {fact.passage} is told crossed, and nobody with {_few(evidence) or 'its marks'} "
-                "crossed the arm"
+                f"{lane}: passage {fact.passage} is told crossed, and nobody with "
+                f"{_few(evidence) or 'its marks'} crossed the arm"
             )
     missing = len(left) - len(window.ungated)
     if missing <= 0:
@@ -1404,8 +1409,8 @@ def _claims(books: Books, row: Row) -> None:
     granted: Counter[str] = Counter()
     known: set[tuple[str, str]] = set()
     for claim_id, device, passage, verdict, slip_no, state in hub.execute(
-        "SELECT claim_id, device, passage, verdict, slip_no, state FROM claims LEFT JOIN claim_slips USING (claim_id) "
-        "ORDER BY claim_id, slip_no"
+        "SELECT claim_id, device, passage, verdict, slip_no, state "
+        "FROM claims LEFT JOIN claim_slips USING (claim_id) ORDER BY claim_id, slip_no"
     ).fetchall():
         name = f"{device}: claim {claim_id} of passage {passage} on slip {slip_no}"
         ended = told.get((device, claim_id))

@@ -252,7 +252,7 @@ class Shell:
     """Runs a `SimulatedSite` against the real clock, `speed` virtual seconds to the second.
 
     `tell` gets what happens as dicts with `event`: `address`, `READY`, `IDLE`, `BUSY`, `RELEASED`, `HELD`,
-    `PAUSED`, `DONE`, `REFUSED` (a command not understood). Commands are lines: `go`, `hold`, `state`,
+    `PAUSED`, `DONE`, `STATE`, `REFUSED` (a bad command). Commands are lines: `go`, `hold`, `state`,
     `quit`, `fault LANE DEVICE KIND on|off`.
     """
 
@@ -503,7 +503,7 @@ class Shell:
                 self._tell({"event": "HELD", **self._state()})
                 self._idle = None
             case ["state"]:
-                self._tell({"event": "IDLE" if self.site.is_idle else "BUSY", **self._state()})
+                self._tell({"event": "STATE", "idle": self.site.is_idle, **self._state()})
             case ["quit"]:
                 self._stopping = True
             case ["fault", lane, device, kind, ("on" | "off") as way] if self._can(lane, device, kind):

@@ -25,6 +25,8 @@ from typing import NamedTuple, Self
 import msgspec
 
 from sync.policy.digests import from_hex, row_digest, to_hex, with_row, without_row
+from sync.store.lock import StoreLock
+from sync.store.opening import StoreRefused
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.facts import GENESIS, Fact, Stream
 
@@ -40,7 +42,7 @@ class ArchiveRefused(Exception):
 
 
 class ArchiveTaken(Exception):
-    """Another hub has opened the same archive since: this one must stop."""
+    """Another hub has opened the same archive since, past the lock (a shared folder): this one must stop."""
 
 
 class Enrolled(NamedTuple):
@@ -149,8 +151,10 @@ _read_prev = decoder(_Prev)
 class Archive:
     """One connection, one thread. Every write happens inside `transaction()`."""
 
-    def __init__(self, db: sqlite3.Connection, path: Path, token: str | None) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path, token: str | None, lock: StoreLock | None) -> None:
+        """Use `open`."""
         self._db = db
+        self._lock = lock
         self._token = token
         self._written = False
         self._seen_version = self._data_version()
@@ -177,6 +181,7 @@ class Archive:
                 f"{path}: its folder does not exist; make it or correct `archive` in the config"
             )
         db: sqlite3.Connection | None = None
+        lock: StoreLock | None = None
         try:
             db = sqlite3.connect(
                 path,
@@ -191,19 +196,29 @@ class Archive:
             db.execute("PRAGMA cache_size=-65536")
             db.execute("PRAGMA temp_store=MEMORY")
             _step_schema(db, path, new_id)
+            if own:
+                lock = StoreLock.acquire(path.with_name(path.name + ".lock"), guards=path)
             token = _take(db, path, new_id) if own else None
-            return cls(db, path, token)
-        except ArchiveRefused:
+            return cls(db, path, token, lock)
+        except (ArchiveRefused, StoreRefused, *STORAGE_ERRORS) as error:
             if db is not None:
                 db.close()
-            raise
-        except STORAGE_ERRORS as error:
-            if db is not None:
-                db.close()
-            raise ArchiveRefused(_advice(path, error)) from error
+            if lock is not None:
+                lock.release()
+            match error:
+                case ArchiveRefused():
+                    raise
+                case StoreRefused():
+                    raise ArchiveRefused(
+                        f"{path}: a hub runs on this archive already; stop it first, or name another file"
+                    ) from error
+                case _:
+                    raise ArchiveRefused(_advice(path, error)) from error
 
     def close(self) -> None:
         self._db.close()
+        if self._lock is not None:
+            self._lock.release()
 
     def _meta(self, key: str) -> str | None:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()

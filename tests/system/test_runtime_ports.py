@@ -824,14 +824,49 @@ def test_each_connection_is_a_conversation_of_its_own() -> None:
         assert PortBack not in [type(each) for each in told.all()[1:]]
 
 
-def test_a_driver_that_hangs_up_has_its_last_words_heard() -> None:
-    with supervised(camera()) as (supervisor, told), connected(supervisor) as connection:
-        connection.sendall(b"plate\nbye\nmore than it read" + b"x" * 5000)
+def test_a_driver_that_hangs_up_has_its_last_words_heard_though_more_was_said_to_it() -> None:
+    deaf, listens = threading.Event(), threading.Event()
+
+    class Slow(Lines):
+        def received(self, at_s: float, data: bytes) -> Out:
+            deaf.set()
+            listens.wait(10)
+            return Out(("plate",), b"goodbye\n", None, hang_up=True)
+
+    device = Device("camera", ListenAddress(host="127.0.0.1", port=0), Slow)
+    with supervised(device) as (supervisor, told), connected(supervisor) as connection:
+        connection.sendall(b"plate\n")
+        assert deaf.wait(5)
+        connection.sendall(b"x" * 20_000)
+        listens.set()
         said = b""
         while piece := connection.recv(100):
             said += piece
-        assert said == b"hello\n"
+        assert said == b"goodbye\n"
         assert ("camera", "plate") in told.all()
+
+
+def test_connections_that_cannot_end_do_not_pile_up() -> None:
+    let_go = threading.Event()
+
+    class Stuck(Lines):
+        def opened(self, at_s: float) -> Out:
+            let_go.wait(10)
+            return super().opened(at_s)
+
+    device = Device("camera", ListenAddress(host="127.0.0.1", port=0, most_connections=3), Stuck)
+    with supervised(device) as (supervisor, _), ExitStack() as crowd:
+        refused = 0
+        for _ in range(20):
+            connection = crowd.enter_context(connected(supervisor))
+            connection.settimeout(0.1)
+            try:
+                refused += connection.recv(1) == b""
+            except TimeoutError:
+                continue
+        ours = [thread for thread in threading.enumerate() if thread.name.startswith("camera#")]
+        let_go.set()
+    assert (len(ours), refused) == (6, 14)
 
 
 def test_orders_go_to_the_connection_made_last_and_to_nobody_where_there_is_none() -> None:

@@ -116,6 +116,16 @@ def test_an_archive_another_program_holds_is_refused_with_its_reason(path: Path)
     holder.close()
 
 
+def test_a_second_hub_on_the_same_archive_is_refused_and_the_first_goes_on(path: Path) -> None:
+    first = Archive.open(path, own=True)
+    with pytest.raises(ArchiveRefused, match="a hub runs on this archive already"):
+        Archive.open(path, own=True)
+    with first.transaction():
+        first.add_alarm(AT, "a", "one", "")
+    first.close()
+    Archive.open(path, own=True).close()
+
+
 # --- backups (G4) -----------------------------------------------------------------------------------------
 
 

@@ -201,7 +201,8 @@ def test_one_bad_row_stops_every_file_before_anything_is_written(archive: Archiv
 
 
 def test_every_error_of_every_file_is_told(archive: Archive, tmp_path: Path) -> None:
-    csv = "plate,tare_kg,valid_until\nX,1,2027-01-01T00:00:00Z\n豫A12345,heavy,2027-01-01T00:00:00Z\n豫A12346,1\n"
+    until = "2027-01-01T00:00:00Z"
+    csv = f"plate,tare_kg,valid_until\nX,1,{until}\n豫A12345,heavy,{until}\n豫A12346,1\n"
     lines = told(
         archive,
         write(tmp_path, "vehicles.csv", csv),

@@ -52,7 +52,7 @@ def test_a_cut_line_ends_transmissions_in_the_middle_in_the_share_it_was_told() 
 def test_a_noisy_line_turns_single_bits_over_at_its_rate_and_keeps_lengths() -> None:
     noisy = [data for _, data in said(Fault(kind=FaultKind.FLIP, rate=0.1))][:-1]
     differ = [
-        bin(a ^ b).count("1")
+        (a ^ b).bit_count()
         for data, whole in zip(noisy, FRAMES, strict=True)
         for a, b in zip(data, whole, strict=True)
     ]

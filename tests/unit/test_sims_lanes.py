@@ -1,4 +1,4 @@
-"""A whole simulated lane and site under virtual time: bytes at their times, traffic that can be held, faults on cue."""
+"""A simulated site under virtual time: bytes at their times, traffic that can be held, faults on cue."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ INVENTORY = bytes.fromhex("a004018901d1")
 def site(*vehicles: Vehicle, **changes: Any) -> tuple[SimulatedSite, list[dict[str, Any]]]:
     lines: list[dict[str, Any]] = []
     released = changes.pop("released", True)
-    scenario = Scenario(lanes=(LaneSettings(name="in"), LaneSettings(name="out")), vehicles=vehicles, **changes)
+    scenario = Scenario(
+        lanes=(LaneSettings(name="in"), LaneSettings(name="out")), vehicles=vehicles, **changes
+    )
     assert scenario.problems() == []
     return SimulatedSite(scenario, sink=lines.append, released=released), lines
 
@@ -116,11 +118,10 @@ def test_a_pause_of_the_scenario_holds_arrivals_until_go() -> None:
     )
     world.advance(200.0)
     assert world.paused_at_s == 35.0
-    assert world.is_idle
-    assert not world.is_over
+    assert (world.is_idle, world.is_over) == (True, False)
     assert len(of(lines, "vehicle_arrived")) == 1
+    assert not world.is_released
     world.go(200.0)
-    assert world.paused_at_s is None
     world.advance(260.0)
     assert world.is_over
     assert len(of(lines, "vehicle_arrived")) == 2
@@ -181,7 +182,9 @@ def test_happenings_begin_and_end_when_told() -> None:
         )
     )
     sent = world.advance(100.0)
-    told = [(line["t"], line["kind"], line["on"]) for line in lines if line["kind"] in ("fire", "power", "stop")]
+    told = [
+        (line["t"], line["kind"], line["on"]) for line in lines if line["kind"] in ("fire", "power", "stop")
+    ]
     assert told == [
         (5.0, "fire", True),
         (6.0, "power", False),
@@ -225,7 +228,9 @@ def drive(world: SimulatedSite, to_s: float, cuts: list[float]) -> list[tuple[fl
         second += 1
         step(float(second))
         for name, lane in world.lanes.items():
-            standing = any((lane.physics.place(each) or (0, 0, ""))[2] == "standing" for each in lane.physics.vehicles)
+            standing = any(
+                (lane.physics.place(each) or (0, 0, ""))[2] == "standing" for each in lane.physics.vehicles
+            )
             world.receive(float(second), name, "io", READ_INPUTS)
             world.receive(float(second), name, "rfid", INVENTORY)
             inputs = lane.physics.inputs()
@@ -246,11 +251,16 @@ def test_every_byte_and_every_line_of_the_log_is_the_same_however_time_is_sliced
     told = []
     for each in ([], sorted(cuts)):
         lines: list[dict[str, Any]] = []
-        world = SimulatedSite(random_scenario(seed, 5, mean_gap_s=20, faults=4, happenings=2), sink=lines.append)
+        world = SimulatedSite(
+            random_scenario(seed, 5, mean_gap_s=20, faults=4, happenings=2), sink=lines.append
+        )
         heard = drive(world, 150, each)
         told.append(
             {
-                name: ([one for one in heard if one[1] == name], [line for line in lines if line["lane"] == name])
+                name: (
+                    [one for one in heard if one[1] == name],
+                    [line for line in lines if line["lane"] == name],
+                )
                 for name in world.lanes
             }
         )

@@ -435,16 +435,19 @@ def test_a_wheel_off_the_plate_reads_less_and_breaks_the_infrared() -> None:
 
 
 def test_a_tag_answers_only_within_the_field() -> None:
-    lane = Lane(TRUCK)
+    lane = standing()
+    assert lane.physics.tags_in_field(), "a standing vehicle's tag can be read again"
+    lane = Lane(TRUCK).run(4.0)
+    lane.release(4.0)
     seen_from, seen_to = 99.0, 0.0
-    while not lane.of("vehicle_stopped"):
+    while not lane.of("vehicle_crossed_arm"):
         lane.run(lane.physics.now_s + 0.05)
         place = lane.physics.place("v1")
         assert place is not None
         if lane.physics.tags_in_field():
             seen_from, seen_to = min(seen_from, place[0]), max(seen_to, place[0])
     assert 3.0 <= seen_from <= 3.2
-    assert 18.8 <= seen_to <= 19.0
+    assert 20.8 <= seen_to <= 21.0
     assert Lane(replace(TRUCK, tag=None)).run(10.0).physics.tags_in_field() == ()
 
 

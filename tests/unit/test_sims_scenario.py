@@ -175,7 +175,10 @@ FAULT = '[lanes.in]\n[[faults]]\nlane = "in"\nat_s = 1\n'
         (FAULT + 'device = "led"\nkind = "wrong_plate"', "faults[0].kind: expected one of chatter, cut"),
         (FAULT + 'device = "io"\nkind = "broken_wire"', "faults[0].input: expected one of arrival_loop"),
         (FAULT + 'device = "io"\nkind = "cut"\nvehicle = "z"', "faults[0].vehicle: expected the id"),
-        ('[lanes.in]\n[[happenings]]\nlane = "in"\nkind = "flood"\nat_s = 1', "happenings[0].kind: expected one of"),
+        (
+            '[lanes.in]\n[[happenings]]\nlane = "in"\nkind = "flood"\nat_s = 1',
+            "happenings[0].kind: expected one of",
+        ),
         (
             '[lanes.in]\n[[happenings]]\nlane = "in"\nkind = "fire"\nwhen_closed_s = 1',
             "happenings[0].when_closed_s: expected only with kind reset_key",
@@ -193,7 +196,7 @@ def test_what_cannot_be_simulated_is_refused_with_its_key_and_what_was_expected(
 
 def test_every_error_is_listed_at_once(tmp_path: Path) -> None:
     with pytest.raises(ScenarioRefused) as refused:
-        read("seed = true\nfoo = 1\n" + VEHICLE + 'colour = 3\nplate = 7', tmp_path)
+        read("seed = true\nfoo = 1\n" + VEHICLE + "colour = 3\nplate = 7", tmp_path)
     assert len(str(refused.value).splitlines()) == 4
 
 

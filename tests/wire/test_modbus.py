@@ -218,6 +218,12 @@ def test_a_three_byte_answer_that_could_be_a_request_is_read_as_what_is_possible
     assert any_frame(wire.encode(request)) == [request]
 
 
+def test_a_frame_followed_by_zeros_is_that_frame_although_the_longer_one_has_a_right_check_too() -> None:
+    frame = wire.encode(wire.BitsReply(1, 1, (True,) + (False,) * 7))
+    assert wire.crc16(frame + b"\0\0") == 0
+    assert any_frame(frame + b"\0\0")[:1] == [wire.BitsReply(1, 1, (True,) + (False,) * 7)]
+
+
 # --- the conversation ---------------------------------------------------------------------------------------
 
 SETTINGS = Settings(poll_s=0.05, reply_timeout_s=0.2, settle_s=0.05, retries=2, silent_after=3)

@@ -137,6 +137,8 @@ class World:
         self.figures = Figures()
         self.ids = random.Random(f"{seed}/ids")
         self.watch = Watch(self)
+        self.cut_off: set[str] = set()
+        """Lanes without a network."""
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
         self.broker = Broker(self, random.Random(f"{seed}/broker"))
@@ -272,6 +274,7 @@ class LanePc:
         self.clock_off_s = 0.0
         self.clock_known = True
         self.starts = 0
+        self.disk_is_full = False
         self.effects_until_cut: int | None = None
         """So many more effects are performed, then the power goes."""
         self.off_for_s = 10.0
@@ -405,6 +408,7 @@ class LanePc:
             and not program.loop.state.unwritten
             and self.effects_until_cut is None
             and self.free_bytes > 1 << 39
+            and not self.disk_is_full
             and sim.io.next_event_s() > self.now_s + 60.0
             and all(line.is_well() for line in self._all)
         )
@@ -446,6 +450,12 @@ class LanePc:
         if isinstance(line, Line) and not self.sim.port_present(device):
             line.lose("the port has vanished")
         self.turn()
+
+    def fill_disk(self, full: bool) -> None:
+        """No page more for this PC's files: SQLite itself says that the disk is full."""
+        self.disk_is_full = full
+        if self.program is not None:
+            self.program.limit_pages()
 
     def happen(self, act: Callable[[float], None]) -> None:
         """Somebody does something to the lane's hardware."""
@@ -791,7 +801,13 @@ class GateProgram:
             self.journal._shut()
             raise
 
+    def limit_pages(self) -> None:
+        writer = self.journal._writer
+        assert writer is not None
+        writer.execute(f"PRAGMA max_page_count={1 if self.lane.disk_is_full else 1 << 30}")
+
     def begin(self) -> None:
+        self.limit_pages()
         for effect in self._first:
             try:
                 self.perform(effect)
@@ -912,7 +928,7 @@ class EdgeLink:
                 else None,
                 again_s=(0.5, lane.config.sync.reconnect_longest_s),
             )
-            self.wires[connection].cut = lane.name in self._world.watch.cut_off
+            self.wires[connection].cut = lane.name in self._world.cut_off
             self.wires[connection].start()
 
     def crash(self) -> None:

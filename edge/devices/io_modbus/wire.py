@@ -239,41 +239,42 @@ def _reply(request: Request, adu: bytes) -> Reply:
 
 
 def look_any(held: bytes, at: int) -> Whole[Message | ReadGarbled] | NotHere | Unfinished:
-    """Any request or answer. Where a frame can be read both ways (a read's request, an answer of three
-    bytes) the request is taken if its address and count are possible. A frame whose CRC is right and whose
-    content contradicts itself is refused whole.
+    """Any request or answer, the shortest that fits: a whole frame and two zero bytes have a right CRC too.
+
+    Where a frame can be read both ways (a read's request, an answer of three bytes) the request is taken if its
+    address and count are possible. A frame whose CRC is right and whose content contradicts itself is refused
+    whole.
     """
     if len(held) - at < 2:
         return MORE
-    unfinished = False
+    contradiction: Whole[Message | ReadGarbled] | None = None
     why = f"function {held[at + 1]:02X} is not one this codec reads"
-    for length in _possible_lengths(held[at:]):
-        if length is None or length > len(held) - at:
-            unfinished = True
-            continue
+    for length in _possible_lengths(held[at : at + 7]):
         adu = held[at : at + length]
+        if len(adu) < length:
+            return MORE
         computed = sealed(adu[:-2])
         if computed != adu:
             why = f"check is {adu[-2:].hex(' ')}, computed {computed[-2:].hex(' ')}"
             continue
         message = _meaning(adu)
-        if isinstance(message, str):
-            return Whole(length, ReadGarbled(adu, message))
-        return Whole(length, message)
-    return MORE if unfinished else NotHere(why)
+        if not isinstance(message, str):
+            return Whole(length, message)
+        contradiction = contradiction or Whole(length, ReadGarbled(adu, message))
+    return contradiction or NotHere(why)
 
 
-def _possible_lengths(held: bytes) -> tuple[int | None, ...]:
-    """Lengths a frame starting so may have; None: not known yet."""
-    function = held[1]
-    if function & EXCEPTION_BIT and 0 < function ^ EXCEPTION_BIT <= 0x7F:
+def _possible_lengths(head: bytes) -> tuple[int, ...]:
+    """Lengths a frame that starts so may have, shortest first; too long where not enough is known yet."""
+    function = head[1]
+    if function & EXCEPTION_BIT and function != EXCEPTION_BIT:
         return (5,)
     if function in (READ_COILS, READ_INPUTS, READ_HOLDING, READ_INPUT_REGISTERS):
-        return (8, 5 + held[2]) if len(held) > 2 else (8, None)
+        return tuple(sorted({8, 5 + head[2]})) if len(head) > 2 else (8,)
     if function in (WRITE_COIL, WRITE_REGISTER):
         return (8,)
     if function == WRITE_COILS:
-        return (8, 9 + held[6]) if len(held) > 6 else (8, None)
+        return (8, 9 + head[6]) if len(head) > 6 else (8,)
     return ()
 
 

@@ -1,0 +1,536 @@
+"""What goes wrong in a seed, and the run of one seed from plan to verdict.
+
+Troubles are dealt like cards: every kind comes round again after so many seeds, whatever seeds are run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from edge.gate.lane import Free, Shut
+from hardware_sims.barrier import BarrierSettings
+from hardware_sims.faults import Fault, FaultKind
+from hardware_sims.physics import INPUTS
+from hardware_sims.scenario import FAULTS_OF
+from sync.vocabulary.facts import Stream
+from sync.vocabulary.records import CreditTier, Direction
+from tests.world.broker import Weather
+from tests.world.checks import Breach
+from tests.world.harness import START, Figures, LanePc, LanePlan, World, cpu_s, quiet, scratch
+from tests.world.traffic import CASES, SCOPE, SiteRules, Traffic, make_traffic
+
+LEAST_S = 600.0
+"""A seed lasts at least so long."""
+TROUBLES_A_SEED = 5
+CASES_A_SEED = 3
+REST_WITHIN_S = 1_200.0
+QUIET_WITHIN_S = 1_800.0
+"""Unacknowledged facts are sent again after at most five minutes; a rebuild of records waits up to an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that goes wrong."""
+
+    kind: str
+    lane: str
+    at_s: float
+    for_s: float
+
+    def __str__(self) -> str:
+        return f"{self.at_s:7.1f} s for {self.for_s:5.1f} s  {self.lane:10}  {self.kind}"
+
+
+@dataclass(slots=True)
+class Plan:
+    """A seed, spelled out."""
+
+    seed: int
+    lanes: tuple[LanePlan, ...]
+    rules: SiteRules
+    traffic: Traffic
+    troubles: list[Trouble]
+    head_every_s: float
+
+    @property
+    def end_s(self) -> float:
+        last = max((trouble.at_s + trouble.for_s for trouble in self.troubles), default=0.0)
+        return max(LEAST_S, self.traffic.last_s + 60.0, last + 1.0)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a seed."""
+
+    seed: int
+    breaches: list[Breach]
+    seen: dict[str, Counter[str]]
+    figures: Figures
+    story: list[str] = field(default_factory=list)
+    plan: list[str] = field(default_factory=list)
+
+
+# --- the plan -----------------------------------------------------------------------------------------------
+
+
+def make_plan(seed: int) -> Plan:
+    draw = random.Random(f"{seed}/plan")
+    same = draw.random() < 0.4
+    directions = {"lane-1": Direction.IN, "lane-2": Direction.IN if same else Direction.OUT}
+    lanes = tuple(
+        LanePlan(
+            name=name,
+            direction=direction,
+            like=like,
+            barrier=BarrierSettings(
+                auto_close=like == 1,
+                auto_close_after_s=draw.choice((0.5, 1.5, 3.0)),
+                power_fail_lifts=draw.random() < 0.5,
+                raise_s=draw.choice((1.2, 2.0, 3.0)),
+                lower_s=draw.choice((1.5, 2.5, 3.5)),
+            ),
+            empty_needs_slip=draw.random() < 0.2,
+            require_synchronised=draw.random() < 0.5,
+            zero_kg=draw.choice((0.0, 0.0, 20.0, -40.0)),
+            slices=draw.random() < 0.25,
+        )
+        for like, (name, direction) in enumerate(directions.items())
+    )
+    tiers = (CreditTier.HIGH, CreditTier.MEDIUM)
+    rules = SiteRules(
+        offline_release_tiers=tiers[: draw.randrange(3)],
+        max_age_s=draw.choice((21_600, 21_600, 150)),
+        inspection_beyond_barrier=draw.random() < 0.35,
+    )
+    traffic = make_traffic(
+        draw,
+        directions,
+        rules,
+        today=START,
+        vehicles=draw.randint(10, 12),
+        mean_gap_s=draw.choice((70.0, 90.0)),
+        first=_dealt(sorted(CASES), seed, CASES_A_SEED, "cases"),
+    )
+    kinds = _dealt(sorted(TROUBLES), seed, TROUBLES_A_SEED, "troubles")
+    troubles = [_place(draw, kind, traffic, sorted(directions)) for kind in kinds]
+    troubles.sort(key=lambda trouble: trouble.at_s)
+    return Plan(seed, lanes, rules, traffic, troubles, draw.choice((10.0, 30.0)))
+
+
+def _dealt(deck: list[str], seed: int, hand: int, name: str) -> tuple[str, ...]:
+    random.Random(f"deck/{name}").shuffle(deck)
+    return tuple(deck[(seed * hand + place) % len(deck)] for place in range(hand))
+
+
+def _place(draw: random.Random, kind: str, traffic: Traffic, lanes: list[str]) -> Trouble:
+    """Where somebody is, or is about to be: trouble in an empty lane shows little."""
+    truck = draw.choice(traffic.trucks)
+    lane = truck.lane if draw.random() < 0.9 else draw.choice(lanes)
+    low, high = _LASTS.get(kind.split(" ")[0], (3.0, 45.0))
+    at_s = max(0.5, truck.arrives_s + draw.uniform(-8.0, 40.0))
+    return Trouble(kind, lane, round(at_s, 3), round(draw.uniform(low, high), 3))
+
+
+_LASTS = {
+    "broker": (20.0, 150.0),
+    "link": (30.0, 240.0),
+    "hub": (15.0, 150.0),
+    "clock": (20.0, 120.0),
+    "disk": (10.0, 60.0),
+    "program": (1.0, 90.0),
+    "stop": (2.0, 20.0),
+    "fire": (2.0, 25.0),
+    "mains": (2.0, 25.0),
+}
+"""Seconds a trouble lasts, by the first word of its kind."""
+
+
+# --- the troubles -------------------------------------------------------------------------------------------
+
+Begin = Callable[[World, LanePc, random.Random, Trouble], Callable[[], None] | None]
+"""Begins a trouble and answers what ends it."""
+
+
+def _device_fault(device: str, kind: FaultKind) -> Begin:
+    def begin(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+        fault = Fault(
+            kind=kind,
+            rate={
+                FaultKind.FLIP: draw.choice((0.005, 0.02, 0.1)),
+                FaultKind.CUT: draw.uniform(0.2, 1.0),
+                FaultKind.CHATTER: draw.uniform(1.0, 20.0),
+            }.get(kind),
+            delay_s=draw.choice((0.05, 0.2, 0.7, 2.0)),
+            input=draw.choice(INPUTS) if kind is FaultKind.BROKEN_WIRE else "",
+        )
+        lane.set_fault(device, fault, True)
+        return lambda: lane.set_fault(device, fault, False)
+
+    return begin
+
+
+def _happening(begins: str, ends: str | None = None) -> Begin:
+    def begin(
+        world: World, lane: LanePc, draw: random.Random, trouble: Trouble
+    ) -> Callable[[], None] | None:
+        physics = lane.sim.physics
+        acts: dict[str, Callable[[float], None]] = {
+            "fire on": lambda at_s: physics.set_fire(at_s, True),
+            "fire off": lambda at_s: physics.set_fire(at_s, False),
+            "mains off": lambda at_s: physics.set_power(at_s, False),
+            "mains on": lambda at_s: physics.set_power(at_s, True),
+            "stop in": lambda at_s: physics.press_stop(at_s, True),
+            "stop out": lambda at_s: physics.press_stop(at_s, False),
+            "hand up": lambda at_s: physics.hand(at_s, up=True),
+            "hand down": lambda at_s: physics.hand(at_s, up=False),
+        }
+        lane.happen(acts[begins])
+        if ends is None:
+            return None
+        lane.lively += 1
+
+        def end() -> None:
+            lane.lively -= 1
+            lane.happen(acts[ends])
+
+        return end
+
+    return begin
+
+
+def _hand_down_later(
+    world: World, lane: LanePc, draw: random.Random, trouble: Trouble
+) -> Callable[[], None]:
+    """Somebody cranks the arm down at the moment it is up."""
+    over = False
+
+    def look() -> None:
+        if over:
+            return
+        if lane.sim.physics.barrier.is_up:
+            lane.happen(lambda at_s: lane.sim.physics.hand(at_s, up=False))
+        else:
+            world.at(world.now_s + 0.4, look)
+
+    def end() -> None:
+        nonlocal over
+        over = True
+
+    look()
+    return end
+
+
+def _program_killed(
+    world: World, lane: LanePc, draw: random.Random, trouble: Trouble
+) -> Callable[[], None]:
+    lane.collect()
+    lane.cut_power()
+    return lane.start
+
+
+def _program_cut(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+    """Between two of the effects that come next."""
+    lane.off_for_s = trouble.for_s
+    lane.effects_until_cut = draw.randrange(0, 40)
+
+    def end() -> None:
+        lane.effects_until_cut = None
+
+    return end
+
+
+def _program_cut_starting(
+    world: World, lane: LanePc, draw: random.Random, trouble: Trouble
+) -> Callable[[], None]:
+    """Killed, and killed again in its first effects."""
+    lane.collect()
+    lane.cut_power()
+    lane.off_for_s = draw.uniform(1.0, 8.0)
+
+    def end() -> None:
+        lane.effects_until_cut = draw.randrange(0, 8)
+        lane.start()
+
+    return end
+
+
+def _link_thread_dies(
+    world: World, lane: LanePc, draw: random.Random, trouble: Trouble
+) -> Callable[[], None] | None:
+    if lane.program is not None and lane.program.link.session is not None:
+        lane.program.link.crash()
+    return None
+
+
+def _link_cut(silently: bool) -> Begin:
+    def begin(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+        world.cut_off.add(lane.name)
+        if lane.program is not None:
+            for wire in lane.program.link.wires.values():
+                world.broker.cut(wire, silently=silently)
+
+        def end() -> None:
+            world.cut_off.discard(lane.name)
+            if lane.program is not None:
+                for wire in lane.program.link.wires.values():
+                    world.broker.mend(wire)
+
+        return end
+
+    return begin
+
+
+def _weather(weather: Weather) -> Begin:
+    def begin(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+        world.broker.weather = weather
+
+        def end() -> None:
+            world.broker.weather = Weather()
+
+        return end
+
+    return begin
+
+
+def _broker_forgets(
+    world: World, lane: LanePc, draw: random.Random, trouble: Trouble
+) -> Callable[[], None] | None:
+    world.broker.forget()
+    return None
+
+
+def _broker_dies(knowing: bool) -> Begin:
+    def begin(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+        world.broker.die()
+        return lambda: world.broker.come_back(knowing=knowing)
+
+    return begin
+
+
+def _hub_killed(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+    world.hub.kill()
+    return world.hub.start
+
+
+def _hub_restored(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+    """Its disk is lost; the copy of a while ago takes its place."""
+    name = f"backup-{trouble.at_s}"
+    world.hub.back_up(name)
+
+    def end() -> None:
+        world.hub.kill()
+        if (world.hub.folder / name).exists():
+            world.hub.restore(name)
+        world.at(world.now_s + 5.0, world.hub.start)
+
+    return end
+
+
+def _hub_clock(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+    step_s = draw.choice((-3_600.0, -20.0, 20.0, 3_600.0))
+    world.watch.hub_clock_stepped = True
+    world.hub.clock_off_s += step_s
+
+    def end() -> None:
+        world.hub.clock_off_s -= step_s
+
+    return end
+
+
+def _clock_step(*steps_s: float) -> Begin:
+    def begin(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+        step_s = draw.choice(steps_s)
+        world.watch.of(lane).clock_stepped = True
+        lane.clock_off_s += step_s
+
+        def end() -> None:
+            lane.clock_off_s -= step_s
+
+        return end
+
+    return begin
+
+
+def _clock_unknown(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+    lane.clock_known = False
+
+    def end() -> None:
+        lane.clock_known = True
+
+    return end
+
+
+def _disk_reserve(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+    lane.free_bytes = 0
+
+    def end() -> None:
+        lane.free_bytes = 1 << 40
+
+    return end
+
+
+def _disk_full(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+    """The file system has no page left: SQLite itself says so."""
+    lane.fill_disk(True)
+    return lambda: lane.fill_disk(False)
+
+
+TROUBLES: dict[str, Begin] = {
+    f"{device} {kind.value}": _device_fault(device, kind)
+    for device, kinds in FAULTS_OF.items()
+    for kind in sorted(kinds)
+} | {
+    "fire": _happening("fire on", "fire off"),
+    "mains fail": _happening("mains off", "mains on"),
+    "stop pressed": _happening("stop in", "stop out"),
+    "hand raises": _happening("hand up"),
+    "hand lowers": _hand_down_later,
+    "program killed": _program_killed,
+    "program cut between effects": _program_cut,
+    "program cut again while starting": _program_cut_starting,
+    "link thread dies": _link_thread_dies,
+    "link lost": _link_cut(silently=False),
+    "link lost silently": _link_cut(silently=True),
+    "broker drops": _weather(Weather(drop=0.3)),
+    "broker doubles": _weather(Weather(double=0.5)),
+    "broker reorders": _weather(Weather(late_s=4.0, double=0.1)),
+    "broker hostile": _weather(Weather(spoil=0.3, double=0.1)),
+    "broker forgets": _broker_forgets,
+    "broker dies": _broker_dies(knowing=True),
+    "broker dies and forgets": _broker_dies(knowing=False),
+    "hub killed": _hub_killed,
+    "hub restored": _hub_restored,
+    "hub clock steps": _hub_clock,
+    "clock steps": _clock_step(-5.0, 5.0, 60.0, -60.0),
+    "clock steps hours": _clock_step(-7_200.0, 7_200.0),
+    "clock steps months": _clock_step(-86_400.0 * 400, 86_400.0 * 400),
+    "clock unknown": _clock_unknown,
+    "disk reserve": _disk_reserve,
+    "disk full": _disk_full,
+}
+
+
+# --- the run ------------------------------------------------------------------------------------------------
+
+
+def run_seed(seed: int, *, plan: Plan | None = None) -> Outcome:
+    began_s = cpu_s()
+    plan = plan if plan is not None else make_plan(seed)
+    with quiet(), scratch() as folder:
+        world = World(seed, plan.lanes, folder)
+        try:
+            _run(world, plan)
+        finally:
+            world.close()
+        figures = world.figures
+        figures.virtual_s = world.now_s
+        figures.cpu_s = cpu_s() - began_s
+        watch = world.watch
+        for case in plan.traffic.cases.values():
+            watch.reached("cases", case)
+        return Outcome(
+            seed,
+            watch.breaches,
+            watch.seen,
+            figures,
+            watch.notes,
+            [str(trouble) for trouble in plan.troubles],
+        )
+
+
+def _run(world: World, plan: Plan) -> None:
+    world.watch.max_age_s = plan.rules.max_age_s
+    world.hub.head_every_s = plan.head_every_s
+    world.hub.start()
+    world.put_records(plan.traffic.records)
+    for number, lane in enumerate(world.lanes.values()):
+        world.at(0.1 + number, lane.start)
+    for truck in plan.traffic.trucks:
+        lane = world.lanes[truck.lane]
+        world.at(truck.arrives_s, lambda lane=lane, truck=truck: lane.comes(truck))
+    for at_s, record in plan.traffic.later:
+        world.at(at_s, lambda record=record: world.put_records([record]))
+    draw = random.Random(f"{plan.seed}/chaos")
+    ends: list[Callable[[], None]] = []
+    for trouble in plan.troubles:
+        world.at(trouble.at_s, lambda trouble=trouble: _begin(world, trouble, draw, ends))
+    world.run_until(lambda: world.now_s >= plan.end_s, look_every_s=5.0, at_most_s=plan.end_s + 60.0)
+    for end in ends:
+        end()
+    _heal(world)
+    settled = world.run_until(lambda: _at_rest(world), look_every_s=1.0, at_most_s=REST_WITHIN_S)
+    world.watch.after_traffic(settled)
+    world.run_until(lambda: _is_quiet(world), look_every_s=1.0, at_most_s=QUIET_WITHIN_S)
+    world.watch.final()
+
+
+def _begin(world: World, trouble: Trouble, draw: random.Random, ends: list[Callable[[], None]]) -> None:
+    world.watch.note(f"-- {trouble.lane} {trouble.kind} for {trouble.for_s} s")
+    world.watch.reached("trouble", trouble.kind)
+    end = TROUBLES[trouble.kind](world, world.lanes[trouble.lane], draw, trouble)
+    if end is None:
+        return
+
+    def once() -> None:
+        if once in ends:
+            ends.remove(once)
+            world.watch.note(f"-- {trouble.lane} {trouble.kind} is over")
+            end()
+
+    ends.append(once)
+    world.at(world.now_s + trouble.for_s, once)
+
+
+def _heal(world: World) -> None:
+    """Whatever a trouble left behind, people put right: programs run, network and broker are there."""
+    for lane in world.lanes.values():
+        lane.effects_until_cut = None
+        lane.start()
+    world.hub.start()
+
+
+def _at_rest(world: World) -> bool:
+    for lane in world.lanes.values():
+        program = lane.program
+        if program is None or lane.sim.physics.vehicles or lane.sim.physics.barrier.is_moving:
+            return False
+        state = program.loop.state
+        if not isinstance(state.phase, Free | Shut) or state.unwritten or state.passage is not None:
+            return False
+        if isinstance(state.phase, Shut) and lane.now_s - state.phase.since_s < 60.0:
+            return False
+    return True
+
+
+def _is_quiet(world: World) -> bool:
+    hub = world.hub.archive
+    if hub is None:
+        return False
+    scope = hub.scope(SCOPE)
+    assert scope is not None
+    for lane in world.lanes.values():
+        program = lane.program
+        if program is None:
+            return False
+        journal = program.journal
+        acked = journal.acked()
+        if any(head.seq != acked[stream] for stream, head in journal.heads().items()):
+            return False
+        records = program.records.current()
+        if records is None:
+            return False
+        state = records.feed_state()
+        if (state.epoch, state.number) != (scope.epoch, scope.number):
+            return False
+    return True
+
+
+def kinds_of_cases() -> list[str]:
+    return list(itertools.chain(CASES))
+
+
+__all__ = ["Outcome", "Plan", "Stream", "Trouble", "TROUBLES", "make_plan", "run_seed"]
