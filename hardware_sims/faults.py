@@ -120,8 +120,6 @@ class FaultyLine:
             if cut is not None and len(frame) > 1 and self._random.random() < cut.strength:
                 frame = frame[: self._random.randrange(1, len(frame))]
             frame = self._flipped(frame)
-        if self._due and at_s < self._due[-1][0]:
-            at_s = self._due[-1][0]
         self._due.append((at_s, frame))
 
     def heard(self, data: bytes) -> bytes:

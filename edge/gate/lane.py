@@ -912,7 +912,7 @@ def _ask_claim(lane: Lane, at_s: float, opinion: Opinion, findings: Findings) ->
     passage = replace(passage, claims=number, claim_id=claim_id, claim_asked_s=at_s)
     lane = replace(lane, phase=Claiming(opinion, findings), passage=passage)
     if not lane.online:
-        return _claim_unanswered(lane, at_s)
+        return _claim_unanswered(lane, at_s, asked=False)
     commit = _commit([])
     return lane, [
         commit,
@@ -933,14 +933,16 @@ def _claim_answered(
     return _hold(lane, at_s, hold(Because(Reason.CLAIM_REFUSED, why[:80])), claim="refused")
 
 
-def _claim_unanswered(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
-    """Without an answer the site's written offline policy decides; whatever grant may exist is given back."""
+def _claim_unanswered(lane: Lane, at_s: float, *, asked: bool) -> tuple[Lane, list[Effect]]:
+    """Without an answer the site's written offline policy decides; whatever grant may exist is given back.
+
+    A claim once asked may have been granted although the link was lost since: it is given back all the same.
+    """
     passage = lane.passage
     if passage is None or not isinstance(lane.phase, Claiming):
         return lane, []
     opinion, findings = lane.phase.opinion, lane.phase.findings
     claim_id = passage.claim_id
-    asked = lane.online
     withdrawn: list[Told] = []
     effects: list[Effect] = []
     if asked:
@@ -1580,7 +1582,7 @@ def _time(lane: Lane, at_s: float, timer: Timer) -> tuple[Lane, list[Effect]]:
                 return _rule_if_ready(lane, at_s)
         case "claim":
             if isinstance(lane.phase, Claiming) and timer.passage == number:
-                return _claim_unanswered(lane, at_s)
+                return _claim_unanswered(lane, at_s, asked=True)
         case "arm":
             return _arm_late(lane, at_s, timer)
         case "passing":

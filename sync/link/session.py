@@ -851,9 +851,7 @@ class EdgeSession:
             # lost. The stream cannot go on in this epoch; nothing is skipped without a word (G4).
             self._later(at_s, up)
             self._count("facts_gone")
-            self._epoch_why = (
-                f"the hub has {up.stream.value} up to {up.acked}, and fact {first} is no longer in the journal"
-            )
+            self._epoch_why = f"the hub has {up.stream.value} up to {up.acked}, and fact {first} is no longer in the journal"
         else:
             up.ask = False
 
@@ -941,6 +939,8 @@ class EdgeSession:
             raise _Unfit("expected an archive id, an epoch and a hash of 64 digits")
         if len(ack.missing) > MAX_MISSING_RANGES:
             raise _Unfit(f"expected at most {MAX_MISSING_RANGES} missing ranges, got {len(ack.missing)}")
+        if not 0 <= ack.branched <= MAX_NUMBER:
+            raise _Unfit("expected branched from 0 to 2^62")
         before = ack.contiguous
         for first, last in ack.missing:
             if not before < first <= last <= MAX_NUMBER:
@@ -955,6 +955,8 @@ class EdgeSession:
         match outcome:
             case AckOutcome.APPLIED:
                 self._note_missing(at_s, self._up[ack.stream], ack)
+                if 0 < ack.branched <= self._up[ack.stream].head:
+                    self._epoch_why = f"the hub holds another fact under {ack.stream.value}/{ack.branched}"
             case AckOutcome.AHEAD | AckOutcome.DIFFERS:
                 ours = self._up[ack.stream].head
                 self._epoch_why = (

@@ -408,11 +408,12 @@ def test_bits_are_packed_lowest_first(bits: list[bool]) -> None:
 def test_pymodbus_and_the_board_understand_each_other(
     requests: list[tuple[str, int, int]], slices: int
 ) -> None:
-    board, physics = IoBoard(lane()), lane()
+    physics = lane()
+    board = IoBoard(physics)
     coils = [False] * 8
-    inputs = physics.inputs()
     for n, (what, first, second) in enumerate(requests):
         pdu: Any
+        inputs = physics.inputs()
         match what:
             case "inputs":
                 pdu = ReadDiscreteInputsRequest(address=first, count=second, dev_id=1)

@@ -437,8 +437,8 @@ def test_a_wheel_off_the_plate_reads_less_and_breaks_the_infrared() -> None:
 def test_a_tag_answers_only_within_the_field() -> None:
     lane = standing()
     assert lane.physics.tags_in_field(), "a standing vehicle's tag can be read again"
-    lane = Lane(TRUCK).run(4.0)
-    lane.release(4.0)
+    lane = Lane(TRUCK).run(2.5)
+    lane.release(2.5)
     seen_from, seen_to = 99.0, 0.0
     while not lane.of("vehicle_crossed_arm"):
         lane.run(lane.physics.now_s + 0.05)

@@ -1,4 +1,4 @@
-"""Settings of the property tests in this folder: a busy machine is no failure, so examples have no deadline."""
+"""Property tests in this folder have no deadline: a busy machine is no failure."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""The shortest stories of a lane, told as plays: events in, effects out."""
+"""A stage for the lane machine: events in at set times, effects kept. Decides nothing, asserts nothing."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
 
-from edge.gate.effects import AskClaim, Commit, Effect, LookUp, LowerArm, RaiseArm, SetLights
+from edge.gate.effects import AskClaim, Commit, Effect, LookUp, LowerArm, RaiseArm, WakeAfter
 from edge.gate.events import (
     ClaimAnswered,
     Event,
@@ -16,12 +16,12 @@ from edge.gate.events import (
     PlateRead,
     RecordsFound,
     TagRead,
+    TimePassed,
     WeightRead,
-    WriteFailed,
 )
-from edge.gate.lane import Free, Holding, Lane, LaneSettings, Needs, Passing, Shut, step, wake
+from edge.gate.lane import Holding, Lane, LaneSettings, Needs, step, wake
 from edge.gate.rules import LaneRules
-from sync.vocabulary.facts import kind_of
+from sync.vocabulary.facts import Alarm, kind_of
 from sync.vocabulary.numbers import EnterpriseCode, Epc, Plate, SlipNo, UtcText
 from sync.vocabulary.records import (
     Binding,
@@ -132,74 +132,78 @@ class Play:
             new += self.say(InputsRead(ON_SCALE), WeightRead(Decimal(kg), None), after_s=0.05)
         return new
 
-    def arrive(self, kg: str = "20000", findings: Findings = FINDINGS) -> list[Effect]:
-        self.say(InputsRead(CLEAR), LinkChanged(True), InputsRead(HERE))
+    def arrive(
+        self, kg: str = "20000", findings: Findings = FINDINGS, *, online: bool = True
+    ) -> list[Effect]:
+        """Loop, plate, tag, records, weight."""
+        self.say(InputsRead(CLEAR), LinkChanged(online), InputsRead(HERE))
+        self.read(findings)
+        return self.weigh(kg)
+
+    def read(self, findings: Findings = FINDINGS) -> list[Effect]:
         new = self.say(PlateRead(PLATE), TagRead(TAG))
         look = [effect for effect in new if isinstance(effect, LookUp)][-1]
-        self.say(RecordsFound(look.passage, look.request, findings))
-        return self.weigh(kg)
+        return self.say(RecordsFound(look.passage, look.request, findings))
+
+    def granted(self) -> list[Effect]:
+        """The hub grants what was asked last."""
+        claim = [effect for effect in self.asked if isinstance(effect, AskClaim)][-1]
+        return self.say(ClaimAnswered(claim.claim_id, True))
+
+    def raised(self) -> list[Effect]:
+        """Arrived, granted, and the arm is up."""
+        self.arrive()
+        self.granted()
+        return self.say(InputsRead(MOVING), InputsRead(UP))
+
+    def under(self, times: int = 20) -> list[Effect]:
+        return self.say(*[InputsRead(UNDER)] * times, WeightRead(Decimal(0), None))
+
+    def clear(self, times: int = 12) -> list[Effect]:
+        """Nothing under the raised arm, nothing on the scale."""
+        return self.say(
+            *[e for _ in range(times) for e in (InputsRead(GONE_UP), WeightRead(Decimal(0), None))]
+        )
+
+    def wait(self, seconds: float, inputs: Inputs | None = None, kg: str | None = None) -> list[Effect]:
+        """Time passes with polls going on."""
+        new: list[Effect] = []
+        for _ in range(round(seconds * 5)):
+            new += self.say(InputsRead(inputs if inputs is not None else self.lane.inputs), after_s=0.1)
+            if kg is not None:
+                new += self.say(WeightRead(Decimal(kg), None), after_s=0.1)
+            else:
+                self.at_s += 0.1
+        return new
+
+    def timer(self, name: str) -> list[Effect]:
+        """The last timer of that name fires when it is due."""
+        armed = [e for e in self.asked if isinstance(e, WakeAfter) and e.timer.name == name][-1]
+        self.at_s += armed.seconds
+        return self.say(TimePassed(armed.timer), after_s=0.0)
 
 
 def kinds(effects: list[Effect]) -> list[str]:
-    return [kind_of(t.data) for e in effects if isinstance(e, Commit) for t in e.facts]
+    """Kinds of the facts committed, in order."""
+    return [kind_of(told.data) for effect in effects if isinstance(effect, Commit) for told in effect.facts]
 
 
-def test_a_matching_vehicle_is_claimed_recorded_raised_and_lowered_behind() -> None:
-    play = Play()
-    asked = play.arrive()
-    claim = next(e for e in asked if isinstance(e, AskClaim))
-    assert claim.slip_nos == (SLIP,)
-    granted = play.say(ClaimAnswered(claim.claim_id, True))
-    commit = next(e for e in granted if isinstance(e, Commit))
-    raising = next(e for e in granted if isinstance(e, RaiseArm))
-    assert granted.index(commit) < granted.index(raising)
-    assert kinds([commit]) == ["ruling_made", "raise_ordered"]
-    assert [u.slip_no for u in commit.uses] == [SLIP]
-    up = play.say(InputsRead(MOVING), InputsRead(UP))
-    assert kinds(up) == ["arm_raised"]
-    assert SetLights(green=True) in up
-    play.say(*[InputsRead(UNDER)] * 20, *[WeightRead(Decimal(0), None)])
-    down = play.say(*[e for _ in range(12) for e in (InputsRead(GONE_UP), WeightRead(Decimal(0), None))])
-    assert kinds(down) == ["vehicle_crossed", "lower_ordered"]
-    assert sum(isinstance(e, LowerArm) for e in down) == 1
-    end = play.say(InputsRead(replace(GONE_UP, limit_up=False)), InputsRead(CLEAR))
-    assert kinds(end) == ["passage_closed"]
-    assert isinstance(play.lane.phase, Free)
+def orders(effects: list[Effect]) -> list[str]:
+    """Orders that move the arm, in order."""
+    return [type(effect).__name__ for effect in effects if isinstance(effect, RaiseArm | LowerArm)]
 
 
-def test_an_overweight_vehicle_is_held_with_the_difference() -> None:
-    play = Play()
-    play.arrive(kg="21000")
-    assert isinstance(play.lane.phase, Holding)
-    assert play.lane.phase.ruling.codes() == ("weight_over",)
-    assert play.lane.phase.ruling.reasons[0].detail == "1000 kg"
-    assert not [e for e in play.asked if isinstance(e, RaiseArm)]
+def codes(play: Play) -> tuple[str, ...]:
+    """Reason codes of the hold in force."""
+    phase = play.lane.phase
+    return phase.ruling.codes() if isinstance(phase, Holding) else ()
 
 
-def test_what_could_not_be_recorded_does_not_move() -> None:
-    play = Play()
-    claim = next(e for e in play.arrive() if isinstance(e, AskClaim))
-    play.say(ClaimAnswered(claim.claim_id, True))
-    play.say(WriteFailed("disk full"), after_s=0.0)
-    assert isinstance(play.lane.phase, Holding)
-    assert play.lane.phase.ruling.codes() == ("journal_full",)
-    assert play.lane.unwritten == ()
-
-
-def test_an_arm_that_moves_without_an_order_closes_the_lane() -> None:
-    play = Play()
-    play.say(InputsRead(CLEAR))
-    alarm = play.say(InputsRead(replace(CLEAR, limit_down=False)))
-    assert isinstance(play.lane.phase, Shut)
-    assert kinds(alarm) == ["alarm", "lane_closed"]
-
-
-def test_an_arm_falling_on_something_is_raised_before_anything_is_recorded() -> None:
-    play = Play()
-    claim = next(e for e in play.arrive() if isinstance(e, AskClaim))
-    play.say(ClaimAnswered(claim.claim_id, True), InputsRead(MOVING), InputsRead(UP))
-    play.say(*[InputsRead(UNDER)] * 20, WeightRead(Decimal(0), None))
-    play.say(*[e for _ in range(12) for e in (InputsRead(GONE_UP), WeightRead(Decimal(0), None))])
-    reopened = play.say(InputsRead(replace(UNDER, limit_up=False)))
-    assert isinstance(reopened[0], RaiseArm)
-    assert isinstance(play.lane.phase, Passing)
+def alarms(effects: list[Effect]) -> list[str]:
+    return [
+        told.data.code.value
+        for effect in effects
+        if isinstance(effect, Commit)
+        for told in effect.facts
+        if isinstance(told.data, Alarm)
+    ]
