@@ -87,11 +87,13 @@ def demo(
     as_json: Json = False,
     serve: Annotated[bool, typer.Option("--serve", help="leave the site running, print addresses")] = False,
     kills: Annotated[int, typer.Option(help="kill -9 a program at so many random instants")] = 0,
+    broker: Annotated[str, typer.Option(help="amqtt, or mosquitto where it is installed")] = "amqtt",
     folder: Annotated[Path | None, typer.Option(help="lay the site out here and keep it")] = None,
 ) -> None:
     """A whole simulated site through the real programs; ends with the reconciliation."""
     args = ["--vehicles", str(vehicles), "--seed", str(seed), "--speed", f"{speed:g}"]
     args += ["--kills", str(kills)] if kills else []
+    args += ["--broker", broker]
     args += ["--json"] if as_json else []
     args += ["--serve"] if serve else []
     args += ["--folder", str(folder)] if folder is not None else []

@@ -15,12 +15,11 @@ import shutil
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,12 +33,15 @@ from rich.table import Table
 from rich.text import Text
 
 from hardware_sims.cast import SCOPE
-from hardware_sims.processes import Child, python
+from hardware_sims.processes import Child, python, run_to_end
 from hardware_sims.site import LANES, Site, new_folder, write_site
 
 READY_WITHIN_S = 40.0
 DRAIN_WITHIN_S = 60.0
 SHOWN_PASSAGES = 16
+BROKERS = ("amqtt", "mosquitto")
+KILLED_AT_WORK = 0.8
+"""Share of the kills that wait until a program has come up; the others may hit it while it starts."""
 
 MANUAL_STEPS_S: tuple[tuple[str, str, float], ...] = (
     ("停车交单", "stop, hand papers over", 30.0),
@@ -51,6 +53,7 @@ MANUAL_STEPS_S: tuple[tuple[str, str, float], ...] = (
 """The baseline, an assumption written out: 155 s, within the 2.5 to 3 minutes press reports give for a
 normal gate transaction before automation. Zhengzhou's own report is a fall of 60 %."""
 
+_SAYS_WHEN_UP = {"hub": b"hub ready", **dict.fromkeys(LANES, b"lane is listening")}
 _COLOURS = {"release": "green", "inspect": "yellow", "hold": "red"}
 _VERDICTS = {"release": "放行 release", "inspect": "查验 inspect", "hold": "等待 hold"}
 
@@ -187,12 +190,15 @@ class DemoFailed(Exception):
 
 
 class Demo:
-    def __init__(self, site: Site, *, as_json: bool, out: Console, serve: bool, kills: int = 0) -> None:
+    def __init__(
+        self, site: Site, *, as_json: bool, out: Console, kills: int = 0, mosquitto: str | None = None
+    ) -> None:
+        """`mosquitto`: that program is the broker instead of the embedded one."""
         self.site = site
         self.watch = Watch(site)
         self._as_json = as_json
         self._out = out
-        self._serve = serve
+        self._mosquitto = mosquitto
         self._children: dict[str, Child] = {}
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self._sims_idle = False
@@ -206,6 +212,7 @@ class Demo:
         last_s = max(vehicle.arrives_s for vehicle in site.cast.scenario.vehicles) + 30.0
         self._kill_at_s = sorted(self._draw.uniform(1.0, last_s / site.speed) for _ in range(kills))
         """Seconds of the run at which a program is killed."""
+        self._killed: Counter[str] = Counter()
         self._restart_at_s: dict[str, float] = {}
         self._released_s = 0.0
 
@@ -216,9 +223,20 @@ class Demo:
         self._children[name] = child
         return child
 
-    def _start_broker(self) -> None:
-        self._start("broker", python("-m", "sync.link.broker", "--port", str(self.site.broker_port)))
-        self._await(self._broker_listens, "broker", "to listen")
+    def _start_broker(self, *, wait: bool = True) -> None:
+        port = self.site.broker_port
+        if self._mosquitto is None:
+            command = python("-m", "sync.link.broker", "--port", str(port))
+        else:
+            config = self.site.folder / "configs" / "mosquitto.conf"
+            config.write_text(
+                f"listener {port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\npersistence false\n",
+                encoding="utf-8",
+            )
+            command = (self._mosquitto, "-c", str(config))
+        self._start("broker", command)
+        if wait:
+            self._await(self._broker_listens, "broker", "to listen")
         self._broker_down = False
 
     def _start_hub(self) -> None:
@@ -279,8 +297,10 @@ class Demo:
             *map(str, self.site.record_files()),
         )  # fmt: skip
         with log.open("wb") as file:
-            done = subprocess.run(command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, timeout=60)
-        if done.returncode != 0:
+            code = run_to_end(command, within_s=60.0, stopping=self._stopping, output=file)
+        if self._stopping.is_set():
+            raise KeyboardInterrupt
+        if code != 0:
             raise DemoFailed(f"the records were not imported; see {log}")
 
     def _lane_is_up(self, lane: str, number: int) -> bool:
@@ -337,10 +357,12 @@ class Demo:
                 time.sleep(0.02 if self._kill_at_s else 0.1)
             if self._broker_down:
                 self._pause(pauses + 1)
-            self._kill_at_s.clear()
-            while self._restart_at_s:
+            while self._kill_at_s or self._restart_at_s:
+                if self._stopping.is_set():
+                    raise KeyboardInterrupt
                 self._kill_some()
-                time.sleep(0.05)
+                self._look_after_programs()
+                time.sleep(0.02)
             self._drain(show)
             show()
 
@@ -367,21 +389,32 @@ class Demo:
                 match name:
                     case "broker":
                         if not self._broker_down:
-                            self._start_broker()
+                            self._start_broker(wait=False)
                     case "hub":
                         self._start_hub()
                     case _:
                         self._start_lane(name)
         if not self._kill_at_s or now_s < self._kill_at_s[0]:
             return
-        due_s = self._kill_at_s.pop(0)
-        alive = [n for n in (*LANES, "hub", "broker") if n in self._children and self._children[n].running]
-        if not alive:
+        victims = [n for n in (*LANES, "hub", "broker") if n in self._children and self._children[n].running]
+        if self._draw.random() < KILLED_AT_WORK:
+            # A program that never gets to work has little to lose.
+            victims = [name for name in victims if self._is_up(name)]
+        if not victims:
             return
-        name = self._draw.choice(alive)
+        due_s = self._kill_at_s.pop(0)
+        least = min(self._killed[name] for name in victims)
+        name = self._draw.choice([name for name in victims if self._killed[name] == least])
         self._children[name].kill()
+        self._killed[name] += 1
         self._restart_at_s[name] = now_s + self._draw.uniform(0.1, 1.0)
-        self._tell(f"kill -9 {name} at {due_s:.3f} s", event="killed", program=name, at_s=round(now_s, 3))
+        self._tell(
+            f"kill -9 {name} at {now_s:.3f} s",
+            event="killed", program=name, at_s=round(now_s, 3), due_s=round(due_s, 3),
+        )  # fmt: skip
+
+    def _is_up(self, name: str) -> bool:
+        return self._broker_listens() if name == "broker" else self._children[name].said(_SAYS_WHEN_UP[name])
 
     def _look_after_programs(self) -> None:
         for name, child in self._children.items():
@@ -584,7 +617,12 @@ class Demo:
             "-m", "hardware_sims", "reconcile", str(self.site.folder), *(["--json"] if self._as_json else [])
         )
         sys.stdout.flush()
-        return subprocess.run(command, timeout=300).returncode
+        code = run_to_end(command, within_s=300.0, stopping=self._stopping)
+        if self._stopping.is_set():
+            raise KeyboardInterrupt
+        if code is None:
+            raise DemoFailed("the reconciliation took more than 300 s")
+        return code
 
     def serve(self) -> None:
         """Leave the site running until told to stop."""
@@ -604,6 +642,7 @@ class Demo:
         while not self._stopping.is_set():
             self._look_after_programs()
             time.sleep(0.2)
+        self._stopping.clear()
 
     def ask_to_stop(self, number: int = 0, frame: object = None) -> None:
         self._stopping.set()
@@ -618,6 +657,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kills", type=int, default=0, help="kill -9 a program at so many random instants (default 0)"
     )
+    parser.add_argument("--broker", choices=BROKERS, default="amqtt", help="which broker (default amqtt)")
     parser.add_argument(
         "--folder", type=Path, help="where the site is laid out and kept (default: temporary)"
     )
@@ -631,10 +671,17 @@ def demo(args: argparse.Namespace) -> int:
     if args.folder is not None and args.folder.exists() and any(args.folder.iterdir()):
         sys.stderr.write(f"--folder: expected a new or empty folder, {args.folder} is not\n")
         return 2
+    mosquitto = None
+    if args.broker == "mosquitto":
+        # Debian keeps it where the path of an ordinary user does not lead.
+        mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+        if mosquitto is None:
+            sys.stderr.write("--broker mosquitto: not installed (Debian: apt install mosquitto)\n")
+            return 2
     folder = args.folder if args.folder is not None else new_folder(Path(tempfile.gettempdir()))
     out = Console()
     site = write_site(folder, seed=args.seed, vehicles=args.vehicles, speed=args.speed)
-    running = Demo(site, as_json=args.json, out=out, serve=args.serve, kills=args.kills)
+    running = Demo(site, as_json=args.json, out=out, kills=args.kills, mosquitto=mosquitto)
     signal.signal(signal.SIGINT, running.ask_to_stop)
     signal.signal(signal.SIGTERM, running.ask_to_stop)
     code = 1
@@ -653,9 +700,9 @@ def demo(args: argparse.Namespace) -> int:
         sys.stderr.write(f"{failed}\n")
     finally:
         running.stop_programs()
-    if code == 0 and args.folder is None:
+    if code in (0, 130) and args.folder is None:
         shutil.rmtree(folder, ignore_errors=True)
-    elif code != 130:
+    else:
         sys.stderr.write(f"the site is kept in {folder}\n")
     return code
 

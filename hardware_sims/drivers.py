@@ -186,7 +186,7 @@ class DrivenVehicle:
         ):
             self.doing = Doing.GOING
             line = NEVER
-        if ahead is not None:
+        if ahead is not None and not self._behaviour.tailgates:
             line = min(line, ahead.rear_x - 2.0)
         self.limit = max(line, self.x)
         if self.speed == 0.0 and self.x >= self.limit - 1e-6:

@@ -92,6 +92,9 @@ class SimulatedLane:
             "camera": self.camera,
         }
         self._listed = tuple(self.devices.items())
+        self._due = dict.fromkeys(self.devices, 0.0)
+        self._least_due_s = 0.0
+        """When the first device is next to be advanced. Whoever touches a device brings this up to date."""
         self._present = dict.fromkeys(self.devices, True)
         self.now_s = 0.0
 
@@ -100,29 +103,30 @@ class SimulatedLane:
         return self._present[device]
 
     def next_event_s(self) -> float:
-        due = self.physics.next_event_s()
-        for _, device in self._listed:
-            due = min(due, device.next_event_s())
+        # Physics and the camera are touched from outside as well: they are asked.
+        due = min(self.physics.next_event_s(), self.camera.next_event_s(), self._least_due_s)
         return max(due, self.now_s)
 
     def advance(self, to_s: float) -> list[Sent]:
         """Everything up to `to_s`; returns what the devices sent, in order of time."""
         sent: list[Sent] = []
-        physics, listed = self.physics, self._listed
+        physics, camera, dues = self.physics, self.camera, self._due
         while True:
-            due = physics.next_event_s()
-            for _, device in listed:
-                next_s = device.next_event_s()
-                if next_s < due:
-                    due = next_s
+            moves_s = physics.next_event_s()
+            due = min(moves_s, camera.next_event_s(), self._least_due_s)
             if due > to_s:
                 break
             at_s = self.now_s = max(due, self.now_s)
             physics.advance(at_s)
-            for name, device in listed:
-                data = device.advance(at_s)
-                if data:
-                    sent.append(Sent(at_s, name, data))
+            # What a device says changes by itself, or when something moved.
+            moved = moves_s <= at_s
+            for name, device in self._listed:
+                if moved or dues[name] <= at_s or device is camera:
+                    data = device.advance(at_s)
+                    if data:
+                        sent.append(Sent(at_s, name, data))
+                    dues[name] = device.next_event_s()
+            self._least_due_s = min(dues.values())
         if to_s > self.now_s:
             self.now_s = to_s
             physics.advance(to_s)
@@ -132,17 +136,27 @@ class SimulatedLane:
         """Bytes for a device; returns what left any device up to this moment."""
         sent = self.advance(at_s)
         self.devices[device].receive(self.now_s, data)
+        self._touched(device)
         return sent
 
     def connect(self, at_s: float, device: str) -> list[Sent]:
         sent = self.advance(at_s)
         self.devices[device].connect(self.now_s)
+        self._touched(device)
+        self._line(device, is_open=True)
         return sent
 
     def disconnect(self, at_s: float, device: str) -> list[Sent]:
         sent = self.advance(at_s)
         self.devices[device].disconnect(self.now_s)
+        self._touched(device)
+        self._line(device, is_open=False)
         return sent
+
+    def _line(self, device: str, *, is_open: bool) -> None:
+        """Whether anybody is at the other end of a serial line: without it nothing that happens is seen."""
+        if device in SERIAL_DEVICES:
+            self.log(self.now_s, "line", {"device": device, "open": is_open})
 
     def set_fault(self, at_s: float, device: str, fault: Fault, on: bool) -> list[Sent]:
         """Device `barrier` takes `jammed`; every other fault belongs to a device of `devices`."""
@@ -156,9 +170,14 @@ class SimulatedLane:
             self.physics.set_jammed(at_s, on)
         else:
             self.devices[device].set_fault(at_s, fault, on)
+            self._touched(device)
             if fault.kind is FaultKind.VANISH:
                 self._present[device] = not on
         self.log(at_s, "fault", {"device": device, "fault": fault.kind.value, "on": on})
+
+    def _touched(self, device: str) -> None:
+        self._due[device] = self.devices[device].next_event_s()
+        self._least_due_s = min(self._due.values())
 
 
 class SimulatedSite:

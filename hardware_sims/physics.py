@@ -309,6 +309,7 @@ class LanePhysics:
         """Somebody holds a code to the scanner."""
         self.advance(at_s)
         self._codes_waiting.append(ShownCode(at_s, text, aim))
+        self._must_step = True
 
     # --- time ---
 

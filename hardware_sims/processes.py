@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -31,6 +33,8 @@ class Child:
         self.name = name
         self.command = tuple(command)
         self._log: IO[bytes] = log.open("ab")
+        self._log_path = log
+        self._log_from = log.stat().st_size
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         if extra_path:
             environment["PYTHONPATH"] = extra_path + os.pathsep + environment.get("PYTHONPATH", "")
@@ -67,6 +71,12 @@ class Child:
         self._release()
         return code
 
+    def said(self, words: bytes) -> bool:
+        """Whether its log has these words since it was started."""
+        with self._log_path.open("rb") as log:
+            log.seek(self._log_from)
+            return words in log.read()
+
     def tell(self, line: str) -> None:
         if self.process.stdin is not None:
             with contextlib.suppress(OSError):
@@ -79,6 +89,34 @@ class Child:
                 with contextlib.suppress(OSError):
                     stream.close()
         self._log.close()
+
+
+def run_to_end(
+    command: Sequence[str], *, within_s: float, stopping: threading.Event, output: IO[bytes] | None = None
+) -> int | None:
+    """Run one short program and answer with its exit code; None where it was cut short.
+
+    In a session of its own too: a Ctrl-C of the terminal reaches us, and we end it. `output`: for both its
+    stdout and stderr, ours if left out.
+    """
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+    )
+    until_s = time.monotonic() + within_s
+    try:
+        while not stopping.is_set() and time.monotonic() < until_s:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(0.05)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    return None
 
 
 def python(*args: str) -> tuple[str, ...]:

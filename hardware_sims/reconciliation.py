@@ -13,8 +13,8 @@ import binascii
 import contextlib
 import hashlib
 import heapq
-import itertools
 import json
+import math
 import re
 import sqlite3
 import sys
@@ -40,6 +40,9 @@ MODULUS = 1 << 128
 OPEN_RELAY = 0
 SAME_MOMENT_S = 0.06
 """A pulse and the movement it causes are logged at one time; the physics' grid is 50 ms."""
+UNSEEN_AFTER_S = 30.0
+"""A crossing is on record within this many virtual seconds, however loaded the machine. A lane that lost its
+eyes sooner may not have recorded it."""
 RESTART_S = 0.5
 """A lane's log going back in time by more is a new run of the simulators."""
 NAMED = 5
@@ -168,7 +171,6 @@ TOLD_KINDS = frozenset(
         "vehicle_crossed",
         "uses_returned",
         "passage_closed",
-        "device_lost",
     }
 )
 
@@ -211,11 +213,6 @@ class LaneBook:
         self.told = sorted(told, key=lambda fact: fact.position)
         self.uses = {use.use_id: use for use in uses}
         self.restarts = [f.position for f in self.told if f.kind == "lane_started"][1:]
-        self.blind = sorted(
-            [*self.restarts]
-            + [f.position for f in self.told if f.kind == "device_lost" and f.data.get("device") == "io"]
-        )
-        """Where the lane did not see its inputs: no program ran, or the I/O board was silent."""
         self.evidence: defaultdict[int | None, set[str]] = defaultdict(set)
         """Passage -> plates and tags its rulings stand on."""
         self.orders = self._orders()
@@ -252,15 +249,8 @@ class LaneBook:
         return orders
 
     def restarted_between(self, after: int, before: int | None) -> bool:
-        return _any_between(self.restarts, after, before)
-
-    def blind_between(self, after: int, before: int | None) -> bool:
-        return _any_between(self.blind, after, before)
-
-
-def _any_between(positions: Sequence[int], after: int, before: int | None) -> bool:
-    place = bisect_right(positions, after)
-    return place < len(positions) and (before is None or positions[place] < before)
+        place = bisect_right(self.restarts, after)
+        return place < len(self.restarts) and (before is None or self.restarts[place] < before)
 
 
 def _identities(ruling: Listing) -> set[str]:
@@ -299,8 +289,24 @@ class Pulse:
 class Crossing:
     line: int
     t: float
+    began_t: float
+    """When its front passed the arm."""
     vehicle: str
     identities: frozenset[str]
+    run: int
+
+
+@dataclass(slots=True)
+class Blindness:
+    """While nobody was at the I/O board's line, or the board had a fault."""
+
+    run: int
+    from_t: float
+    to_t: float = math.inf
+
+    def hides(self, crossing: Crossing) -> bool:
+        in_time = self.from_t <= crossing.t + UNSEEN_AFTER_S and crossing.began_t <= self.to_t
+        return self.run == crossing.run and in_time
 
 
 class PhysicalLane:
@@ -319,14 +325,16 @@ class PhysicalLane:
         self.unexplained: list[str] = []
         self.touched: list[str] = []
         self.touched_otherwise: list[str] = []
-        self.reopened_lines: list[int] = []
-        """Raisings by the controller itself, by a fire signal, by hand or by the spring."""
+        self.blind: list[Blindness] = []
         self._t = 0.0
         self._arm = "down"
         self._lowered_by = ""
         self._present: dict[str, frozenset[str]] = {}
         self._contact: tuple[float, Pulse | None] | None = None
         self._opened_since_fall = False
+        self._fronts: dict[str, float] = {}
+        self._hidden: set[str] = set()
+        """Why the lane program cannot see its inputs right now."""
 
     def take(self, line: int, entry: Listing) -> None:
         t = float(entry["t"])
@@ -334,6 +342,8 @@ class PhysicalLane:
             self.restarts.append(line)
             self._arm, self._contact, self._opened_since_fall = "down", None, False
             self._present.clear()
+            self._fronts.clear()
+            self._hidden.clear()
         self._t = t
         match entry["kind"]:
             case "relay_pulse":
@@ -355,14 +365,34 @@ class PhysicalLane:
                 self._present[str(entry["vehicle"])] = frozenset(str(mark) for mark in marks if mark)
             case "vehicle_left":
                 self._present.pop(str(entry["vehicle"]), None)
+            case "front_crossed_arm":
+                self._fronts.setdefault(str(entry["vehicle"]), t)
             case "vehicle_crossed_arm":
                 vehicle = str(entry["vehicle"])
                 who = self._present.get(vehicle, frozenset())
-                self.crossings.append(Crossing(line, t, vehicle, who))
+                began_t = self._fronts.pop(vehicle, t)
+                self.crossings.append(Crossing(line, t, began_t, vehicle, who, len(self.restarts)))
+            case "line" if entry["device"] == "io":
+                self._sees(t, "line", entry["open"] is True)
+            case "fault" if entry["device"] == "io":
+                self._sees(t, str(entry["fault"]), entry["on"] is not True)
             case "contact":
                 self._touched(line, t, str(entry["vehicle"]))
             case _:
                 pass
+
+    def _sees(self, t: float, what: str, well: bool) -> None:
+        (self._hidden.discard if well else self._hidden.add)(what)
+        run = len(self.restarts)
+        open_ended = bool(self.blind) and self.blind[-1].to_t == math.inf and self.blind[-1].run == run
+        if self._hidden and not open_ended:
+            self.blind.append(Blindness(run, t))
+        elif open_ended and not self._hidden:
+            self.blind[-1].to_t = t
+
+    def saw(self, crossing: Crossing) -> bool:
+        """Somebody could read the inputs while this vehicle crossed, and long enough after to record it."""
+        return not any(blindness.hides(crossing) for blindness in self.blind)
 
     def _at(self, line: int, t: float) -> str:
         return f"{self.lane}: line {line}, t {t:.2f}"
@@ -386,7 +416,6 @@ class PhysicalLane:
         self._arm = "rising"
         if cause in LISTED_CAUSES:
             self.moved_otherwise.append(f"{self._at(line, t)}: {LISTED_CAUSES[cause]}")
-            self.reopened_lines.append(line)
             return
         contact, self._contact = self._contact, None
         if cause != "order":
@@ -1248,8 +1277,6 @@ class _Window:
     line: int
     position: int
     passage: int | None
-    until: int | None = None
-    """Position at which the next one begins."""
     new_run: bool = False
     """Another run of the simulators began inside: vehicles vanished."""
     crossings: list[Crossing] = field(default_factory=list)
@@ -1270,7 +1297,7 @@ def _crossings(books: Books, row: Row) -> None:
             if fact.data.get("outcome") == "crossed" and fact.passage not in told:
                 row.wrong(f"{lane}: passage {fact.passage} closed as crossed without a vehicle_crossed")
         for window in _windows(books, lane, book, physical):
-            _settle(row, lane, book, window)
+            _settle(row, lane, book, physical, window)
 
 
 def _windows(books: Books, lane: str, book: LaneBook, physical: PhysicalLane) -> list[_Window]:
@@ -1281,8 +1308,6 @@ def _windows(books: Books, lane: str, book: LaneBook, physical: PhysicalLane) ->
         order = book.orders[j]
         if order.passage != windows[-1].passage:
             windows.append(_Window(physical.pulses[i].line, order.position, order.passage))
-    for window, later in itertools.pairwise(windows):
-        window.until = later.position
     lines = [window.line for window in windows]
     positions = [window.position for window in windows]
     for crossing in physical.crossings:
@@ -1298,7 +1323,7 @@ def _windows(books: Books, lane: str, book: LaneBook, physical: PhysicalLane) ->
     return windows
 
 
-def _settle(row: Row, lane: str, book: LaneBook, window: _Window) -> None:
+def _settle(row: Row, lane: str, book: LaneBook, physical: PhysicalLane, window: _Window) -> None:
     """In one window: the admitted vehicle's crossing first, by its plate or tag, then the ungated ones."""
     left = list(window.crossings)
     for fact in window.crossed:
@@ -1315,18 +1340,16 @@ def _settle(row: Row, lane: str, book: LaneBook, window: _Window) -> None:
                 f"{lane}: passage {fact.passage} is told crossed, and nobody with "
                 f"{_few(evidence) or 'its marks'} crossed the arm"
             )
-    missing = len(left) - len(window.ungated)
-    if missing <= 0:
-        for fact in window.ungated[len(left) :]:
-            row.note(f"{lane}: ungated passage {fact.passage}: the beam was broken, nobody crossed whole")
-        return
-    blind = book.blind_between(window.position, window.until)
+    # Whoever was seen has an ungated passage; whoever crossed before a blind lane may have none.
+    left.sort(key=lambda crossing: (not physical.saw(crossing), crossing.line))
+    for fact in window.ungated[len(left) :]:
+        row.note(f"{lane}: ungated passage {fact.passage}: the beam was broken, nobody crossed whole")
     for crossing in left[len(window.ungated) :]:
         text = f"{lane}: line {crossing.line}, t {crossing.t:.2f}: {crossing.vehicle} crossed"
-        if blind:
-            row.note(f"{text} while the lane program or its I/O board was down (passage {window.passage})")
-        else:
+        if physical.saw(crossing):
             row.wrong(f"{text} and belongs to no passage")
+        else:
+            row.note(f"{text} unseen: no lane program, or no I/O board (passage {window.passage})")
 
 
 # --- row 7: contact ---------------------------------------------------------------------------------------

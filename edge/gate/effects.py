@@ -94,6 +94,14 @@ class LookUp:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckReleaseCode:
+    """Answered with `OfficerReleased` or `ReleaseRefused` of the same passage."""
+
+    passage: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class AskClaim:
     claim_id: str
     passage: int
@@ -116,4 +124,15 @@ class WakeAfter:
     seconds: float
 
 
-Effect = Commit | RaiseArm | LowerArm | SetLights | Show | LookUp | AskClaim | WithdrawClaim | WakeAfter
+Effect = (
+    Commit
+    | RaiseArm
+    | LowerArm
+    | SetLights
+    | Show
+    | LookUp
+    | CheckReleaseCode
+    | AskClaim
+    | WithdrawClaim
+    | WakeAfter
+)

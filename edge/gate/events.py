@@ -75,6 +75,30 @@ class CodeRead:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseCodeShown:
+    """A release code was read; nothing of it is believed yet (S8)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfficerReleased:
+    """The code was checked: this officer may release, and means this very passage (S8)."""
+
+    passage: int
+    officer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRefused:
+    """A shown code does not hold; the text says why."""
+
+    passage: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReadFailed:
     """Something was reported that is not evidence: unreadable plate, no-read, a code that is no slip."""
 
@@ -204,6 +228,9 @@ Event = (
     | TagRead
     | PlateRead
     | CodeRead
+    | ReleaseCodeShown
+    | OfficerReleased
+    | ReleaseRefused
     | ReadFailed
     | DeviceWentSilent
     | DeviceSpoke

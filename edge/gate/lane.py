@@ -13,6 +13,7 @@ from typing import assert_never
 
 from edge.gate.effects import (
     AskClaim,
+    CheckReleaseCode,
     Commit,
     Effect,
     LookUp,
@@ -37,6 +38,7 @@ from edge.gate.events import (
     Inputs,
     InputsRead,
     LinkChanged,
+    OfficerReleased,
     OfficerReset,
     OrderCarriedOut,
     OrderFailed,
@@ -44,6 +46,8 @@ from edge.gate.events import (
     ReadFailed,
     RecordsChanged,
     RecordsFound,
+    ReleaseCodeShown,
+    ReleaseRefused,
     SyncSaid,
     TagRead,
     TimePassed,
@@ -251,6 +255,8 @@ class Passage:
     cleared_s: float | None = None
     """Since when loop and beam under the arm are both free."""
     gone_since_s: float | None = None
+    officers: tuple[str, ...] = ()
+    """Who has released it by hand so far (S8)."""
     held: Ruling | None = None
     """The hold already told, so that looking again does not repeat it."""
     resumes: tuple[str, ...] = ()
@@ -395,7 +401,7 @@ def step(lane: Lane, at_s: float, event: Event) -> Step:
 
     A failed commit must come back as `WriteFailed` before any other event: its step is not over.
     """
-    if not isinstance(event, WriteFailed):
+    if lane.in_flight is not None and not isinstance(event, WriteFailed):
         lane = replace(lane, in_flight=None)
     lane, effects = _take(lane, at_s, event)
     return _seal(lane, effects)
@@ -428,6 +434,12 @@ def _take(lane: Lane, at_s: float, event: Event) -> tuple[Lane, list[Effect]]:
             return _weight(lane, at_s, kg, steady)
         case PlateRead() | TagRead() | CodeRead():
             return _evidence(lane, at_s, event)
+        case ReleaseCodeShown(text):
+            return _code_shown(lane, text)
+        case OfficerReleased(number, officer, reason):
+            return _officer_released(lane, at_s, number, officer, reason)
+        case ReleaseRefused(number, why):
+            return _release_refused(lane, number, why)
         case ReadFailed():
             return lane, []
         case DeviceWentSilent(device, why):
@@ -602,6 +614,8 @@ def _watch_gone(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     # With a silent scale a tag that is still being read shows that somebody stands there.
     tag_seen = not _scale_known(lane, at_s) and at_s - lane.tag_s < lane.settings.gone_blind_s
     if not known_free or _scale_loaded(lane, at_s) or tag_seen:
+        if passage.gone_since_s is None:
+            return lane, []
         return replace(lane, passage=replace(passage, gone_since_s=None)), []
     if passage.gone_since_s is None:
         return replace(lane, passage=replace(passage, gone_since_s=at_s)), []
@@ -1105,9 +1119,47 @@ def _ruling_fact(
         claim_id=passage.claim_id,
         use_ids=tuple(use.use_id for use in passage.uses),
         stage_s=_stages(passage, at_s),
+        officer=", ".join(passage.officers) if claim == "manual" else "",
         texts_zh=tuple(because.zh() for because in ruling.reasons),
         texts_en=tuple(because.en() for because in ruling.reasons),
     )
+
+
+# --- released by hand (S8) --------------------------------------------------------------------------------
+
+
+def _code_shown(lane: Lane, text: str) -> tuple[Lane, list[Effect]]:
+    """A code means something only to a held vehicle; at any other time it is not even looked at."""
+    if lane.passage is None or not isinstance(lane.phase, Holding):
+        return lane, []
+    return lane, [CheckReleaseCode(lane.passage.number, text)]
+
+
+def _officer_released(
+    lane: Lane, at_s: float, number: int, officer: str, reason: str
+) -> tuple[Lane, list[Effect]]:
+    """As many different officers as the site asks for, and the reason in the fact. A code works once: it
+    names the passage, and the passage is released only out of its hold."""
+    passage = lane.passage
+    if passage is None or passage.number != number or not isinstance(lane.phase, Holding):
+        return lane, []
+    findings, held = passage.findings, lane.phase.ruling
+    if findings is None or findings.site is None or officer in passage.officers:
+        return lane, []
+    passage = replace(passage, officers=(*passage.officers, officer))
+    lane = replace(lane, passage=passage)
+    if len(passage.officers) < findings.site.manual_release_officers:
+        return lane, [Show("请第二位关员确认", "Second officer, please confirm", "amber")]
+    opinion = passage.opinion if passage.opinion is not None else Opinion(held)
+    released = Ruling(Verdict.RELEASE, (Because(Reason.MANUAL_RELEASE, reason),))
+    return _admit(lane, at_s, replace(opinion, ruling=released), findings, claim="manual")
+
+
+def _release_refused(lane: Lane, number: int, why: str) -> tuple[Lane, list[Effect]]:
+    if lane.passage is None or lane.passage.number != number:
+        return lane, []
+    told = _alarm(AlarmCode.INPUT_REFUSED, number, why[:300], "放行码无效", "Release code refused")
+    return lane, [_commit([told]), Show("放行码无效 请等待", "Release code refused, please wait", "red")]
 
 
 # --- the arm ----------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from edge.devices.readings import Order, PulseRelay, SetRelay, ShowText
 from edge.gate.config import RelaysPart
 from edge.gate.effects import (
     AskClaim,
+    CheckReleaseCode,
     Commit,
     Effect,
     LookUp,
@@ -29,20 +30,37 @@ from edge.gate.effects import (
     WakeAfter,
     WithdrawClaim,
 )
-from edge.gate.events import Event, Findings, OrderFailed, RecordsFound, SpotCheck, Timer
+from edge.gate.events import (
+    Event,
+    Findings,
+    OfficerReleased,
+    OrderFailed,
+    RecordsFound,
+    ReleaseRefused,
+    SpotCheck,
+    Timer,
+)
 from edge.runtime.clock import UNKNOWN_MS, Clock
 from edge.runtime.loop import EffectFailed
 from edge.runtime.ports import OrderNotTaken
+from sync.link.keys import signature_holds
 from sync.policy.draws import spot_check_due
 from sync.store.journal import Journal, JournalFull, SpotCheckPending
 from sync.store.records import Records, StoreRefused
 from sync.vocabulary.codec import Malformed, from_json, to_json
 from sync.vocabulary.facts import FactDraft
 from sync.vocabulary.numbers import Epc, Plate, SlipNo, UtcText
-from sync.vocabulary.records import Enterprise, ReleaseSlip, Vehicle
+from sync.vocabulary.records import Enterprise, Officer, OfficerState, ReleaseSlip, Vehicle
+from sync.vocabulary.release_codes import VALID_S, parse, signed_bytes
 
 _FUTURE_S = 300.0
 """A head issued later than this by our clock means that one of the two clocks is wrong: age unknown (S10)."""
+
+MANUAL_RELEASE = "manual_release"
+"""The authorisation an officer needs for it."""
+
+CLOCKS_APART_S = 10.0
+"""A handheld's clock may run ahead of the lane's by so much."""
 
 _CLOCK_NOT_SET = "2024-"
 """A lane PC without a battery starts its clock before this year."""
@@ -135,6 +153,8 @@ class LanePerformer:
                 self._show(effect)
             case LookUp(passage, request):
                 self._things.put(RecordsFound(passage, request, self._find(effect)))
+            case CheckReleaseCode(passage, text):
+                self._things.put(self._checked(passage, text))
             case AskClaim(claim_id, passage, plate, slip_nos):
                 self._things.link.claim(claim_id, passage, plate, slip_nos)
             case WithdrawClaim(claim_id):
@@ -206,6 +226,33 @@ class LanePerformer:
             # The device's loss is reported by whoever watches it; words and lamps hold nobody up.
             return False
         return True
+
+    # --- officers (S8) ------------------------------------------------------------------------------------
+
+    def _checked(self, passage: int, text: str) -> Event:
+        things = self._things
+        try:
+            shown = parse(text)
+        except Malformed as error:
+            return ReleaseRefused(passage, str(error))
+        code = shown.code
+        utc = things.clock.utc_text()
+        age_s = _between_s(code.issued, utc)
+        records = things.records()
+        officer = records.get("officers", code.officer) if records is not None else None
+        if not isinstance(officer, Officer):
+            return ReleaseRefused(passage, f"officer {code.officer[:40]} is not on this lane's roster")
+        if officer.state is not OfficerState.ACTIVE or UtcText(utc) >= officer.valid_until:
+            return ReleaseRefused(passage, f"officer {code.officer} is not active")
+        if MANUAL_RELEASE not in officer.authorisations:
+            return ReleaseRefused(passage, f"officer {code.officer} may not release manually")
+        if not signature_holds(officer.public_key, signed_bytes(shown.body), shown.signature):
+            return ReleaseRefused(passage, f"the signature is not officer {code.officer}'s")
+        if (code.lane, code.passage) != (things.lane_id, passage):
+            return ReleaseRefused(passage, f"the code is for {code.lane} passage {code.passage}")
+        if age_s is None or not -CLOCKS_APART_S <= age_s <= VALID_S:
+            return ReleaseRefused(passage, f"the code was issued at {code.issued}, it is {utc}")
+        return OfficerReleased(passage, code.officer, code.reason)
 
     # --- the records --------------------------------------------------------------------------------------
 

@@ -42,6 +42,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition("Lowering", "Shut", "the arm did not come down in its time, or fire"),
     Transition("Holding", "Free", "backed out, pulled aside"),
     Transition("Holding", "Reading", "looked at again: a code scanned, new records, link back"),
+    Transition("Holding", "Raising", "released by hand: officers' codes checked (S8)"),
     Transition("Holding", "Shut", "fire, or the arm moved without an order"),
     Transition("Shut", "Waking", "officer's reset, arm not yet proven down and not safe to lower"),
     Transition("Shut", "Free", "officer's reset, arm down, nobody here"),

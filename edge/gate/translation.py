@@ -33,11 +33,17 @@ from edge.gate.events import (
     OrderFailed,
     PlateRead,
     ReadFailed,
+    ReleaseCodeShown,
     TagRead,
     WeightRead,
 )
 from edge.runtime.supervisor import DeviceReport, DeviceSilent, DeviceSpeaking, PortBack, PortLost
 from sync.vocabulary.numbers import Epc, Plate, SlipNo
+from sync.vocabulary.release_codes import MAX_TEXT, PREFIX
+
+RELEASE_PREFIX = PREFIX
+MAX_RELEASE_TEXT = MAX_TEXT + 1
+"""One more than a code may have: a longer one is refused as too long, not cut to fit."""
 
 STALE_PLATE_S = 10.0
 """A camera's recognition older than this by its own account is not of the vehicle now in the lane (S5)."""
@@ -61,6 +67,8 @@ def to_event(device: str, reading: Reading, wires: Wires) -> Event | None:
             return TagRead(tag) if tag is not None else ReadFailed(device, f"not an EPC: {epc[:40]}")
         case PlateSeen():
             return _plate(device, reading)
+        case CodeSeen(text) if text.startswith(RELEASE_PREFIX):
+            return ReleaseCodeShown(text[:MAX_RELEASE_TEXT])
         case CodeSeen(text):
             slip_no = SlipNo.parse(text.strip())
             return CodeRead(slip_no) if slip_no is not None else ReadFailed(device, "not a slip number")

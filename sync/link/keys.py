@@ -131,3 +131,13 @@ def verify(public_keys: Mapping[str, Ed25519PublicKey], signed: Signed, context:
     except InvalidSignature as error:
         raise Forged(f"the signature of {signed.kid!r} does not fit for {context.value}") from error
     return signed.body
+
+
+def signature_holds(public_key_base64: str, data: bytes, signature: bytes) -> bool:
+    """Whether an Ed25519 key given as 32 bytes in base64 signed `data`. A key that is none signed nothing."""
+    try:
+        raw = base64.b64decode(public_key_base64, validate=True)
+        Ed25519PublicKey.from_public_bytes(raw).verify(signature, data)
+    except (ValueError, InvalidSignature):
+        return False
+    return True

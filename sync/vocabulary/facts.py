@@ -82,7 +82,7 @@ class RulingMade(msgspec.Struct, frozen=True, tag="ruling_made", kw_only=True):
     control_versions: tuple[str, ...] = ()
     """`id@version:mode` of every control that matched, shadow ones included."""
     claim: str = ""
-    """`granted`, `offline` (the written policy decided), `not_needed`, `refused`, `unanswered`."""
+    """`granted`, `offline` (the written policy), `not_needed`, `manual` (S8), `refused`, `unanswered`."""
     claim_id: str = ""
     use_ids: tuple[str, ...] = ()
     stage_s: dict[str, float] = {}

@@ -228,6 +228,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     max_age_s: int = 6 * 3600
     """No ruling stands on records older than this (S10)."""
     inspection_beyond_barrier: bool = False
+    manual_release_officers: int = 1
+    """How many different officers a manual release needs (S8)."""
 
     def __post_init__(self) -> None:
         _must_be_kilograms(
@@ -235,7 +237,24 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-Record = Vehicle | ReleaseSlip | Waybill | Enterprise | Control | Site
+class OfficerState(enum.StrEnum):
+    ACTIVE = "active"
+    REVOKED = "revoked"
+
+
+class Officer(msgspec.Struct, frozen=True, kw_only=True):
+    """A rostered officer: a number and what it may do, no person."""
+
+    officer_no: str
+    authorisations: tuple[str, ...] = ()
+    """Such as `manual_release`."""
+    public_key: str
+    """Ed25519, 32 bytes as base64."""
+    state: OfficerState = OfficerState.ACTIVE
+    valid_until: UtcText
+
+
+Record = Vehicle | ReleaseSlip | Waybill | Enterprise | Control | Site | Officer
 
 COLLECTIONS: dict[str, type[Record]] = {
     "vehicles": Vehicle,
@@ -244,6 +263,7 @@ COLLECTIONS: dict[str, type[Record]] = {
     "enterprises": Enterprise,
     "controls": Control,
     "site": Site,
+    "officers": Officer,
 }
 
 
@@ -262,3 +282,5 @@ def key_of(record: Record) -> str:
             return record.control_id
         case Site():
             return record.site
+        case Officer():
+            return record.officer_no

@@ -47,6 +47,7 @@ class Reason(enum.StrEnum):
     JOURNAL_FULL = "journal_full"
     LANE_CLOSED = "lane_closed"
     INTERRUPTED = "interrupted"
+    MANUAL_RELEASE = "manual_release"
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -88,6 +89,7 @@ TEXTS: dict[Reason, Text] = {
     Reason.JOURNAL_FULL: Text("本机存储故障 请等待", "Lane storage fault, please wait"),
     Reason.LANE_CLOSED: Text("通道关闭 请换道", "Lane closed, use another lane"),
     Reason.INTERRUPTED: Text("通行中断 请等待", "Passage interrupted, please wait"),
+    Reason.MANUAL_RELEASE: Text("关员放行 一路平安", "Released by an officer"),
 }
 
 

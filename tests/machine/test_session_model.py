@@ -64,7 +64,7 @@ from sync.link.session import (
     WakeAt,
 )
 from sync.policy.digests import row_digest, to_hex
-from sync.store.journal import AckOutcome, Journal
+from sync.store.journal import Journal
 from sync.store.opening import StoreRefused
 from sync.store.records import ApplyResult, Records, generation_path
 from sync.vocabulary.codec import Malformed
@@ -139,7 +139,7 @@ class _Disk:
 
 
 class ModelHub:
-    """The contract in a hundred lines: stores by identity, acknowledges what is chained, answers what is asked."""
+    """The contract in few lines: stores by identity, acknowledges what is chained, answers what is asked."""
 
     def __init__(self, _folder: Path) -> None:
         self.disk = _Disk("archive-0")
@@ -567,8 +567,8 @@ class World:
                 self.down.append(one)
 
     def of_a_hub_never_met(self, sent: Sent) -> bool:
-        """A hub that is no more, whose word this journal never heard while it was, cannot be told from one made
-        anew: numbers within one archive order its own words only."""
+        """A hub that is no more, whose word this journal never heard while it was, cannot be told from one
+        made anew: numbers within one archive order its own words only."""
         try:
             acks = open_signed(sent.payload, {"hub": HUB_KEY.public_key()}, Context.ACK, Acks).acks
         except (Forged, Malformed):
@@ -840,7 +840,7 @@ def world(make_hub: Callable[[Path], Hub]) -> Iterator[World]:
 
 
 def play(story: list[tuple[str, int]], make_hub: Callable[[Path], Hub]) -> collections.Counter[str]:
-    """The receiver does not say yet where a restored device branched (`Ack.branched`): left out against it."""
+    """The receiver does not say yet where a restored device branched (`Ack.branched`): left out there."""
     with world(make_hub) as made:
         made.do("connect", 0)
         for step, number in story:

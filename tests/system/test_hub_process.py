@@ -108,7 +108,7 @@ class Site:
         self.heard: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="lane-in")
         self.client.on_message = lambda _client, _data, message: self.heard.put(
-            (message.topic, message.payload)
+            (message.topic, bytes(message.payload))
         )
 
     def connect(self) -> None:

@@ -93,11 +93,12 @@ class RunningSite:
         for line in sims.process.stdout:
             self._events.put(json.loads(line))
 
-    def _ask(self, path: Path, sql: str) -> list[Any]:
-        with contextlib.suppress(sqlite3.Error):
-            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=3)) as database:
-                return database.execute(sql).fetchall()
-        return []
+    def _ask(self, path: Path, sql: str, *values: str) -> list[Any]:
+        try:
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=3)) as books:
+                return books.execute(sql, values).fetchall()
+        except sqlite3.Error:
+            return []
 
     def _wait(self, what: str, done: Callable[[], object]) -> None:
         while not done():
@@ -112,7 +113,7 @@ class RunningSite:
         for lane in LANES:
             journal = self.site.lane_data(lane) / "journal.sqlite"
             committed = self._ask(journal, "SELECT count(*) FROM facts")
-            stored = self._ask(archive, f"SELECT count(*) FROM facts WHERE device = '{lane}'")
+            stored = self._ask(archive, "SELECT count(*) FROM facts WHERE device = ?", lane)
             status = json.loads(told.get(lane, "{}"))
             if not committed or committed != stored or not status.get("online"):
                 return False
@@ -138,6 +139,8 @@ class RunningSite:
         for event in self._heard():
             if event == "PAUSED":
                 self._wait_idle()
+                # What has just happened is on record before anything is killed, also on a busy machine.
+                time.sleep(2 * reconciliation.UNSEEN_AFTER_S / SPEED)
                 self._kill_all_but_the_simulators()
                 self._tell("go")
         self._wait("all facts to arrive", self._settled)
@@ -215,7 +218,7 @@ def sha256(text: str) -> str:
 def forge_facts(
     site: Path, lane: str, change: Callable[[list[Line]], list[Line]], *, with_key: bool = True
 ) -> None:
-    """Rewrite a lane's whole past, in its journal and at the hub, chained anew and signed with its own key."""
+    """Rewrite a lane's whole past, in its journal and at the hub, chained anew and signed by itself."""
     with database(journal_of(site, lane)) as journal:
         ((epoch_no, epoch),) = journal.execute("SELECT epoch_no, epoch FROM epochs").fetchall()
         past = [json.loads(body) for (body,) in journal.execute("SELECT body FROM facts ORDER BY position")]
@@ -247,7 +250,8 @@ def forge_facts(
             )
         for stream, (seq, hash_, position) in heads.items():
             journal.execute(
-                "UPDATE heads SET seq = ?, hash = ?, position = ?, acked = ?, acked_hash = ? WHERE stream = ?",
+                "UPDATE heads SET seq = ?, hash = ?, position = ?, acked = ?, acked_hash = ? "
+                "WHERE stream = ?",
                 (seq, hash_, position, seq, hash_, stream),
             )
     with database(hub_of(site)) as hub:
@@ -256,12 +260,15 @@ def forge_facts(
             data = body["data"]
             hub.execute(
                 "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (lane, epoch, stream, seq, position, body["event_id"], data["type"], data.get("passage"))
-                + (body["time"], hash_, text, body["time"]),
+                (
+                    *(lane, epoch, stream, seq, position, body["event_id"], data["type"]),
+                    *(data.get("passage"), body["time"], hash_, text, body["time"]),
+                ),
             )
         for stream, (seq, hash_, _) in heads.items():
             hub.execute(
-                "UPDATE streams SET contiguous = ?, head_hash = ? WHERE device = ? AND epoch = ? AND stream = ?",
+                "UPDATE streams SET contiguous = ?, head_hash = ? "
+                "WHERE device = ? AND epoch = ? AND stream = ?",
                 (seq, hash_, lane, epoch, stream),
             )
         if not with_key:
@@ -590,8 +597,8 @@ def acknowledge_too_much(site: Path) -> None:
 def invent_at_hub(site: Path) -> None:
     with database(hub_of(site)) as hub:
         hub.execute(
-            "INSERT INTO facts SELECT device, 'ffff', stream, seq, position, event_id, kind, passage, time, hash, "
-            "body, stored_utc FROM facts WHERE device = ? AND seq = 1 AND stream = 'alarm'",
+            "INSERT INTO facts SELECT device, 'ffff', stream, seq, position, event_id, kind, passage, time, "
+            "hash, body, stored_utc FROM facts WHERE device = ? AND seq = 1 AND stream = 'alarm'",
             (LANE_IN,),
         )
 

@@ -390,6 +390,7 @@ def test_every_reason_a_rule_can_give_is_in_the_table() -> None:
         Reason.JOURNAL_FULL,
         Reason.LANE_CLOSED,
         Reason.INTERRUPTED,
+        Reason.MANUAL_RELEASE,
     }
     assert given | elsewhere == set(Reason)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
+import contextlib
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -152,10 +153,8 @@ def test_no_bytes_make_a_signed_topic_raise_anything_else(noise: bytes, place: i
     honest = bytearray(signed_payload(SIGNER, Context.PULL, Pull("s", "e", 1)))
     honest[place % len(honest)] ^= 1 << bit
     for payload in (noise, bytes(honest), bytes(honest) + noise):
-        try:
+        with contextlib.suppress(Forged, Malformed):
             assert open_signed(payload, KEYS, Context.PULL, Pull) == Pull("s", "e", 1)
-        except (Forged, Malformed):
-            pass
 
 
 def test_a_signed_message_that_is_too_long_is_refused_before_it_is_read() -> None:
@@ -191,14 +190,12 @@ def test_a_batch_is_cloudevents_that_say_what_the_body_says() -> None:
 def test_facts_of_kinds_and_versions_not_known_here_pass() -> None:
     (fact,) = chain(1)
     body = fact.body.replace('"v":1', '"v":9,"later":true').replace("passage_opened", "weather_changed")
-    newer = dataclasses_replace(fact, body=body, kind="weather_changed")
+    newer = rewritten(fact, body=body, kind="weather_changed")
     batch = read_batch(payload_of([newer]))
     assert (batch.facts[0].head.v, batch.facts[0].head.kind) == (9, "weather_changed")
 
 
-def dataclasses_replace(fact: Fact, *, body: str, kind: str) -> Fact:
-    import hashlib
-
+def rewritten(fact: Fact, *, body: str, kind: str) -> Fact:
     return Fact(
         fact.device, fact.epoch, fact.stream, fact.seq, fact.position, fact.event_id, kind, fact.passage,
         fact.time, hashlib.sha256(body.encode()).hexdigest(), body,
@@ -254,7 +251,7 @@ LIES: dict[str, Lie] = {
     "other subject": lambda events: events[0].update(subject="epoch-1/routine/2"),
     "other hash": lambda events: events[0].update(hash="0" * 64),
     "other spec": lambda events: events[0].update(specversion="0.3"),
-    "changed body": lambda events: events[0].update(data=events[0]["data"].replace('"uncertainty_ms":5', '"uncertainty_ms":6')),
+    "changed body": lambda events: events[0].update(data=events[0]["data"].replace("boot", "beet")),
     "dropped first of three": lambda events: events.__setitem__(slice(0, 3), events[1:2]),
     "dropped middle": lambda events: events.pop(1),
     "dropped last": lambda events: events.pop(2),

@@ -174,7 +174,9 @@ class World:
             due_s, lane = agenda[0][0], None
             for each in lanes:
                 if not each.resting:
-                    next_s = each.next_s()
+                    next_s = each.known_next_s
+                    if next_s < 0.0:
+                        next_s = each.next_s()
                     if next_s < due_s:
                         due_s, lane = next_s, each
             if due_s > last_s:
@@ -269,6 +271,9 @@ class LanePc:
         self.timers: list[float] = []
         self.silence_s = NEVER
         """When to look for silence next; never too late."""
+        self._due_s = 0.0
+        self.known_next_s = -1.0
+        """What `next_s` said; negative when something was touched since."""
         self.due_again = False
         self.free_bytes = 1 << 40
         self.clock_off_s = 0.0
@@ -330,15 +335,18 @@ class LanePc:
             due = self.timers[0]
         if self.silence_s < due:
             due = self.silence_s
-        return due + self.ahead_s
+        self._due_s = due
+        self.known_next_s = due + self.ahead_s
+        return self.known_next_s
 
     def advance(self) -> None:
-        """Everything here that is due by the world's time."""
-        now_s = self.world.now_s - self.ahead_s
+        """What `next_s` found due, at its exact time: a difference of two times may round below it."""
+        now_s = self._due_s
         if now_s > self.now_s:
             self.world.figures.lived_s += now_s - self.now_s
             self.now_s = now_s
         now_s = self.now_s
+        self.known_next_s = -1.0
         for sent in self.sim.advance(now_s):
             self.deliver(sent)
         for line in self._all:
@@ -353,6 +361,7 @@ class LanePc:
 
     def collect(self) -> None:
         """Bring the hardware to the present before somebody touches it."""
+        self.known_next_s = -1.0
         now_s = self.world.now_s - self.ahead_s
         if now_s > self.now_s:
             self.world.figures.lived_s += now_s - self.now_s
@@ -368,6 +377,7 @@ class LanePc:
 
     def turn(self) -> None:
         """Let the program handle what waits for it."""
+        self.known_next_s = -1.0
         timers = self.timers
         due = bool(timers) and timers[0] <= self.now_s
         if not due and not self.due_again:
