@@ -7,7 +7,7 @@ design are held here; each guard names its own. Times are monotonic seconds of t
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import assert_never
 
@@ -56,6 +56,7 @@ from edge.gate.events import (
     WriteFailed,
 )
 from edge.gate.rules import Evidence, LaneRules, Opinion, hold, offline_verdict, rule
+from edge.gate.values import replace, value
 from sync.vocabulary.facts import (
     Alarm,
     AlarmCode,
@@ -209,7 +210,7 @@ class Weighed:
     kg: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Passage:
     """One vehicle's attempt: all its evidence, and nothing of anyone else's (S5)."""
 
@@ -264,7 +265,7 @@ class Passage:
     readings: tuple[ReadingKept, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Lane:
     """The whole state of a lane."""
 

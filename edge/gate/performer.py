@@ -323,19 +323,30 @@ class LanePerformer:
     def _spot_checks(
         self, slips: dict[SlipNo, ReleaseSlip], enterprises: dict[str, Enterprise], day: str
     ) -> dict[str, SpotCheck]:
-        things = self._things
+        """By slip. Slips of one vehicle and enterprise share one draw, and slips of one vehicle one reading."""
+        key = self._things.draw_key
+        if key is None:
+            return {}
+        pending: dict[Plate, SpotCheck | None] = {}
+        drawn: dict[tuple[Plate, str], SpotCheck] = {}
         checks: dict[str, SpotCheck] = {}
         for slip in slips.values():
-            enterprise = enterprises.get(str(slip.enterprise))
-            if slip.plate is None or enterprise is None or things.draw_key is None:
+            plate, code = slip.plate, str(slip.enterprise)
+            enterprise = enterprises.get(code)
+            if plate is None or enterprise is None:
                 continue
-            pending = things.journal.pending_spot_check(slip.plate)
-            if pending is not None:
-                checks[slip.slip_no] = SpotCheck(True, pending.enterprise, pending.day, pending=True)
-            else:
-                due = spot_check_due(things.draw_key, enterprise, slip.plate, day)
-                checks[slip.slip_no] = SpotCheck(due, str(enterprise.code), day)
+            if plate not in pending:
+                pending[plate] = self._pending(plate)
+            check = pending[plate] or drawn.get((plate, code))
+            if check is None:
+                check = SpotCheck(spot_check_due(key, enterprise, plate, day), code, day)
+                drawn[plate, code] = check
+            checks[slip.slip_no] = check
         return checks
+
+    def _pending(self, plate: Plate) -> SpotCheck | None:
+        left = self._things.journal.pending_spot_check(plate)
+        return None if left is None else SpotCheck(True, left.enterprise, left.day, pending=True)
 
     def _age_s(self, verified_utc: str | None, utc: str) -> float | None:
         """Since the last verified head was issued; None where it cannot be known, which is too old (S10)."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from edge.gate.events import Findings
+from edge.gate.values import value
 from sync.policy.controls import matching
 from sync.vocabulary.numbers import Epc, Plate, SlipNo
 from sync.vocabulary.records import (
@@ -83,7 +84,7 @@ class Evidence:
     """Uses this very passage reserved before a restart; they do not count as used by others (S6)."""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Opinion:
     """A ruling with what it stands on, before any claim."""
 

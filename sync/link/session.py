@@ -862,6 +862,9 @@ class EdgeSession:
 
     def _send_next(self, at_s: float, up: _Upward, facts: tuple[Fact, ...]) -> None:
         for run in self._runs(at_s, up, facts):
+            if run.first > facts[0].seq and run.last == facts[-1].seq < up.head:
+                # The rest of what was read: with what comes after it makes a full payload next time.
+                break
             payload = self._payload_of(at_s, up.stream, run)
             if up.flights and up.in_flight_bytes + len(payload) > self._config.window_bytes:
                 break

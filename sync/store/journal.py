@@ -77,6 +77,8 @@ _PUT_SPOT_CHECK = (
 )
 _END_SPOT_CHECK = "DELETE FROM spot_checks WHERE plate = ?"
 _USES = "SELECT use_id, slip_no, passage, claim_id, state FROM uses "
+_USES_AT_ONCE = 50
+"""Slips asked for in one statement; each statement waits for the reader's turn and the file's lock."""
 _ACKED = "UPDATE heads SET acked = ?, acked_hash = ?, ack_counter = ? WHERE epoch_no = ? AND stream = ?"
 _FACTS_BETWEEN = (
     "SELECT place, position, event_id, kind, passage, time, hash, body FROM facts "
@@ -343,9 +345,12 @@ class Journal:
 
     def uses_of(self, slip_nos: Sequence[str]) -> tuple[SlipUse, ...]:
         """Every use of these slips, by passage."""
+        wanted = list(dict.fromkeys(str(slip_no) for slip_no in slip_nos))
         found: list[SlipUse] = []
-        for slip_no in dict.fromkeys(slip_nos):
-            rows = self._read_all(_USES + "WHERE slip_no = ?", (str(slip_no),))
+        for begin in range(0, len(wanted), _USES_AT_ONCE):
+            some = tuple(wanted[begin : begin + _USES_AT_ONCE])
+            places = ",".join("?" * len(some))
+            rows = self._read_all(f"{_USES}WHERE slip_no IN ({places})", some)
             found.extend(_use_of(row) for row in rows)
         return tuple(sorted(found, key=lambda use: (use.passage, use.use_id)))
 

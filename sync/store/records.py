@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -137,6 +138,9 @@ class _Row:
     verified_utc: str | None
 
 
+_Version = int | tuple[str, int]
+
+
 class Records:
     """One object per thread. A reader sees each batch whole or not at all."""
 
@@ -146,11 +150,11 @@ class Records:
         self._connection = connection
         self._writable = writable
         self._closed = False
-        self._in_snapshot = False
+        self._snapshot: FeedState | None = None
         self._buckets: list[int] | None = None
         self._buckets_at = -1
-        self._controls: tuple[int, tuple[Control, ...]] | None = None
-        self._site: tuple[int, Site | None] | None = None
+        self._controls: tuple[_Version, tuple[Control, ...]] | None = None
+        self._site: tuple[_Version, Site | None] | None = None
 
     @classmethod
     def open(cls, path: Path, *, writable: bool = False) -> Records:
@@ -230,11 +234,11 @@ class Records:
         """All reads inside see the same number, the one of the state given. Keep it short: the file's log
         cannot be reused meanwhile."""
         self._run("BEGIN")
-        self._in_snapshot = True
         try:
-            yield self.feed_state()
+            self._snapshot = self.feed_state()
+            yield self._snapshot
         finally:
-            self._in_snapshot = False
+            self._snapshot = None
             if self._connection.in_transaction:
                 self._run("COMMIT")
 
@@ -443,8 +447,11 @@ class Records:
         scope, epoch, number, row_count, digest, verified_utc = rows[0]
         return _Row(scope, epoch, number, row_count, int.from_bytes(digest, "big"), verified_utc)
 
-    def _version(self) -> int:
-        """Changes when another connection changed the file; our own changes forget what was decoded."""
+    def _version(self) -> _Version:
+        """Changes when another connection changed the file; our own changes forget what was decoded. In a
+        snapshot the log's number, just read, says as much: rows change with it and never without."""
+        if self._snapshot is not None:
+            return self._snapshot.epoch, self._snapshot.number
         value: int = self._rows("PRAGMA data_version", ())[0][0]
         return value
 
@@ -454,7 +461,7 @@ class Records:
 
     def _decoded(self, collection: str, body: str) -> Record:
         try:
-            return _DECODERS[collection](body)
+            return _decode(collection, body)
         except Malformed as error:
             raise StoreRefused(
                 f"{self._path} holds a row of {collection} that this version cannot read ({error}): "
@@ -601,6 +608,13 @@ def _sorted_out(batch: Batch, after: int) -> dict[str, dict[str, str | None]]:
         if change.number > after:
             ends[collection][key] = change.body if put else None
     return {collection: dict(sorted(keys.items())) for collection, keys in ends.items()}
+
+
+@lru_cache(maxsize=256)
+def _decode(collection: str, body: str) -> Record:
+    """The same bytes are the same frozen value: what lanes read again and again (a vehicle by its plate and by
+    its tag, an enterprise) is decoded once. Raises `Malformed`."""
+    return _DECODERS[collection](body)
 
 
 def _tags_in(body: str) -> tuple[str, ...]:

@@ -180,7 +180,7 @@ class ModelHub:
             while contiguous + 1 in held and held[contiguous + 1][1] == head:
                 contiguous += 1
                 head = held[contiguous][0]
-            missing = []
+            missing: list[tuple[int, int]] = []
             for seq in range(contiguous + 1, max(held, default=0)):
                 if seq not in held:
                     joins = missing and missing[-1][1] == seq - 1
@@ -363,6 +363,7 @@ class World:
         self.committed: dict[str, tuple[Stream, int]] = {}
         self.claims: dict[str, list[ClaimVerdict]] = {}
         self.applied: dict[int, int] = {}
+        self.backup_committed: set[str] | None = None
         self.met: set[str] = set()
         self.excused: set[str] = set()
         self.freed: set[str] = set()
@@ -519,13 +520,11 @@ class World:
             backup.mkdir(exist_ok=True)
             for name in names:
                 (backup / name).write_bytes((self.folder / name).read_bytes())
-            self.backup_committed: set[str] | None = set(self.committed)
+            self.backup_committed = set(self.committed)
         assert store.exists()
         self.journal = self._open_journal()
         self.up = []
         self._begin_session()
-
-    backup_committed = None
 
     # the broker
 

@@ -235,8 +235,8 @@ class Hub:
             pull = open_signed(payload, KEYS, Context.PULL, Pull)
             for first in range(pull.after, len(self.log), 50):
                 part = tuple(self.log[first : first + 50])
-                batch = FeedBatch(SCOPE, "feed-1", part[0].number, part[-1].number, part)
-                self.send(TOPICS.batch(DEVICE), signed_payload(HUB, Context.FEED, batch))
+                feed = FeedBatch(SCOPE, "feed-1", part[0].number, part[-1].number, part)
+                self.send(TOPICS.batch(DEVICE), signed_payload(HUB, Context.FEED, feed))
         elif topic == TOPICS.claim(DEVICE):
             asked = open_signed(payload, KEYS, Context.CLAIM, ClaimRequest)
             answer = ClaimAnswer(asked.claim_id, asked.device, asked.passage, ClaimVerdict.GRANTED)
@@ -393,6 +393,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # its death is meant
 def test_a_connection_thread_that_dies_counts_as_link_loss_and_comes_back(hub: Hub, edge: Edge) -> None:
     until(edge.up)
     wire = edge.link._wires[Connection.ROUTINE]

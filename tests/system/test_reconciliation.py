@@ -65,6 +65,7 @@ class RunningSite:
         self.site = site
         self._children: dict[str, Child] = {}
         self._events: queue.Queue[Line] = queue.Queue()
+        self._starts = dict.fromkeys(LANES, 0)
         self._until = time.monotonic() + RUN_WITHIN_S
 
     def start(self, name: str) -> None:
@@ -83,6 +84,7 @@ class RunningSite:
                 command = python("-m", "hardware_sims", "serve", str(site.scenario_file), *speed)
             case _:
                 command = python("-m", "edge.gate", str(site.lane_config(name)))
+                self._starts[name] += 1
         child = Child(name, command, site.folder / f"{name}.log", talks=name == "sims")
         self._children[name] = child
         if name == "sims":
@@ -112,10 +114,13 @@ class RunningSite:
         told = dict(self._ask(archive, "SELECT device, body FROM statuses"))
         for lane in LANES:
             journal = self.site.lane_data(lane) / "journal.sqlite"
-            committed = self._ask(journal, "SELECT count(*) FROM facts")
-            stored = self._ask(archive, "SELECT count(*) FROM facts WHERE device = ?", lane)
+            counted = "SELECT count(*), sum(kind = 'lane_started') FROM facts"
+            committed = self._ask(journal, counted)
+            stored = self._ask(archive, f"{counted} WHERE device = ?", lane)
+            if not committed or committed[0][1] != self._starts[lane]:
+                return False
             status = json.loads(told.get(lane, "{}"))
-            if not committed or committed != stored or not status.get("online"):
+            if committed != stored or not status.get("online"):
                 return False
             if status["records"].get(SCOPE) != numbers[0][0]:
                 return False

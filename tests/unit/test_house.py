@@ -271,10 +271,13 @@ ALLOWED = {
     ("input", "edge/devices/plate_camera_vzenith/"): "the camera's own alarm input, in its push messages",
     ("form", "edge/devices/plate_camera_vzenith/"): "an HTTP form, as browsers and cameras encode it",
     ("gate", "edge/gate/config.py"): "the program's name: the config of `kakou gate`",
+    ("gate", "edge/cli.py"): "the program's name: `kakou gate`",
+    ("result", "sync/store/records.py"): "what came of applying a batch; rulings are not meant",
     ("log", "edge/gate/config.py"): "the table of settings for what the program says on stderr",
     ("log", "edge/runtime/"): "what a program says about itself on stderr; facts never go there",
     ("log", "sync/hub/"): "the numbered log of a scope, the glossary's own word",
     ("data", "sync/vocabulary/sas.py"): "an element name of the SAS messages",
+    ("data", "sync/hub/archive.py"): "SQLite's own `PRAGMA data_version`",
     ("data", "sync/store/verify.py"): "the `data` of a CloudEvent: what a fact says",
 }
 

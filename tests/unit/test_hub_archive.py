@@ -203,6 +203,32 @@ def test_a_token_written_beside_the_archive_but_not_into_it_is_no_restored_backu
     assert again.archive_id == archive.archive_id
 
 
+def test_cut_off_between_companion_and_archive_an_opening_is_no_restored_backup(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Archive.open(path, own=True)
+    first.close()
+
+    def cut(_folder: Path) -> None:
+        raise OSError("cut off")
+
+    monkeypatch.setattr("sync.hub.archive._sync_folder", cut)
+    with pytest.raises(ArchiveRefused, match="cut off"):
+        Archive.open(path, own=True)
+    monkeypatch.undo()
+    again = Archive.open(path, own=True)
+    with again.transaction():
+        again.add_alarm(AT, "a", "one", "")
+    monkeypatch.setattr("sync.hub.archive._sync_folder", cut)
+    with pytest.raises(OSError, match="cut off"):
+        again.renew_token()
+    monkeypatch.undo()
+    again.close()
+    last = Archive.open(path, own=True)
+    last.close()
+    assert {first.archive_id, again.archive_id, last.archive_id} == {first.archive_id}
+
+
 def test_the_token_is_renewed_only_when_something_was_written_here_or_by_an_importer(path: Path) -> None:
     archive = Archive.open(path, own=True)
     importer = Archive.open(path)

@@ -262,6 +262,24 @@ def test_a_crossing_that_arrives_before_its_ruling_is_counted_when_the_ruling_te
     assert bench.alarms() == ["double_use"]
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("last", ["crossed", "returned"])
+def test_of_two_words_on_a_use_the_later_by_position_holds_whichever_arrives_first(
+    bench: Bench, lane: Device, order: tuple[int, int], last: str
+) -> None:
+    bench.ask(lane, "c1", 7)
+    tell(bench, lane, lane.ruling(7, [SLIP], ["u1"], "c1"))
+    words = {
+        "crossed": lambda: lane.crossing(7, ["u1"], "c1"),
+        "returned": lambda: lane.say(UsesReturned(7, ("u1",), "c1", "disproved")),
+    }
+    first = {"crossed": "returned", "returned": "crossed"}[last]
+    facts = [words[first](), words[last]()]
+    tell(bench, lane, *[facts[index] for index in order])
+    assert states(bench) == [("c1", SLIP, last)]
+    assert bench.rows("SELECT state FROM uses") == [(last,)]
+
+
 def test_facts_issued_again_in_a_new_epoch_are_no_second_use(bench: Bench, lane: Device) -> None:
     bench.ask(lane, "c1", 7)
     tell(bench, lane, lane.ruling(7, [SLIP], ["u1"], "c1"), lane.crossing(7, ["u1"], "c1"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -146,21 +147,46 @@ def test_messages_taken_together_are_answered_as_if_taken_one_by_one(bench: Benc
     assert bench.alarms() == ["batch_refused"]
 
 
-def test_nothing_is_answered_before_it_is_committed(
-    bench: Bench, device: Device, monkeypatch: pytest.MonkeyPatch
+class FailingDisk:
+    """The archive's connection, on a disk that fails the next statement that begins so."""
+
+    def __init__(self, db: sqlite3.Connection, beginning: str) -> None:
+        self.db = db
+        self.beginning = beginning
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.db, name)
+
+    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+        if self.beginning and sql.startswith(self.beginning):
+            self.beginning = ""
+            raise sqlite3.OperationalError("disk I/O error")
+        return self.db.execute(sql, *values)
+
+
+@pytest.mark.parametrize("statement", ["BEGIN", "INSERT INTO streams", "COMMIT"])
+@pytest.mark.parametrize("together", [False, True])
+def test_nothing_is_answered_that_the_disk_did_not_take(
+    bench: Bench, device: Device, statement: str, together: bool
 ) -> None:
-    payload = device.batch(device.chatter(3))
-    monkeypatch.setattr(bench.archive, "add_facts", _full)
-    assert bench.facts(device, payload) == []
-    assert bench.receiver.storage_fault == "OperationalError: database or disk is full"
-    assert bench.stored() == []
-    monkeypatch.undo()
-    assert acks(bench.facts(device, payload))[ROUTINE].contiguous == 3
+    said = device.chatter(9)
+    bench.facts(device, device.batch(said[:3]))
+    topic = TOPICS.facts("lane-in", Stream.ROUTINE)
+    messages = [(topic, device.batch(said[3:6])), (topic, device.batch(said[6:]))]
+    bench.archive._db = FailingDisk(bench.archive._db, statement)  # type: ignore[assignment]
+    take = {
+        False: lambda: bench.receiver.receive(*messages[0], AT),
+        True: lambda: bench.receiver.receive_all(messages, AT),
+    }[together]
+    answered = {ack.contiguous for message in take() for ack in acks([message]).values()}
+    assert "disk I/O error" in bench.receiver.storage_fault or together
+    on_disk = bench.rows("SELECT max(seq), count(*) FROM facts")[0]
+    assert max(answered, default=3) <= on_disk[1]
+    for _ in range(2):
+        found = [acks([message])[ROUTINE] for message in bench.receiver.receive_all(messages, AT)]
+    assert (found[-1].contiguous, found[-1].hash, found[-1].missing) == (9, said[8].hash, ())
+    assert bench.stored() == [("routine", n) for n in range(1, 10)]
     assert bench.receiver.storage_fault == ""
-
-
-def _full(*_: object) -> None:
-    raise sqlite3.OperationalError("database or disk is full")
 
 
 def test_a_full_disk_takes_nothing_and_acknowledges_nothing_until_there_is_room(
@@ -585,6 +611,16 @@ def test_a_well_signed_message_with_absurd_values_is_refused(bench: Bench, devic
     say(TOPICS.head("lane-in"), Context.CHECKPOINT, "{}")
     assert set(bench.alarms()) == {"malformed", "wrong_device", "scope_unknown"}
     assert bench.rows("SELECT count(*) FROM claims") == [(0,)]
+
+
+def test_a_message_longer_than_the_bound_is_refused_however_well_it_is_signed(
+    bench: Bench, device: Device
+) -> None:
+    status = Status(device="lane-in", online=True, health={f"device-{n}": "x" * 100 for n in range(700)})
+    bench.receiver.receive(TOPICS.status("lane-in"), device.payload(Context.STATUS, status), AT)
+    bench.receiver.tick(at(1))
+    assert bench.alarms() == ["oversized"]
+    assert bench.rows("SELECT * FROM statuses") == []
 
 
 def test_a_flood_is_two_alarm_rows_with_the_count_and_one_sample(bench: Bench) -> None:

@@ -770,6 +770,7 @@ def test_every_schema_step_is_numbered_and_makes_a_file_of_its_kind() -> None:
             for step in steps_of(kind):
                 for statement in statements(step):
                     connection.execute(statement)
+            assert connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] > 0
 
 
 def test_the_current_generation_is_kept(path: Path) -> None:

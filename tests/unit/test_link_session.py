@@ -232,7 +232,8 @@ def test_nothing_acknowledged_is_sent_again_after_a_restart() -> None:
 def test_what_is_not_acknowledged_is_sent_again_after_5_s_doubling_to_5_min() -> None:
     story = Story(chain(2))
     story.up()
-    gaps, last_s = [], 0.0
+    gaps: list[float] = []
+    last_s = 0.0
     for _ in range(9):
         wake = of(WakeAt, story.effects)
         while not seqs(story.effects) or not gaps or story.at_s == last_s:

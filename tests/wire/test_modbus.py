@@ -398,7 +398,7 @@ def test_silence_is_told_once_and_ends_with_an_answer() -> None:
         output = driver.due(wake)
         told += output.readings
         last, wake = wake, output.wake_at_s
-    assert told == [DeviceFault("no_answer", "3 requests unanswered")]
+    assert told == [ReadGarbled(b"", "no answer to 3 requests in a row")]
     while driver.due(last).send != POLLED:
         last += 0.05
     assert driver.received(last + 0.01, ANSWER).readings == (InputsSeen(INPUTS),)

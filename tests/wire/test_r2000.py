@@ -197,24 +197,24 @@ def test_silence_is_told_once_after_so_many_requests_and_polling_goes_on() -> No
         sent.append(output.send)
         assert not output.heard
         wake = output.wake_at_s
-    assert told == [DeviceFault("no_answer", "3 requests unanswered")]
+    assert told == [ReadGarbled(b"", "no answer to 3 requests in a row")]
     assert sent == [SET_ANTENNA_0] * 8
 
 
 def test_after_silence_an_answer_clears_it_and_new_silence_is_told_again() -> None:
     driver = R2000Driver(SETTINGS)
     driver.opened(0.0)
-    codes: list[str] = []
+    told: list[str] = []
     at_s = 0.0
     for _ in range(2):
         for _ in range(4):
             at_s += 1.0
-            codes += [r.code for r in driver.due(at_s).readings if isinstance(r, DeviceFault)]
+            told += [r.why for r in driver.due(at_s).readings if isinstance(r, ReadGarbled)]
         at_s += 0.1
         driver.received(at_s, ANTENNA_SET)
         driver.received(at_s, END)
         driver.due(at_s + 0.2)
-    assert codes == ["no_answer", "no_answer"]
+    assert told == ["no answer to 3 requests in a row"] * 2
 
 
 def test_a_reader_that_sends_half_a_frame_and_stops_is_asked_again() -> None:

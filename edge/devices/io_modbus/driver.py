@@ -26,14 +26,16 @@ class Settings:
         0.05, "stillness asked of the line after an unanswered request", least=0, most=10
     )
     retries: int = setting(2, "how often an unanswered order is sent again", least=0, most=20)
-    silent_after: int = setting(3, "unanswered requests in a row until the fault is told", least=1, most=1000)
+    silent_after: int = setting(3, "unanswered requests in a row until it is told once", least=1, most=1000)
 
 
 _LONGEST_PULSE_S = wire.FLASH_MOST * wire.FLASH_UNIT_S
 
 
 class ModbusDriver:
-    """Faults told: `no_answer` and the board's exceptions to polling. Each once, until it clears."""
+    """Faults told: the board's exceptions to polling, each once until it clears. Silence is no fault of its
+    own telling: a garbled reading without bytes says so once, and the rest is absence.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -171,8 +171,9 @@ class BoardSession:
         self._missed += 1
         self._release(readings)
         self._settle(at_s)
-        if self._missed >= self._timing.silent_after:
-            self._tell(DeviceFault("no_answer", f"{self._missed} requests unanswered"), readings)
+        if self._missed == self._timing.silent_after:
+            # no DeviceFault: a device that says nothing reports nothing either
+            readings.append(ReadGarbled(b"", f"no answer to {self._missed} requests in a row"))
         if order is None:
             self._polled(at_s)
         elif not self._may_retry():

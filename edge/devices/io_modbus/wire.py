@@ -242,8 +242,8 @@ def look_any(held: bytes, at: int) -> Whole[Message | ReadGarbled] | NotHere | U
     """Any request or answer, the shortest that fits: a whole frame and two zero bytes have a right CRC too.
 
     Where a frame can be read both ways (a read's request, an answer of three bytes) the request is taken if
-    its address and count are possible. A frame whose CRC is right and whose content contradicts itself is refused
-    whole.
+    its address and count are possible. A frame whose CRC is right and whose content contradicts itself is
+    refused whole.
     """
     if len(held) - at < 2:
         return MORE

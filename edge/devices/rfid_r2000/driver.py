@@ -18,11 +18,13 @@ class Settings:
     reply_timeout_s: float = setting(
         0.5, "silence after which a request counts as unanswered", least=0.01, most=60
     )
-    silent_after: int = setting(3, "unanswered requests in a row until the fault is told", least=1, most=1000)
+    silent_after: int = setting(3, "unanswered requests in a row until it is told once", least=1, most=1000)
 
 
 class R2000Driver:
-    """Faults told: `antenna_missing` and the reader's other codes, `no_answer`; each once until it clears."""
+    """Faults told: `antenna_missing` and the reader's other codes, each once until it clears. Silence is no
+    fault of its own telling: a garbled reading without bytes says so once, and the rest is absence.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Raises `SettingsRefused` where no antenna is named."""

@@ -79,8 +79,9 @@ class InventorySession:
             return Turn(tuple(readings), send, self._heard)
         if self._awaiting is not None:
             self._missed += 1
-            if self._missed >= self._timing.silent_after:
-                self._tell(DeviceFault("no_answer", f"{self._missed} requests unanswered"), readings)
+            if self._missed == self._timing.silent_after:
+                # no DeviceFault: a device that says nothing reports nothing either
+                readings.append(ReadGarbled(b"", f"no answer to {self._missed} requests in a row"))
         return Turn(tuple(readings), send + self._choose_antenna(at_s), self._heard)
 
     def _take(
@@ -138,8 +139,6 @@ class InventorySession:
     def _answered(self) -> None:
         self._heard = True
         self._missed = 0
-        if self._fault is not None and self._fault.code == "no_answer":
-            self._fault = None
 
     def _tell(self, fault: DeviceFault, readings: list[Reading]) -> None:
         """A fault is told when it begins or changes, not with every poll."""
