@@ -228,6 +228,8 @@ class Passage:
     request: int = 0
     """Number of the last look-up; only its answer counts."""
     findings: Findings | None = None
+    found_s: float = 0.0
+    """When they were looked up: what a ruling stands on has grown older since (S10)."""
     claims: int = 0
     claim_id: str = ""
     claim_asked_s: float | None = None
@@ -800,7 +802,8 @@ def _found(
         return lane, []
     if not isinstance(lane.phase, Reading):
         return lane, []
-    return _rule_if_ready(replace(lane, passage=replace(passage, findings=findings)), at_s)
+    passage = replace(passage, findings=findings, found_s=at_s)
+    return _rule_if_ready(replace(lane, passage=passage), at_s)
 
 
 def _look_again(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
@@ -864,9 +867,9 @@ def _rule_if_ready(lane: Lane, at_s: float, *, time_is_up: bool = False) -> tupl
     if passage.findings is None:
         reasons = [Because(Reason.DEVICE_SILENT, name) for name in missing] or [Because(Reason.NO_IDENTITY)]
         return _hold(lane, at_s, hold(*reasons))
-    findings = passage.findings
+    findings = _aged(passage.findings, at_s - passage.found_s)
     opinion = rule(lane.settings.rules, evidence, findings)
-    passage = replace(passage, opinion=opinion)
+    passage = replace(passage, opinion=opinion, findings=findings, found_s=at_s)
     lane = replace(lane, passage=passage)
     passes = opinion.ruling.verdict is Verdict.RELEASE or (
         opinion.ruling.verdict is Verdict.INSPECT and _inspects_beyond(findings)
@@ -879,6 +882,11 @@ def _rule_if_ready(lane: Lane, at_s: float, *, time_is_up: bool = False) -> tupl
     if not opinion.slips:
         return _admit(lane, at_s, opinion, findings, claim="not_needed")
     return _ask_claim(lane, at_s, opinion, findings)
+
+
+def _aged(findings: Findings, seconds: float) -> Findings:
+    """The same records, so much later: their age at the ruling counts, not at the look-up (S10)."""
+    return findings if findings.age_s is None else replace(findings, age_s=findings.age_s + seconds)
 
 
 def _inspects_beyond(findings: Findings) -> bool:

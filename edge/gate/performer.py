@@ -323,7 +323,7 @@ class LanePerformer:
     def _spot_checks(
         self, slips: dict[SlipNo, ReleaseSlip], enterprises: dict[str, Enterprise], day: str
     ) -> dict[str, SpotCheck]:
-        """By slip. Slips of one vehicle and enterprise share one draw, and slips of one vehicle one reading."""
+        """By slip. What is pending is read once a vehicle, and drawn once a vehicle and enterprise."""
         key = self._things.draw_key
         if key is None:
             return {}

@@ -13,8 +13,15 @@ if TYPE_CHECKING:
     from dataclasses import dataclass as value
     from dataclasses import replace
 else:
+    import dataclasses
+
     import msgspec
-    from msgspec.structs import replace
+
+    def replace(old, /, **changes):
+        """The old value with some fields changed; of a plain dataclass too."""
+        if isinstance(old, msgspec.Struct):
+            return msgspec.structs.replace(old, **changes)
+        return dataclasses.replace(old, **changes)
 
     def value(*, frozen, slots):
         """The class as a frozen struct of the same fields, in the same order, with the same defaults."""

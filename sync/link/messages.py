@@ -162,9 +162,9 @@ class Ack(msgspec.Struct, frozen=True):
     """Hash of fact `contiguous`; `GENESIS` when 0."""
     missing: tuple[tuple[int, int], ...] = ()
     branched: int = 0
-    """Lowest number under which the device sent another fact than the hub holds; 0 for none. The stream cannot
-    go on in this epoch: the device begins a new one (G4). Needed when a restored disk's first life had sent
-    facts beyond a gap: what is contiguous agrees, and what follows never can."""
+    """Lowest number under which the device sent another fact than the hub holds; 0 for none. The stream
+    cannot go on in this epoch: the device begins a new one (G4). Needed when a restored disk's first life had
+    sent facts beyond a gap: what is contiguous agrees, and what follows never can."""
 
 
 class Acks(msgspec.Struct, frozen=True):

@@ -65,8 +65,8 @@ DIGEST_DIGITS = 32
 MAX_WHY = 200
 MAX_ANSWERED = 256
 """Claims no longer waiting that are remembered, so that a doubled answer is not counted as a stranger's."""
-WINDOW_READ_BYTES = 64 * 1024
-"""Less room than this in the window is not worth reading the journal for."""
+BODY_SHARE = 0.6
+"""Of a payload, about what bodies take before they are carried as strings inside an event."""
 
 _T = TypeVar("_T")
 
@@ -827,10 +827,12 @@ class EdgeSession:
             wanted = min(last - first + 1, config.read_facts)
             self._effects.append(ReadFacts(up.stream, first, wanted, config.window_bytes))
             return
+        # Half a window at once: reading for less would cut payloads short, or encode facts twice.
         room = config.window_bytes - up.in_flight_bytes
-        if up.ask and (not up.flights or room >= min(WINDOW_READ_BYTES, config.window_bytes)):
+        if up.ask and (not up.flights or 2 * room >= config.window_bytes):
             up.reading = (up.next, None)
-            self._effects.append(ReadFacts(up.stream, up.next, config.read_facts, max(room, 1)))
+            max_bytes = max(1, int(room * BODY_SHARE))
+            self._effects.append(ReadFacts(up.stream, up.next, config.read_facts, max_bytes))
 
     def _on_facts(self, at_s: float, event: FactsRead) -> None:
         up = self._up[event.stream]
@@ -847,11 +849,12 @@ class EdgeSession:
             else:
                 self._send_again(at_s, up, tuple(fact for fact in facts if fact.seq <= through), through)
         elif first <= up.head:
-            # The hub lacks a fact that was let go, because it was restored from too old a backup, or the row is
-            # lost. The stream cannot go on in this epoch; nothing is skipped without a word (G4).
+            # The hub lacks a fact that was let go, because it was restored from too old a backup, or the row
+            # is lost. The stream cannot go on in this epoch; nothing is skipped without a word (G4).
             self._later(at_s, up)
             self._count("facts_gone")
-            self._epoch_why = f"the hub has {up.stream.value} up to {up.acked}, and fact {first} is no longer in the journal"
+            lacking = f"the hub has {up.stream.value} up to {up.acked}"
+            self._epoch_why = f"{lacking}, and fact {first} is no longer in the journal"
         else:
             up.ask = False
 

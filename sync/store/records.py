@@ -612,8 +612,8 @@ def _sorted_out(batch: Batch, after: int) -> dict[str, dict[str, str | None]]:
 
 @lru_cache(maxsize=256)
 def _decode(collection: str, body: str) -> Record:
-    """The same bytes are the same frozen value: what lanes read again and again (a vehicle by its plate and by
-    its tag, an enterprise) is decoded once. Raises `Malformed`."""
+    """The same bytes are the same value: what a lane reads again and again (a vehicle by its plate and by its
+    tag, an enterprise) is decoded once. Raises `Malformed`."""
     return _DECODERS[collection](body)
 
 

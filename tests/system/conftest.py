@@ -1,5 +1,6 @@
-"""Real programs for system tests: a demo run to its end, a lane with its devices, brokers. They are started as a
-person would start them, watched from outside, and never outlive their test.
+"""Real programs for system tests: a demo run to its end, one lane with its devices, a broker.
+
+They are started as a person would start them, watched from outside, and never outlive their test.
 
 Tests that run a whole site share the group `site`: two of them side by side would only measure the machine.
 """
@@ -212,11 +213,11 @@ class DemoRun:
         text = (self.folder / "physics.jsonl").read_text(encoding="utf-8")
         return [line for line in map(json.loads, text.splitlines()) if line["kind"] == kind]
 
-    def facts(self, kind: str) -> list[dict[str, Any]]:
+    def facts(self, kind: str = "%") -> list[dict[str, Any]]:
         """At the hub: the data of each fact of this kind, with its lane and time, in the lanes' own order."""
         rows = _rows(
             self.folder / "data" / "hub" / "archive.sqlite",
-            "SELECT device, body FROM facts WHERE kind = ? ORDER BY device, position",
+            "SELECT device, body FROM facts WHERE kind LIKE ? ORDER BY device, position",
             kind,
         )
         found = []

@@ -196,7 +196,7 @@ def test_a_spoilt_board_line_answers_every_order_and_tells_no_other_inputs(kind:
     cable, board = board_line(lane())
     board.set_fault(0.0, Fault(kind=kind, rate=0.3 if kind is FaultKind.CUT else None), True)
     for number in range(40):
-        cable.order(str(number), SetRelay(number % 8, on=number % 3 == 0))
+        cable.order(str(number), SetRelay(2 + number % 3, on=number % 2 == 0))
         cable.run(cable.now_s + 0.4)
     cable.run(cable.now_s + 20.0)
     answered = [r.order_id for r in cable.readings() if isinstance(r, OrderDone | OrderRefused)]
