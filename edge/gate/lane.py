@@ -886,7 +886,9 @@ def _rule_if_ready(lane: Lane, at_s: float, *, time_is_up: bool = False) -> tupl
 
 def _aged(findings: Findings, seconds: float) -> Findings:
     """The same records, so much later: their age at the ruling counts, not at the look-up (S10)."""
-    return findings if findings.age_s is None else replace(findings, age_s=findings.age_s + seconds)
+    if findings.age_s is None or not seconds:
+        return findings
+    return replace(findings, age_s=findings.age_s + seconds)
 
 
 def _inspects_beyond(findings: Findings) -> bool:

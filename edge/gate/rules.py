@@ -259,14 +259,14 @@ def _flaw(lane: LaneRules, evidence: Evidence, findings: Findings, slip: Release
             return Because(Reason.SLIP_USED, slip.slip_no)
         case SlipState.APPROVED:
             pass
-    used = sum(
-        1
+    used = [
+        use
         for use in findings.uses
         if use.slip_no == slip.slip_no
         and use.state is not UseState.RETURNED
         and use.use_id not in evidence.own_use_ids
-    )
-    if used >= slip.uses_allowed:
+    ]
+    if len(used) >= slip.uses_allowed:
         return Because(Reason.SLIP_USED, slip.slip_no)
     if findings.utc < slip.valid_from:
         return Because(Reason.SLIP_NOT_YET_VALID, slip.slip_no)

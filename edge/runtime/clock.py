@@ -47,7 +47,7 @@ class SystemClock:
         return _monotonic_s()
 
     def utc_text(self) -> str:
-        return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
     def boot_id(self) -> str:
         """Linux: the kernel's, so a restarted program keeps it. Elsewhere: random, new at each start."""

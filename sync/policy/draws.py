@@ -15,7 +15,6 @@ big-endian number, take it modulo 1000. For the key of 32 bytes 00 01 … 1f, en
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 from sync.vocabulary.records import Enterprise
@@ -30,10 +29,10 @@ def draw_per_mille(key: bytes, enterprise: str, plate: str, day: str) -> int:
     """
     if not key:
         raise ValueError("expected a draw key, got no bytes: anyone could foretell the draw")
-    parts = (_PURPOSE, enterprise, plate, day)
-    if any("\n" in part for part in parts):
+    message = "\n".join((_PURPOSE, enterprise, plate, day))
+    if message.count("\n") != 3:
         raise ValueError("expected enterprise, plate and day without line feeds, which separate them")
-    digest = hmac.new(key, "\n".join(parts).encode(), hashlib.sha256).digest()
+    digest = hmac.digest(key, message.encode(), "sha256")
     return int.from_bytes(digest, "big") % 1000
 
 

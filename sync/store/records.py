@@ -226,8 +226,8 @@ class Records:
         return self._site[1]
 
     def feed_state(self) -> FeedState:
-        row = self._feed()
-        return FeedState(row.scope, row.epoch, row.number, row.rows, to_hex(row.digest), row.verified_utc)
+        scope, epoch, number, row_count, digest, verified_utc = self._feed_row()
+        return FeedState(scope, epoch, number, row_count, digest.hex(), verified_utc)
 
     @contextmanager
     def snapshot(self) -> Iterator[FeedState]:
@@ -441,11 +441,14 @@ class Records:
         return buckets
 
     def _feed(self) -> _Row:
+        scope, epoch, number, row_count, digest, verified_utc = self._feed_row()
+        return _Row(scope, epoch, number, row_count, int.from_bytes(digest, "big"), verified_utc)
+
+    def _feed_row(self) -> tuple[Any, ...]:
         rows = self._rows("SELECT scope, epoch, number, row_count, digest, verified_utc FROM feed", ())
         if len(rows) != 1 or len(rows[0][4]) != 16:
             raise StoreRefused(f"{self._path} is damaged (no feed row): delete it; it is fetched again")
-        scope, epoch, number, row_count, digest, verified_utc = rows[0]
-        return _Row(scope, epoch, number, row_count, int.from_bytes(digest, "big"), verified_utc)
+        return rows[0]
 
     def _version(self) -> _Version:
         """Changes when another connection changed the file; our own changes forget what was decoded. In a

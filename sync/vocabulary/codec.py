@@ -26,7 +26,7 @@ def _enc_hook(value: Any) -> Any:
 
 def _dec_hook(kind: type, value: Any) -> Any:
     if issubclass(kind, str):
-        if not isinstance(value, str):
+        if value.__class__ is not str:
             raise ValueError(f"expected a string for {kind.__name__}")
         return kind(value)
     raise NotImplementedError(f"no decoder for {kind.__name__}")

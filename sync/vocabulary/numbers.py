@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Callable
 from datetime import datetime
 from typing import ClassVar, Self
+
+
+_made = str.__new__
 
 
 class NumberText(str):
@@ -18,11 +22,18 @@ class NumberText(str):
     __slots__ = ()
     pattern: ClassVar[re.Pattern[str]] = re.compile(r".+")
     expected: ClassVar[str] = "text"
+    _fits: ClassVar[Callable[[str], object | None]] = pattern.fullmatch
+    _pattern_is_all: ClassVar[bool] = True
+
+    def __init_subclass__(cls) -> None:
+        # Looked up once: a record has up to nine numbers, and every one that arrives is made here.
+        cls._fits = cls.pattern.fullmatch
+        cls._pattern_is_all = cls.checked.__func__ is NumberText.checked.__func__  # type: ignore[attr-defined]
 
     def __new__(cls, text: str) -> Self:
-        if cls.pattern.fullmatch(text) is None or not cls.checked(text):
+        if cls._fits(text) is None or not (cls._pattern_is_all or cls.checked(text)):
             raise ValueError(f"expected {cls.expected}, got {text[:40]!r}")
-        return str.__new__(cls, text)
+        return _made(cls, text)
 
     @classmethod
     def checked(cls, text: str) -> bool:

@@ -10,6 +10,7 @@ MAX_KG = Decimal("999999.999")
 
 _KILOGRAMS = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,3})?")
 _GRAM = Decimal("0.001")
+_ZERO = Decimal(0)
 
 
 def kilograms(text: str) -> Decimal | None:
@@ -22,4 +23,4 @@ def kilograms(text: str) -> Decimal | None:
 
 def is_kilograms(value: Decimal) -> bool:
     """Whether a decimal made elsewhere is one `kilograms` could have made: finite, bounded, whole grams."""
-    return value.is_finite() and 0 <= value <= MAX_KG and value.quantize(_GRAM) == value
+    return value.is_finite() and _ZERO <= value <= MAX_KG and value.quantize(_GRAM) == value

@@ -275,6 +275,16 @@ def test_s4_without_an_answer_the_policy_decides_and_a_late_grant_is_given_back(
     assert orders(late) == []
 
 
+def test_s4_a_claim_asked_before_the_link_was_lost_is_given_back_all_the_same() -> None:
+    play = Play()
+    play.arrive()
+    play.say(LinkChanged(False))
+    unanswered = play.timer("claim")
+    assert [e.claim_id for e in unanswered if isinstance(e, WithdrawClaim)] == ["lane-in-1-r1-1-c1"]
+    returned = facts_of(list(unanswered), UsesReturned)
+    assert [r.claim_id for r in returned] == ["lane-in-1-r1-1-c1"]  # type: ignore[attr-defined]
+
+
 def test_s4_offline_the_written_policy_releases_by_credit_tier_and_says_so() -> None:
     assert FINDINGS.site is not None
     site = msgspec.structs.replace(FINDINGS.site, offline_release_tiers=(CreditTier.HIGH,))

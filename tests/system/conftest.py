@@ -19,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -264,16 +264,28 @@ class LaneSite:
 
     site: Site
     launch: Launcher
+    config: Path
+    data: Path
     lane: str = LANE_IN
     sims: Started | None = None
 
-    @property
-    def config(self) -> Path:
-        return self.site.lane_config(self.lane)
+    @classmethod
+    def written(cls, folder: Path, launch: Launcher) -> LaneSite:
+        """One ordinary vehicle comes, with everything in order: a healthy lane lets it through."""
+        site = write_site(folder, seed=7, vehicles=1, speed=SPEED)
+        return cls(site, launch, site.lane_config(LANE_IN), site.lane_data(LANE_IN))
+
+    def apart(self, folder: Path) -> LaneSite:
+        """The same devices, but a config and a data folder of one's own."""
+        (folder / "data").mkdir()
+        config = self.config.with_name(f"{folder.name}.toml")
+        text = self.config.read_text(encoding="utf-8")
+        config.write_text(text.replace(f"../data/{self.lane}", str(folder / "data")), encoding="utf-8")
+        return replace(self, config=config, data=folder / "data")
 
     @property
     def journal(self) -> Path:
-        return self.site.lane_data(self.lane) / "journal.sqlite"
+        return self.data / "journal.sqlite"
 
     def change(self, *changes: tuple[str, str]) -> None:
         """Edit the lane's config: each text must stand there once."""
@@ -324,7 +336,7 @@ class LaneSite:
             SCOPE,
         )
         changes = tuple(Change(*row[1:]) for row in log)
-        folder = self.site.lane_data(self.lane)
+        folder = self.data
         with Journal.open(self.journal, device=self.lane) as journal:
             path = new_generation(folder, 1, SCOPE, log[0][0])
             with Records.open(path, writable=True) as records:
@@ -366,8 +378,7 @@ class LaneSite:
 
 @pytest.fixture
 def lane_site(tmp_path: Path, launch: Launcher) -> LaneSite:
-    """One ordinary vehicle comes, with everything in order: a healthy lane lets it through."""
-    return LaneSite(write_site(tmp_path / "site", seed=7, vehicles=1, speed=SPEED), launch)
+    return LaneSite.written(tmp_path / "site", launch)
 
 
 def interrupt(process: subprocess.Popen[bytes]) -> None:

@@ -70,11 +70,12 @@ def test_programs_killed_at_random_instants_lose_nothing_double_nothing_and_move
     assert (run.code, run.unreconciled()) == (0, []), run.errors
     assert run.told("reconciled") != []
     assert len(points) == kills
-    assert set(Counter(point["program"] for point in points)) == set(PROGRAMS[: max(1, kills)])
+    killed = Counter(point["program"] for point in points)
+    assert len(killed) == min(kills, len(PROGRAMS))
     for lane in (LANE_IN, LANE_OUT):
         journal = kept(run.folder / "data" / lane / "journal.sqlite")
         assert journal == stored(run, lane)
-        assert len({body for body in journal.values()}) == len(journal)
-        started = [fact for fact in run.facts("lane_started") if fact["lane"] == lane]
-        assert len(started) > 1, f"{lane} was never started again"
+        assert len(set(journal.values())) == len(journal)
+    started = Counter(fact["lane"] for fact in run.facts("lane_started"))
+    assert [lane for lane in (LANE_IN, LANE_OUT) if killed[lane] > 0 and started[lane] < 2] == []
     assert run.left == []

@@ -35,7 +35,7 @@ from hardware_sims.site import LANES, Site, write_site
 from sync.hub.archive import Archive
 from sync.hub.importing import import_files
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("site"), pytest.mark.timeout(300)]
 
 VEHICLES = 8
 SPEED = 20.0
@@ -724,6 +724,20 @@ def test_a_slip_used_twice_is_listed_where_the_hub_alarmed_it(site: Path) -> Non
     report = reconcile(site)
     assert report.ok
     assert slip_no in said(report, "uses")
+
+
+def test_a_slip_used_again_is_listed_where_an_officer_answers_for_it(site: Path) -> None:
+    use_again(site)
+
+    def answered(past: list[Line]) -> list[Line]:
+        manual = next(f for f in past if f["data"].get("use_ids") == ["use-90"])
+        manual["data"] |= {"claim": "manual", "officer": "A1024"}
+        return past
+
+    forge_facts(site, LANE_OUT, answered)
+    report = reconcile(site)
+    assert report.ok
+    assert "released by A1024" in said(report, "uses")
 
 
 def test_a_use_bent_in_the_table_alone_is_found(site: Path) -> None:

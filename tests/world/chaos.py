@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from edge.gate.lane import Free, Shut
+from edge.gate.lane import Free, Holding, Shut
 from hardware_sims.barrier import BarrierSettings
 from hardware_sims.faults import Fault, FaultKind
 from hardware_sims.physics import INPUTS
@@ -21,6 +21,7 @@ from sync.vocabulary.records import CreditTier, Direction
 from tests.world.broker import Weather
 from tests.world.checks import Breach
 from tests.world.harness import START, Figures, LanePc, LanePlan, World, cpu_s, quiet, scratch
+from tests.world.officers import ShownByOfficer, bad_codes, good_codes, roster
 from tests.world.traffic import CASES, SCOPE, SiteRules, Traffic, make_traffic
 
 LEAST_S = 600.0
@@ -105,6 +106,7 @@ def make_plan(seed: int) -> Plan:
         offline_release_tiers=tiers[: draw.randrange(3)],
         max_age_s=draw.choice((21_600, 21_600, 150)),
         inspection_beyond_barrier=draw.random() < 0.35,
+        manual_release_officers=draw.choice((1, 1, 2)),
     )
     traffic = make_traffic(
         draw,
@@ -112,9 +114,10 @@ def make_plan(seed: int) -> Plan:
         rules,
         today=START,
         vehicles=draw.randint(10, 12),
-        mean_gap_s=draw.choice((70.0, 90.0)),
+        mean_gap_s=draw.choice((80.0, 100.0)),
         first=_dealt(sorted(CASES), seed, CASES_A_SEED, "cases"),
     )
+    traffic.records += roster(START)
     kinds = _dealt(sorted(TROUBLES), seed, TROUBLES_A_SEED, "troubles")
     troubles = [_place(draw, kind, traffic, sorted(directions)) for kind in kinds]
     troubles.sort(key=lambda trouble: trouble.at_s)
@@ -140,6 +143,8 @@ _LASTS = {
     "link": (30.0, 240.0),
     "hub": (15.0, 150.0),
     "clock": (20.0, 120.0),
+    "officer": (60.0, 200.0),
+    "officer's": (60.0, 200.0),
     "disk": (10.0, 60.0),
     "program": (1.0, 90.0),
     "stop": (2.0, 20.0),
@@ -379,6 +384,43 @@ def _disk_full(world: World, lane: LanePc, draw: random.Random, trouble: Trouble
     return lambda: lane.fill_disk(False)
 
 
+def _officer(*, holds: bool) -> Begin:
+    """Somebody with a handheld comes to a held vehicle and shows a code; one that holds, or one that does not."""
+
+    def begin(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+        over = False
+
+        def look() -> None:
+            if over:
+                return
+            program = lane.program
+            state = program.loop.state if program is not None else None
+            if state is None or state.passage is None or not isinstance(state.phase, Holding):
+                world.at(world.now_s + 1.0, look)
+                return
+            number = state.passage.number
+            codes = good_codes(lane, number) if holds else bad_codes(draw, lane, number)
+            for place, code in enumerate(codes):
+                world.at(world.now_s + 2.0 * place, lambda code=code: show(code))
+
+        def show(code: ShownByOfficer) -> None:
+            world.watch.reached("officers", code.what)
+            world.watch.note(f"{lane.name} officer {code.officer} shows a code: {code.what}")
+            if code.holds:
+                world.watch.of(lane).codes.setdefault(code.passage, set()).add(code.officer)
+            text = code.text(lane.clock.utc_text())
+            lane.happen(lambda at_s: lane.sim.physics.show_code(at_s, text, "]Q1"))
+
+        def end() -> None:
+            nonlocal over
+            over = True
+
+        look()
+        return end
+
+    return begin
+
+
 TROUBLES: dict[str, Begin] = {
     f"{device} {kind.value}": _device_fault(device, kind)
     for device, kinds in FAULTS_OF.items()
@@ -389,6 +431,8 @@ TROUBLES: dict[str, Begin] = {
     "stop pressed": _happening("stop in", "stop out"),
     "hand raises": _happening("hand up"),
     "hand lowers": _hand_down_later,
+    "officer releases": _officer(holds=True),
+    "officer's code does not hold": _officer(holds=False),
     "program killed": _program_killed,
     "program cut between effects": _program_cut,
     "program cut again while starting": _program_cut_starting,
@@ -444,6 +488,7 @@ def run_seed(seed: int, *, plan: Plan | None = None) -> Outcome:
 
 def _run(world: World, plan: Plan) -> None:
     world.watch.max_age_s = plan.rules.max_age_s
+    world.watch.officers_needed = plan.rules.manual_release_officers
     world.hub.head_every_s = plan.head_every_s
     world.hub.start()
     world.put_records(plan.traffic.records)
@@ -471,6 +516,8 @@ def _run(world: World, plan: Plan) -> None:
 def _begin(world: World, trouble: Trouble, draw: random.Random, ends: list[Callable[[], None]]) -> None:
     world.watch.note(f"-- {trouble.lane} {trouble.kind} for {trouble.for_s} s")
     world.watch.reached("trouble", trouble.kind)
+    if trouble.kind.split(" ")[0] in ("broker", "link", "hub"):
+        world.watch.rough.append((world.now_s - 1.0, world.now_s + trouble.for_s + 30.0))
     end = TROUBLES[trouble.kind](world, world.lanes[trouble.lane], draw, trouble)
     if end is None:
         return

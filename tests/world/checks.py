@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 
 INPUT_LATENCY_S = 0.7
 """A poll, an answer, a retry: what is under the arm longer than this, the program must have been told."""
+ALARM_WITHIN_S = 2.0
 UNCOMMANDED_S = 1.5
 """A movement without our order must have closed the lane by then."""
 
@@ -72,6 +73,7 @@ _NOT_OF_RULES = frozenset(
         Reason.INTERRUPTED,
         Reason.DEVICE_SILENT,
         Reason.NO_IDENTITY,
+        Reason.MANUAL_RELEASE,
     }
 )
 """Holds the lane itself decides on; the rules have no say in them."""
@@ -150,6 +152,8 @@ class LaneWatch:
         self.program_down: list[tuple[float, float]] = []
         self.down_since_s: float | None = 0.0
         self.clock_stepped = False
+        self.codes: dict[int, set[str]] = {}
+        """Passage -> officers who showed a code that holds."""
         self.blind = False
         self.crossings = 0
 
@@ -167,6 +171,9 @@ class Watch:
         self.rough: list[tuple[float, float]] = []
         """When the way to the hub was not what it should be."""
         self.max_age_s = 0
+        self.officers_needed = 1
+        self._alarms: list[tuple[float, str, str, int]] = []
+        """(when committed, device, epoch, seq) of alarm facts."""
 
     def of(self, lane: LanePc) -> LaneWatch:
         return self._lanes[lane.name]
@@ -368,6 +375,7 @@ class Watch:
         first: tuple[Effect, ...],
     ) -> None:
         watch = self.of(lane)
+        self.rough.append((self._world.now_s, self._world.now_s + 5.0))
         watch.inputs, watch.inputs_s, watch.under_s = UNKNOWN_INPUTS, -1e9, None
         if watch.down_since_s is not None:
             watch.program_down.append((watch.down_since_s, self._world.now_s))
@@ -508,6 +516,10 @@ class Watch:
             return
         watch, now_s = self.of(lane), self._world.now_s
         ruled: RulingMade | None = None
+        if lane.program is not None and any(told.stream is Stream.ALARM for told in effect.facts):
+            journal = lane.program.journal
+            head = journal.heads()[Stream.ALARM].seq
+            self._alarms.append((now_s, lane.name, journal.epoch, head))
         for told in effect.facts:
             data = told.data
             watch.facts.append((now_s, data))
@@ -544,7 +556,7 @@ class Watch:
             return
         if ruled is None or ruled.passage != ordered.passage:
             self.breach("S1", f"{lane.name}: order {ordered.order_id} is not committed with its ruling")
-        elif not _values(ruled.readings, "plate") and not _values(ruled.readings, "tag"):
+        elif ruled.claim != "manual" and not _values(ruled.readings, "plate") and not _values(ruled.readings, "tag"):
             self.breach("S6", f"{lane.name}: order {ordered.order_id} without plate or tag read")
 
     # --- rulings beside the physical world ---
@@ -567,6 +579,9 @@ class Watch:
         if not lied:
             self._evidence_is_of(lane, made, here)
         if made.ruling.verdict is Verdict.HOLD:
+            return
+        if made.claim == "manual":
+            self._by_hand(lane, watch, made)
             return
         front = _front(lane, watch)
         if front is None:
@@ -624,10 +639,22 @@ class Watch:
         if watch.verified_s is None:
             self.breach("S10", f"{lane.name}: passage {made.passage} let go on records never proved")
         elif not (watch.clock_stepped or self.hub_clock_stepped):
-            least_s = self._world.now_s - watch.verified_s
+            least_s = self._world.now_s - watch.verified_s - lane.config.timing.claim_timeout_s
             if age_s < least_s - 1.0:
                 self.breach("S10", f"{lane.name}: records {age_s} s old, proved {least_s:.1f} s ago")
         self.reached("checked", "S10")
+
+    def _by_hand(self, lane: LanePc, watch: LaneWatch, made: RulingMade) -> None:
+        """S8: authorised officers, as many as the site asks for, who meant this very passage, and a reason."""
+        officers = [name for name in made.officer.split(", ") if name]
+        allowed = watch.codes.get(made.passage, set())
+        if not made.ruling.reasons[0].detail.strip():
+            self.breach("S8", f"{lane.name}: passage {made.passage} released by hand without a reason")
+        if len(set(officers)) < self.officers_needed or set(officers) - allowed:
+            self.breach(
+                "S8", f"{lane.name}: passage {made.passage} released by {officers}, valid codes of {allowed}"
+            )
+        self.reached("checked", "S8")
 
     def _drawn(self, lane: LanePc, watch: LaneWatch, made: RulingMade) -> None:
         """S11: who was drawn is not let go until the check is discharged."""
@@ -714,6 +741,7 @@ class Watch:
             self._facts_arrived(lane)
             self._records_equal(lane)
         self._uses()
+        self._alarms_in_time()
         self._hub_is_calm()
 
     def _one_raising_one_vehicle(self, lane: LanePc, watch: LaneWatch) -> None:
@@ -886,6 +914,24 @@ class Watch:
             for problem in records.verify():
                 self.breach("G5", f"{lane.name}: {problem}")
         self.reached("checked", "G5")
+
+    def _alarms_in_time(self) -> None:
+        """G9, where nothing stood between lane and hub."""
+        hub = self._world.hub.archive
+        assert hub is not None
+        if self.hub_clock_stepped:
+            return
+        for at_s, device, epoch, seq in self._alarms:
+            if any(begin_s - ALARM_WITHIN_S <= at_s <= end_s for begin_s, end_s in self.rough):
+                continue
+            row = hub._db.execute(
+                "SELECT stored_utc FROM facts WHERE device = ? AND epoch = ? AND stream = 'alarm' AND seq = ?",
+                (device, epoch, seq),
+            ).fetchone()
+            late = row is None or str(row[0]) > self._world.utc(0.0, at_s + ALARM_WITHIN_S)
+            if late:
+                self.breach("G9", f"{device}: alarm {seq} of {at_s:.3f} s was stored {row}")
+            self.reached("checked", "G9")
 
     def _hub_is_calm(self) -> None:
         """G2, G6: nothing of ours looked forged, branched or broken to the hub."""

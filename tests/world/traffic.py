@@ -72,6 +72,7 @@ class SiteRules:
     offline_release_tiers: tuple[CreditTier, ...]
     max_age_s: int
     inspection_beyond_barrier: bool
+    manual_release_officers: int
 
 
 def make_traffic(
@@ -133,6 +134,7 @@ class _Maker:
             offline_release_tiers=rules.offline_release_tiers,
             max_age_s=rules.max_age_s,
             inspection_beyond_barrier=rules.inspection_beyond_barrier,
+            manual_release_officers=rules.manual_release_officers,
         )
         return [*firms, drawn, site]
 
