@@ -237,6 +237,7 @@ def read_gate_config(path: Path) -> GateConfig:
     errors = [*_device_errors(config), *_wire_errors(config)]
     if config.lane.lowering == "request" and config.relays.close is None:
         errors.append(ConfigError("relays.close", 'a relay number is needed with lane.lowering = "request"'))
+    errors += _relay_errors(config)
     errors += [
         ConfigError(f"devices.{name}", "expected a table: no lane works without it")
         for name in ("io", "weighbridge")
@@ -249,12 +250,33 @@ def read_gate_config(path: Path) -> GateConfig:
     return config
 
 
+def _relay_errors(config: GateConfig) -> list[ConfigError]:
+    errors: list[ConfigError] = []
+    names: dict[int, str] = {}
+    relays = config.relays
+    for name, number in (
+        ("open", relays.open), ("close", relays.close), ("green", relays.green), ("red", relays.red),
+    ):  # fmt: skip
+        if number is None:
+            continue
+        if number in names:
+            errors.append(ConfigError(f"relays.{name}", f"relay {number} is {names[number]} already"))
+        names[number] = name
+    return errors
+
+
 def _device_errors(config: GateConfig) -> list[ConfigError]:
     errors: list[ConfigError] = []
     for name, device in config.devices.items():
         where = f"devices.{name}"
         if (device.serial is None) == (device.listen is None):
             errors.append(ConfigError(where, "expected exactly one of `serial` and `listen`"))
+        if device.role != "substitutable" and device.substitutes:
+            errors.append(ConfigError(f"{where}.substitutes", 'only with role = "substitutable"'))
+        if name == "io" and device.role != "required":
+            errors.append(ConfigError(f"{where}.role", 'expected "required": nothing stands in for it (S2)'))
+        if name == "io" and device.silent_after_s is None:
+            errors.append(ConfigError(f"{where}.silent_after_s", "expected seconds: its silence is unknown"))
         if device.role == "substitutable" and not device.substitutes:
             errors.append(ConfigError(f"{where}.substitutes", "expected the devices that may stand in"))
         errors += [

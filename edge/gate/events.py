@@ -88,6 +88,8 @@ class OfficerReleased:
     passage: int
     officer: str
     reason: str
+    needed: int | None = None
+    """How many different officers the site asks for; None where no site record says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,8 @@ class Passing:
     """The arm is up for one vehicle."""
 
     since_s: float
+    reopening: str = ""
+    """Order id of a raising for safety (S2) that has not reached its upper end yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +242,9 @@ class Passage:
     raise_seen: bool = False
     purpose: str = ""
     uses: tuple[SlipUse, ...] = ()
+    order_before: str = ""
+    """The order a resumed passage stands on, from an earlier life, should the new one not become durable."""
+    uses_before: tuple[SlipUse, ...] = ()
     raised_s: float | None = None
     crossed_s: float | None = None
     blocked: bool = False
@@ -285,9 +290,14 @@ class Lane:
     """When any tag was last read."""
     in_flight: Commit | None = None
     """The commit of the last step: durable unless the very next event is `WriteFailed`."""
+    behind: tuple[Effect, ...] = ()
+    """What stood behind that commit in its step: not performed if it failed."""
     unwritten: tuple[Told, ...] = ()
     """Facts whose commit failed: written with the next one that succeeds. Never dropped."""
     unwritten_uses: tuple[SlipUse, ...] = ()
+    unwritten_checks: tuple[PendingCheck, ...] = ()
+    reopenings: int = 0
+    """Raisings for safety while no passage was there: each has an order id of its own."""
     ungated_beam: bool = False
     """While closed: somebody is crossing whom nobody ordered through."""
 
@@ -405,7 +415,7 @@ def step(lane: Lane, at_s: float, event: Event) -> Step:
     A failed commit must come back as `WriteFailed` before any other event: its step is not over.
     """
     if lane.in_flight is not None and not isinstance(event, WriteFailed):
-        lane = replace(lane, in_flight=None)
+        lane = replace(lane, in_flight=None, behind=())
     lane, effects = _take(lane, at_s, event)
     return _seal(lane, effects)
 
@@ -415,18 +425,22 @@ def _seal(lane: Lane, effects: list[Effect]) -> Step:
     commits = [effect for effect in effects if isinstance(effect, Commit)]
     if not commits:
         return lane, tuple(effects)
+    discharged = tuple(plate for commit in commits for plate in commit.discharged)
+    checks = (*lane.unwritten_checks, *(check for commit in commits for check in commit.spot_checks))
     whole = Commit(
         facts=(*lane.unwritten, *(told for commit in commits for told in commit.facts)),
         memory=_memory(lane),
         uses=_latest((*lane.unwritten_uses, *(use for commit in commits for use in commit.uses))),
-        spot_checks=tuple(check for commit in commits for check in commit.spot_checks),
-        discharged=tuple(plate for commit in commits for plate in commit.discharged),
+        # The journal ends checks before it sets new ones: one that ends here may not come back by being late.
+        spot_checks=tuple(check for check in checks if check.plate not in discharged),
+        discharged=discharged,
     )
-    lane = replace(lane, in_flight=whole, unwritten=(), unwritten_uses=())
     place = effects.index(commits[0])
     kept = [effect for effect in effects if not isinstance(effect, Commit)]
     before = sum(1 for effect in effects[:place] if not isinstance(effect, Commit))
-    return lane, (*kept[:before], whole, *kept[before:])
+    behind = tuple(kept[before:])
+    lane = replace(lane, in_flight=whole, behind=behind, unwritten=(), unwritten_uses=(), unwritten_checks=())
+    return lane, (*kept[:before], whole, *behind)
 
 
 def _take(lane: Lane, at_s: float, event: Event) -> tuple[Lane, list[Effect]]:
@@ -439,8 +453,8 @@ def _take(lane: Lane, at_s: float, event: Event) -> tuple[Lane, list[Effect]]:
             return _evidence(lane, at_s, event)
         case ReleaseCodeShown(text):
             return _code_shown(lane, text)
-        case OfficerReleased(number, officer, reason):
-            return _officer_released(lane, at_s, number, officer, reason)
+        case OfficerReleased():
+            return _officer_released(lane, at_s, event)
         case ReleaseRefused(number, why):
             return _release_refused(lane, number, why)
         case ReadFailed():
@@ -489,7 +503,9 @@ def _inputs(lane: Lane, at_s: float, inputs: Inputs) -> tuple[Lane, list[Effect]
     lane = _count_parts(lane, at_s, inputs)
     match lane.phase:
         case Waking():
-            return _woken(lane, at_s)
+            woken, effects = _woken(lane, at_s)
+            # Until the arm is down, whoever crosses is seen (S12): most of all the vehicle it was up for.
+            return (woken, effects) if effects else _watch_shut(woken, at_s)
         case Free():
             if inputs.limit_down is False:
                 return _uncommanded(lane, at_s)
@@ -811,7 +827,7 @@ def _look_again(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     passage = lane.passage
     if passage is None or not isinstance(lane.phase, Holding) or not _curable(lane.phase.ruling):
         return lane, []
-    if not (passage.plates or passage.tags) or passage.order_id:
+    if not (passage.plates or passage.tags):
         return lane, []
     passage = replace(passage, request=passage.request + 1, findings=None)
     lane = replace(lane, phase=Reading(), passage=passage)
@@ -900,7 +916,8 @@ def _identity_complete(lane: Lane, passage: Passage, at_s: float) -> bool:
     if not passage.plates and not passage.tags:
         return False
     other_s = passage.first_identity_s
-    waited = other_s is not None and at_s - other_s >= lane.settings.second_identity_s
+    # Its own timer fires when it is due, give or take the rounding of a float.
+    waited = other_s is not None and at_s - other_s >= lane.settings.second_identity_s * 0.99
     no_plate = "plate_camera" in lane.silent or "plate_camera" not in lane.settings.devices
     no_tag = "rfid" in lane.silent or "rfid" not in lane.settings.devices
     return waited or ((bool(passage.plates) or no_plate) and (bool(passage.tags) or no_tag))
@@ -932,12 +949,14 @@ def _hopeless(lane: Lane, passage: Passage) -> bool:
 def _ask_claim(lane: Lane, at_s: float, opinion: Opinion, findings: Findings) -> tuple[Lane, list[Effect]]:
     passage = lane.passage
     assert passage is not None and opinion.vehicle is not None  # noqa: S101, PT018  ruled on just now
-    number = passage.claims + 1
-    claim_id = f"{lane.settings.lane_id}-{lane.settings.run}-{passage.number}-c{number}"
+    # A grant that could not be used (the journal was full) is asked for again by its id, never left behind.
+    asked = passage.claim_id != ""
+    number = passage.claims if asked else passage.claims + 1
+    claim_id = passage.claim_id or f"{lane.settings.lane_id}-{lane.settings.run}-{passage.number}-c{number}"
     passage = replace(passage, claims=number, claim_id=claim_id, claim_asked_s=at_s)
     lane = replace(lane, phase=Claiming(opinion, findings), passage=passage)
     if not lane.online:
-        return _claim_unanswered(lane, at_s, asked=False)
+        return _claim_unanswered(lane, at_s, asked=asked)
     commit = _commit([])
     return lane, [
         commit,
@@ -990,7 +1009,7 @@ def _admit(
     lane: Lane,
     at_s: float,
     opinion: Opinion,
-    findings: Findings,
+    findings: Findings | None,
     *,
     claim: str,
     also: list[Told] | None = None,
@@ -1007,7 +1026,8 @@ def _admit(
     order = passage.orders + 1
     order_id = f"{lane.settings.lane_id}-{lane.settings.run}-{passage.number}-{order}"
     purpose = "inspect" if opinion.ruling.verdict is Verdict.INSPECT else "admit"
-    claim_id = passage.claim_id if claim == "granted" else ""
+    # A grant in hand covers what an officer releases; left unused it would count as a use of its own (S4).
+    claim_id = passage.claim_id if claim in ("granted", "manual") else ""
     uses = passage.uses or tuple(
         SlipUse(
             f"{lane.settings.lane_id}-{lane.settings.run}-{passage.number}-u{index}",
@@ -1022,9 +1042,11 @@ def _admit(
         passage,
         orders=order,
         order_id=order_id,
+        order_before=passage.order_id,
         raise_seen=False,
         purpose=purpose,
         uses=uses,
+        uses_before=passage.uses,
         claim_id=claim_id,
         ruled_s=at_s,
         parts=0,
@@ -1146,24 +1168,32 @@ def _code_shown(lane: Lane, text: str) -> tuple[Lane, list[Effect]]:
     return lane, [CheckReleaseCode(lane.passage.number, text)]
 
 
-def _officer_released(
-    lane: Lane, at_s: float, number: int, officer: str, reason: str
-) -> tuple[Lane, list[Effect]]:
+def _officer_released(lane: Lane, at_s: float, event: OfficerReleased) -> tuple[Lane, list[Effect]]:
     """As many different officers as the site asks for, and the reason in the fact. A code works once: it
-    names the passage, and the passage is released only out of its hold."""
+    names the passage, and the passage is released only out of its hold.
+
+    What is held because nothing could be read has no findings: then the site as it was when the code was
+    checked says how many officers it takes.
+    """
     passage = lane.passage
-    if passage is None or passage.number != number or not isinstance(lane.phase, Holding):
+    if passage is None or passage.number != event.passage or not isinstance(lane.phase, Holding):
         return lane, []
     findings, held = passage.findings, lane.phase.ruling
-    if findings is None or findings.site is None or officer in passage.officers:
+    site = findings.site if findings is not None else None
+    needed = site.manual_release_officers if site is not None else event.needed
+    if needed is None or event.officer in passage.officers:
         return lane, []
-    passage = replace(passage, officers=(*passage.officers, officer))
+    passage = replace(passage, officers=(*passage.officers, event.officer))
     lane = replace(lane, passage=passage)
-    if len(passage.officers) < findings.site.manual_release_officers:
+    if len(passage.officers) < needed:
         return lane, [Show("请第二位关员确认", "Second officer, please confirm", "amber")]
     opinion = passage.opinion if passage.opinion is not None else Opinion(held)
-    released = Ruling(Verdict.RELEASE, (Because(Reason.MANUAL_RELEASE, reason),))
-    return _admit(lane, at_s, replace(opinion, ruling=released), findings, claim="manual")
+    released = Ruling(Verdict.RELEASE, (Because(Reason.MANUAL_RELEASE, event.reason),))
+    lane, effects = _admit(lane, at_s, replace(opinion, ruling=released), findings, claim="manual")
+    if isinstance(lane.phase, Holding) and lane.passage is not None:
+        # It could not be done (stop pressed, arm not known to be down): the same officers may try again.
+        lane = replace(lane, passage=replace(lane.passage, officers=()))
+    return lane, effects
 
 
 def _release_refused(lane: Lane, number: int, why: str) -> tuple[Lane, list[Effect]]:
@@ -1191,8 +1221,12 @@ def _raised(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
 
 
 def _watch_passing(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
-    passage, inputs = lane.passage, lane.inputs
+    passage, inputs, phase = lane.passage, lane.inputs, lane.phase
     assert passage is not None  # noqa: S101  Passing always has one
+    if isinstance(phase, Passing) and phase.reopening:
+        if inputs.limit_up is not True:
+            return lane, []
+        lane = replace(lane, phase=replace(phase, reopening=""))
     if inputs.limit_up is False and lane.settings.lowering_on_request:
         # S12: it left its upper end without our order.
         return _uncommanded(lane, at_s)
@@ -1205,7 +1239,8 @@ def _watch_passing(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     if passage.parts == 0:
         if inputs.proven_down():
             # The controller closed by itself on nobody.
-            return replace(lane, phase=Lowering(at_s, asked=False)), []
+            lane = replace(lane, phase=Lowering(at_s, asked=False))
+            return lane, [WakeAfter(Timer("arm", passage.number), lane.settings.arm_move_s)]
         return _watch_unused_raise(lane, at_s)
     if passage.cleared_s is None:
         return lane, []
@@ -1313,14 +1348,16 @@ def _watch_lowering(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
 def _reopen(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     """S2: something is under a falling arm. Up at once; the record comes after."""
     passage = lane.passage
-    number = passage.number if passage is not None else 0
-    order = passage.orders + 1 if passage is not None else 1
+    if passage is None:
+        number, order = 0, lane.reopenings + 1
+    else:
+        number, order = passage.number, passage.orders + 1
     order_id = f"{lane.settings.lane_id}-{lane.settings.run}-{number}-{order}"
-    if passage is not None:
+    if passage is None:
+        lane = replace(lane, phase=Shut("reopened", at_s), reopenings=order)
+    else:
         passage = replace(passage, orders=order, cleared_s=None, gone_since_s=None)
-    lane = replace(
-        lane, phase=Passing(at_s) if passage is not None else Shut("reopened", at_s), passage=passage
-    )
+        lane = replace(lane, phase=Passing(at_s, order_id), passage=passage)
     told = [
         _routine(RaiseOrdered(passage=number, order_id=order_id, purpose="safety")),
         _alarm(
@@ -1335,6 +1372,7 @@ def _reopen(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     return lane, [
         RaiseArm(order_id),
         commit,
+        WakeAfter(Timer("arm", number), lane.settings.arm_move_s),
         WakeAfter(Timer("passing", number), lane.settings.passing_s),
     ]
 
@@ -1465,7 +1503,8 @@ def _reset(lane: Lane, at_s: float, by: str) -> tuple[Lane, list[Effect]]:
     passage = lane.passage
     if passage is not None:
         # Ordered and never seen to cross: the use stays raised until an officer disproves it (S4).
-        told.append(_routine(_closed(passage, at_s, "interrupted")))
+        outcome = "interrupted" if passage.crossed_s is None else "crossed"
+        told.append(_routine(_closed(passage, at_s, outcome)))
         lane = replace(lane, passage=None)
     if lane.inputs.proven_down() or not _may_lower(lane, at_s):
         lane = replace(lane, phase=Waking(at_s))
@@ -1476,10 +1515,20 @@ def _reset(lane: Lane, at_s: float, by: str) -> tuple[Lane, list[Effect]]:
 
 
 def _order_failed(lane: Lane, at_s: float, order_id: str, why: str) -> tuple[Lane, list[Effect]]:
-    passage = lane.passage
-    if passage is None or passage.order_id != order_id or not isinstance(lane.phase, Raising):
+    if not order_id or _rising(lane) != order_id:
         return lane, []
     return _shut(lane, at_s, "relay refused", AlarmCode.ARM_FAULT, why)
+
+
+def _rising(lane: Lane) -> str:
+    """The order the arm is on its way up by."""
+    match lane.phase:
+        case Raising():
+            return lane.passage.order_id if lane.passage is not None else ""
+        case Passing(_, reopening):
+            return reopening
+        case _:
+            return ""
 
 
 # --- devices ----------------------------------------------------------------------------------------------
@@ -1539,48 +1588,50 @@ def _role(lane: Lane, device: str) -> str:
 def _write_failed(lane: Lane, at_s: float, why: str) -> tuple[Lane, list[Effect]]:
     """S1: what could not be recorded does not move. What has already happened waits to be written.
 
-    Nothing after the commit was performed, so every phase asks again for what it still needs.
+    Exactly what stood behind the commit was not performed. An admission or a claim did not happen; all else
+    is asked again, so that no timer and no message is lost with a write.
     """
-    failed = lane.in_flight
-    settings, passage = lane.settings, lane.passage
-    effects: list[Effect] = [WakeAfter(Timer("journal", 0), settings.journal_retry_s)]
-    facts = failed.facts if failed is not None else ()
-    uses = failed.uses if failed is not None else ()
-    admitting = isinstance(lane.phase, Raising) and passage is not None and not passage.raise_seen
-    if admitting and passage is not None:
-        # The ruling and its order were never carried out: they did not happen.
-        facts = tuple(
-            told
-            for told in facts
-            if not (isinstance(told.data, RulingMade | RaiseOrdered) and told.data.passage == passage.number)
+    failed, behind = lane.in_flight, lane.behind
+    lane = replace(lane, in_flight=None, behind=())
+    effects: list[Effect] = [WakeAfter(Timer("journal", 0), lane.settings.journal_retry_s)]
+    if failed is None:
+        return lane, effects
+    facts, uses, passage = failed.facts, failed.uses, lane.passage
+    not_moved = next((effect.order_id for effect in behind if isinstance(effect, RaiseArm)), None)
+    not_asked = any(isinstance(effect, AskClaim) for effect in behind)
+    if passage is not None and not_moved is not None:
+        # The ruling and its order were never carried out: they did not happen. They are told as a pair.
+        at = next(n for n, told in enumerate(facts) if _orders(told.data, not_moved))
+        facts = (*facts[: at - 1], *facts[at + 1 :])
+        uses = tuple(use for use in uses if use not in passage.uses)
+        passage = replace(
+            passage,
+            order_id=passage.order_before,
+            uses=passage.uses_before,
+            raise_seen=bool(passage.order_before),
+            officers=(),
         )
-        uses = tuple(use for use in uses if use.state is not UseState.RESERVED)
-        passage = replace(passage, order_id="", uses=())
-    lane = replace(lane, in_flight=None, unwritten=facts, unwritten_uses=uses, passage=passage)
-    number = _number(lane)
-    match lane.phase:
-        case Reading() | Claiming() | Raising() | Holding():
-            ruling = hold(Because(Reason.JOURNAL_FULL))
-            lane = replace(lane, phase=Holding(ruling, at_s))
-            effects += [
-                SetLights(green=False),
-                _ruling_text(ruling),
-                WakeAfter(Timer("hold", number), settings.hold_s),
-            ]
-        case Passing():
-            effects.append(WakeAfter(Timer("passing", number), settings.passing_s))
-        case Lowering(_, asked):
-            # An arm left up is no safer than one lowered over a free loop; the fact waits in memory.
-            effects.append(WakeAfter(Timer("arm", number), settings.arm_move_s))
-            if asked and _may_lower(lane, at_s):
-                effects.append(LowerArm(_lower_id(lane)))
-        case Waking():
-            effects.append(WakeAfter(Timer("waking", 0), settings.arm_move_s))
-        case Free() | Shut():
-            effects.append(SetLights(green=False))
-        case _:
-            assert_never(lane.phase)
+    if passage is not None and not_asked:
+        passage = replace(passage, claim_id="")
+    lane = replace(
+        lane, unwritten=facts, unwritten_uses=uses, unwritten_checks=failed.spot_checks, passage=passage
+    )
+    if passage is not None and (not_moved is not None or not_asked):
+        ruling = hold(Because(Reason.JOURNAL_FULL))
+        lane = replace(lane, phase=Holding(ruling, at_s))
+        behind = tuple(effect for effect in behind if isinstance(effect, WithdrawClaim))
+        effects += [
+            SetLights(green=False),
+            _ruling_text(ruling),
+            WakeAfter(Timer("hold", passage.number), lane.settings.hold_s),
+        ]
+    # An arm left up is no safer than one lowered over a free loop; the fact waits in memory.
+    effects += [e for e in behind if not isinstance(e, LowerArm) or _may_lower(lane, at_s)]
     return lane, effects
+
+
+def _orders(data: object, order_id: str) -> bool:
+    return isinstance(data, RaiseOrdered) and data.order_id == order_id
 
 
 def _commit(
@@ -1652,7 +1703,7 @@ def _time(lane: Lane, at_s: float, timer: Timer) -> tuple[Lane, list[Effect]]:
             if isinstance(lane.phase, Passing) and timer.passage == number:
                 return _overstay(lane, at_s, timer, lane.settings.passing_s)
         case "hold":
-            if isinstance(lane.phase, Holding) and timer.passage == number:
+            if timer.passage == number and _held(lane):
                 return _overstay(lane, at_s, timer, lane.settings.hold_s)
         case "journal":
             if lane.unwritten or lane.unwritten_uses:
@@ -1666,13 +1717,20 @@ def _time(lane: Lane, at_s: float, timer: Timer) -> tuple[Lane, list[Effect]]:
     return lane, []
 
 
+def _held(lane: Lane) -> bool:
+    """Looking at a hold again, or asking the hub again, does not end its time limit."""
+    if isinstance(lane.phase, Reading | Claiming):
+        return lane.passage is not None and lane.passage.held is not None
+    return isinstance(lane.phase, Holding)
+
+
 def _arm_late(lane: Lane, at_s: float, timer: Timer) -> tuple[Lane, list[Effect]]:
     number = lane.passage.number if lane.passage is not None else 0
     limit_s = lane.settings.arm_move_s * 0.99
     if timer.passage != number:
         return lane, []
     match lane.phase:
-        case Raising(since_s) if at_s - since_s >= limit_s:
+        case Raising(since_s) | Passing(since_s) if _rising(lane) and at_s - since_s >= limit_s:
             return _shut(lane, at_s, "arm did not rise", AlarmCode.ARM_FAULT, _describe(lane.inputs))
         case Lowering(since_s) if at_s - since_s >= limit_s:
             return _shut(lane, at_s, "arm did not come down", AlarmCode.ARM_FAULT, _describe(lane.inputs))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol, assert_never
 from zoneinfo import ZoneInfo
 
@@ -48,9 +48,19 @@ from sync.policy.draws import spot_check_due
 from sync.store.journal import Journal, JournalFull, SpotCheckPending
 from sync.store.records import Records, StoreRefused
 from sync.vocabulary.codec import Malformed, from_json, to_json
-from sync.vocabulary.facts import FactDraft
+from sync.vocabulary.facts import (
+    ArmRaised,
+    FactDraft,
+    OrderInterrupted,
+    PassageClosed,
+    PassageOpened,
+    RaiseOrdered,
+    RulingMade,
+    UsesReturned,
+    VehicleCrossed,
+)
 from sync.vocabulary.numbers import Epc, Plate, SlipNo, UtcText
-from sync.vocabulary.records import Enterprise, Officer, OfficerState, ReleaseSlip, Vehicle
+from sync.vocabulary.records import Enterprise, Officer, OfficerState, ReleaseSlip, Site, Vehicle
 from sync.vocabulary.release_codes import VALID_S, parse, signed_bytes
 
 _FUTURE_S = 300.0
@@ -106,6 +116,18 @@ def _between_s(earlier: str, later: str) -> float | None:
 
 def _moment(utc: str) -> datetime:
     return datetime.fromisoformat(utc)
+
+
+_BEGINNINGS = PassageOpened | RulingMade | RaiseOrdered
+_ENDS = ArmRaised | VehicleCrossed | UsesReturned | OrderInterrupted | PassageClosed
+
+
+def _is_end(commit: Commit) -> bool:
+    """The end of what is under way may use the disk's reserve; nothing new begins on it (S1, G8)."""
+    kinds = [told.data for told in commit.facts]
+    return any(isinstance(data, _ENDS) for data in kinds) and not any(
+        isinstance(data, _BEGINNINGS) for data in kinds
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +207,7 @@ class LanePerformer:
                 lane_state=memory,
                 spot_checks=[SpotCheckPending(c.plate, c.enterprise, c.day) for c in commit.spot_checks],
                 discharged=commit.discharged,
+                into_reserve=_is_end(commit),
             )
         except (JournalFull, StoreRefused) as error:
             raise EffectFailed(str(error)) from error
@@ -238,8 +261,12 @@ class LanePerformer:
         code = shown.code
         utc = things.clock.utc_text()
         age_s = _between_s(code.issued, utc)
-        records = things.records()
-        officer = records.get("officers", code.officer) if records is not None else None
+        try:
+            records = things.records()
+            officer = records.get("officers", code.officer) if records is not None else None
+            site = records.site() if records is not None else None
+        except (StoreRefused, Malformed) as error:
+            return ReleaseRefused(passage, f"the roster cannot be read: {error}")
         if not isinstance(officer, Officer):
             return ReleaseRefused(passage, f"officer {code.officer[:40]} is not on this lane's roster")
         if officer.state is not OfficerState.ACTIVE or UtcText(utc) >= officer.valid_until:
@@ -252,7 +279,8 @@ class LanePerformer:
             return ReleaseRefused(passage, f"the code is for {code.lane} passage {code.passage}")
         if age_s is None or not -CLOCKS_APART_S <= age_s <= VALID_S:
             return ReleaseRefused(passage, f"the code was issued at {code.issued}, it is {utc}")
-        return OfficerReleased(passage, code.officer, code.reason)
+        needed = site.manual_release_officers if site is not None else None
+        return OfficerReleased(passage, code.officer, code.reason, needed)
 
     # --- the records --------------------------------------------------------------------------------------
 
@@ -283,7 +311,7 @@ class LanePerformer:
     ) -> Findings:
         things = self._things
         site = records.site()
-        day = _moment(utc).astimezone(ZoneInfo(site.zone) if site else UTC).date().isoformat()
+        day = _moment(utc).astimezone(_zone(site)).date().isoformat()
         by_plate = {plate: _vehicle(records, plate) for plate in look.plates}
         by_tag: dict[Epc, Vehicle | None] = {epc: records.vehicle_by_tag(epc) for epc in look.tags}
         plates = dict.fromkeys([*look.plates, *(v.plate for v in by_tag.values() if v is not None)])
@@ -302,6 +330,8 @@ class LanePerformer:
             row = records.get("enterprises", code)
             if isinstance(row, Enterprise):
                 enterprises[code] = row
+        vehicles = [slip.plate for slip in slips.values() if slip.plate is not None]
+        uses, pending = things.journal.known_of(list(slips), vehicles if things.draw_key is not None else ())
         return Findings(
             utc=UtcText(utc),
             day=day,
@@ -312,8 +342,8 @@ class LanePerformer:
             enterprises=enterprises,
             controls=records.controls(),
             site=site,
-            uses=things.journal.uses_of([str(slip_no) for slip_no in slips]),
-            spot_checks=self._spot_checks(slips, enterprises, day),
+            uses=uses,
+            spot_checks=self._spot_checks(slips, enterprises, pending, day),
             scope=scope,
             epoch=epoch,
             number=number,
@@ -321,13 +351,16 @@ class LanePerformer:
         )
 
     def _spot_checks(
-        self, slips: dict[SlipNo, ReleaseSlip], enterprises: dict[str, Enterprise], day: str
+        self,
+        slips: dict[SlipNo, ReleaseSlip],
+        enterprises: dict[str, Enterprise],
+        pending: dict[str, SpotCheckPending],
+        day: str,
     ) -> dict[str, SpotCheck]:
-        """By slip. What is pending is read once a vehicle, and drawn once a vehicle and enterprise."""
+        """By slip. A vehicle is drawn once an enterprise, unless a check of it is pending (S11)."""
         key = self._things.draw_key
         if key is None:
             return {}
-        pending: dict[Plate, SpotCheck | None] = {}
         drawn: dict[tuple[Plate, str], SpotCheck] = {}
         checks: dict[str, SpotCheck] = {}
         for slip in slips.values():
@@ -335,18 +368,14 @@ class LanePerformer:
             enterprise = enterprises.get(code)
             if plate is None or enterprise is None:
                 continue
-            if plate not in pending:
-                pending[plate] = self._pending(plate)
-            check = pending[plate] or drawn.get((plate, code))
-            if check is None:
+            left, check = pending.get(plate), drawn.get((plate, code))
+            if left is not None:
+                check = SpotCheck(True, left.enterprise, left.day, pending=True)
+            elif check is None:
                 check = SpotCheck(spot_check_due(key, enterprise, plate, day), code, day)
                 drawn[plate, code] = check
             checks[slip.slip_no] = check
         return checks
-
-    def _pending(self, plate: Plate) -> SpotCheck | None:
-        left = self._things.journal.pending_spot_check(plate)
-        return None if left is None else SpotCheck(True, left.enterprise, left.day, pending=True)
 
     def _age_s(self, verified_utc: str | None, utc: str) -> float | None:
         """Since the last verified head was issued; None where it cannot be known, which is too old (S10)."""
@@ -357,6 +386,16 @@ class LanePerformer:
         if age_s is None or age_s < -_FUTURE_S:
             return None
         return max(0.0, age_s)
+
+
+def _zone(site: Site | None) -> tzinfo:
+    """Raises `Malformed`: a site whose day cannot be told is no ground for a ruling (S10, S11)."""
+    if site is None:
+        return UTC
+    try:
+        return ZoneInfo(site.zone)
+    except (ValueError, KeyError, OSError) as error:
+        raise Malformed(f"site.zone: expected a time zone, got {site.zone[:40]!r}") from error
 
 
 def _vehicle(records: Records, plate: Plate) -> Vehicle | None:

@@ -60,11 +60,15 @@ class Run(NamedTuple):
 
 
 class StreamState(NamedTuple):
-    """`contiguous` facts from 1 are stored and chained; `beyond` are stored runs that do not connect yet."""
+    """`contiguous` facts from 1 are stored and chained; `beyond` are stored runs that do not connect yet.
+
+    `branched` is the lowest number under which another fact came than is stored; 0 for none.
+    """
 
     contiguous: int
     head_hash: str
     beyond: tuple[Run, ...]
+    branched: int = 0
 
     def last_seq(self) -> int:
         return self.beyond[-1].last if self.beyond else self.contiguous
@@ -338,7 +342,10 @@ class Archive:
                 runs[-1] = runs[-1]._replace(last=seq, last_hash=fact_hash)
             else:
                 runs.append(Run(seq, seq, prev, fact_hash))
-        return state._replace(beyond=tuple(runs))
+        (branched,) = self._db.execute(
+            "SELECT coalesce(min(seq), 0) FROM branches WHERE device = ? AND epoch = ? AND stream = ?", key
+        ).fetchone()
+        return state._replace(beyond=tuple(runs), branched=branched)
 
     def fact_hashes(self, device: str, epoch: str, stream: str, first: int, last: int) -> dict[int, str]:
         rows = self._db.execute(

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import codecs
 import csv
+import functools
 import io
 import json
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -465,10 +466,15 @@ def _csv_row(
     return _Found(line, collection, fields)
 
 
+@functools.cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def _columns(kind: type[Any], prefix: str = "") -> dict[str, Any]:
     """Field name -> type, for everything a cell can hold."""
     columns: dict[str, Any] = {}
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     for field in msgspec.structs.fields(kind):
         wanted = hints[field.name]
         if isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
@@ -505,6 +511,8 @@ def _checked(collection: str, fields: dict[str, Any]) -> Record:
     _bounded(fields, "")
     try:
         text = to_json(fields)
+    except UnicodeEncodeError as error:
+        raise Malformed(f"expected text, found half a character ({error.object[error.start]!r})") from error
     except (TypeError, ValueError, OverflowError) as error:
         raise Malformed(str(error)) from error
     record: Record = _DECODERS[collection](text)
@@ -513,7 +521,7 @@ def _checked(collection: str, fields: dict[str, Any]) -> Record:
 
 
 def _known_fields(kind: type[Any], fields: dict[str, Any], where: str) -> None:
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     for name, value in fields.items():
         if name not in hints:
             raise Malformed(f"{where}{name}: no such field; expected {', '.join(sorted(hints))}")
@@ -526,8 +534,6 @@ def _bounded(value: Any, where: str) -> None:
     match value:
         case str() if len(value) > MAX_TEXT:
             raise Malformed(f"{where or 'value'}: at most {MAX_TEXT} characters, got {len(value)}")
-        case str() if any(0xD800 <= ord(char) <= 0xDFFF for char in value):
-            raise Malformed(f"{where or 'value'}: half a character")
         case list():
             if len(value) > MAX_LIST:
                 raise Malformed(f"{where or 'value'}: at most {MAX_LIST} items, got {len(value)}")
@@ -577,8 +583,8 @@ def _in_order(begin: str, end: str) -> None:
 
 def _fields(record: Record) -> Iterator[tuple[str, Any]]:
     """Field names and values of a record, its parts aside."""
-    for field in msgspec.structs.fields(record):
-        yield field.name, getattr(record, field.name)
+    for name in record.__struct_fields__:
+        yield name, getattr(record, name)
 
 
 def _known() -> str:

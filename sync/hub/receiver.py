@@ -199,6 +199,8 @@ class Receiver:
         self._statuses: dict[str, tuple[str, Status]] = {}
         self._published = {scope.scope: (scope.epoch, scope.number) for scope in archive.scopes()}
         self._head_issued_s: dict[str, float] = {}
+        self._to_acknowledge: dict[str, str] = {}
+        """Device -> the connection its acknowledgement leaves on."""
         self._unannounced = bool(archive.unannounced_epochs())
         self._now_s = 0.0
         self._token_s = 0.0
@@ -213,6 +215,11 @@ class Receiver:
 
         A storage failure takes nothing and answers nothing: whoever sent it will send it again.
         """
+        answers = self._receive(topic, payload, at_utc)
+        return answers + self._acknowledge()
+
+    def _receive(self, topic: str, payload: bytes, at_utc: str) -> list[Outgoing]:
+        """All answers but acknowledgements: those are made by `_acknowledge`, after the commit."""
         self.counts.messages += 1
         try:
             answers = self._take(topic, payload, at_utc)
@@ -231,7 +238,8 @@ class Receiver:
         return answers
 
     def receive_all(self, messages: Sequence[tuple[str, bytes]], at_utc: str) -> list[Outgoing]:
-        """As `receive` for each in turn, made durable by one commit: small messages share a slow disk.
+        """As `receive` for each in turn, made durable by one commit and acknowledged once for each device, so
+        that small messages share a slow disk and a signature.
 
         When that commit fails none of them was taken and nothing is answered.
         """
@@ -239,12 +247,12 @@ class Receiver:
         try:
             with self._archive.transaction():
                 for topic, payload in messages:
-                    answers += self.receive(topic, payload, at_utc)
+                    answers += self._receive(topic, payload, at_utc)
         except STORAGE_ERRORS as error:
             self._fail(error)
             self._refusals.clear()
             return []
-        return answers
+        return answers + self._acknowledge()
 
     def tick(self, at_utc: str) -> list[Outgoing]:
         """What is due without a message: counted refusals, heads and statuses seen, feed and its heads."""
@@ -354,8 +362,10 @@ class Receiver:
             )
         verify(key, batch.signed, Context.CHECKPOINT)
         self._store(batch, at_utc, payload)
-        connection = ALARM_CONNECTION if stream is Stream.ALARM else ROUTINE_CONNECTION
-        return self._acks(device, connection)
+        if stream is Stream.ALARM or device not in self._to_acknowledge:
+            connection = ALARM_CONNECTION if stream is Stream.ALARM else ROUTINE_CONNECTION
+            self._to_acknowledge[device] = connection
+        return []
 
     def _store(self, batch: Batch, at_utc: str, payload: bytes) -> None:
         device, epoch, stream = batch.device, batch.epoch, batch.stream
@@ -395,6 +405,9 @@ class Receiver:
         if not new and not branches:
             return
         after, broken = _connect(state, [(fact, prev) for fact, _, prev in new])
+        if branches:
+            lowest = min(fact.seq for fact in branches)
+            after = after._replace(branched=min(lowest, after.branched or lowest))
         counter = self._counter(device) + 1
         with self._archive.transaction():
             self._archive.note_epoch(device, epoch, at_utc)
@@ -516,6 +529,14 @@ class Receiver:
 
     # --- acknowledgements (G3) ----------------------------------------------------------------------------
 
+    def _acknowledge(self) -> list[Outgoing]:
+        waiting, self._to_acknowledge = self._to_acknowledge, {}
+        try:
+            return [ack for device, connection in waiting.items() for ack in self._acks(device, connection)]
+        except STORAGE_ERRORS as error:
+            self._fail(error)
+            return []
+
     def _acks(self, device: str, connection: str) -> list[Outgoing]:
         counter = self._counter(device)
         acks = []
@@ -531,6 +552,7 @@ class Receiver:
                     state.contiguous,
                     state.head_hash,
                     state.missing(MAX_MISSING_RANGES),
+                    state.branched,
                 )
             )
         if not acks:
@@ -878,6 +900,7 @@ class Receiver:
         """After a failure what is kept in memory is read again from the archive."""
         self._states.clear()
         self._counters.clear()
+        self._to_acknowledge.clear()
 
     def _clock(self, at_utc: str) -> float:
         self._now_s = _seconds(at_utc, self._now_s)
@@ -921,7 +944,7 @@ def _connect(state: StreamState, new: list[tuple[Fact, str]]) -> tuple[StreamSta
             beyond[-1] = beyond[-1]._replace(last=run.last, last_hash=run.last_hash)
         else:
             contiguous, head_hash = run.last, run.last_hash
-    return StreamState(contiguous, head_hash, tuple(beyond)), broken
+    return StreamState(contiguous, head_hash, tuple(beyond), state.branched), broken
 
 
 def feed_bytes(row: LogRow) -> int:

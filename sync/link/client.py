@@ -244,6 +244,8 @@ class _Wire:
         self._connected = False
         self._told = False
         self._why = ""
+        self.unasked = 0
+        """Messages on topics that were not subscribed: dropped, whoever sent them."""
         self._thread: threading.Thread | None = None
         self._ear, self._clapper = socket.socketpair()
         self._ear.setblocking(False)
@@ -356,6 +358,12 @@ class _Wire:
                 topic = message.topic
             except UnicodeDecodeError:
                 topic = "not UTF-8"
+            if not any(mqtt.topic_matches_sub(asked, topic) for asked in self._subscribe):
+                # amqtt, restarted, was seen to hand one client another's retained messages.
+                self.unasked += 1
+                if self.unasked.bit_count() == 1:
+                    _log.warning("connection %s: %d messages nobody asked for", self.connection, self.unasked)
+                return
             self._tell(Received(topic, bytes(message.payload)))
 
         client.on_connect = on_connect

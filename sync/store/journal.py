@@ -77,8 +77,9 @@ _PUT_SPOT_CHECK = (
 )
 _END_SPOT_CHECK = "DELETE FROM spot_checks WHERE plate = ?"
 _USES = "SELECT use_id, slip_no, passage, claim_id, state FROM uses "
-_USES_AT_ONCE = 50
-"""Slips asked for in one statement; each statement waits for the reader's turn and the file's lock."""
+_SPOT_CHECKS = "SELECT plate, enterprise, day FROM spot_checks "
+_KEYS_AT_ONCE = 50
+"""Keys asked for in one statement."""
 _ACKED = "UPDATE heads SET acked = ?, acked_hash = ?, ack_counter = ? WHERE epoch_no = ? AND stream = ?"
 _FACTS_BETWEEN = (
     "SELECT place, position, event_id, kind, passage, time, hash, body FROM facts "
@@ -345,23 +346,46 @@ class Journal:
 
     def uses_of(self, slip_nos: Sequence[str]) -> tuple[SlipUse, ...]:
         """Every use of these slips, by passage."""
-        wanted = list(dict.fromkeys(str(slip_no) for slip_no in slip_nos))
-        found: list[SlipUse] = []
-        for begin in range(0, len(wanted), _USES_AT_ONCE):
-            some = tuple(wanted[begin : begin + _USES_AT_ONCE])
-            places = ",".join("?" * len(some))
-            rows = self._read_all(f"{_USES}WHERE slip_no IN ({places})", some)
-            found.extend(_use_of(row) for row in rows)
-        return tuple(sorted(found, key=lambda use: (use.passage, use.use_id)))
+        return self.known_of(slip_nos, ())[0]
+
+    def known_of(
+        self, slip_nos: Sequence[str], plates: Sequence[str]
+    ) -> tuple[tuple[SlipUse, ...], dict[str, SpotCheckPending]]:
+        """Every use of these slips, by passage, and spot checks pending on these plates, of one moment."""
+        slip_nos = list(dict.fromkeys(str(slip_no) for slip_no in slip_nos))
+        plates = list(dict.fromkeys(str(plate) for plate in plates))
+        if not slip_nos and not plates:
+            return (), {}
+        uses: list[SlipUse] = []
+        pending: dict[str, SpotCheckPending] = {}
+        with self._reading:
+            try:
+                reader = self._reader_or_refuse()
+                # One reading of the file's log for all of them: finding its end costs as much as two reads.
+                reader.execute("BEGIN")
+                try:
+                    for some in _some_of(slip_nos):
+                        rows = reader.execute(f"{_USES}WHERE slip_no IN ({_places(some)})", some).fetchall()
+                        uses.extend(_use_of(row) for row in rows)
+                    for some in _some_of(plates):
+                        rows = reader.execute(
+                            f"{_SPOT_CHECKS}WHERE plate IN ({_places(some)})", some
+                        ).fetchall()
+                        pending.update((row[0], SpotCheckPending(*row)) for row in rows)
+                finally:
+                    if reader.in_transaction:
+                        reader.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise refused(self._path, JOURNAL, error) from error
+        return tuple(sorted(uses, key=_by_passage)), pending
 
     def open_uses(self) -> tuple[SlipUse, ...]:
         """Uses reserved or raised, neither crossed nor returned, by passage."""
         rows = self._read_all(_USES + "WHERE state IN ('reserved', 'raised')", ())
-        return tuple(sorted((_use_of(row) for row in rows), key=lambda use: (use.passage, use.use_id)))
+        return tuple(sorted((_use_of(row) for row in rows), key=_by_passage))
 
     def pending_spot_check(self, plate: str) -> SpotCheckPending | None:
-        row = self._read_one("SELECT plate, enterprise, day FROM spot_checks WHERE plate = ?", (str(plate),))
-        return None if row is None else SpotCheckPending(*row)
+        return self.known_of((), (plate,))[1].get(str(plate))
 
     # --- the link's side ----------------------------------------------------------------------------------
 
@@ -942,6 +966,18 @@ def _fact_of(row: tuple[Any, ...], device: str, epoch: str, stream: Stream, seq:
 def _use_of(row: tuple[Any, ...]) -> SlipUse:
     use_id, slip_no, passage, claim_id, state = row
     return SlipUse(use_id, SlipNo(slip_no), passage, claim_id, UseState(state))
+
+
+def _by_passage(use: SlipUse) -> tuple[int, str]:
+    return use.passage, use.use_id
+
+
+def _some_of(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (keys[begin : begin + _KEYS_AT_ONCE] for begin in range(0, len(keys), _KEYS_AT_ONCE))
+
+
+def _places(keys: Sequence[str]) -> str:
+    return ",".join("?" * len(keys))
 
 
 _envelope = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import ClassVar, Self
 
-
 _made = str.__new__
 
 

@@ -285,6 +285,29 @@ def test_s4_a_claim_asked_before_the_link_was_lost_is_given_back_all_the_same() 
     assert [r.claim_id for r in returned] == ["lane-in-1-r1-1-c1"]  # type: ignore[attr-defined]
 
 
+def test_s4_a_grant_that_a_full_journal_kept_from_use_is_asked_for_again_by_its_id() -> None:
+    play = Play()
+    play.arrive()
+    play.granted()
+    play.say(WriteFailed("disk full"), after_s=0.0)
+    look = [e for e in play.timer("journal") if isinstance(e, LookUp)][-1]
+    play.say(RecordsFound(look.passage, look.request, FINDINGS))
+    play.weigh("20000")
+    assert [e.claim_id for e in play.asked if isinstance(e, AskClaim)] == ["lane-in-1-r1-1-c1"] * 2
+    assert orders(play.granted()) == ["RaiseArm"]
+
+
+def test_s4_a_grant_that_a_full_journal_kept_from_use_is_given_back_once_the_link_is_lost() -> None:
+    play = Play()
+    play.arrive()
+    play.granted()
+    play.say(WriteFailed("disk full"), LinkChanged(False), after_s=0.0)
+    look = [e for e in play.timer("journal") if isinstance(e, LookUp)][-1]
+    offline = play.say(RecordsFound(look.passage, look.request, FINDINGS)) + play.weigh("20000")
+    returned = facts_of(list(offline), UsesReturned)
+    assert [r.claim_id for r in returned] == ["lane-in-1-r1-1-c1"]  # type: ignore[attr-defined]
+
+
 def test_s4_offline_the_written_policy_releases_by_credit_tier_and_says_so() -> None:
     assert FINDINGS.site is not None
     site = msgspec.structs.replace(FINDINGS.site, offline_release_tiers=(CreditTier.HIGH,))

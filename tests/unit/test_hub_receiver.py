@@ -89,6 +89,19 @@ def test_an_overlapping_batch_adds_only_what_is_new(bench: Bench, device: Device
     assert bench.receiver.counts.duplicates == 2
 
 
+def test_alarms_taken_together_with_routine_facts_are_acknowledged_on_the_alarm_connection(
+    bench: Bench, device: Device
+) -> None:
+    messages = [
+        (TOPICS.facts("lane-in", Stream.ROUTINE), device.batch(device.chatter(2))),
+        (TOPICS.facts("lane-in", Stream.ALARM), device.batch(device.facts[Stream.ALARM])),
+        (TOPICS.facts("lane-in", Stream.ROUTINE), device.batch(device.chatter(2))),
+    ]
+    (answer,) = bench.receiver.receive_all(messages, AT)
+    assert answer.connection == "alarm"
+    assert {key: ack.contiguous for key, ack in acks([answer]).items()} == {ROUTINE: 4, ALARM: 1}
+
+
 def test_a_gap_is_named_and_closes_when_the_missing_facts_come(bench: Bench, device: Device) -> None:
     said = device.chatter(10)
     ack = acks(bench.facts(device, device.batch(said[7:])))[ROUTINE]
@@ -136,12 +149,12 @@ def test_both_streams_stand_in_one_acknowledgement_under_one_counter(bench: Benc
     assert {ack.counter for ack in found.values()} == {2}
 
 
-def test_messages_taken_together_are_answered_as_if_taken_one_by_one(bench: Bench, device: Device) -> None:
+def test_messages_taken_together_are_all_stored_and_acknowledged_once(bench: Bench, device: Device) -> None:
     said = device.chatter(9)
     topic = TOPICS.facts(device.name, Stream.ROUTINE)
     messages = [(topic, device.batch(said[:3])), (topic, b"nonsense"), (topic, device.batch(said[3:]))]
     answers = bench.receiver.receive_all(messages, AT)
-    assert [acks([answer])[ROUTINE].contiguous for answer in answers] == [3, 9]
+    assert acks(answers)[ROUTINE].contiguous == 9
     bench.restart()
     assert bench.archive.stream_state("lane-in", "e" * 32, Stream.ROUTINE).contiguous == 9
     assert bench.alarms() == ["batch_refused"]
@@ -174,14 +187,14 @@ def test_nothing_is_answered_that_the_disk_did_not_take(
     topic = TOPICS.facts("lane-in", Stream.ROUTINE)
     messages = [(topic, device.batch(said[3:6])), (topic, device.batch(said[6:]))]
     bench.archive._db = FailingDisk(bench.archive._db, statement)  # type: ignore[assignment]
-    take = {
-        False: lambda: bench.receiver.receive(*messages[0], AT),
-        True: lambda: bench.receiver.receive_all(messages, AT),
-    }[together]
-    answered = {ack.contiguous for message in take() for ack in acks([message]).values()}
+    taken = bench.receiver.receive_all(messages, AT) if together else bench.receiver.receive(*messages[0], AT)
+    answered = {ack.contiguous for message in taken for ack in acks([message]).values()}
     assert bench.receiver.counts.storage_faults == 1
-    on_disk = bench.rows("SELECT max(seq), count(*) FROM facts")[0]
-    assert max(answered, default=3) <= on_disk[1]
+    assert max(answered, default=3) <= bench.rows("SELECT count(*) FROM facts")[0][0]
+    said_now = acks(
+        [message for message in bench.receiver.born(AT) if message.topic == TOPICS.ack("lane-in")]
+    )
+    assert [(said_now[ROUTINE].contiguous,)] == bench.rows("SELECT contiguous FROM streams")
     for _ in range(2):
         found = [acks([message])[ROUTINE] for message in bench.receiver.receive_all(messages, AT)]
     assert (found[-1].contiguous, found[-1].hash, found[-1].missing) == (9, said[8].hash, ())
@@ -247,13 +260,26 @@ def test_another_fact_under_a_stored_number_is_a_branch_kept_apart_and_not_ackno
     twin.chatter(2)
     forked = twin.say(PassageOpened(passage=99))
     ack = acks(bench.facts(device, twin.batch([forked])))[ROUTINE]
-    assert (ack.contiguous, ack.hash) == (3, device.facts[Stream.ROUTINE][2].hash)
+    assert (ack.contiguous, ack.hash, ack.branched) == (3, device.facts[Stream.ROUTINE][2].hash, 3)
     assert ack.hash != forked.hash
     assert bench.rows("SELECT seq, hash, body FROM branches") == [(3, forked.hash, forked.body)]
     assert bench.alarms() == ["branch"]
     bench.facts(device, twin.batch([forked]))
     assert bench.alarms() == ["branch"]
     assert len(bench.stored()) == 3
+
+
+def test_the_lowest_branched_number_is_told_and_remembered(bench: Bench, device: Device) -> None:
+    twin = Device()
+    twin.private, twin.signer = device.private, device.signer
+    said = device.chatter(5)
+    other = [twin.say(PassageOpened(passage=90 + number)) for number in range(5)]
+    assert acks(bench.facts(device, device.batch(said)))[ROUTINE].branched == 0
+    told = [acks(bench.facts(device, twin.batch([other[index]])))[ROUTINE] for index in (3, 1, 4)]
+    assert [ack.branched for ack in told] == [4, 2, 2]
+    bench.restart()
+    ack = acks(bench.facts(device, device.batch(said)))[ROUTINE]
+    assert (ack.branched, ack.contiguous, ack.counter) == (2, 5, told[-1].counter)
 
 
 def test_a_broken_link_between_batches_is_an_alarm_and_stops_contiguity(bench: Bench, device: Device) -> None:

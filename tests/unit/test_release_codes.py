@@ -132,7 +132,7 @@ def cabinet(tmp_path: Path) -> Cabinet:
 
 
 def test_a_right_code_of_an_authorised_officer_is_believed(cabinet: Cabinet) -> None:
-    assert cabinet.check(shown(), officer()) == OfficerReleased(1, "4604001", "称重设备故障")
+    assert cabinet.check(shown(), officer()) == OfficerReleased(1, "4604001", "称重设备故障", None)
 
 
 @pytest.mark.parametrize(

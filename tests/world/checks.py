@@ -214,7 +214,9 @@ class Watch:
                 truck = watch.queue[line["vehicle"]]
                 watch.stays[truck.id] = Stay(truck, now_s)
             case "vehicle_left":
-                watch.stays[line["vehicle"]].left_s = now_s
+                stay = watch.stays.get(line["vehicle"])
+                if stay is not None:  # otherwise it gave up before it ever drove in
+                    stay.left_s = now_s
                 self._world.figures.passages += 1
                 self.reached("physical", f"left {line['how']}")
             case "vehicle_crossed_arm":
