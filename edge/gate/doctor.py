@@ -19,6 +19,7 @@ from edge.devices.readings import InputsSeen, Order, PlateSeen, Reading, TagSeen
 from edge.gate.config import GateConfig, device_of, read_gate_config, wires
 from edge.gate.events import Inputs
 from edge.gate.translation import is_valid
+from edge.gate.wiring import read_draw_key
 from edge.runtime.clock import UNKNOWN_MS, SystemClock
 from edge.runtime.config_reading import ConfigRefused
 from edge.runtime.supervisor import DeviceReport, PortLost, Supervisor
@@ -83,14 +84,11 @@ def _keys(config: GateConfig) -> Iterator[Finding]:
         yield Finding("spot check", "note", "no draw key: nobody is drawn for a spot check on this lane")
         return
     try:
-        long_enough = len(bytes.fromhex(config.spot_check.key_file.read_text())) >= 16
-    except (OSError, ValueError):
-        long_enough = False
-    where = str(config.spot_check.key_file.path)
-    if long_enough:
-        yield Finding("spot check", "good", where)
+        read_draw_key(config.spot_check.key_file)
+    except KeyRefused as refused:
+        yield Finding("spot check", "bad", str(refused))
     else:
-        yield Finding("spot check", "bad", f"{where}: expected at least 32 hex digits")
+        yield Finding("spot check", "good", str(config.spot_check.key_file.path))
 
 
 def _clock(config: GateConfig) -> Iterator[Finding]:

@@ -317,6 +317,10 @@ _CURABLE = frozenset(
 )
 
 
+_NO_FLICKER = 0.2
+"""Of `gone_s`: an empty lane for so long is not a signal that flickered, but a vehicle that left."""
+
+
 # --- starting (S6) ----------------------------------------------------------------------------------------
 
 
@@ -635,6 +639,9 @@ def _watch_gone(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     if not known_free or _scale_loaded(lane, at_s) or tag_seen:
         if passage.gone_since_s is None:
             return lane, []
+        if _scale_known(lane, at_s) and at_s - passage.gone_since_s >= lane.settings.gone_s * _NO_FLICKER:
+            # S5: nobody was here and now somebody is. Whoever it is does not inherit what was read before.
+            return _backed_out(lane, at_s)
         return replace(lane, passage=replace(passage, gone_since_s=None)), []
     if passage.gone_since_s is None:
         return replace(lane, passage=replace(passage, gone_since_s=at_s)), []
@@ -666,8 +673,7 @@ def _backed_out(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
         )
     outcome = "backed_out" if passage.plates or passage.tags or passage.gross_kg else "false_start"
     lane, closing = _close_passage(lane, at_s, outcome, uses=returned, told=told)
-    opened, more = _open_if_present(lane, at_s)
-    return opened, [*closing, *effects, *_free_effects(lane), *more]
+    return lane, [*closing, *effects, *_free_effects(lane)]
 
 
 def replace_state(use: SlipUse, state: UseState) -> SlipUse:
@@ -1138,7 +1144,8 @@ def _ruling_fact(
         ruling=ruling,
         direction=lane.settings.rules.direction.value,
         plate=plate,
-        slips=tuple(str(s.slip_no) for s in opinion.slips),
+        # One slip a use, in their order: the ruling is the only fact that says which slip a use is of.
+        slips=tuple(str(s.slip_no) for s in (passage.uses or opinion.slips)),
         enterprise=opinion.enterprise,
         gross_kg=None if passage.gross_kg is None else str(passage.gross_kg),
         expected_kg=None if opinion.expected_kg is None else str(opinion.expected_kg),

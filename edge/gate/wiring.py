@@ -41,13 +41,14 @@ from edge.gate.lane import Lane, step, wake
 from edge.gate.performer import LanePerformer, Things, read_memory
 from edge.gate.translation import is_valid, to_event, to_report
 from edge.runtime.clock import Clock, SystemClock
+from edge.runtime.config_reading import SecretFile
 from edge.runtime.inbox import Inbox
 from edge.runtime.loop import EffectFailed, Loop, Recording
 from edge.runtime.ports import OrderNotTaken
 from edge.runtime.supervisor import DeviceHealth, DeviceReport, Supervisor
 from sync.link import session as link_words
 from sync.link.client import LinkClient, LinkConfig
-from sync.link.keys import KeySigner, load_private, load_public
+from sync.link.keys import KeyRefused, KeySigner, load_private, load_public
 from sync.link.messages import ClaimRequest, ClaimVerdict
 from sync.store.journal import Journal
 from sync.store.records import Records, StoreRefused, generation_path
@@ -55,6 +56,9 @@ from sync.vocabulary.facts import Alarm, AlarmCode, MessageRefused, RecordsMoved
 from sync.vocabulary.numbers import Plate, SlipNo
 
 VERSION: Final = "0.1.0"
+
+DRAW_KEY_BYTES: Final = 16
+"""A shorter key could be guessed, and the draws with it (S11)."""
 
 _HEALTH_EVERY_S: Final = 2.0
 _RETENTION_EVERY_S: Final = 600.0
@@ -107,6 +111,19 @@ class _Link:
         self.client.facts_waiting()
 
 
+def read_draw_key(file: SecretFile) -> bytes:
+    """The key of the spot-check draws. Raises `KeyRefused`."""
+    try:
+        key = bytes.fromhex(file.read_text())
+    except OSError as error:
+        raise KeyRefused(f"{file.path}: cannot read the key file ({error.strerror})") from error
+    except ValueError:
+        key = b""
+    if len(key) < DRAW_KEY_BYTES:
+        raise KeyRefused(f"{file.path}: expected at least {2 * DRAW_KEY_BYTES} hex digits")
+    return key
+
+
 def run(config_path: Path) -> int:
     """Read the config, wire the lane, run until told to stop. Raises `ConfigRefused`, `StoreRefused`,
     `KeyRefused` before anything moves."""
@@ -126,9 +143,7 @@ class Program:
         config.store.folder.mkdir(parents=True, exist_ok=True)
         private = load_private(config.sync.key_file.path)
         hub_key = load_public(config.sync.hub_key_file)
-        draw_key = (
-            bytes.fromhex(config.spot_check.key_file.read_text()) if config.spot_check is not None else None
-        )
+        draw_key = read_draw_key(config.spot_check.key_file) if config.spot_check is not None else None
         self._journal = Journal.open(
             config.store.folder / "journal.sqlite",
             device=config.lane.id,

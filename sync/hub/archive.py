@@ -194,6 +194,8 @@ class Archive:
                 cached_statements=256,
                 check_same_thread=False,
             )
+            # Before anything is written: the mode is kept in the file, and the file may be somebody else's.
+            _check_ours(db, path, len(_steps()))
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.execute("PRAGMA wal_autocheckpoint=4000")
@@ -736,25 +738,35 @@ def _advice(path: Path, error: Exception) -> str:
             return f"{path}: cannot be opened ({text}); check that it is a file this user may read and write"
 
 
-def _step_schema(db: sqlite3.Connection, path: Path, new_id: Callable[[], str]) -> None:
-    """Bring the file to this version's schema, forward only, one transaction a step."""
-    steps = sorted(
+def _steps() -> list[tuple[str, str]]:
+    """Name and SQL of every schema step, in order."""
+    return sorted(
         (entry.name, entry.read_text(encoding="utf-8"))
         for entry in resources.files("sync.hub").joinpath("schema").iterdir()
         if entry.name.endswith(".sql")
     )
+
+
+def _check_ours(db: sqlite3.Connection, path: Path, known: int) -> tuple[int, int]:
+    """Application id and schema version of a file that is ours or empty. Raises `ArchiveRefused`."""
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION_ID and (tables or application):
+        raise ArchiveRefused(f"{path}: a database of something else; name another file in `archive`")
+    if version > known:
+        raise ArchiveRefused(
+            f"{path}: written by a newer kakou (schema {version}, this one knows {known}); update kakou"
+        )
+    return application, version
+
+
+def _step_schema(db: sqlite3.Connection, path: Path, new_id: Callable[[], str]) -> None:
+    """Bring the file to this version's schema, forward only, one transaction a step."""
+    steps = _steps()
     db.execute("BEGIN IMMEDIATE")
     try:
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if application != APPLICATION_ID and (tables or application):
-            raise ArchiveRefused(f"{path}: a database of something else; name another file in `archive`")
-        if version > len(steps):
-            raise ArchiveRefused(
-                f"{path}: written by a newer kakou (schema {version}, this one knows {len(steps)}); "
-                "update kakou"
-            )
+        application, version = _check_ours(db, path, len(steps))
         for number, (_, script) in enumerate(steps[version:], start=version + 1):
             for statement in _statements(script):
                 db.execute(statement)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import codecs
 import csv
-import functools
 import io
 import json
 import typing
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -466,9 +465,14 @@ def _csv_row(
     return _Found(line, collection, fields)
 
 
-@functools.cache
-def _hints(kind: Hashable) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+_HINTS: dict[type[Any], dict[str, Any]] = {}
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """Field name -> type, worked out once a kind: it takes longer than checking a row."""
+    if kind not in _HINTS:
+        _HINTS[kind] = typing.get_type_hints(kind)
+    return _HINTS[kind]
 
 
 def _columns(kind: type[Any], prefix: str = "") -> dict[str, Any]:

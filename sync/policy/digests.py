@@ -25,6 +25,14 @@ def bucket_of(collection: str, key: str) -> int:
     return int.from_bytes(_sha256(collection, key)[:2], "big") >> 4
 
 
+def place_and_digest(collection: str, key: str, body: str) -> tuple[int, int]:
+    """`bucket_of` and `row_digest` of one row, with the key hashed once."""
+    seen = hashlib.sha256(f"{collection}\0{key}".encode())
+    bucket = int.from_bytes(seen.digest()[:2], "big") >> 4
+    seen.update(f"\0{body}".encode())
+    return bucket, int.from_bytes(seen.digest()[:16], "big")
+
+
 def with_row(total: int, digest: int) -> int:
     """The sum after a row came."""
     return (total + digest) % MODULUS

@@ -11,7 +11,7 @@ import os
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +19,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from sync.policy.digests import BUCKETS, MODULUS, bucket_of, row_digest, to_hex
+import msgspec
+
+from sync.policy.digests import BUCKETS, MODULUS, bucket_of, place_and_digest, row_digest, to_hex
 from sync.store.opening import RECORDS, StoreRefused, open_database, refused
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.records import COLLECTIONS, Control, Record, ReleaseSlip, Site, Vehicle, key_of
@@ -54,6 +56,8 @@ _PUT = "put"
 _READ_AT_ONCE = 64
 _SHELF = 64
 """Bucket sums to a row of `buckets`."""
+_SUM_BYTES = 16
+_SHELF_BYTES = _SHELF * _SUM_BYTES
 _MANY = ",".join("?" * _READ_AT_ONCE)
 
 _DECODERS = {name: decoder(kind) for name, kind in COLLECTIONS.items()}
@@ -141,6 +145,46 @@ class _Row:
 _Version = int | tuple[str, int]
 
 
+class _Tagged(msgspec.Struct, frozen=True):
+    """Of a vehicle, checked as a whole before."""
+
+    tag_epcs: tuple[str, ...] = ()
+
+
+class _Plated(msgspec.Struct, frozen=True):
+    """Of a slip, checked as a whole before."""
+
+    plate: str | None = None
+
+
+_read_tagged = decoder(_Tagged)
+_read_plated = decoder(_Plated)
+
+
+@dataclass(frozen=True, slots=True)
+class _WayIn:
+    """A table that leads from what a lane reads to a record's key."""
+
+    of: Callable[[str], Iterable[str]]
+    """A record's body -> what is read of it."""
+    insert: str
+    delete: str
+
+
+_WAYS_IN = {
+    "vehicles": _WayIn(
+        lambda body: _read_tagged(body).tag_epcs,
+        "INSERT OR IGNORE INTO vehicle_tags VALUES (?, ?)",
+        "DELETE FROM vehicle_tags WHERE epc = ? AND plate = ?",
+    ),
+    "release_slips": _WayIn(
+        lambda body: filter(None, (_read_plated(body).plate,)),
+        "INSERT OR IGNORE INTO slip_plates VALUES (?, ?)",
+        "DELETE FROM slip_plates WHERE plate = ? AND slip_no = ?",
+    ),
+}
+
+
 class Records:
     """One object per thread. A reader sees each batch whole or not at all."""
 
@@ -151,7 +195,8 @@ class Records:
         self._writable = writable
         self._closed = False
         self._snapshot: FeedState | None = None
-        self._buckets: list[int] | None = None
+        self._buckets: bytearray | None = None
+        """The 4,096 sums, 16 bytes each, as of number `_buckets_at`; only a writer keeps them."""
         self._buckets_at = -1
         self._controls: tuple[_Version, tuple[Control, ...]] | None = None
         self._site: tuple[_Version, Site | None] | None = None
@@ -244,7 +289,10 @@ class Records:
 
     def digest_parts(self) -> tuple[int, ...]:
         """The 4,096 bucket sums mod 2^128, as kept along with the rows."""
-        return tuple(self._read_buckets())
+        sums = self._read_buckets(self._feed().number)
+        return tuple(
+            int.from_bytes(sums[at : at + _SUM_BYTES], "big") for at in range(0, len(sums), _SUM_BYTES)
+        )
 
     def all_rows(self) -> Iterator[tuple[str, str, str]]:
         """(collection, key, body) of everything held, collections unknown to this version last."""
@@ -285,8 +333,8 @@ class Records:
         written, and `StoreRefused` when the file cannot take it; then nothing of it happened.
         """
         self._must_write()
-        self._check_shape(batch)
         feed = self._feed()
+        self._check_shape(batch, feed.scope)
         early = _without_applying(batch, feed)
         if early is not None:
             return early
@@ -327,22 +375,21 @@ class Records:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _check_shape(self, batch: Batch) -> None:
+    def _check_shape(self, batch: Batch, scope: str) -> None:
         numbers = [change.number for change in batch.changes]
         if not numbers or numbers != list(range(batch.first, batch.last + 1)) or batch.first < 1:
             raise Malformed(
                 f"{batch.first}..{batch.last} of {batch.scope[:40]!r}: expected changes of these numbers"
             )
-        scope = self._feed().scope
         if batch.scope != scope:
             raise Malformed(
                 f"batch of scope {batch.scope[:40]!r}: expected {scope!r}, as in {self._path.name}"
             )
 
     def _apply(self, wanted: dict[str, dict[str, str | None]], feed: _Row, number: int) -> None:
-        buckets = self._buckets = self._read_buckets()
-        touched: set[int] = set()
-        total, rows = feed.digest, feed.rows
+        sums = self._buckets = self._read_buckets(feed.number)
+        moves: defaultdict[int, int] = defaultdict(int)
+        rows = feed.rows
         for collection, ends in wanted.items():
             old = self._old_bodies(collection, list(ends)) if rows else {}
             puts: list[tuple[str, ...]] = []
@@ -351,28 +398,33 @@ class Records:
                 before = old.get(key)
                 if before == body:
                     continue
-                moved = 0
-                if before is not None:
-                    moved -= row_digest(collection, key, before)
-                    rows -= 1
                 if body is not None:
-                    moved += row_digest(collection, key, body)
+                    bucket, moved = place_and_digest(collection, key, body)
                     rows += 1
                     puts.append((key, body))
                 else:
+                    bucket, moved = bucket_of(collection, key), 0
                     deletes.append((key,))
-                total += moved
-                bucket = bucket_of(collection, key)
-                buckets[bucket] = (buckets[bucket] + moved) % MODULUS
-                touched.add(bucket // _SHELF)
+                if before is not None:
+                    moved -= row_digest(collection, key, before)
+                    rows -= 1
+                moves[bucket] += moved
             self._write_collection(collection, puts, deletes, old)
+        for bucket, moved in moves.items():
+            at = bucket * _SUM_BYTES
+            total = int.from_bytes(sums[at : at + _SUM_BYTES], "big") + moved
+            sums[at : at + _SUM_BYTES] = (total % MODULUS).to_bytes(_SUM_BYTES, "big")
         self._connection.executemany(
             "REPLACE INTO buckets VALUES (?, ?)",
-            [(shelf, _shelved(buckets, shelf)) for shelf in sorted(touched)],
+            [
+                (shelf, bytes(sums[shelf * _SHELF_BYTES : (shelf + 1) * _SHELF_BYTES]))
+                for shelf in sorted({bucket // _SHELF for bucket in moves})
+            ],
         )
+        total = (feed.digest + sum(moves.values())) % MODULUS
         self._connection.execute(
             "UPDATE feed SET number = ?, row_count = ?, digest = ?",
-            (number, rows, (total % MODULUS).to_bytes(16, "big")),
+            (number, rows, total.to_bytes(_SUM_BYTES, "big")),
         )
 
     def _write_collection(
@@ -396,25 +448,13 @@ class Records:
             return
         execute_many(_DELETE_ROW[collection], deletes)
         execute_many(_PUT_ROW[collection], puts)
-        gone = [(key, old[key]) for (key, *_body) in (*puts, *deletes) if key in old]
-        if collection == "vehicles":
-            execute_many(
-                "DELETE FROM vehicle_tags WHERE epc = ? AND plate = ?",
-                [(epc, key) for key, body in gone for epc in _tags_in(body)],
-            )
-            execute_many(
-                "INSERT OR IGNORE INTO vehicle_tags VALUES (?, ?)",
-                [(epc, key) for key, body in puts for epc in _tags_in(body)],
-            )
-        elif collection == "release_slips":
-            execute_many(
-                "DELETE FROM slip_plates WHERE plate = ? AND slip_no = ?",
-                [(plate, key) for key, body in gone for plate in _plate_in(body)],
-            )
-            execute_many(
-                "INSERT OR IGNORE INTO slip_plates VALUES (?, ?)",
-                [(plate, key) for key, body in puts for plate in _plate_in(body)],
-            )
+        way_in = _WAYS_IN.get(collection)
+        if way_in is None:
+            return
+        before = {(by, key) for key, *_body in (*puts, *deletes) if key in old for by in way_in.of(old[key])}
+        after = {(by, key) for key, body in puts for by in way_in.of(body)}
+        execute_many(way_in.delete, sorted(before - after))
+        execute_many(way_in.insert, sorted(after - before))
 
     def _old_bodies(self, collection: str, keys: list[str]) -> dict[str, str]:
         if collection not in COLLECTIONS:
@@ -431,13 +471,16 @@ class Records:
             old.update(self._connection.execute(sql, chunk).fetchall())
         return old
 
-    def _read_buckets(self) -> list[int]:
-        if self._buckets is not None and self._writable and self._buckets_at == self._feed().number:
+    def _read_buckets(self, number: int) -> bytearray:
+        if self._buckets is not None and self._buckets_at == number:
             return self._buckets
-        buckets = [0] * BUCKETS
+        buckets = bytearray(BUCKETS * _SUM_BYTES)
         for shelf, sums in self._rows("SELECT shelf, sums FROM buckets", ()):
-            for place in range(_SHELF):
-                buckets[shelf * _SHELF + place] = int.from_bytes(sums[16 * place : 16 * place + 16], "big")
+            if not 0 <= shelf < BUCKETS // _SHELF or len(sums) != _SHELF_BYTES:
+                raise StoreRefused(
+                    f"{self._path} is damaged (digest shelf {shelf}): delete it; it is fetched again"
+                )
+            buckets[shelf * _SHELF_BYTES : (shelf + 1) * _SHELF_BYTES] = sums
         return buckets
 
     def _feed(self) -> _Row:
@@ -504,10 +547,6 @@ class Records:
         self._forget_decoded()
         if self._connection.in_transaction:
             self._run("ROLLBACK")
-
-
-def _shelved(buckets: list[int], shelf: int) -> bytes:
-    return b"".join(value.to_bytes(16, "big") for value in buckets[shelf * _SHELF : (shelf + 1) * _SHELF])
 
 
 def generation_path(folder: Path, n: int) -> Path:
@@ -595,21 +634,22 @@ def _sorted_out(batch: Batch, after: int) -> dict[str, dict[str, str | None]]:
     """Collection -> key -> the body it ends with (None: deleted), keys in order. Raises `Malformed`."""
     ends: defaultdict[str, dict[str, str | None]] = defaultdict(dict)
     for change in batch.changes:
-        collection, key = change.collection, change.key
+        collection, key, body = change.collection, change.key, change.body
         put = change.op == _PUT
         try:
-            if put and collection in _DECODERS:
-                told = key_of(_DECODERS[collection](change.body))
+            decode = _DECODERS.get(collection) if put else None
+            if decode is not None:
+                told = key_of(decode(body))
                 if told != key:
                     raise Malformed(f"expected the key inside the record, {told!r}")
             else:
-                f"{collection}{key}{change.body}".encode()
+                f"{collection}{key}{body}".encode()
             if not key or not collection or "\0" in key or "\0" in collection:
                 raise Malformed("expected a collection and a key, both without NUL")
         except (Malformed, UnicodeEncodeError) as error:
             raise Malformed(f"change {change.number}, {collection[:40]!r} {key[:60]!r}: {error}") from error
         if change.number > after:
-            ends[collection][key] = change.body if put else None
+            ends[collection][key] = body if put else None
     return {collection: dict(sorted(keys.items())) for collection, keys in ends.items()}
 
 
@@ -618,13 +658,3 @@ def _decode(collection: str, body: str) -> Record:
     """The same bytes are the same value: what a lane reads again and again (a vehicle by its plate and by its
     tag, an enterprise) is decoded once. Raises `Malformed`."""
     return _DECODERS[collection](body)
-
-
-def _tags_in(body: str) -> tuple[str, ...]:
-    found = _DECODERS["vehicles"](body)
-    return tuple(dict.fromkeys(str(epc) for epc in found.tag_epcs)) if isinstance(found, Vehicle) else ()
-
-
-def _plate_in(body: str) -> tuple[str, ...]:
-    found = _DECODERS["release_slips"](body)
-    return (str(found.plate),) if isinstance(found, ReleaseSlip) and found.plate is not None else ()

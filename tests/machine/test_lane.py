@@ -431,6 +431,9 @@ def test_s6_a_reserved_use_resumes_only_if_plate_or_tag_is_read_again() -> None:
     other = play.weigh("20000")
     assert orders(other) == []
     assert codes(play) == ("interrupted",)
+    # The hub learns from rulings which slip a use is of: also where another vehicle stands here now.
+    told = [(r.slips, r.use_ids) for r in facts_of(list(play.asked), RulingMade)]  # type: ignore[attr-defined]
+    assert told == [((SLIP,), (USE.use_id,))]
 
 
 @pytest.mark.parametrize("down_s", [None, 3_600.0])

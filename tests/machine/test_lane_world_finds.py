@@ -8,7 +8,10 @@ from edge.gate.effects import Commit, LookUp
 from edge.gate.events import InputsRead, LinkChanged, PlateRead, RecordsFound, TagRead
 from edge.gate.lane import Holding
 from sync.vocabulary.facts import RulingMade
-from tests.machine.plays import CLEAR, FINDINGS, HERE, PLATE, TAG, Play
+from tests.machine.plays import CLEAR, FINDINGS, HERE, ON_SCALE, PLATE, TAG, Play, codes, kinds
+
+MAX_AGE_S = 21_600.0
+"""What the plays' site allows."""
 
 
 def rulings(play: Play) -> list[RulingMade]:
@@ -32,17 +35,47 @@ def waiting_for_its_weight(play: Play, wait_s: float, age_s: float) -> None:
 
 
 def test_records_that_grew_too_old_between_look_up_and_ruling_are_too_old() -> None:
-    """Seed 24: looked up at 149 s of age where 150 are allowed, and ruled on nine seconds later (S10)."""
-    assert FINDINGS.site is not None
+    """S10: looked up one second before the limit, ruled on nine seconds later."""
     play = Play()
-    waiting_for_its_weight(play, 9.0, FINDINGS.site.max_age_s - 1.0)
+    waiting_for_its_weight(play, 9.0, MAX_AGE_S - 1.0)
     assert isinstance(play.lane.phase, Holding)
-    assert rulings(play)[-1].ruling.codes() == ("records_too_old",)
+    assert codes(play) == ("records_too_old",)
 
 
 def test_the_age_in_the_fact_is_the_age_at_the_ruling() -> None:
     play = Play()
-    waiting_for_its_weight(play, 9.0, FINDINGS.site.max_age_s + 1.0 if FINDINGS.site else 0.0)
+    waiting_for_its_weight(play, 9.0, MAX_AGE_S + 1.0)
     told_s = rulings(play)[-1].records_age_s
     assert told_s is not None
-    assert told_s >= (FINDINGS.site.max_age_s if FINDINGS.site else 0.0) + 10.0
+    assert told_s >= MAX_AGE_S + 10.0
+
+
+def held_offline() -> Play:
+    """Everything in order, but the hub cannot be asked and the policy holds: the link would cure it."""
+    play = Play()
+    play.arrive(online=False)
+    assert codes(play) == ("claim_unanswered",)
+    return play
+
+
+def test_the_next_vehicle_does_not_inherit_a_hold_and_what_was_read_for_it() -> None:
+    """S5: it drove in a second after the held one had left; then the link came back."""
+    play = held_offline()
+    first = play.lane.passage
+    play.wait(1.0, CLEAR, "0")
+    new = play.say(InputsRead(HERE), InputsRead(HERE))
+    assert first is not None
+    assert play.lane.passage is not None
+    assert play.lane.passage.number == first.number + 1
+    assert kinds(new) == ["passage_closed", "passage_opened"]
+    again = play.say(LinkChanged(True), InputsRead(ON_SCALE))
+    assert not [effect for effect in again if isinstance(effect, LookUp)]
+
+
+def test_a_signal_that_flickers_does_not_end_a_passage() -> None:
+    play = held_offline()
+    first = play.lane.passage
+    play.say(InputsRead(CLEAR), InputsRead(HERE))
+    assert first is not None
+    assert play.lane.passage is not None
+    assert play.lane.passage.number == first.number

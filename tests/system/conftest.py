@@ -295,10 +295,6 @@ class LaneSite:
             text = text.replace(old, new)
         self.config.write_text(text, encoding="utf-8")
 
-    def change_scenario(self, more: str) -> None:
-        with self.site.scenario_file.open("a", encoding="utf-8") as file:
-            file.write(more)
-
     def start_sims(self) -> None:
         command = (
             sys.executable, "-m", "hardware_sims", "serve", str(self.site.scenario_file), "--folder",
@@ -308,10 +304,19 @@ class LaneSite:
         until(lambda: any(line["event"] == "READY" for line in sims.lines()), "the devices are ready")
 
     def go(self) -> None:
-        """The vehicles come."""
+        """The vehicle comes."""
+        self.tell("go")
+
+    def vanish(self, device: str, *, gone: bool) -> None:
+        """The device's port, as when a plug is pulled."""
+        self.tell(f"fault {self.lane} {device} vanish {'on' if gone else 'off'}")
+        self.happened("fault", device=device, on=gone)
+
+    def tell(self, command: str) -> None:
+        """To the simulators."""
         assert self.sims is not None
         assert self.sims.process.stdin is not None
-        self.sims.process.stdin.write(b"go\n")
+        self.sims.process.stdin.write(f"{command}\n".encode())
         self.sims.process.stdin.flush()
 
     def start_lane(self) -> Started:

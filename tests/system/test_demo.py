@@ -271,7 +271,7 @@ def test_a_demo_that_is_killed_takes_its_programs_along(launch: Launcher, tmp_pa
     demo = start(launch, tmp_path / "site")
     until(lambda: demo.children("edge.gate"), "a lane is there")
     demo.process.kill()
-    demo.ended()
+    assert demo.ended() == -signal.SIGKILL
     nobody_left(demo)
 
 
