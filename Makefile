@@ -46,7 +46,7 @@ help:
 	echo "make test      everything that must hold: check, then all tests (installs mosquitto where it can)"
 	echo "make check     format, lint, types, import contracts"
 	echo "make bench     measurements beside their peers"
-	echo "make prove     the long runs: $(PROVE_SEEDS) seeds of the world test, $(PROVE_KILL_POINTS) kills"
+	echo "make prove     the long runs: $(PROVE_SEEDS) seeds of the world test, every guard, $(PROVE_KILL_POINTS) kills"
 	echo "make lock      requirements.lock and requirements-dev.lock from pyproject.toml"
 
 install: $(VENV)/.installed
@@ -72,6 +72,7 @@ bench: $(VENV)/.installed-dev
 
 prove: $(VENV)/.installed-dev
 	@$(BIN)/kakou world --seeds $(PROVE_SEEDS)
+	$(BIN)/python -m tests.machine.guards
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
 
 # --- how .venv comes about; each step leaves a mark inside it, so that a second run has nothing to do ---

@@ -1,1 +1,1 @@
-"""Figures, each beside its limit or peer, measured in the same run and in turns: machines are noisy, ratios less."""
+"""Figures, each beside its limit or peer, measured in turns in one run: machines are noisy, ratios less."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from bench.harness import Bench, Figure, in_turns
 from sync.link.client import LinkClient, LinkConfig
@@ -129,8 +130,8 @@ def _drain(
     facts: int,
 ) -> float:
     """Facts a second, from the link's first step to the last acknowledgement."""
-    for begin in range(0, facts, 500):
-        journal.commit([_draft(n) for n in range(begin, min(facts, begin + 500))])
+    for first in range(0, facts, 500):
+        journal.commit([_draft(n) for n in range(first, min(facts, first + 500))])
     config = LinkConfig(device=DEVICE, site="bench", scopes=("site-bench",), host="127.0.0.1", port=port)
     client = LinkClient(
         config,
@@ -173,8 +174,8 @@ def _peer(port: int, messages: int) -> float:
         if arrived >= messages:
             all_here.set()
 
-    sender = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "bench-sender")
-    hearer = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, "bench-hearer")
+    sender = mqtt.Client(CallbackAPIVersion.VERSION2, "bench-sender")
+    hearer = mqtt.Client(CallbackAPIVersion.VERSION2, "bench-hearer")
     hearer.on_message = on_message
     sender.max_queued_messages_set(0)
     for client in (sender, hearer):

@@ -1,4 +1,4 @@
-"""A durable ruling (ruling and order facts, slip use, lane memory: one transaction) against bare `fdatasync`."""
+"""A durable ruling (ruling and order facts, slip use, memory: one transaction) against bare `fdatasync`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records made for measuring: plausible sizes, unique keys, no secrets. Written straight into a records file."""
+"""Records made for measuring: plausible sizes, unique keys. Written straight into a records file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the parts of the guides that come from the code: `python docs/generate.py` (`--check` only compares)."""
+"""Writes what the guides take from the code: `python docs/generate.py` (`--check` only compares)."""
 
 from __future__ import annotations
 

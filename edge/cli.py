@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -142,8 +143,15 @@ def doctor(
 ) -> None:
     """Check config, ports, devices, wiring, clock, disk, broker, keys, records; one line each."""
     from edge.gate.doctor import examine
+    from edge.runtime.log import set_up_log
 
-    findings = examine(config, live=live)
+    # What the devices' threads log must not come between the lines on stdout.
+    log_writer = set_up_log("error") if live else None
+    try:
+        findings = examine(config, live=live)
+    finally:
+        if log_writer is not None:
+            log_writer.close()
     bad = False
     console = Console(highlight=False)
     for finding in findings:
@@ -207,6 +215,8 @@ def world(
     as_json: Json = False,
 ) -> None:
     """The world test for those seeds (needs a checkout); a line per failing seed."""
+    if re.fullmatch(r"\d+(-\d+)?", seeds) is None:
+        raise _refuse(f"--seeds: expected numbers such as 1-200, got {seeds}", 2)
     root = Path(__file__).resolve().parent.parent
     if not (root / "tests" / "world" / "__main__.py").exists():
         raise _refuse("the world test lives in tests/world: run this from a checkout", 2)
@@ -283,6 +293,13 @@ def records_import(
     )
 
 
+def _there(archive: Path) -> Path:
+    """An archive to look into. Opening one that is not there would make it."""
+    if not archive.is_file():
+        raise ValueError(f"{archive}: expected a hub's archive, there is no such file")
+    return archive
+
+
 def _scope_of(given: str | None, known: tuple[str, ...]) -> str:
     if given is not None:
         if given not in known:
@@ -311,7 +328,7 @@ def records_digest(
             if file.name.startswith("records-"):
                 found = edge_digest(file)
             else:
-                archive = Archive.open(file)
+                archive = Archive.open(_there(file))
                 try:
                     found = hub_digest(archive, _scope_of(scope, tuple(s.scope for s in archive.scopes())))
                 finally:
@@ -344,7 +361,7 @@ def records_diff(
 
     count = 0
     try:
-        archive = Archive.open(archive_file)
+        archive = Archive.open(_there(archive_file))
         try:
             wanted = _scope_of(scope, tuple(s.scope for s in archive.scopes()))
             for row in different_rows(archive, wanted, records_file):

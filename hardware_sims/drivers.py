@@ -75,6 +75,7 @@ class DrivenVehicle:
 
     __slots__ = (
         "_behaviour",
+        "_crept_s",
         "_entered_s",
         "_go_s",
         "_halt_x",
@@ -111,6 +112,7 @@ class DrivenVehicle:
         self._behaviour = vehicle.behaviour
         self._queued_s = at_s
         self._entered_s = NEVER
+        self._crept_s = NEVER
         self._standing_s = NEVER
         self._go_s = NEVER
         self._halt_x: float | None = None
@@ -243,8 +245,13 @@ class DrivenVehicle:
         if behaviour.creeps_to_m is not None:
             limit, self.limit_speed = min(limit, behaviour.creeps_to_m), 0.0
             if self.x >= behaviour.creeps_to_m - 1e-6:
-                self.reverse()
-                return at_s
+                self._crept_s = min(self._crept_s, at_s)
+                leaves_s = self._crept_s + behaviour.creeps_for_s
+                if at_s >= leaves_s:
+                    self.reverse()
+                    return at_s
+                self.limit = self.x
+                return leaves_s
         if self.x < ARM_X and sight.arm_height < CLEAR_ARM:
             stops_at = self.x + self.speed * self.speed / (2 * HARD_BRAKING)
             if self._halt_x is None and stops_at <= LAST_HALT_X:

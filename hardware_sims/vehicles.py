@@ -31,6 +31,8 @@ class Behaviour:
     """Reverses out when it could go."""
     creeps_to_m: float | None = None
     """When released drives to this x, then reverses out."""
+    creeps_for_s: float = 0.0
+    """How long it stands there before it reverses."""
     stops_short_m: float = 0.0
     """Stops so far before the stop line (a rear wheel may stay off the plate)."""
     slip_rounds: int = 3

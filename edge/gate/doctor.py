@@ -172,7 +172,9 @@ def _broker(config: GateConfig) -> Iterator[Finding]:
     else:
         yield Finding("broker", "good", f"{where} accepts connections")
     if config.sync.ca_file is None:
-        yield Finding("broker", "note", "plain text: only the signatures protect what is said (see security)")
+        yield Finding(
+            "encryption", "note", "plain text: only the signatures protect what is said (see security)"
+        )
 
 
 def _ports(config: GateConfig) -> Iterator[Finding]:

@@ -234,6 +234,8 @@ class Passage:
     """When they were looked up: what a ruling stands on has grown older since (S10)."""
     claims: int = 0
     claim_id: str = ""
+    claimed: tuple[SlipNo, ...] = ()
+    """The slips that claim is about."""
     claim_asked_s: float | None = None
     ruled_s: float | None = None
     opinion: Opinion | None = None
@@ -955,20 +957,34 @@ def _hopeless(lane: Lane, passage: Passage) -> bool:
 def _ask_claim(lane: Lane, at_s: float, opinion: Opinion, findings: Findings) -> tuple[Lane, list[Effect]]:
     passage = lane.passage
     assert passage is not None and opinion.vehicle is not None  # noqa: S101, PT018  ruled on just now
+    slip_nos = tuple(s.slip_no for s in opinion.slips)
+    passage, told, given_back = _give_back(passage, slip_nos, "other slips")
     # A grant that could not be used (the journal was full) is asked for again by its id, never left behind.
     asked = passage.claim_id != ""
     number = passage.claims if asked else passage.claims + 1
     claim_id = passage.claim_id or f"{lane.settings.lane_id}-{lane.settings.run}-{passage.number}-c{number}"
-    passage = replace(passage, claims=number, claim_id=claim_id, claim_asked_s=at_s)
+    passage = replace(passage, claims=number, claim_id=claim_id, claimed=slip_nos, claim_asked_s=at_s)
     lane = replace(lane, phase=Claiming(opinion, findings), passage=passage)
+    commit = _commit(told)
     if not lane.online:
-        return _claim_unanswered(lane, at_s, asked=asked)
-    commit = _commit([])
+        lane, effects = _claim_unanswered(lane, at_s, asked=asked)
+        return lane, [commit, *effects, *given_back]
     return lane, [
         commit,
-        AskClaim(claim_id, passage.number, opinion.vehicle.plate, tuple(s.slip_no for s in opinion.slips)),
+        *given_back,
+        AskClaim(claim_id, passage.number, opinion.vehicle.plate, slip_nos),
         WakeAfter(Timer("claim", passage.number), lane.settings.claim_timeout_s),
     ]
+
+
+def _give_back(
+    passage: Passage, slip_nos: tuple[SlipNo, ...], why: str
+) -> tuple[Passage, list[Told], list[Effect]]:
+    """A claim in hand for anything but these slips goes back; what a raise order stands on stays (S4)."""
+    if not passage.claim_id or passage.uses or passage.claimed == slip_nos:
+        return passage, [], []
+    told = _routine(UsesReturned(passage=passage.number, use_ids=(), claim_id=passage.claim_id, why=why))
+    return replace(passage, claim_id="", claimed=()), [told], [WithdrawClaim(passage.claim_id)]
 
 
 def _claim_answered(
@@ -1033,7 +1049,8 @@ def _admit(
     order_id = f"{lane.settings.lane_id}-{lane.settings.run}-{passage.number}-{order}"
     purpose = "inspect" if opinion.ruling.verdict is Verdict.INSPECT else "admit"
     # A grant in hand covers what an officer releases; left unused it would count as a use of its own (S4).
-    claim_id = passage.claim_id if claim in ("granted", "manual") else ""
+    passage, returned, given_back = _give_back(passage, tuple(s.slip_no for s in opinion.slips), "not needed")
+    claim_id = passage.claim_id
     uses = passage.uses or tuple(
         SlipUse(
             f"{lane.settings.lane_id}-{lane.settings.run}-{passage.number}-u{index}",
@@ -1072,6 +1089,7 @@ def _admit(
     discharged = (str(vehicle.plate),) if vehicle is not None and opinion.spot_check else ()
     told = [
         *(also or []),
+        *returned,
         _routine(_ruling_fact(lane, at_s, opinion.ruling, opinion, findings, claim)),
         _routine(RaiseOrdered(passage=passage.number, order_id=order_id, purpose=purpose)),
     ]
@@ -1080,6 +1098,7 @@ def _admit(
     return lane, [
         commit,
         RaiseArm(order_id),
+        *given_back,
         show,
         WakeAfter(Timer("arm", passage.number), lane.settings.arm_move_s),
     ]
@@ -1618,8 +1637,6 @@ def _write_failed(lane: Lane, at_s: float, why: str) -> tuple[Lane, list[Effect]
             raise_seen=bool(passage.order_before),
             officers=(),
         )
-    if passage is not None and not_asked:
-        passage = replace(passage, claim_id="")
     lane = replace(
         lane, unwritten=facts, unwritten_uses=uses, unwritten_checks=failed.spot_checks, passage=passage
     )

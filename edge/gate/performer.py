@@ -122,7 +122,7 @@ _BEGINNINGS = PassageOpened | RulingMade | RaiseOrdered
 _ENDS = ArmRaised | VehicleCrossed | UsesReturned | OrderInterrupted | PassageClosed
 
 
-def _is_end(commit: Commit) -> bool:
+def is_end(commit: Commit) -> bool:
     """The end of what is under way may use the disk's reserve; nothing new begins on it (S1, G8)."""
     kinds = [told.data for told in commit.facts]
     return any(isinstance(data, _ENDS) for data in kinds) and not any(
@@ -207,7 +207,7 @@ class LanePerformer:
                 lane_state=memory,
                 spot_checks=[SpotCheckPending(c.plate, c.enterprise, c.day) for c in commit.spot_checks],
                 discharged=commit.discharged,
-                into_reserve=_is_end(commit),
+                into_reserve=is_end(commit),
             )
         except (JournalFull, StoreRefused) as error:
             raise EffectFailed(str(error)) from error

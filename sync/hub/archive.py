@@ -628,14 +628,17 @@ class Archive:
 
     def record(self, collection: str, key: str, scope: str | None = None) -> str | None:
         """The exact JSON of a record, in the given scope or in any."""
-        for name in [scope] if scope is not None else [row.scope for row in self.scopes()]:
-            row = self._db.execute(
-                "SELECT body FROM records WHERE scope = ? AND collection = ? AND key = ?",
-                (name, collection, key),
-            ).fetchone()
-            if row is not None:
-                return str(row[0])
-        return None
+        in_scope = "SELECT body FROM records WHERE scope = ? AND collection = ? AND key = ?"
+        in_any = (
+            "SELECT body FROM scopes CROSS JOIN records USING (scope) WHERE collection = ? AND key = ? "
+            "ORDER BY scope LIMIT 1"
+        )
+        row = (
+            self._db.execute(in_any, (collection, key)).fetchone()
+            if scope is None
+            else self._db.execute(in_scope, (scope, collection, key)).fetchone()
+        )
+        return None if row is None else str(row[0])
 
     def record_rows(self, scope: str) -> Iterator[tuple[str, str, str]]:
         """Collection, key and exact JSON of every record of the scope, sorted by both."""

@@ -691,6 +691,8 @@ class Receiver:
     def _find_double_uses(self, device: str, slip_nos: tuple[str, ...], at_utc: str) -> None:
         for slip_no in slip_nos:
             crossed = self._archive.uses_of(slip_no).crossed
+            if not crossed:
+                continue
             slip = self._slip(slip_no)
             allowed = 1 if slip is None else slip.uses_allowed
             if len(crossed) > allowed:

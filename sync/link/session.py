@@ -145,7 +145,12 @@ class SessionConfig:
     status_quiet_s: float = 1.0
     refused_every_s: float = 60.0
     window_bytes: int = 256 * 1024
-    """Unacknowledged payload bytes in flight, each stream."""
+    """Unacknowledged payload bytes in flight, each stream, to begin with and after a resend."""
+    widest_window_bytes: int = 1024 * 1024
+    """Up to here it doubles while acknowledgements come quickly and more is waiting."""
+    quick_ack_s: float = 1.0
+    """From sending to acknowledgement. A slow line keeps its first window: more would only wait in the broker
+    until it is sent a second time."""
     payload_bytes: int = MAX_PAYLOAD_BYTES
     read_facts: int = 1000
 
@@ -511,6 +516,7 @@ class _Upward:
     next: int
     """First fact not sent since the last connect or resend."""
     wait_s: float
+    window_bytes: int
     flights: list[_Flight] = field(default_factory=list)
     again: list[tuple[int, int]] = field(default_factory=list)
     """Ranges to send again, and nothing else of what was sent."""
@@ -623,6 +629,7 @@ class EdgeSession:
                 head=self._head_of(stream),
                 next=acked.get(stream, 0) + 1,
                 wait_s=config.resend_first_s,
+                window_bytes=config.window_bytes,
             )
             for stream in Stream
         }
@@ -828,8 +835,8 @@ class EdgeSession:
             self._effects.append(ReadFacts(up.stream, first, wanted, config.window_bytes))
             return
         # Half a window at once: reading for less would cut payloads short, or encode facts twice.
-        room = config.window_bytes - up.in_flight_bytes
-        if up.ask and (not up.flights or 2 * room >= config.window_bytes):
+        room = up.window_bytes - up.in_flight_bytes
+        if up.ask and (not up.flights or 2 * room >= up.window_bytes):
             up.reading = (up.next, None)
             max_bytes = max(1, int(room * BODY_SHARE))
             self._effects.append(ReadFacts(up.stream, up.next, config.read_facts, max_bytes))
@@ -847,7 +854,7 @@ class EdgeSession:
             if through is None:
                 self._send_next(at_s, up, facts)
             else:
-                self._send_again(at_s, up, tuple(fact for fact in facts if fact.seq <= through), through)
+                self._send_again(at_s, up, facts, through)
         elif first <= up.head:
             # The hub lacks a fact that was let go, because it was restored from too old a backup, or the row
             # is lost. The stream cannot go on in this epoch; nothing is skipped without a word (G4).
@@ -869,7 +876,7 @@ class EdgeSession:
                 # The rest of what was read: with what comes after it makes a full payload next time.
                 break
             payload = self._payload_of(at_s, up.stream, run)
-            if up.flights and up.in_flight_bytes + len(payload) > self._config.window_bytes:
+            if up.flights and up.in_flight_bytes + len(payload) > up.window_bytes:
                 break
             self._publish_facts(up.stream, payload)
             up.flights.append(_Flight(run.first, run.last, len(payload), at_s))
@@ -985,6 +992,12 @@ class EdgeSession:
             up.rewind()
             up.wait_s = self._config.resend_first_s
             return
+        quick = any(
+            flight.last <= acked and at_s - flight.sent_at_s <= self._config.quick_ack_s
+            for flight in up.flights
+        )
+        if quick and up.next <= up.head:
+            up.window_bytes = min(up.window_bytes * 2, self._config.widest_window_bytes)
         up.flights = [flight for flight in up.flights if flight.last > acked]
         if up.next <= acked:
             up.next = acked + 1
@@ -1012,6 +1025,7 @@ class EdgeSession:
     def _resend_all(self, at_s: float, up: _Upward) -> None:
         """No progress all the wait: what the hub is not known to hold goes up again, and we wait longer."""
         self._count("resends")
+        up.window_bytes = self._config.window_bytes
         missing, sent = up.missing, up.next - 1
         if missing and up.flights:
             tail = missing[-1][1] + 1

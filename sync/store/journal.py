@@ -201,6 +201,9 @@ class Journal:
         self._writing = threading.RLock()
         self._reading = threading.Lock()
         self._writer: sqlite3.Connection | None = None
+        self._noter: sqlite3.Connection | None = None
+        """Writes acknowledgements, unsynced. A connection of its own, so that `_writer` never is anything but
+        `synchronous=FULL`."""
         self._reader: sqlite3.Connection | None = None
         self._kept: _Kept | None = None
         self._unsettled = False
@@ -530,9 +533,7 @@ class Journal:
 
     def _start(self) -> None:
         remembered = self._lock.remembered()
-        self._writer = open_database(self._path, JOURNAL, create=True, writable=True)
-        self._writer.execute(f"PRAGMA wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}")
-        self._writer.execute(f"PRAGMA journal_size_limit={WAL_KEPT_BYTES}")
+        self._writer = self._open_writer(create=True)
         try:
             known = self._writer.execute("SELECT device FROM store").fetchone()
             if known is None:
@@ -544,6 +545,8 @@ class Journal:
                 )
             else:
                 self._resume(remembered)
+            self._noter = self._open_writer(create=False)
+            self._noter.execute("PRAGMA synchronous=NORMAL")
             self._reader = open_database(self._path, JOURNAL, create=False, writable=False)
             now = self._now()
             self._lock.remember(Remembered(now.store_id, now.opens, now.position))
@@ -555,6 +558,12 @@ class Journal:
             raise StoreRefused(
                 f"{lock_path(self._path)} cannot be written ({error}): check the disk"
             ) from error
+
+    def _open_writer(self, *, create: bool) -> sqlite3.Connection:
+        writer = open_database(self._path, JOURNAL, create=create, writable=True)
+        writer.execute(f"PRAGMA wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}")
+        writer.execute(f"PRAGMA journal_size_limit={WAL_KEPT_BYTES}")
+        return writer
 
     def _make(self, remembered: Remembered | None) -> None:
         store_id = self._new_id()
@@ -648,6 +657,11 @@ class Journal:
             raise StoreRefused(f"{self._path} is closed")
         return self._writer
 
+    def _noter_or_refuse(self) -> sqlite3.Connection:
+        if self._noter is None:
+            raise StoreRefused(f"{self._path} is closed")
+        return self._noter
+
     def _reader_or_refuse(self) -> sqlite3.Connection:
         if self._reader is None:
             raise StoreRefused(f"{self._path} is closed")
@@ -658,10 +672,14 @@ class Journal:
         self._unsettled = True
         return _Transaction(self, self._writer_or_refuse())
 
-    def _failed(self, error: BaseException) -> Exception | None:
+    def _unsynced_transaction(self) -> _Transaction:
+        """As `_transaction`, atomic and in order with it, but durable only with the next one of those."""
+        self._unsettled = True
+        return _Transaction(self, self._noter_or_refuse())
+
+    def _failed(self, writer: sqlite3.Connection, error: BaseException) -> Exception | None:
         """Nothing of a failed transaction stays. Answers what to raise for it; None: the error itself."""
-        writer = self._writer
-        if writer is not None and writer.in_transaction:
+        if writer.in_transaction:
             try:
                 writer.execute("ROLLBACK")
             except sqlite3.Error as again:
@@ -843,11 +861,17 @@ class Journal:
         return value
 
     def _believe(self, now: _Kept, stream: Stream, head: _Head) -> None:
-        with self._transaction() as writer:
-            writer.execute(
-                _ACKED,
-                (head.acked, head.acked_hash, head.ack_counter, now.epoch_no, stream.value),
-            )
+        """Not synced: a power cut may take an acknowledgement back, and then its facts are sent once more;
+        what is committed after it is synced with it. The lane never waits for a disk on the hub's account.
+        """
+        known = now.heads[stream]
+        if (head.acked, head.acked_hash) != (known.acked, known.acked_hash):
+            with self._unsynced_transaction() as noter:
+                noter.execute(
+                    _ACKED,
+                    (head.acked, head.acked_hash, head.ack_counter, now.epoch_no, stream.value),
+                )
+        # A counter that says nothing new stays in memory: an older one can only say the same again.
         self._settle(replace(now, heads={**now.heads, stream: head}))
 
     def _note_older_epoch(
@@ -896,6 +920,9 @@ class Journal:
             if self._reader is not None:
                 self._reader.close()
                 self._reader = None
+        if self._noter is not None:
+            self._noter.close()
+            self._noter = None
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -931,7 +958,7 @@ class _Transaction:
             raise
 
     def _fail(self, error: BaseException) -> None:
-        told = self._journal._failed(error)  # noqa: SLF001  the journal's own other half
+        told = self._journal._failed(self._writer, error)  # noqa: SLF001  the journal's own other half
         if told is not None:
             raise told from error
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import os
 import shutil
 import signal
@@ -27,7 +28,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LANE, RULES = "edge/gate/lane.py", "edge/gate/rules.py"
 TARGETS = frozenset({"RaiseArm", "LowerArm", "Raising", "Lowering"})
-COPIED = ("edge", "sync", "tests/conftest.py", "tests/machine", "tests/unit", "pyproject.toml")
+COPIED = (
+    "edge",
+    "sync",
+    "hardware_sims",
+    "tests/conftest.py",
+    "tests/machine",
+    "tests/unit",
+    "pyproject.toml",
+)
 TESTS = (
     "tests/unit/test_lane_rules.py",
     "tests/machine/test_lane.py",
@@ -38,6 +47,14 @@ TESTS = (
     "tests/machine/test_lane_stories.py",
 )
 LONGEST_S = 180
+_NEEDED = (
+    "cryptography.hazmat.primitives.asymmetric.ed25519",
+    "hypothesis.strategies",
+    "pytest",
+    "edge.gate.config",
+    "edge.gate.performer",
+    "hardware_sims.site",
+)
 _LOADED_BEFORE = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 # (function, guard as written, what it became) -> why nobody can see that it is gone.
@@ -212,6 +229,10 @@ def _be_the_tests(tree: Path, answer: Path) -> None:
         os.chdir(tree)
         sys.path[:] = [str(tree), *(p for p in sys.path if Path(p or ".").resolve() != ROOT)]
         sys.dont_write_bytecode = True
+        for name in [
+            n for n in sys.modules if n in ("edge", "tests") or n.startswith(("edge.gate", "tests."))
+        ]:
+            del sys.modules[name]
         with (tree / "output.txt").open("w") as output:
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
@@ -318,14 +339,9 @@ def _whole_tree_passes(folder: Path) -> bool:
 
 
 def _load_libraries() -> None:
-    """What every run of the tests needs and no guard changes."""
-    import cryptography.hazmat.primitives.asymmetric.ed25519
-    import hypothesis.strategies
-    import msgspec
-    import pytest  # noqa: F401
-    import structlog  # noqa: F401
-
-    del cryptography, hypothesis, msgspec
+    """What every run of the tests needs and no guard changes; `edge.gate` is loaded anew by each."""
+    for name in _NEEDED:
+        importlib.import_module(name)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -131,6 +131,8 @@ class Launcher:
         place = self.folder / f"{len(self.started)}"
         place.mkdir(parents=True)
         environment = {**os.environ, MARK: mark, "PYTHONUNBUFFERED": "1", **popen.pop("env", {})}
+        # Programs that are started again and again are compiled once, as on any machine.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         with (place / "out").open("wb") as out, (place / "errors").open("wb") as errors:
             popen = {"stdin": subprocess.DEVNULL, "stdout": out, "stderr": errors, **popen}
             process = subprocess.Popen(command, cwd=ROOT, env=environment, **popen)
@@ -251,6 +253,10 @@ def _rows(database: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
         return connection.execute(sql, values).fetchall()
 
 
+def _utc(ago_s: float) -> str:
+    return (datetime.now(UTC) - timedelta(seconds=ago_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
 # --- one lane, its devices, no centre ---------------------------------------------------------------------
 
 
@@ -329,11 +335,14 @@ class LaneSite:
     def launch_lane(self) -> Started:
         return self.launch(kakou("gate", str(self.config)))
 
-    def give_records(self) -> None:
-        """What the link would have brought: the site's records, proved equal a moment ago."""
+    def give_records(self, age_s: float | None = 0.0, *, without: str = "") -> Path:
+        """What the link would have brought: the site's records, proved equal so long ago, or never.
+
+        `without`: a collection that is left out.
+        """
         archive = Archive.open(self.site.folder / "import.sqlite")
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        import_files(archive, SCOPE, self.site.record_files(), now)
+        now = _utc(0.0)
+        import_files(archive, SCOPE, [file for file in self.site.record_files() if file.stem != without], now)
         archive.close()
         log = _rows(
             self.site.folder / "import.sqlite",
@@ -346,8 +355,10 @@ class LaneSite:
             path = new_generation(folder, 1, SCOPE, log[0][0])
             with Records.open(path, writable=True) as records:
                 records.apply(FeedBatch(SCOPE, log[0][0], 1, len(changes), changes))
-                records.note_verified(now)
+                if age_s is not None:
+                    records.note_verified(_utc(age_s))
             journal.set_generation(1)
+        return path
 
     def facts(self, kind: str) -> list[dict[str, Any]]:
         """In the journal, oldest first."""

@@ -102,8 +102,6 @@ def test_what_does_not_fit_together_is_listed_too(refusing: LaneSite) -> None:
     [
         (None, "cannot be read: No such file"),
         (b"[lane\n", "expected TOML"),
-        (b"\xff\xfe\x00", "UTF-8"),
-        (b"", "lane: missing"),
     ],
 )
 def test_what_is_no_config_at_all_is_two(refusing: LaneSite, content: bytes | None, expected: str) -> None:

@@ -283,6 +283,12 @@ def test_a_new_connection_is_a_clean_session_and_everything_unacknowledged_is_un
     assert seqs(story.tell(Connected(Connection.ROUTINE))) == [2, 3]
 
 
+def test_a_connection_whose_loss_nobody_saw_is_a_clean_session_too() -> None:
+    story = Story(chain(3))
+    story.up()
+    assert seqs(story.tell(Connected(Connection.ROUTINE))) == [1, 2, 3]
+
+
 def test_only_the_ranges_the_hub_misses_are_sent_again() -> None:
     config = SessionConfig(device=DEVICE, topics=TOPICS, scope=SCOPE, payload_bytes=4_000)
     story = Story(chain(12), config=config)

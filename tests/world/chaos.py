@@ -5,28 +5,30 @@ Troubles are dealt like cards: every kind comes round again after so many seeds,
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, assert_never
 
-from edge.gate.lane import Free, Holding, Shut
+from edge.gate.effects import Effect
+from edge.gate.events import Event
+from edge.gate.lane import Free, Holding, Lane, Shut
 from hardware_sims.barrier import BarrierSettings
 from hardware_sims.faults import Fault, FaultKind
 from hardware_sims.physics import INPUTS
-from hardware_sims.scenario import FAULTS_OF
-from sync.vocabulary.facts import Stream
+from hardware_sims.scenario import FAULTS_OF, FaultPlan, Happening, HappeningKind, Scenario, read_scenario
 from sync.vocabulary.records import CreditTier, Direction
 from tests.world.broker import Weather
 from tests.world.checks import Breach
 from tests.world.harness import START, Figures, LanePc, LanePlan, World, cpu_s, quiet, scratch
 from tests.world.officers import ShownByOfficer, bad_codes, good_codes, roster
-from tests.world.traffic import CASES, SCOPE, SiteRules, Traffic, make_traffic
+from tests.world.traffic import CASES, SCOPE, SiteRules, Traffic, make_traffic, papers_for
 
 LEAST_S = 600.0
 """A seed lasts at least so long."""
-TROUBLES_A_SEED = 5
+TROUBLES_A_SEED = 6
 CASES_A_SEED = 3
 REST_WITHIN_S = 1_200.0
 QUIET_WITHIN_S = 1_800.0
@@ -56,6 +58,9 @@ class Plan:
     traffic: Traffic
     troubles: list[Trouble]
     head_every_s: float
+    scenario: Scenario | None = None
+    """From a file: its faults and happenings take place besides."""
+    record_files: tuple[Path, ...] = ()
 
     @property
     def end_s(self) -> float:
@@ -73,6 +78,20 @@ class Outcome:
     figures: Figures
     story: list[str] = field(default_factory=list)
     plan: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "seed": self.seed,
+            "breaches": [
+                {"guarantee": each.guarantee, "at_s": round(each.at_s, 3), "what": each.what}
+                for each in self.breaches
+            ],
+            "virtual_s": round(self.figures.virtual_s, 3),
+            "passages": self.figures.passages,
+            "events": self.figures.events,
+            "cpu_s": round(self.figures.cpu_s, 3),
+            "troubles": self.plan,
+        }
 
 
 # --- the plan -----------------------------------------------------------------------------------------------
@@ -118,10 +137,36 @@ def make_plan(seed: int) -> Plan:
         first=_dealt(sorted(CASES), seed, CASES_A_SEED, "cases"),
     )
     traffic.records += roster(START)
-    kinds = _dealt(sorted(TROUBLES), seed, TROUBLES_A_SEED, "troubles")
+    kinds = _dealt(sorted([*TROUBLES, *OFTEN]), seed, TROUBLES_A_SEED, "troubles")
     troubles = [_place(draw, kind, traffic, sorted(directions)) for kind in kinds]
     troubles.sort(key=lambda trouble: trouble.at_s)
     return Plan(seed, lanes, rules, traffic, troubles, draw.choice((10.0, 30.0)))
+
+
+def plan_of_file(seed: int, path: Path) -> Plan:
+    """A scenario file and the records beside it (`records/*.json`, or ordinary papers for everybody).
+
+    Lanes with `out` in their name let out. Raises `ScenarioRefused`, `OSError`.
+    """
+    scenario = read_scenario(path)
+    plan = make_plan(seed)
+    directions = {lane.name: Direction.OUT if "out" in lane.name else Direction.IN for lane in scenario.lanes}
+    files = tuple(sorted((path.parent / "records").glob("*.json")))
+    traffic = papers_for(random.Random(f"{seed}/papers"), directions, scenario.vehicles, START)
+    if files:
+        traffic.records = []
+    lanes = tuple(
+        LanePlan(
+            name=lane.name,
+            direction=directions[lane.name],
+            like=1 if lane.barrier.auto_close else 0,
+            barrier=lane.barrier,
+            zero_kg=lane.zero_kg,
+            settings=lane,
+        )
+        for lane in scenario.lanes
+    )
+    return Plan(seed, lanes, plan.rules, traffic, [], plan.head_every_s, scenario, files)
 
 
 def _dealt(deck: list[str], seed: int, hand: int, name: str) -> tuple[str, ...]:
@@ -133,7 +178,7 @@ def _place(draw: random.Random, kind: str, traffic: Traffic, lanes: list[str]) -
     """Where somebody is, or is about to be: trouble in an empty lane shows little."""
     truck = draw.choice(traffic.trucks)
     lane = truck.lane if draw.random() < 0.9 else draw.choice(lanes)
-    low, high = _LASTS.get(kind.split(" ")[0], (3.0, 45.0))
+    low, high = _LASTS.get(kind.split(" ")[0], (3.0, 35.0))
     at_s = max(0.5, truck.arrives_s + draw.uniform(-8.0, 40.0))
     return Trouble(kind, lane, round(at_s, 3), round(draw.uniform(low, high), 3))
 
@@ -143,6 +188,8 @@ _LASTS = {
     "link": (30.0, 240.0),
     "hub": (15.0, 150.0),
     "clock": (20.0, 120.0),
+    "something": (100.0, 200.0),
+    "the": (100.0, 200.0),
     "officer": (60.0, 200.0),
     "officer's": (60.0, 200.0),
     "disk": (10.0, 60.0),
@@ -179,9 +226,7 @@ def _device_fault(device: str, kind: FaultKind) -> Begin:
 
 
 def _happening(begins: str, ends: str | None = None) -> Begin:
-    def begin(
-        world: World, lane: LanePc, draw: random.Random, trouble: Trouble
-    ) -> Callable[[], None] | None:
+    def begin(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None] | None:
         physics = lane.sim.physics
         acts: dict[str, Callable[[float], None]] = {
             "fire on": lambda at_s: physics.set_fire(at_s, True),
@@ -207,9 +252,7 @@ def _happening(begins: str, ends: str | None = None) -> Begin:
     return begin
 
 
-def _hand_down_later(
-    world: World, lane: LanePc, draw: random.Random, trouble: Trouble
-) -> Callable[[], None]:
+def _hand_down_later(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
     """Somebody cranks the arm down at the moment it is up."""
     over = False
 
@@ -229,9 +272,34 @@ def _hand_down_later(
     return end
 
 
-def _program_killed(
-    world: World, lane: LanePc, draw: random.Random, trouble: Trouble
-) -> Callable[[], None]:
+def _while_falling(device: str, *faults: Fault) -> Begin:
+    """Waits for the arm to come down, and then one of the faults is there for a moment."""
+
+    def begin(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+        over = False
+
+        def look() -> None:
+            if over:
+                return
+            barrier = lane.sim.physics.barrier
+            if barrier.is_moving and not barrier.is_rising:
+                fault = draw.choice(faults)
+                lane.set_fault(device, fault, True)
+                world.at(world.now_s + draw.uniform(0.3, 8.0), lambda: lane.set_fault(device, fault, False))
+            else:
+                world.at(world.now_s + draw.uniform(0.1, 0.6), look)
+
+        def end() -> None:
+            nonlocal over
+            over = True
+
+        look()
+        return end
+
+    return begin
+
+
+def _program_killed(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
     lane.collect()
     lane.cut_power()
     return lane.start
@@ -431,6 +499,14 @@ TROUBLES: dict[str, Begin] = {
     "stop pressed": _happening("stop in", "stop out"),
     "hand raises": _happening("hand up"),
     "hand lowers": _hand_down_later,
+    "something under the falling arm": _while_falling(
+        "io",
+        Fault(kind=FaultKind.BROKEN_WIRE, input="photocell"),
+        Fault(kind=FaultKind.BROKEN_WIRE, input="arm_loop"),
+    ),
+    "the board is gone while the arm falls": _while_falling(
+        "io", Fault(kind=FaultKind.SILENCE), Fault(kind=FaultKind.DEAD), Fault(kind=FaultKind.VANISH)
+    ),
     "officer releases": _officer(holds=True),
     "officer's code does not hold": _officer(holds=False),
     "program killed": _program_killed,
@@ -458,20 +534,41 @@ TROUBLES: dict[str, Begin] = {
 }
 
 
+OFTEN = (
+    *("program cut between effects",) * 4,
+    *("program killed",) * 2,
+    *("something under the falling arm",) * 3,
+    "the board is gone while the arm falls",
+    *("fire", "mains fail", "stop pressed") * 2,
+    *("hand raises", "hand lowers") * 3,
+    "officer releases",
+    "disk full",
+    "link lost",
+)
+"""Cards that are in the deck more than once."""
+
+
 # --- the run ------------------------------------------------------------------------------------------------
 
 
-def run_seed(seed: int, *, plan: Plan | None = None) -> Outcome:
+Step = tuple[Lane, tuple[Effect, ...]]
+
+
+def run_seed(
+    seed: int, *, plan: Plan | None = None, spoil: Callable[[Lane, Event, Step], Step] | None = None
+) -> Outcome:
+    """`spoil` makes every lane break its word, to see that the world notices."""
     began_s = cpu_s()
     plan = plan if plan is not None else make_plan(seed)
     with quiet(), scratch() as folder:
-        world = World(seed, plan.lanes, folder)
+        world = World(seed, plan.lanes, folder, spoil)
         try:
             _run(world, plan)
         finally:
             world.close()
         figures = world.figures
         figures.virtual_s = world.now_s
+        figures.lane_s = world.now_s * len(world.lanes)
         figures.cpu_s = cpu_s() - began_s
         watch = world.watch
         for case in plan.traffic.cases.values():
@@ -492,6 +589,8 @@ def _run(world: World, plan: Plan) -> None:
     world.hub.head_every_s = plan.head_every_s
     world.hub.start()
     world.put_records(plan.traffic.records)
+    if plan.record_files:
+        world.hub.import_files(plan.record_files)
     for number, lane in enumerate(world.lanes.values()):
         world.at(0.1 + number, lane.start)
     for truck in plan.traffic.trucks:
@@ -499,6 +598,8 @@ def _run(world: World, plan: Plan) -> None:
         world.at(truck.arrives_s, lambda lane=lane, truck=truck: lane.comes(truck))
     for at_s, record in plan.traffic.later:
         world.at(at_s, lambda record=record: world.put_records([record]))
+    if plan.scenario is not None:
+        _as_written(world, plan.scenario)
     draw = random.Random(f"{plan.seed}/chaos")
     ends: list[Callable[[], None]] = []
     for trouble in plan.troubles:
@@ -511,6 +612,62 @@ def _run(world: World, plan: Plan) -> None:
     world.watch.after_traffic(settled)
     world.run_until(lambda: _is_quiet(world), look_every_s=1.0, at_most_s=QUIET_WITHIN_S)
     world.watch.final()
+
+
+def _as_written(world: World, scenario: Scenario) -> None:
+    """Faults and happenings of a scenario file, at their times or with their vehicles."""
+
+    def turn(fault: FaultPlan, on: bool) -> None:
+        world.lanes[fault.lane].set_fault(fault.device, fault.fault, on)
+
+    with_vehicle: dict[str, list[FaultPlan]] = {}
+    for fault in scenario.faults:
+        if fault.vehicle is not None:
+            with_vehicle.setdefault(fault.vehicle, []).append(fault)
+            continue
+        world.at(fault.at_s, lambda fault=fault: turn(fault, True))
+        if fault.for_s is not None:
+            world.at(fault.at_s + fault.for_s, lambda fault=fault: turn(fault, False))
+
+    def moved(at_s: float, vehicle: str, how: str) -> None:
+        for fault in with_vehicle.get(vehicle, ()):
+            # Within the simulators' own step: what it does to the line is done after it.
+            world.at(world.now_s, lambda fault=fault: turn(fault, how == "arrived"))
+
+    for lane in world.lanes.values():
+        lane.sim.physics.on_move = moved
+    for happening in scenario.happenings:
+        lane = world.lanes[happening.lane]
+        if happening.when_closed_s is not None:
+            lane.sim.physics.turns_key_after_s = happening.when_closed_s
+            continue
+        begins, ends = _written(lane, happening)
+        world.at(happening.at_s, lambda lane=lane, act=begins: lane.happen(act))
+        if ends is not None and happening.for_s is not None:
+            world.at(happening.at_s + happening.for_s, lambda lane=lane, act=ends: lane.happen(act))
+
+
+Act = Callable[[float], None]
+
+
+def _written(lane: LanePc, happening: Happening) -> tuple[Act, Act | None]:
+    physics = lane.sim.physics
+    match happening.kind:
+        case HappeningKind.FIRE:
+            return lambda at_s: physics.set_fire(at_s, True), lambda at_s: physics.set_fire(at_s, False)
+        case HappeningKind.POWER_FAIL:
+            return lambda at_s: physics.set_power(at_s, False), lambda at_s: physics.set_power(at_s, True)
+        case HappeningKind.STOP:
+            return lambda at_s: physics.press_stop(at_s, True), lambda at_s: physics.press_stop(at_s, False)
+        case HappeningKind.RESET_KEY:
+            return lambda at_s: physics.turn_reset_key(at_s, happening.for_s or 1.0), None
+        case HappeningKind.HAND_RAISE | HappeningKind.HAND_LOWER:
+            up = happening.kind is HappeningKind.HAND_RAISE
+            return lambda at_s: physics.hand(at_s, up=up), None
+        case HappeningKind.SHOW_CODE:
+            return lambda at_s: physics.show_code(at_s, happening.text, happening.aim), None
+        case _:
+            assert_never(happening.kind)
 
 
 def _begin(world: World, trouble: Trouble, draw: random.Random, ends: list[Callable[[], None]]) -> None:
@@ -574,10 +731,3 @@ def _is_quiet(world: World) -> bool:
         if (state.epoch, state.number) != (scope.epoch, scope.number):
             return False
     return True
-
-
-def kinds_of_cases() -> list[str]:
-    return list(itertools.chain(CASES))
-
-
-__all__ = ["Outcome", "Plan", "Stream", "Trouble", "TROUBLES", "make_plan", "run_seed"]

@@ -24,7 +24,7 @@ from edge.gate.events import (
 from edge.gate.lane import Lane, Lowering, Shut, Waking
 from edge.gate.rules import Evidence, rule
 from edge.gate.transitions import ALLOWED
-from hardware_sims.physics import ARM_X
+from hardware_sims.drivers import ARM_X
 from hardware_sims.vehicles import Vehicle as Truck
 from sync.hub.receiver import HubAlarm, Outgoing
 from sync.link import session as link_words
@@ -52,7 +52,6 @@ from sync.vocabulary.numbers import Epc, Plate, SlipNo
 from sync.vocabulary.records import ReleaseSlip
 from sync.vocabulary.rulings import Reason, Verdict
 from sync.vocabulary.uses import UseState
-
 from tests.world.traffic import DRAWN_FIRM, SCOPE
 
 if TYPE_CHECKING:
@@ -208,7 +207,9 @@ class Watch:
                     watch.raisings[-1].ended_s = now_s
             case "contact":
                 if watch.last_move == ("down", "order"):
-                    self.breach("S0", f"{lane.name}: the arm, lowered by our order, touched {line['vehicle']}")
+                    self.breach(
+                        "S0", f"{lane.name}: the arm, lowered by our order, touched {line['vehicle']}"
+                    )
                 self.reached("physical", "contact " + watch.last_move[1])
             case "vehicle_arrived":
                 truck = watch.queue[line["vehicle"]]
@@ -267,9 +268,7 @@ class Watch:
         """S1 at the very instant of the relay, against what the journal holds for others to read."""
         journal = program.journal
         head = journal.heads()[Stream.ROUTINE].seq
-        recent = journal.facts_from(
-            Stream.ROUTINE, max(1, head - 60), max_facts=100, max_bytes=10_000_000
-        )
+        recent = journal.facts_from(Stream.ROUTINE, max(1, head - 60), max_facts=100, max_bytes=10_000_000)
         bodies = [read_body(fact.body).data for fact in recent]
         places = [
             place
@@ -278,7 +277,9 @@ class Watch:
         ]
         if not places:
             if order_id not in watch.safety_ids:
-                self.breach("S1", f"{lane.name}: relay open for order {order_id}, which is not in the journal")
+                self.breach(
+                    "S1", f"{lane.name}: relay open for order {order_id}, which is not in the journal"
+                )
             return
         ordered = bodies[places[-1]]
         assert isinstance(ordered, RaiseOrdered)
@@ -299,9 +300,7 @@ class Watch:
             if use is None or use.state is UseState.RETURNED or use.passage != ordered.passage:
                 self.breach("S1", f"{lane.name}: order {order_id} without its slip use {use_id} ({use})")
         if len(ruling.use_ids) != len(ruling.slips):
-            self.breach(
-                "S1", f"{lane.name}: order {order_id}: {ruling.use_ids} uses of slips {ruling.slips}"
-            )
+            self.breach("S1", f"{lane.name}: order {order_id}: {ruling.use_ids} uses of slips {ruling.slips}")
 
     def _moves(self, lane: LanePc, watch: LaneWatch, direction: str, cause: str) -> None:
         now_s = self._world.now_s
@@ -322,7 +321,7 @@ class Watch:
         if program is None:
             return
         phase = type(program.loop.state.phase).__name__
-        watched = ("Free", "Reading", "Claiming", "Holding")
+        watched: tuple[str, ...] = ("Free", "Reading", "Claiming", "Holding")
         if lane.plan.like == 0 and direction == "down":
             watched = (*watched, "Passing")
         if phase not in watched or (direction == "down" and phase != "Passing"):
@@ -389,7 +388,9 @@ class Watch:
         self.reached("phases", type(state.phase).__name__)
         if memory is not None:
             self.reached("woken from", memory.phase)
-        self.note(f"{lane.name} woke from {memory.phase if memory else 'nothing'}, run {program.settings.run}")
+        self.note(
+            f"{lane.name} woke from {memory.phase if memory else 'nothing'}, run {program.settings.run}"
+        )
 
     def reading(self, lane: LanePc, device: str, reading: Reading) -> None:
         watch = self.of(lane)
@@ -481,7 +482,8 @@ class Watch:
         self.reached("checked", "S11")
         if again.ruling != made.ruling:
             self.breach(
-                "S11", f"{lane.name}: ruled {made.ruling.codes()}, the same readings give {again.ruling.codes()}"
+                "S11",
+                f"{lane.name}: ruled {made.ruling.codes()}, the same readings give {again.ruling.codes()}",
             )
 
     def performing(self, lane: LanePc, effect: Effect) -> None:
@@ -501,9 +503,7 @@ class Watch:
         age_s = self._world.now_s - watch.inputs_s
         stale_s = lane.config.timing.io_stale_s
         if watch.inputs.under_arm() or age_s > stale_s + 1e-6:
-            self.breach(
-                "S2", f"{lane.name}: ordered down on inputs {age_s:.3f} s old: {watch.inputs}"
-            )
+            self.breach("S2", f"{lane.name}: ordered down on inputs {age_s:.3f} s old: {watch.inputs}")
         if watch.inputs.fire is not False:
             self.breach("S2", f"{lane.name}: ordered down with fire {watch.inputs.fire}")
         lied = self.was_faulty(watch, "io", self._world.now_s - 3.0, "stuck", "slow")
@@ -558,7 +558,11 @@ class Watch:
             return
         if ruled is None or ruled.passage != ordered.passage:
             self.breach("S1", f"{lane.name}: order {ordered.order_id} is not committed with its ruling")
-        elif ruled.claim != "manual" and not _values(ruled.readings, "plate") and not _values(ruled.readings, "tag"):
+        elif (
+            ruled.claim != "manual"
+            and not _values(ruled.readings, "plate")
+            and not _values(ruled.readings, "tag")
+        ):
             self.breach("S6", f"{lane.name}: order {ordered.order_id} without plate or tag read")
 
     # --- rulings beside the physical world ---
@@ -591,7 +595,8 @@ class Watch:
             return
         if not lied and made.plate != front.plate and made.plate not in self._plates_of_tag(lane, front.tag):
             self.breach(
-                "S5", f"{lane.name}: passage {made.passage} let {made.plate} go, there stands {front.id} "
+                "S5",
+                f"{lane.name}: passage {made.passage} let {made.plate} go, there stands {front.id} "
                 f"{front.plate} {front.tag}",
             )
         self._weighed(lane, watch, made, front, since_s)
@@ -627,7 +632,8 @@ class Watch:
         away_kg = abs(Decimal(made.gross_kg) - Decimal(front.gross_kg) - Decimal(lane.plan.zero_kg))
         if away_kg > 100:
             self.breach(
-                "S7", f"{lane.name}: passage {made.passage} weighed {made.gross_kg} kg, "
+                "S7",
+                f"{lane.name}: passage {made.passage} weighed {made.gross_kg} kg, "
                 f"{front.id} has {front.gross_kg} kg",
             )
         self.reached("checked", "S7 weight")
@@ -728,7 +734,7 @@ class Watch:
             unknown = sorted(set(closed) - opened)
             if unknown:
                 self.breach("S9", f"{lane.name}: passages {unknown} closed and never opened")
-            inside = [each for each in lane.sim.physics.vehicles]
+            inside = list(lane.sim.physics.vehicles)
             if not settled:
                 where = [(each, lane.sim.physics.place(each)) for each in inside]
                 self.breach("S9", f"{lane.name}: not at rest in its time: {state.phase}, vehicles {where}")
@@ -763,7 +769,8 @@ class Watch:
             ]
             if len(alarms) < len(different) - 1 and not self._was_down(watch, raising.began_s, end_s):
                 self.breach(
-                    "S3", f"{lane.name}: {different} crossed on one raising at {raising.began_s:.1f} s, "
+                    "S3",
+                    f"{lane.name}: {different} crossed on one raising at {raising.began_s:.1f} s, "
                     f"alarms {alarms}",
                 )
 
@@ -830,7 +837,8 @@ class Watch:
                 self.breach("S4", f"slip {slip_no} crossed {crossed} times, {allowed} allowed, no alarm")
             if physical[slip_no] > allowed and not listed:
                 self.breach(
-                    "S4", f"slip {slip_no} let {physical[slip_no]} vehicles through, {allowed} allowed, no alarm"
+                    "S4",
+                    f"slip {slip_no} let {physical[slip_no]} vehicles through, {allowed} allowed, no alarm",
                 )
             if listed:
                 self.reached("checked", "S4 double use listed")
@@ -858,7 +866,8 @@ class Watch:
             if ours != theirs:
                 lost = sorted(set(ours) - set(theirs))[:8]
                 self.breach(
-                    "G2", f"{lane.name} {stream.value}: {len(ours)} facts here, {len(theirs)} at the hub, "
+                    "G2",
+                    f"{lane.name} {stream.value}: {len(ours)} facts here, {len(theirs)} at the hub, "
                     f"missing {lost}",
                 )
             if sorted(ours) != list(range(1, head.seq + 1)):

@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.devices.catalogue import driver_maker
 from edge.devices.driver import Driver, Output
-from edge.devices.readings import InputsSeen, Order, PulseRelay, Reading, SetRelay
+from edge.devices.readings import Order, Reading
 from edge.gate import wiring
 from edge.gate.config import GateConfig, lane_settings, read_gate_config, wires
 from edge.gate.effects import Effect
@@ -48,6 +48,7 @@ from hardware_sims.scenario import LaneSettings as SimulatedLaneSettings
 from hardware_sims.site import LANES, write_site
 from hardware_sims.vehicles import Vehicle as Truck
 from sync.hub.archive import Archive, ArchiveRefused, RecordChange
+from sync.hub.importing import import_files
 from sync.hub.receiver import Limits, Outgoing, Receiver
 from sync.link import session as link_words
 from sync.link.client import hub_subscriptions
@@ -60,7 +61,7 @@ from sync.vocabulary.codec import to_json
 from sync.vocabulary.numbers import Plate, SlipNo
 from sync.vocabulary.records import COLLECTIONS, Direction, Record, key_of
 from tests.world.broker import Broker, Wire
-from tests.world.checks import Breach, Watch
+from tests.world.checks import Watch
 from tests.world.traffic import SCOPE, SITE
 
 START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -74,6 +75,9 @@ RESTART_S = 2.0
 REST_AFTER_S = 1.0
 SIMULATED = {"plate_camera": "camera", "board": "led"}
 """The product's device names -> those of the simulators, where they differ."""
+
+
+Step = tuple[Lane, tuple[Effect, ...]]
 
 
 class PowerCut(BaseException):
@@ -110,6 +114,8 @@ class LanePlan:
     zero_kg: float = 0.0
     slices: bool = False
     """Serial bytes arrive in pieces."""
+    settings: SimulatedLaneSettings | None = None
+    """The equipment as a scenario file says it."""
 
 
 @dataclass(slots=True)
@@ -117,6 +123,8 @@ class Figures:
     """What a run did, for the table."""
 
     virtual_s: float = 0.0
+    lane_s: float = 0.0
+    """Virtual seconds times lanes."""
     lived_s: float = 0.0
     """Seconds of lanes that did not rest."""
     events: int = 0
@@ -130,8 +138,15 @@ class Figures:
 class World:
     """One run. `at` puts something on the agenda; `run_until` is the only motor."""
 
-    def __init__(self, seed: int, lanes: tuple[LanePlan, ...], folder: Path) -> None:
+    def __init__(
+        self,
+        seed: int,
+        lanes: tuple[LanePlan, ...],
+        folder: Path,
+        spoil: Callable[[Lane, Event, Step], Step] | None = None,
+    ) -> None:
         self.seed = seed
+        self.spoil = spoil
         self.folder = folder
         self.now_s = 0.0
         self.figures = Figures()
@@ -149,7 +164,7 @@ class World:
 
     def at(self, at_s: float, act: Callable[[], None]) -> None:
         self._number += 1
-        heapq.heappush(self._agenda, (at_s if at_s > self.now_s else self.now_s, self._number, act))
+        heapq.heappush(self._agenda, (max(self.now_s, at_s), self._number, act))
 
     def utc(self, off_s: float = 0.0, at_s: float | None = None) -> str:
         return utc_text(START + timedelta(seconds=(self.now_s if at_s is None else at_s) + off_s))
@@ -235,7 +250,8 @@ class LanePc:
         )
         self.config.store.folder.mkdir(parents=True)
         self.sim = SimulatedLane(
-            SimulatedLaneSettings(
+            plan.settings
+            or SimulatedLaneSettings(
                 name=plan.name,
                 weighbridge="yaohua_tf0" if plan.like == 0 else "toledo_continuous",
                 barrier=plan.barrier,
@@ -392,7 +408,9 @@ class LanePc:
             program.loop.run_waiting()
         except PowerCut:
             self._power_was_cut()
-        except Exception as fault:  # whatever escapes a program ends it; that is a breach, and the site goes on
+        except (
+            Exception
+        ) as fault:  # whatever escapes a program ends it; that is a breach, and the site goes on
             self.world.watch.breach("G11", f"{self.name}: the lane program raised {fault!r}", fault)
             self.cut_power()
             self.world.at(self.world.now_s + RESTART_S, self.start)
@@ -646,7 +664,7 @@ class Line:
                 self.lane.program.report(DeviceSpeaking(self.name))
 
     def _note_due(self) -> None:
-        due = self._wake_s if self._wake_s < self._try_s else self._try_s
+        due = min(self._try_s, self._wake_s)
         if self._pieces and self._pieces[0][0] < due:
             due = self._pieces[0][0]
         self.due_s = due
@@ -677,7 +695,7 @@ class CameraCalls:
         self._idle_timeout_s = listen.idle_timeout_s if listen is not None else NEVER
 
     def begin(self) -> None:
-        part = self.lane.config.devices[self.name]
+        part = next(part for name, part in self.lane.config.devices.items() if name == self.name)
         self._new_driver = driver_maker(part.protocol, part.settings)
         self.hearing = Hearing(self._silent_after_s, self.lane.now_s)
         self._listening = True
@@ -863,6 +881,8 @@ class GateProgram:
         if isinstance(event, DeviceSpoke) and event.device == "io":
             self.performer.io_is_back()
         after, effects = step(state, at_s, event)
+        if self.lane.world.spoil is not None:
+            after, effects = self.lane.world.spoil(state, event, (after, effects))
         self.lane.world.watch.stepped(self.lane, state, at_s, event, after, effects)
         return after, effects
 
@@ -933,9 +953,7 @@ class EdgeLink:
                 connected=lambda connection=connection: self._hear(link_words.Connected(connection)),
                 lost=lambda why, connection=connection: self._hear(link_words.Disconnected(connection, why)),
                 received=lambda topic, payload: self._hear(link_words.Received(topic, payload)),
-                will=(lambda: session.will(self._world.now_s))
-                if connection is Connection.ROUTINE
-                else None,
+                will=(lambda: session.will(self._world.now_s)) if connection is Connection.ROUTINE else None,
                 again_s=(0.5, lane.config.sync.reconnect_longest_s),
             )
             self.wires[connection].cut = lane.name in self._world.cut_off
@@ -1138,6 +1156,10 @@ class HubProgram:
             if archive is not self.archive:
                 archive.close()
 
+    def import_files(self, paths: tuple[Path, ...]) -> None:
+        assert self.archive is not None
+        import_files(self.archive, SCOPE, paths, self.utc())
+
     def _will(self) -> tuple[str, bytes]:
         assert self.receiver is not None
         death = self.receiver.death(self.utc())
@@ -1197,9 +1219,7 @@ def quiet() -> Iterator[None]:
     before = structlog.get_config()
     was_configured = structlog.is_configured()
     logging.disable(logging.CRITICAL)
-    structlog.configure(
-        processors=[lambda logger, name, event: _drop()], cache_logger_on_first_use=False
-    )
+    structlog.configure(processors=[lambda logger, name, event: _drop()], cache_logger_on_first_use=False)
     try:
         yield
     finally:
@@ -1227,6 +1247,3 @@ def scratch() -> Iterator[Path]:
 
 def cpu_s() -> float:
     return time.process_time()
-
-
-__all__ = ["Breach", "LanePlan", "PowerCut", "PulseRelay", "SetRelay", "InputsSeen", "World"]

@@ -31,8 +31,8 @@ def roster(today: datetime) -> list[Record]:
     """Who is on duty; the stranger is not."""
 
     def officer(number: str, authorisations: tuple[str, ...], state: OfficerState) -> Officer:
-        public = _key(number).public_key().public_bytes(
-            serialization.Encoding.Raw, serialization.PublicFormat.Raw
+        public = (
+            _key(number).public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         )
         return Officer(
             officer_no=number,

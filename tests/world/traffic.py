@@ -7,7 +7,7 @@ earns it, and the order they come in is the seed's.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -89,6 +89,15 @@ def make_traffic(
     return _Maker(draw, directions, today).make(rules, vehicles, mean_gap_s, first)
 
 
+def papers_for(
+    draw: random.Random, directions: dict[str, Direction], trucks: Sequence[Truck], today: datetime
+) -> Traffic:
+    """Everybody of a scenario file, registered and with a slip of its own weight."""
+    maker = _Maker(draw, directions, today)
+    maker.everybody(trucks)
+    return maker.made
+
+
 class _Maker:
     def __init__(self, draw: random.Random, directions: dict[str, Direction], today: datetime) -> None:
         self._draw = draw
@@ -96,14 +105,12 @@ class _Maker:
         self._today = today
         self._slips = 0
         self._plates: set[str] = set()
-        self._made = Traffic()
+        self.made = Traffic()
         self._alike: dict[str, tuple[Truck, str]] = {}
         """Ordinary vehicles that may come again: id -> (vehicle, lane)."""
 
-    def make(
-        self, rules: SiteRules, vehicles: int, mean_gap_s: float, first: tuple[str, ...]
-    ) -> Traffic:
-        draw, made = self._draw, self._made
+    def make(self, rules: SiteRules, vehicles: int, mean_gap_s: float, first: tuple[str, ...]) -> Traffic:
+        draw, made = self._draw, self.made
         made.records += self._ground(rules)
         weights = [_OFTEN.get(case, 1) for case in CASES]
         cases = [*first, *draw.choices(list(CASES), weights, k=max(1, vehicles - len(first)))]
@@ -138,20 +145,31 @@ class _Maker:
         )
         return [*firms, drawn, site]
 
+    def everybody(self, trucks: Sequence[Truck]) -> None:
+        self.made.records += self._ground(SiteRules((CreditTier.HIGH,), 21_600, False, 1))
+        known: set[str] = set()
+        for truck in trucks:
+            self.made.trucks.append(truck)
+            self.made.cases[truck.id] = "written"
+            if truck.plate is not None and truck.plate not in known:
+                known.add(truck.plate)
+                self.register(truck)
+                self.slip(truck)
+
     # --- one who comes ---
 
     def _add(self, case: str, lane: str, at_s: float) -> None:
         truck = self._truck(lane, at_s)
         CASES[case](self, truck)
-        self._made.cases[f"v{len(self._made.trucks):03d}"] = case
+        self.made.cases[f"v{len(self.made.trucks):03d}"] = case
 
     def come(self, truck: Truck) -> Truck:
         """The vehicle turns up, under the next id."""
         behaviour = truck.behaviour
         if behaviour == PRESETS["normal"] and self._draw.random() < 0.25:
             behaviour = self._draw.choice([*PRESETS.values(), PATIENT])
-        truck = replace(truck, id=f"v{len(self._made.trucks) + 1:03d}", behaviour=behaviour)
-        self._made.trucks.append(truck)
+        truck = replace(truck, id=f"v{len(self.made.trucks) + 1:03d}", behaviour=behaviour)
+        self.made.trucks.append(truck)
         return truck
 
     def _truck(self, lane: str, at_s: float) -> Truck:
@@ -188,7 +206,7 @@ class _Maker:
         trailer_plate: str | None = None,
         tag: bool = True,
     ) -> None:
-        self._made.records.append(
+        self.made.records.append(
             Vehicle(
                 plate=Plate(truck.plate or ""),
                 tag_epcs=(Epc(truck.tag),) if truck.tag is not None and tag else (),
@@ -236,13 +254,13 @@ class _Maker:
             uses_allowed=uses_allowed,
             quarantine=quarantine,
         )
-        self._made.records.append(made)
+        self.made.records.append(made)
         return made
 
     def control(self, truck: Truck, action: ControlAction, mode: Mode = Mode.LIVE) -> None:
-        self._made.records.append(
+        self.made.records.append(
             Control(
-                control_id=f"BK{len(self._made.records):06d}",
+                control_id=f"BK{len(self.made.records):06d}",
                 version=1,
                 mode=mode,
                 condition=Condition(plates=(Plate(truck.plate or ""),)),
@@ -304,7 +322,7 @@ class _Maker:
             **{name: getattr(waiting, name) for name in waiting.__struct_fields__ if name != "state"},
             state=SlipState.APPROVED,
         )
-        self._made.later.append((truck.arrives_s + self._draw.uniform(15, 45), approved))
+        self.made.later.append((truck.arrives_s + self._draw.uniform(15, 45), approved))
         self.come(replace(truck, behaviour=PATIENT))
 
     def cancelled(self, truck: Truck) -> None:
@@ -454,6 +472,13 @@ class _Maker:
         names = ("reverses_out", "reverses_when_released", "creeps_and_reverses")
         self.come(replace(truck, behaviour=PRESETS[self._draw.choice(names)]))
 
+    def stands_under_the_arm(self, truck: Truck) -> None:
+        """Released, drives until the arm is above it, stands there, and backs out in the end."""
+        self.register(truck)
+        self.slip(truck)
+        stands_s = self._draw.uniform(5.0, 80.0)
+        self.come(replace(truck, behaviour=Behaviour(creeps_to_m=23.5, creeps_for_s=stands_s)))
+
     def swapped_plates(self, truck: Truck) -> None:
         """Two vehicles wear each other's plates; the tags may be gone besides."""
         other = self._truck(truck.lane, truck.arrives_s + 50.0)
@@ -497,6 +522,7 @@ CASES: dict[str, Callable[[_Maker, Truck], None]] = {
     "trailer": _Maker.trailer,
     "tailgater": _Maker.tailgater,
     "reverses": _Maker.reverses,
+    "stands_under_the_arm": _Maker.stands_under_the_arm,
     "swapped_plates": _Maker.swapped_plates,
 }
 """Case -> what brings it about."""
@@ -510,6 +536,7 @@ _OFTEN = {
     "trailer": 3,
     "tailgater": 3,
     "reverses": 3,
+    "stands_under_the_arm": 2,
     "approved_while_waiting": 2,
     "swapped_plates": 2,
 }
