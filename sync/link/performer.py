@@ -6,12 +6,13 @@ file becomes `StoreFailed`: it stops nothing and is tried again when the session
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import assert_never
 
-from sync.link.messages import StreamHead
+from sync.link.messages import FeedBatch, StreamHead
 from sync.link.session import (
     AckApplied,
     AdoptGeneration,
@@ -111,6 +112,24 @@ class LinkPerformer:
                 return ()
             case _:
                 assert_never(effect)
+
+    def apply_gathered(self, effects: Sequence[ApplyBatch]) -> tuple[LinkEvent, ...]:
+        """Batches in the order they were asked for, in one transaction where they follow one another: a bulk
+        of them pays for one disk sync. Where that fails, each by itself, so that a bad one costs only itself.
+        """
+        follow = all(
+            (before.generation, before.batch.epoch, before.batch.last + 1)
+            == (after.generation, after.batch.epoch, after.batch.first)
+            for before, after in pairwise(effects)
+        )
+        if follow and len(effects) > 1:
+            first, last = effects[0].batch, effects[-1].batch
+            changes = tuple(change for effect in effects for change in effect.batch.changes)
+            whole = FeedBatch(first.scope, first.epoch, first.first, last.last, changes)
+            answers = self._apply_batch(ApplyBatch(effects[0].generation, whole))
+            if not any(isinstance(answer, StoreFailed) for answer in answers):
+                return answers
+        return tuple(answer for effect in effects for answer in self._apply_batch(effect))
 
     def close(self) -> None:
         for held in (self._current, self._building):

@@ -79,7 +79,13 @@ STRANGERS = (KeySigner(STRANGER_KEY, "hub"), KeySigner(STRANGER_KEY, DEVICE), DE
 SLIP = SlipNo("Z3111I240728000000000003")
 START = datetime(2026, 1, 31, 8, 0, tzinfo=UTC)
 CONFIG = SessionConfig(
-    device=DEVICE, topics=TOPICS, scope=SCOPE, window_bytes=12_000, payload_bytes=4_000, read_facts=8
+    device=DEVICE,
+    topics=TOPICS,
+    scope=SCOPE,
+    window_bytes=12_000,
+    widest_window_bytes=24_000,
+    payload_bytes=4_000,
+    read_facts=8,
 )
 """A window of a few payloads and payloads of a few facts, so that every story fills both."""
 
@@ -412,7 +418,7 @@ class World:
                             self._check(effect, answer)
                         events.extend(answers)
         in_flight = self.session.in_flight_bytes
-        assert max(in_flight.values()) <= CONFIG.window_bytes
+        assert max(in_flight.values()) <= CONFIG.widest_window_bytes
 
     def _note_hub(self) -> None:
         """What was durable at the hub at any time, under the current epoch."""

@@ -2,12 +2,13 @@
 
 They are started as a person would start them, watched from outside, and never outlive their test.
 
-Tests that run a whole site share the group `site`: two of them side by side would only measure the machine.
+Two whole sites side by side would only measure the machine: `SiteRuns` runs them one after the other.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -237,15 +238,46 @@ class DemoRun:
         return [row for row in self.told("reconciliation") if not row["ok"]]
 
 
-def run_demo(folder: Path, *options: str, within_s: float = 280.0) -> DemoRun:
-    """`kakou demo --json` to its end."""
-    site = folder / "site"
+@dataclass(frozen=True)
+class SiteRuns:
+    """Whole sites, one after the other, whichever worker asks; a run several tests look at is made once."""
+
+    folder: Path
+    """The same for all workers."""
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        with (self.folder / "site.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def demo(self, name: str, *options: str, within_s: float = 280.0) -> DemoRun:
+        """`kakou demo --json` to its end; by this name, the first time it is asked for."""
+        folder, ended = self.folder / name, self.folder / name / "ended.json"
+        with self.alone():
+            if not ended.exists():
+                code, left = _run_demo(folder, options, within_s)
+                ended.write_text(json.dumps([code, left]), encoding="utf-8")
+        code, left = json.loads(ended.read_text(encoding="utf-8"))
+        out, errors = folder / "programs" / "0" / "out", folder / "programs" / "0" / "errors"
+        lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+        return DemoRun(code, folder / "site", lines, errors.read_text(encoding="utf-8"), left)
+
+
+def _run_demo(folder: Path, options: Sequence[str], within_s: float) -> tuple[int, list[str]]:
+    """Exit code, and the command lines of what it left running."""
+    command = kakou("demo", "--speed", f"{SPEED:g}", "--json", "--folder", str(folder / "site"), *options)
     with launching(folder / "programs") as launch:
-        demo = launch.run(
-            kakou("demo", "--speed", f"{SPEED:g}", "--json", "--folder", str(site), *options), within_s
-        )
-        left = [_words(each) for each in demo.family()]
-    return DemoRun(demo.process.returncode, site, demo.lines(), demo.complained(), left)
+        demo = launch.run(command, within_s)
+        return demo.process.returncode, [_words(each) for each in demo.family()]
+
+
+@pytest.fixture(scope="session")
+def site_runs(tmp_path_factory: pytest.TempPathFactory) -> SiteRuns:
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "site-runs"
+    folder.mkdir(exist_ok=True)
+    return SiteRuns(folder)
 
 
 def _rows(database: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:

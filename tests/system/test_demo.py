@@ -19,11 +19,11 @@ from hardware_sims.cast import CASES, LANE_IN, LANE_OUT
 from tests.system.conftest import (
     DemoRun,
     Launcher,
+    SiteRuns,
     Started,
     interrupt,
     kakou,
     listening,
-    run_demo,
     until,
 )
 
@@ -51,18 +51,17 @@ PROMISED: dict[str, tuple[str, tuple[str, ...], str]] = {
 """Case -> verdict, reason codes, outcome."""
 
 
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
-    return run_demo(tmp_path_factory.mktemp("first"), "--seed", "7", "--vehicles", VEHICLES)
+@pytest.fixture
+def first(site_runs: SiteRuns) -> DemoRun:
+    return site_runs.demo("first", "--seed", "7", "--vehicles", VEHICLES)
 
 
-@pytest.fixture(scope="module")
-def second(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+@pytest.fixture
+def second(site_runs: SiteRuns) -> DemoRun:
     """The same once more, over the broker a site runs where there is one."""
     found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
     broker = "mosquitto" if found else "amqtt"
-    folder = tmp_path_factory.mktemp("second")
-    return run_demo(folder, "--seed", "7", "--vehicles", VEHICLES, "--broker", broker)
+    return site_runs.demo("second", "--seed", "7", "--vehicles", VEHICLES, "--broker", broker)
 
 
 @pytest.fixture(params=["first", "second"])
@@ -191,14 +190,14 @@ def start(launch: Launcher, folder: Path, *options: str, **popen: Any) -> Starte
 def test_ctrl_c_in_a_terminal_ends_everything_and_leaves_no_folder(launch: Launcher, tmp_path: Path) -> None:
     """The live table is on the screen; Ctrl-C of a terminal reaches the whole group in the foreground."""
     ours, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 300, 0, 0))
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     try:
         demo = launch(
             kakou("demo", "--vehicles", "4", "--speed", "20"),
             stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-            env={"TMPDIR": str(temporary), "TERM": "xterm-256color"},
+            env={"TMPDIR": str(temporary), "TERM": "xterm-256color", "COLUMNS": "300", "LINES": "50"},
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )  # fmt: skip
         os.close(theirs)

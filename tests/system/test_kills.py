@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from hardware_sims.cast import CASES, LANE_IN, LANE_OUT
-from tests.system.conftest import DemoRun, run_demo
+from tests.system.conftest import DemoRun, SiteRuns
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("site"), pytest.mark.timeout(600)]
 
@@ -54,14 +54,14 @@ def stored(run: DemoRun, lane: str) -> dict[tuple[Any, ...], str]:
 
 @pytest.mark.parametrize(("seed", "kills", "broker"), planned(POINTS))
 def test_programs_killed_at_random_instants_lose_nothing_double_nothing_and_move_nothing(
-    tmp_path: Path, seed: int, kills: int, broker: str
+    site_runs: SiteRuns, seed: int, kills: int, broker: str
 ) -> None:
     if broker == "mosquitto" and shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin") is None:
         pytest.skip("mosquitto is not installed")
     vehicles = max(len(CASES), kills)
-    run = run_demo(
-        tmp_path, "--seed", str(seed), "--vehicles", str(vehicles), "--kills", str(kills), "--broker", broker,
-        within_s=500.0,
+    run = site_runs.demo(
+        f"kills-{seed}", "--seed", str(seed), "--vehicles", str(vehicles), "--kills", str(kills),
+        "--broker", broker, within_s=500.0,
     )  # fmt: skip
     points = run.told("killed")
     for point in points:

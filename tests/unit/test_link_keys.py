@@ -289,6 +289,16 @@ def test_whoever_owns_the_broker_cannot_put_a_fact_of_their_own_into_a_batch() -
         read_batch(json.dumps(events).encode())
 
 
+def test_a_forged_fact_between_honest_ones_breaks_the_chain() -> None:
+    honest = chain(3)
+    draft = FactDraft("event-2", Stream.ROUTINE, TIME, "boot", 5, PassageOpened(99))
+    forged = seal(draft, device=DEVICE, epoch="epoch-1", seq=2, position=4, prev=honest[0].hash)
+    events = json.loads(payload_of(honest))
+    events[1] = json.loads(payload_of([honest[0], forged]))[1]
+    with pytest.raises(BatchRefused, match="fact 3 does not name the hash of fact 2"):
+        read_batch(json.dumps(events).encode())
+
+
 def test_a_batch_that_is_too_long_is_refused_before_it_is_read() -> None:
     with pytest.raises(BatchRefused, match="at most 65536"):
         read_batch(b"[" + b" " * MAX_PAYLOAD_BYTES + b"]")

@@ -322,7 +322,34 @@ def test_the_window_bounds_what_is_in_flight_and_moves_with_acknowledgements() -
     ack = Ack("archive", 1, DEVICE, EPOCH, Stream.ROUTINE, acknowledged, story.facts[acknowledged - 1].hash)
     effects = story.tell(AckApplied(ack, AckOutcome.APPLIED, ((Stream.ROUTINE, acknowledged),)))
     assert seqs(effects)[0] == first[-1] + 1
-    assert max(story.session.in_flight_bytes.values()) <= CONFIG.window_bytes
+    assert max(story.session.in_flight_bytes.values()) <= CONFIG.widest_window_bytes
+
+
+def _in_flight_after(delays_s: list[float], *, resend: bool = False) -> int:
+    """Bytes in flight once everything sent was acknowledged, each time so late."""
+    story = Story(chain(6000))
+    story.up()
+    for counter, delay_s in enumerate(delays_s, start=1):
+        story.at_s += delay_s
+        story.acks(story.session._up[Stream.ROUTINE].next - 1, counter=counter)
+    if resend:
+        story.at(story.at_s + CONFIG.resend_first_s)
+    return story.session.in_flight_bytes[Stream.ROUTINE]
+
+
+def test_the_window_widens_while_acknowledgements_come_quickly() -> None:
+    once, twice = _in_flight_after([0.1]), _in_flight_after([0.1, 0.1])
+    assert CONFIG.window_bytes * 1.7 < once <= CONFIG.window_bytes * 2
+    assert CONFIG.window_bytes * 2 < twice <= CONFIG.window_bytes * 4
+    assert _in_flight_after([0.1] * 4) <= CONFIG.widest_window_bytes
+
+
+def test_a_line_that_answers_slowly_keeps_its_first_window() -> None:
+    assert _in_flight_after([3.0, 3.0, 3.0]) <= CONFIG.window_bytes
+
+
+def test_facts_that_had_to_go_up_again_take_the_window_back() -> None:
+    assert _in_flight_after([0.1, 0.1], resend=True) <= CONFIG.window_bytes
 
 
 def test_a_fact_too_long_for_any_payload_is_reported_and_stops_only_its_stream() -> None:
