@@ -1730,7 +1730,7 @@ def _time(lane: Lane, at_s: float, timer: Timer) -> tuple[Lane, list[Effect]]:
             if timer.passage == number and _held(lane):
                 return _overstay(lane, at_s, timer, lane.settings.hold_s)
         case "journal":
-            if lane.unwritten or lane.unwritten_uses:
+            if lane.unwritten:
                 return lane, [_commit([]), WakeAfter(Timer("journal", 0), lane.settings.journal_retry_s)]
             return _look_again(lane, at_s)
         case "again":

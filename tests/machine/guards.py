@@ -58,7 +58,40 @@ _NEEDED = (
 _LOADED_BEFORE = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 # (function, guard as written, what it became) -> why nobody can see that it is gone.
-EQUIVALENT: dict[tuple[str, str, str], str] = {}
+_TYPES = "says to the type checker what the caller has matched; never false here"
+_TWICE = "`_rule_if_ready` asks the same itself, and looking early changes nothing"
+EQUIVALENT: dict[tuple[str, str, str], str] = {
+    ("step", "lane.in_flight is not None", "True"): "clears what is empty already",
+    ("_count_parts", "not isinstance(lane.phase, Raising | Passing | Lowering)", "False"): (
+        "an admission begins the count anew, and nobody counts before one"
+    ),
+    ("_is_trailer", "passage.beam_cleared_s is not None", "True"): _TYPES,
+    ("_scale_loaded", "lane.scale_kg is not None", "True"): "a fresh weight is a weight",
+    ("_still_here", "lane.scale_kg is None", "False"): "a fresh weight is a weight",
+    ("_weight", "passage is None", "False"): _TYPES,
+    ("_rule_if_ready", "passage is None", "False"): _TYPES,
+    ("_rule_if_ready", "not isinstance(lane.phase, Reading)", "False"): _TYPES,
+    ("_rule_if_ready", "passage.findings is None", "False"): "identified means that they are there",
+    ("_identity_complete", "other_s is not None", "True"): "set with the first plate, tag or code",
+    ("_inspects_beyond", "findings.site is not None", "True"): "without a site record nothing is inspected",
+    ("_hopeless", "passage.findings is None", "False"): _TYPES,
+    ("_ask_claim", "passage.claim_id", "False"): "the number has not moved, so it is the same name again",
+    ("_claim_unanswered", "passage is None", "False"): _TYPES,
+    ("_claim_unanswered", "not isinstance(lane.phase, Claiming)", "False"): _TYPES,
+    ("_admit", "vehicle is not None", "True"): "who is drawn for a check is known",
+    ("_officer_released", "lane.passage is not None", "True"): _TYPES,
+    ("_officer_released", "isinstance(lane.phase, Holding)", "True"): (
+        "once admitted nobody asks for the officers again; the fact has them"
+    ),
+    ("_watch_passing", "isinstance(phase, Passing)", "True"): _TYPES,
+    ("_watch_passing", "passage.cleared_s is None", "False"): "nothing under the arm sets it",
+    ("_lower", "uses", "False"): "uses are never written without a fact",
+    ("_silent", "isinstance(lane.phase, Reading)", "True"): _TWICE,
+    ("_time", "isinstance(lane.phase, Reading)", "True"): _TWICE,
+    ("_held", "lane.passage is not None", "True"): _TYPES,
+    ("_choose_slips", "flaw is not None", "True"): "none of them is usable, so each has a flaw",
+    ("rule", "not slips", "True"): "with slips there is no reason, so none that is the only one",
+}
 
 
 @dataclass(frozen=True, slots=True)

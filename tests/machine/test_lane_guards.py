@@ -11,23 +11,18 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from edge.gate.effects import AskClaim, Commit, Effect, LookUp, Memory, WakeAfter
+from edge.gate.effects import AskClaim, Commit, Effect, LookUp, Memory, Show, WithdrawClaim
 from edge.gate.events import (
     ClaimAnswered,
-    CodeRead,
-    DeviceSpoke,
     DeviceWentSilent,
     Findings,
+    Inputs,
     InputsRead,
     LinkChanged,
     OfficerReleased,
     OfficerReset,
-    OrderFailed,
     PlateRead,
-    RecordsChanged,
     RecordsFound,
-    ReleaseCodeShown,
-    ReleaseRefused,
     SpotCheck,
     TagRead,
     TimePassed,
@@ -36,7 +31,7 @@ from edge.gate.events import (
     WriteFailed,
 )
 from edge.gate.lane import Holding, Needs, wake
-from sync.vocabulary.facts import RulingMade
+from sync.vocabulary.facts import DeviceLost, RaiseOrdered, RulingMade
 from sync.vocabulary.numbers import Plate
 from sync.vocabulary.rulings import Because
 from sync.vocabulary.uses import SlipUse, UseState
@@ -314,7 +309,7 @@ def test_a_held_vehicle_does_not_pass_because_the_inspection_area_lies_beyond() 
     play = Play()
     assert orders(play.arrive(kg="25000", findings=replace(FINDINGS, site=beyond))) == []
     assert codes(play) == ("weight_over",)
-    due = {SLIP: SpotCheck(True, "4101960001", "2026-11-22")}
+    due = {str(SLIP): SpotCheck(True, "4101960001", "2026-11-22")}
     play = Play()
     play.arrive(findings=replace(FINDINGS, site=beyond, spot_checks=due))
     assert phase(play) == "Claiming"
@@ -384,3 +379,308 @@ def test_an_answer_of_the_hub_means_something_only_while_it_is_waited_for() -> N
     assert codes(play) == ("journal_full",)
     assert play.say(InputsRead(ON_SCALE), ClaimAnswered(claims(asked)[0], True)) == []
     assert codes(play) == ("journal_full",)
+
+
+# --- the admission ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("inputs", "why"),
+    [
+        (replace(ON_SCALE, limit_down=None), "device_silent"),
+        (replace(ON_SCALE, limit_up=True), "device_silent"),
+        (replace(ON_SCALE, limit_up=None), "device_silent"),
+        (replace(ON_SCALE, fire=None), "lane_closed"),
+        (replace(ON_SCALE, stop=None), "lane_closed"),
+        (replace(ON_SCALE, stop=True), "lane_closed"),
+    ],
+    ids=["down unknown", "both ends", "up unknown", "fire unknown", "stop unknown", "stop pressed"],
+)
+def test_a_granted_vehicle_is_not_ordered_through_where_the_arm_is_not_known_to_be_free(
+    inputs: Inputs, why: str
+) -> None:
+    play = Play()
+    play.arrive()
+    play.say(InputsRead(inputs))
+    assert orders(play.granted()) == []
+    assert codes(play) == (why,)
+
+
+def test_a_granted_vehicle_is_not_ordered_through_on_old_inputs() -> None:
+    play = Play()
+    play.arrive()
+    play.at_s += 1.0
+    assert orders(play.granted()) == []
+    assert codes(play) == ("device_silent",)
+
+
+def test_a_claim_that_was_never_asked_is_not_given_back() -> None:
+    play = Play()
+    held_offline = play.arrive(online=False)
+    assert codes(play) == ("claim_unanswered",)
+    assert "uses_returned" not in kinds(held_offline)
+    assert not [e for e in held_offline if isinstance(e, WithdrawClaim)]
+
+
+def test_an_order_names_its_purpose_and_ends_only_the_check_it_serves() -> None:
+    play = Play()
+    play.arrive()
+    granted = play.granted()
+    commit = next(e for e in granted if isinstance(e, Commit))
+    assert [t.data.purpose for t in commit.facts if isinstance(t.data, RaiseOrdered)] == ["admit"]
+    assert commit.discharged == ()
+
+
+def test_an_officer_releases_the_passage_meant_and_only_out_of_its_hold() -> None:
+    play = Play()
+    play.arrive(kg="25000")
+    assert play.say(OfficerReleased(2, "4604001", "another passage", 1)) == []
+    play = Play()
+    play.arrive()
+    assert phase(play) == "Claiming"
+    assert play.say(OfficerReleased(1, "4604001", "too early", 1)) == []
+    assert Play().say(OfficerReleased(0, "4604001", "nobody", 1)) == []
+
+
+# --- under the arm ----------------------------------------------------------------------------------------
+
+BY_ITSELF = replace(SETTINGS, lowering_on_request=False)
+
+
+def crossings(effects: list[Effect]) -> int:
+    return kinds(effects).count("vehicle_crossed")
+
+
+def test_a_controller_that_lowers_on_somebody_is_told_to_raise_unless_it_is_down_already() -> None:
+    play = Play(BY_ITSELF)
+    play.raised()
+    assert orders(play.say(InputsRead(replace(UNDER, limit_up=False)))) == ["RaiseArm"]
+    play = Play(BY_ITSELF)
+    play.raised()
+    assert orders(play.say(InputsRead(replace(CLEAR, arm_loop=True)))) == []
+    play = Play(BY_ITSELF)
+    play.raised()
+    assert orders(play.say(InputsRead(UNDER), InputsRead(replace(UNDER, limit_up=None)))) == []
+
+
+def test_behind_truck_and_trailer_the_arm_waits_for_nobody_more() -> None:
+    play = up_with(with_trailer())
+    play.under()
+    play.clear(times=3)
+    play.under(times=6)
+    assert orders(play.clear(times=6)) == ["LowerArm"]
+    play = up_with(with_trailer())
+    play.under()
+    assert orders(play.clear(times=6)) == []
+
+
+def test_behind_a_stranger_the_arm_waits_for_no_trailer() -> None:
+    play = up_with(with_trailer())
+    play.under()
+    play.clear(times=2)
+    play.at_s += 10.0
+    play.under(times=6)
+    back_off(play)
+    play.under(times=6)
+    assert orders(play.clear(times=6)) == ["LowerArm"]
+
+
+def test_a_vehicle_crosses_once_however_long_the_arm_must_wait() -> None:
+    play = up_with(FINDINGS)
+    play.under()
+    waited = play.wait(4.0, replace(GONE_UP, stop=True), kg="0")
+    assert (crossings(waited), orders(waited)) == (1, [])
+    freed = play.wait(2.0, GONE_UP, kg="0")
+    assert (crossings(freed), orders(freed)) == (0, ["LowerArm"])
+
+
+def test_without_a_scale_the_arrival_loop_tells_crossing_from_backing_off() -> None:
+    for arrival, crossed in ((False, 1), (True, 0), (None, 0)):
+        play = up_with(FINDINGS)
+        play.say(*[InputsRead(replace(UNDER, arrival=arrival))] * 30)
+        gone = play.say(*[InputsRead(replace(GONE_UP, arrival=arrival))] * 12)
+        assert crossings(gone) == crossed
+
+
+def unweighed_and_up() -> Play:
+    play = reading()
+    play.timer("reading")
+    play.say(InputsRead(ON_SCALE), OfficerReleased(1, "4604001", "nothing read", 1))
+    play.say(InputsRead(MOVING), InputsRead(UP))
+    return play
+
+
+def test_a_vehicle_whose_weight_is_unknown_has_crossed_when_the_scale_is_empty_and_not_before() -> None:
+    play = unweighed_and_up()
+    play.under()
+    assert crossings(play.clear()) == 1
+    play = unweighed_and_up()
+    play.under()
+    assert crossings(play.wait(3.0, UP, kg="20000")) == 0
+
+
+def test_a_raise_nobody_used_is_lowered_only_after_a_while_and_only_if_the_scale_can_tell() -> None:
+    play = up_with(FINDINGS)
+    assert orders(play.wait(1.4, GONE_UP, kg="0")) == []
+    assert orders(play.wait(1.5, GONE_UP, kg="0")) == ["LowerArm"]
+    play = up_with(FINDINGS)
+    play.say(WeightRead(Decimal(0), None))
+    play.at_s += 5.0
+    assert orders(play.wait(6.0, GONE_UP)) == []
+    play = up_with(FINDINGS)
+    assert orders(play.wait(4.0, replace(GONE_UP, arrival=True), kg="0")) == []
+    assert orders(play.wait(4.0, GONE_UP, kg="20000")) == []
+
+
+# --- coming down ------------------------------------------------------------------------------------------
+
+
+def test_a_controller_lowers_by_itself_whatever_we_may_not_order() -> None:
+    play = Play(BY_ITSELF)
+    play.raised()
+    play.under()
+    play.wait(3.0, replace(GONE_UP, stop=True), kg="0")
+    assert phase(play) == "Lowering"
+
+
+def test_a_crossing_without_a_slip_is_told_also_while_the_arm_must_wait() -> None:
+    play = Play()
+    play.arrive(kg="14000", findings=replace(FINDINGS, slips=()))
+    play.say(InputsRead(MOVING), InputsRead(UP))
+    play.under()
+    assert crossings(play.wait(3.0, replace(GONE_UP, stop=True), kg="0")) == 1
+
+
+def test_another_weight_on_the_scale_is_the_next_vehicle() -> None:
+    play = up_with(FINDINGS)
+    play.under()
+    assert crossings(play.wait(3.0, UP, kg="8000")) == 1
+
+
+def test_an_arm_that_is_down_is_not_raised_for_whoever_stands_behind_it() -> None:
+    play = up_with(FINDINGS)
+    play.under()
+    play.clear()
+    assert phase(play) == "Lowering"
+    assert orders(play.say(InputsRead(replace(CLEAR, arm_loop=True)))) == []
+    assert phase(play) == "Free"
+
+
+def closed_with_the_arm_up() -> Play:
+    play = Play()
+    play.say(InputsRead(CLEAR), InputsRead(replace(CLEAR, limit_down=False)), InputsRead(GONE_UP))
+    assert phase(play) == "Shut"
+    return play
+
+
+def test_an_officers_reset_lowers_only_over_what_is_known_to_be_free_now() -> None:
+    play = closed_with_the_arm_up()
+    assert orders(play.say(OfficerReset("4604001"))) == ["LowerArm"]
+    play.say(InputsRead(CLEAR))
+    assert phase(play) == "Free"
+    play = closed_with_the_arm_up()
+    play.at_s += 1.0
+    assert orders(play.say(OfficerReset("4604001"))) == []
+    assert phase(play) == "Waking"
+    play = closed_with_the_arm_up()
+    play.say(InputsRead(replace(UNDER, reset_key=True)))
+    assert phase(play) == "Waking"
+
+
+@pytest.mark.parametrize("pressed", [True, None])
+def test_no_reset_against_a_pressed_stop(pressed: bool | None) -> None:
+    play = closed_with_the_arm_up()
+    assert play.say(InputsRead(replace(GONE_UP, stop=pressed)), OfficerReset("4604001")) == []
+    assert phase(play) == "Shut"
+
+
+# --- silence ----------------------------------------------------------------------------------------------
+
+
+def shown(effects: list[Effect]) -> list[str]:
+    return [effect.en for effect in effects if isinstance(effect, Show)]
+
+
+def test_only_the_board_of_the_arm_makes_its_inputs_unknown() -> None:
+    play = up_with(FINDINGS)
+    play.under()
+    play.clear()
+    assert orders(play.say(DeviceWentSilent("rfid", "cable"))) == []
+    assert play.lane.inputs == GONE_UP
+
+
+def test_a_silence_is_told_once_and_shown_to_who_can_still_turn_round() -> None:
+    play = Play()
+    play.say(InputsRead(CLEAR))
+    assert shown(play.say(DeviceWentSilent("weighbridge", "cable"))) != []
+    assert play.say(DeviceWentSilent("weighbridge", "cable")) == []
+    assert shown(play.say(DeviceWentSilent("rfid", "cable"))) == []
+    play = up_with(FINDINGS)
+    assert shown(play.say(DeviceWentSilent("weighbridge", "cable"))) == []
+
+
+@pytest.mark.parametrize(
+    ("needs", "role"),
+    [
+        (Needs(True), "required"),
+        (Needs(False, ("rfid",)), "substitutable"),
+        (Needs(False), "optional"),
+        (None, "optional"),
+    ],
+)
+def test_a_lost_device_is_told_with_its_role(needs: Needs | None, role: str) -> None:
+    devices = dict(SETTINGS.devices) | ({} if needs is None else {"scanner": needs})
+    play = Play(replace(SETTINGS, devices=devices))
+    lost = play.say(DeviceWentSilent("scanner", "cable"))
+    told = [t.data for e in lost if isinstance(e, Commit) for t in e.facts]
+    assert [fact.role for fact in told if isinstance(fact, DeviceLost)] == [role]
+
+
+# --- time -------------------------------------------------------------------------------------------------
+
+
+def test_a_timer_of_nobody_or_of_another_passage_changes_nothing() -> None:
+    names = ("reading", "second_identity", "claim", "arm", "passing", "hold", "again")
+    empty = Play()
+    empty.say(InputsRead(CLEAR))
+    asking, holding, up, open_hold = Play(), Play(), up_with(FINDINGS), Play()
+    asking.arrive()
+    holding.arrive(kg="25000")
+    open_hold.arrive(findings=replace(FINDINGS, slips=()))
+    waiting = reading()
+    for play in (empty, asking, holding, up, waiting, open_hold):
+        play.at_s += 300.0
+        assert play.say(*[TimePassed(Timer(name, 7)) for name in names]) == []
+
+
+def test_a_timer_of_a_phase_that_has_ended_changes_nothing() -> None:
+    play = Play()
+    play.arrive(kg="25000")
+    play.at_s += 300.0
+    for name in ("reading", "second_identity", "claim", "arm", "passing", "again", "waking"):
+        assert play.say(TimePassed(Timer(name, 0 if name == "waking" else 1))) == []
+    play = up_with(FINDINGS)
+    play.at_s += 300.0
+    for name in ("reading", "second_identity", "claim", "arm", "hold", "again", "journal"):
+        assert play.say(TimePassed(Timer(name, 1))) == []
+
+
+def test_a_timer_set_for_an_earlier_waiting_does_not_end_a_later_one() -> None:
+    play = Play()
+    assert play.say(TimePassed(Timer("waking", 0))) == []
+    play = Play()
+    play.arrive()
+    play.granted()
+    assert play.say(TimePassed(Timer("arm", 1))) == []
+    play = up_with(FINDINGS)
+    play.under()
+    play.clear()
+    assert phase(play) == "Lowering"
+    assert play.say(TimePassed(Timer("arm", 1))) == []
+
+
+def test_a_hold_that_time_can_cure_is_looked_at_again_when_its_time_comes() -> None:
+    play = Play()
+    play.arrive(findings=replace(FINDINGS, slips=()))
+    again = play.timer("again")
+    assert [e.request for e in again if isinstance(e, LookUp)] == [3]

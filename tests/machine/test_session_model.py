@@ -71,6 +71,9 @@ from sync.vocabulary.codec import Malformed
 from sync.vocabulary.facts import GENESIS, Fact, FactDraft, PassageOpened, Stream
 from sync.vocabulary.numbers import SlipNo
 
+pytestmark = pytest.mark.timeout(300)
+"""A minute on a busy machine: every commit of every story is synced to disk."""
+
 DEVICE, SITE, SCOPE = "lane-1", "site-a", "site-a"
 TOPICS = Topics(SITE)
 DEVICE_KEY, HUB_KEY, STRANGER_KEY = make_private(), make_private(), make_private()

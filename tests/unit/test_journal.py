@@ -105,6 +105,49 @@ def acknowledge(
 # --- commits ----------------------------------------------------------------------------------------------
 
 
+def test_acknowledgements_are_written_unsynced_and_what_a_lane_commits_always_synced(path: Path) -> None:
+    with open_journal(path) as journal:
+        (fact,) = journal.commit([routine(1)])
+        assert acknowledge(journal, fact, counter=1) is AckOutcome.APPLIED
+        assert journal._writer is not None
+        assert journal._noter is not None
+        said: list[str] = []
+        journal._writer.set_trace_callback(said.append)
+        (later,) = journal.commit([routine(2)])
+        assert acknowledge(journal, later, counter=2) is AckOutcome.APPLIED
+        journal._writer.set_trace_callback(None)
+        assert [sql for sql in said if sql.startswith("UPDATE heads SET acked")] == []
+        levels = [db.execute("PRAGMA synchronous").fetchone()[0] for db in (journal._writer, journal._noter)]
+        assert levels == [2, 1]
+    with open_journal(path) as journal:
+        assert journal.acked()[Stream.ROUTINE] == 2
+    assert verify_journal(path) == []
+
+
+def test_an_acknowledgement_that_says_nothing_new_touches_no_disk(journal: Journal, path: Path) -> None:
+    (fact,) = journal.commit([routine(1)])
+    acknowledge(journal, fact, counter=1)
+    with closing(sqlite3.connect(path)) as onlooker:
+        before = onlooker.execute("PRAGMA data_version").fetchone()
+        assert acknowledge(journal, fact, counter=7) is AckOutcome.APPLIED
+        assert onlooker.execute("PRAGMA data_version").fetchone() == before
+    assert acknowledge(journal, fact, counter=5) is AckOutcome.OLDER
+    (later,) = journal.commit([routine(2)])
+    assert acknowledge(journal, later, counter=8) is AckOutcome.APPLIED
+    assert journal.acked()[Stream.ROUTINE] == 2
+
+
+def test_uses_and_pending_checks_of_many_slips_and_plates_are_read_together(journal: Journal) -> None:
+    slips = [SlipNo(f"Z3111I240728{number:012d}") for number in range(120)]
+    uses = [use(f"u{number:03d}", slip=slip, passage=number) for number, slip in enumerate(slips)]
+    pending = [SpotCheckPending(f"豫A{number:05d}", "330260A000", "2026-01-31") for number in range(60)]
+    journal.commit([], uses=uses, spot_checks=pending)
+    found, checks = journal.known_of(slips[1:], [check.plate for check in pending] + ["豫B00001"])
+    assert found == tuple(uses[1:])
+    assert checks == {check.plate: check for check in pending}
+    assert journal.known_of((), ()) == ((), {})
+
+
 def test_a_new_journal_begins_an_epoch_whose_first_fact_says_so(journal: Journal) -> None:
     (first,) = held(journal, Stream.ALARM)
     body = read_body(first.body)

@@ -408,6 +408,46 @@ def test_an_empty_vehicle_needs_a_slip_where_the_lane_says_so() -> None:
     assert ruling.codes() == ("slip_not_found",)
 
 
+def test_a_loaded_vehicle_without_a_slip_is_expected_to_weigh_nothing_in_particular() -> None:
+    assert rule(IN, FULL, with_slips()).expected_kg is None
+    assert rule(IN, replace(FULL, gross_kg=Decimal(14_100)), with_slips()).expected_kg == Decimal(14_000)
+
+
+def test_without_a_site_record_there_is_no_written_policy() -> None:
+    opinion = rule(IN, FULL, KNOWN)
+    assert offline_verdict(replace(KNOWN, site=None), opinion) is False
+
+
+def test_a_slip_counts_if_it_names_the_vehicle_or_was_shown_and_names_none_other() -> None:
+    shown = replace(FULL, slip_nos=(FIRST,))
+    assert rule(IN, shown, KNOWN).ruling.codes() == ("released",)
+    assert rule(IN, shown, with_slips(slip(plate=None))).ruling.codes() == ("released",)
+    assert rule(IN, shown, with_slips(slip(plate=OTHER))).ruling.codes() == ("slip_other_vehicle",)
+    assert rule(IN, FULL, with_slips(slip(plate=OTHER))).ruling.codes() == ("slip_not_found",)
+    assert rule(IN, FULL, with_slips(slip(plate=None))).ruling.codes() == ("slip_not_found",)
+    assert rule(IN, shown, with_slips(slip(), slip(slip_no=SECOND))).slips == (slip(),)
+
+
+def test_an_empty_vehicle_slip_expects_the_tare_within_the_tolerance_for_empty_ones() -> None:
+    empty = with_slips(slip(kind=SlipKind.EMPTY_VEHICLE, vehicle_kg=Decimal(12_000)))
+    inside = rule(IN, replace(FULL, gross_kg=Decimal(14_300)), empty)
+    assert (inside.ruling.codes(), inside.expected_kg) == (("released",), Decimal(14_000))
+    assert rule(IN, replace(FULL, gross_kg=Decimal(14_301)), empty).ruling.codes() == ("weight_over",)
+
+
+def test_a_slip_for_several_vehicles_expects_no_weight_of_one_of_them() -> None:
+    shared = with_slips(slip(binding=Binding.MANY_VEHICLES, plate=None))
+    opinion = rule(IN, replace(FULL, slip_nos=(FIRST,), gross_kg=Decimal(35_000)), shared)
+    assert (opinion.ruling.codes(), opinion.expected_kg) == (("released",), None)
+    named = with_slips(slip(binding=Binding.MANY_VEHICLES))
+    assert rule(IN, replace(FULL, gross_kg=Decimal(35_000)), named).ruling.codes() == ("weight_over",)
+
+
+def test_uses_of_other_slips_do_not_count() -> None:
+    other = SlipUse("u9", SECOND, 9, "", UseState.CROSSED)
+    assert rule(IN, FULL, replace(KNOWN, uses=(other,))).ruling.codes() == ("released",)
+
+
 def test_shadow_controls_are_told_with_their_version() -> None:
     opinion = rule(IN, FULL, replace(KNOWN, controls=(control(mode=Mode.SHADOW),)))
     assert [(c.control_id, c.version, c.mode) for c in opinion.controls] == [("BK1", 3, Mode.SHADOW)]

@@ -1,4 +1,4 @@
-"""What the link has done to the records when feed batches arrive together: as one by one, with fewer syncs."""
+"""Feed batches that arrive together are applied as one by one, with fewer disk syncs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import pytest
 
 from sync.link.messages import Change, ChangeOp, FeedBatch
 from sync.link.performer import LinkPerformer
-from sync.link.session import ApplyBatch, BatchApplied, BeginGeneration, GenerationBegun, StoreFailed, Work
+from sync.link.session import (
+    ApplyBatch,
+    BatchApplied,
+    BeginGeneration,
+    GenerationBegun,
+    LinkEvent,
+    StoreFailed,
+    Work,
+)
 from sync.store.journal import Journal
 from sync.store.records import ApplyResult, Records, generation_path
 from sync.vocabulary.codec import to_json
@@ -50,7 +58,7 @@ def held(folder: Path) -> tuple[int, int]:
         return state.number, state.rows
 
 
-def commits_of(performer: LinkPerformer, effects: list[ApplyBatch]) -> tuple[list[object], int]:
+def commits_of(performer: LinkPerformer, effects: list[ApplyBatch]) -> tuple[list[LinkEvent], int]:
     """The answers, and how many transactions it took."""
     building = performer._building
     assert building is not None

@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a seed, then one for all")
     parser.add_argument("--story", action="store_true", help="what happened in each seed, line by line")
+    parser.add_argument("--stop", action="store_true", help="end with the first seed that fails")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: all)")
     args = parser.parse_args(arguments)
     try:
@@ -46,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
     for outcome in _outcomes(seeds, args.site, max(1, min(args.jobs, len(seeds)))):
         tally.add(outcome)
         _tell(outcome, args)
+        if args.stop and outcome.breaches:
+            break
     tally.wall_s = time.monotonic() - began_s
     if args.json:
         print(json.dumps({"seeds": tally.seeds, **tally.as_json()}, ensure_ascii=False))

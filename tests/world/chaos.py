@@ -564,6 +564,8 @@ def run_seed(
         world = World(seed, plan.lanes, folder, spoil)
         try:
             _run(world, plan)
+        except Exception as fault:  # a seed that breaks the world itself is a seed that failed
+            world.watch.breach("world", f"the world broke: {fault!r}", fault)
         finally:
             world.close()
         figures = world.figures

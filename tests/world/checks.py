@@ -806,13 +806,13 @@ class Watch:
         for lane in self._world.lanes.values():
             watch = self.of(lane)
             assert lane.program is not None
-            for passage, rulings in watch.rulings.items():
+            for passage, rulings in [*watch.rulings.items()]:
                 for made in rulings:
                     for slip_no in made.slips if made.use_ids else ():
                         slips[slip_no][f"{lane.name}/{passage}"] += 0
             for raising in watch.raisings:
                 number = watch.passage_of_order.get(raising.order_id)
-                if number is None or not raising.crossed:
+                if number is None or not raising.crossed or not watch.rulings[number]:
                     continue
                 for slip_no in watch.rulings[number][-1].slips:
                     physical[slip_no] += 1
