@@ -641,7 +641,7 @@ def _watch_gone(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     if not known_free or _scale_loaded(lane, at_s) or tag_seen:
         if passage.gone_since_s is None:
             return lane, []
-        if _scale_known(lane, at_s) and at_s - passage.gone_since_s >= lane.settings.gone_s * _NO_FLICKER:
+        if _scale_known(lane, at_s) and _left(lane, at_s, passage):
             # S5: nobody was here and now somebody is. Whoever it is does not inherit what was read before.
             return _backed_out(lane, at_s)
         return replace(lane, passage=replace(passage, gone_since_s=None)), []
@@ -651,6 +651,12 @@ def _watch_gone(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     if at_s - passage.gone_since_s < wait_s:
         return lane, []
     return _backed_out(lane, at_s)
+
+
+def _left(lane: Lane, at_s: float, passage: Passage) -> bool:
+    """Nobody is seen here, and that for longer than a signal flickers."""
+    gone_s = passage.gone_since_s
+    return gone_s is not None and at_s - gone_s >= lane.settings.gone_s * _NO_FLICKER
 
 
 def _backed_out(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
@@ -835,7 +841,7 @@ def _look_again(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     passage = lane.passage
     if passage is None or not isinstance(lane.phase, Holding) or not _curable(lane.phase.ruling):
         return lane, []
-    if not (passage.plates or passage.tags):
+    if not (passage.plates or passage.tags) or _left(lane, at_s, passage):
         return lane, []
     passage = replace(passage, request=passage.request + 1, findings=None)
     lane = replace(lane, phase=Reading(), passage=passage)
@@ -1044,6 +1050,9 @@ def _admit(
         return _hold(lane, at_s, hold(Because(Reason.DEVICE_SILENT, "io")), claim=claim, also=also)
     if lane.inputs.stop is not False or lane.inputs.fire is not False:
         return _hold(lane, at_s, hold(Because(Reason.LANE_CLOSED)), claim=claim, also=also)
+    if _left(lane, at_s, passage):
+        # S5: whom this was read of is gone; the arm is not raised for nobody, or for the next one.
+        return _hold(lane, at_s, hold(Because(Reason.INTERRUPTED)), claim=claim, also=also)
     vehicle = opinion.vehicle
     order = passage.orders + 1
     order_id = f"{lane.settings.lane_id}-{lane.settings.run}-{passage.number}-{order}"
@@ -1713,13 +1722,12 @@ def _time(lane: Lane, at_s: float, timer: Timer) -> tuple[Lane, list[Effect]]:
                     lane, at_s, "arm not proven down", AlarmCode.ARM_NOT_DOWN, _describe(lane.inputs)
                 )
         case "reading":
-            if isinstance(lane.phase, Reading) and timer.passage == number:
+            if timer.passage == number:
                 return _rule_if_ready(lane, at_s, time_is_up=True)
         case "second_identity":
-            if isinstance(lane.phase, Reading) and timer.passage == number:
-                return _rule_if_ready(lane, at_s)
+            return _rule_if_ready(lane, at_s)
         case "claim":
-            if isinstance(lane.phase, Claiming) and timer.passage == number:
+            if timer.passage == number:
                 return _claim_unanswered(lane, at_s, asked=True)
         case "arm":
             return _arm_late(lane, at_s, timer)

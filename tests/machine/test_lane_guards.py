@@ -183,6 +183,8 @@ def test_is_no_weight(values: list[int], every_s: float, steady: bool | None) ->
     play = reading()
     on_scale(play, values, every_s, steady)
     assert gross(play) is None
+    assert play.lane.passage is not None
+    assert play.lane.passage.readings == ()
 
 
 def test_frames_of_before_are_no_part_of_the_window() -> None:
@@ -196,7 +198,7 @@ def test_frames_of_before_are_no_part_of_the_window() -> None:
 def test_the_first_steady_weight_is_the_weight() -> None:
     play = reading()
     on_scale(play, [20_000] * 20)
-    on_scale(play, [25_000] * 20)
+    on_scale(play, [25_000] * 40)
     assert gross(play) == Decimal(20_000)
 
 

@@ -12,7 +12,17 @@ import msgspec
 import pytest
 
 from edge.gate.config import read_gate_config
-from edge.gate.effects import AskClaim, Commit, Effect, LookUp, Memory, RaiseArm, Told, WakeAfter
+from edge.gate.effects import (
+    AskClaim,
+    Commit,
+    Effect,
+    LookUp,
+    Memory,
+    RaiseArm,
+    Told,
+    WakeAfter,
+    WithdrawClaim,
+)
 from edge.gate.events import (
     ClaimAnswered,
     DeviceWentSilent,
@@ -227,6 +237,16 @@ def test_a_grant_for_other_slips_goes_back_before_the_new_ones_are_claimed() -> 
     asked = play.say(RecordsFound(look.passage, look.request, replace(FINDINGS, slips=both)))
     assert [r.claim_id for r in facts(asked, UsesReturned)] == ["lane-in-1-r1-1-c1"]  # type: ignore[attr-defined]
     assert claims(asked) == ["lane-in-1-r1-1-c2"]
+
+
+def test_a_grant_for_slips_that_are_no_longer_meant_goes_back_with_the_release() -> None:
+    play = granted_and_unwritten()
+    look = next(e for e in play.say(RecordsChanged()) if isinstance(e, LookUp))
+    play.say(RecordsFound(look.passage, look.request, replace(FINDINGS, slips=())))
+    assert codes(play) == ("slip_not_found",)
+    released = play.say(InputsRead(ON_SCALE), OfficerReleased(1, "4604001", "paper slip"))
+    assert kinds(released) == ["uses_returned", "ruling_made", "raise_ordered"]
+    assert [e.claim_id for e in released if isinstance(e, WithdrawClaim)] == ["lane-in-1-r1-1-c1"]
 
 
 def test_a_resumed_passage_whose_order_could_not_be_written_still_has_its_uses() -> None:

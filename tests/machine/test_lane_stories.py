@@ -178,7 +178,7 @@ class Story:
                     self.asked.setdefault(passage, set()).add(claim_id)
                 case _:
                     pass
-            if self.dice.random() < 0.002:
+            if self.dice.random() < 0.006:
                 self.start()
                 return
 
@@ -279,12 +279,16 @@ class Story:
         """What the phase waits for; one story may take another turn in the middle."""
         phase, passage, dice = self.lane.phase, self.lane.passage, self.dice
         match phase:
+            case Waking() if passage is not None and dice.random() < 0.7:
+                yield InputsRead(HERE)
             case Waking():
                 yield InputsRead(dice.choice((CLEAR, CLEAR, HERE, GONE_UP, UNDER)))
             case Free():
                 yield InputsRead(HERE)
             case Reading():
                 yield from self.evidence()
+            case Claiming() if dice.random() < 0.1:
+                yield from self.backing_out()
             case Claiming():
                 yield InputsRead(ON_SCALE)
                 yield ClaimAnswered(self.claim_id(), True)
@@ -335,9 +339,12 @@ class Story:
             case 2:
                 yield LinkChanged(True)
             case _:
-                for _ in range(30):
-                    yield InputsRead(CLEAR)
-                    yield WeightRead(Decimal(0), None)
+                yield from self.backing_out()
+
+    def backing_out(self) -> Iterator[Event]:
+        for _ in range(30):
+            yield InputsRead(CLEAR)
+            yield WeightRead(Decimal(0), None)
 
     def claim_id(self) -> str:
         return self.lane.passage.claim_id if self.lane.passage is not None else ""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace as with_changes
+from decimal import Decimal
 
 from edge.gate.effects import Commit, LookUp
-from edge.gate.events import InputsRead, LinkChanged, PlateRead, RecordsFound, TagRead
+from edge.gate.events import InputsRead, LinkChanged, PlateRead, RecordsFound, TagRead, WeightRead
 from edge.gate.lane import Holding
 from sync.vocabulary.facts import RulingMade
-from tests.machine.plays import CLEAR, FINDINGS, HERE, ON_SCALE, PLATE, TAG, Play, codes, kinds
+from tests.machine.plays import CLEAR, FINDINGS, HERE, ON_SCALE, PLATE, TAG, Play, codes, kinds, orders
 
 MAX_AGE_S = 21_600.0
 """What the plays' site allows."""
@@ -79,3 +80,28 @@ def test_a_signal_that_flickers_does_not_end_a_passage() -> None:
     assert first is not None
     assert play.lane.passage is not None
     assert play.lane.passage.number == first.number
+
+
+def test_a_hold_is_not_looked_at_again_for_somebody_who_has_left() -> None:
+    """S5: the link came back in the two seconds it takes to be sure that the lane is empty."""
+    play = held_offline()
+    play.wait(1.0, CLEAR, "0")
+    assert not [e for e in play.say(LinkChanged(True)) if isinstance(e, LookUp)]
+    assert codes(play) == ("claim_unanswered",)
+
+
+def test_the_arm_is_not_raised_for_somebody_who_left_while_the_hub_was_asked() -> None:
+    play = Play()
+    play.arrive()
+    play.wait(1.0, CLEAR, "0")
+    assert orders(play.granted()) == []
+    assert codes(play) == ("interrupted",)
+    returned = play.wait(4.0, CLEAR, "0")
+    assert kinds(returned) == ["uses_returned", "passage_closed"]
+
+
+def test_a_grant_during_a_flicker_still_raises() -> None:
+    play = Play()
+    play.arrive()
+    play.say(WeightRead(Decimal(0), None), InputsRead(CLEAR))
+    assert orders(play.granted()) == ["RaiseArm"]

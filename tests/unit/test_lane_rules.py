@@ -426,6 +426,8 @@ def test_a_slip_counts_if_it_names_the_vehicle_or_was_shown_and_names_none_other
     assert rule(IN, FULL, with_slips(slip(plate=OTHER))).ruling.codes() == ("slip_not_found",)
     assert rule(IN, FULL, with_slips(slip(plate=None))).ruling.codes() == ("slip_not_found",)
     assert rule(IN, shown, with_slips(slip(), slip(slip_no=SECOND))).slips == (slip(),)
+    unknown = rule(IN, shown, with_slips(slip(slip_no=SECOND))).ruling.reasons
+    assert [(because.code, because.detail) for because in unknown] == [(Reason.SLIP_NOT_FOUND, FIRST)]
 
 
 def test_an_empty_vehicle_slip_expects_the_tare_within_the_tolerance_for_empty_ones() -> None:
