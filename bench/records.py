@@ -1,117 +1,240 @@
 """Records applied from the feed into a large table, against raw `executemany` and `sqlite_utils.upsert_all`.
 
-All three write the same new and changed waybills (half and half, random keys) into their own copy of the same
-table, with the same transaction size and `synchronous=FULL`, in turns.
+All three write the same new and changed waybills (half and half, random keys, in the centre's order) into
+their own copy of the same file, in WAL mode with SQLite's default `synchronous=FULL`, in turns:
+
+- ours: payloads as the hub cuts them, as many in one transaction as the link gathers (`BATCHES_AT_ONCE`),
+  checked, digested, and atomic with their number;
+- raw: `sqlite3.connect(path)` and nothing set; for the rows of each of these transactions
+  `with connection: connection.executemany("INSERT … ON CONFLICT (key) DO UPDATE …", rows)`;
+- sqlite_utils: `Database(path)` and nothing set; for the same rows `table.upsert_all(rows, pk="key")`, which
+  makes its own transactions of 100 rows.
+
+A generation made anew (a snapshot) is measured against applying one change a transaction.
 """
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import sqlite_utils
 
-from bench.harness import Bench, Figure, in_turns
-from bench.rows import EPOCH, SCOPE, Rows, fill, waybill
-from sync.link.messages import Change, ChangeOp, FeedBatch
+from bench.harness import Bench, Figure, Rounds, in_turns
+from bench.rows import EPOCH, SCOPE, Rows, fill, waybill_row
+from sync.hub.archive import LogRow
+from sync.hub.receiver import FEED_ENVELOPE_BYTES, feed_bytes
+from sync.link.client import BATCHES_AT_ONCE
+from sync.link.messages import MAX_PAYLOAD_BYTES, Change, ChangeOp, FeedBatch
+from sync.link.performer import LinkPerformer
+from sync.link.session import AdoptGeneration, ApplyBatch, BeginGeneration
+from sync.store.journal import Journal
 from sync.store.records import Records
-from sync.vocabulary.codec import to_json
 
-ROUNDS = 5
+ROUNDS = 7
 ROWS_A_ROUND = 10_000
-BATCH = 1_000
-SNAPSHOT_ROWS = 50_000
+SNAPSHOT_ROUNDS = 3
+SNAPSHOT_ROWS = 20_000
+ROWS_ONE_BY_ONE = 200
+FEWEST_ROWS = 400
+UPSERT = "INSERT INTO waybills VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body"
+
+KeyBody = tuple[str, str]
+W = TypeVar("W")
 
 
 def run(folder: Path, scale: float) -> Bench:
-    rows = Rows(vehicles=1, slips=0, waybills=max(20_000, int(1_000_000 * scale)))
-    path = fill(folder, rows)
-    copies = {name: folder / f"copy-{name}.sqlite" for name in ("many", "utils")}
+    """At scale 1: into 1 M rows. Below 0.1 the rounds are shorter too."""
+    share = min(1.0, scale * 10)
+    a_round = max(FEWEST_ROWS, int(ROWS_A_ROUND * share))
+    rows = Rows(vehicles=1, slips=0, waybills=max(2 * a_round, int(1_000_000 * scale)))
+    path = fill(folder / "ours", rows)
+    copies = {name: folder / f"{name}.sqlite" for name in ("raw", "utils")}
     for copy in copies.values():
         shutil.copy(path, copy)
     draw = random.Random(11)
-    news = [_news(draw, rows.waybills, round_no) for round_no in range(ROUNDS)]
-    number = _number(path)
-    feed = Records.open(path, writable=True)
-    many = sqlite3.connect(copies["many"], isolation_level=None)
-    many.execute("PRAGMA journal_mode = WAL")
-    many.execute("PRAGMA synchronous = FULL")
+    news = [_news(draw, rows.waybills, round_no, a_round) for round_no in range(ROUNDS)]
+    at_once = _rows_a_payload() * BATCHES_AT_ONCE
+    ours = _Feed(folder / "ours", generation=1)
+    raw = sqlite3.connect(copies["raw"])
     utils = sqlite_utils.Database(copies["utils"])
-    utils.enable_wal()
-    turns = {"feed": 0, "many": 0, "utils": 0}
 
-    def rate(name: str, write: object) -> float:
-        chosen = news[turns[name]]
-        turns[name] += 1
-        begin = time.perf_counter()
-        write(chosen)  # type: ignore[operator]
-        return len(chosen) / (time.perf_counter() - begin)
+    def by_raw(chosen: Sequence[KeyBody]) -> None:
+        for some in _some(chosen, at_once):
+            with raw:
+                raw.executemany(UPSERT, some)
 
-    def by_feed(chosen: list[tuple[str, str]]) -> None:
-        nonlocal number
-        for begin in range(0, len(chosen), BATCH):
-            changes = tuple(
-                Change(number + place, "waybills", key, ChangeOp.PUT, body)
-                for place, (key, body) in enumerate(chosen[begin : begin + BATCH], start=1)
-            )
-            number += len(changes)
-            feed.apply(FeedBatch(SCOPE, EPOCH, changes[0].number, changes[-1].number, changes))
-
-    def by_many(chosen: list[tuple[str, str]]) -> None:
-        for begin in range(0, len(chosen), BATCH):
-            many.execute("BEGIN IMMEDIATE")
-            many.executemany(
-                "INSERT INTO waybills VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body",
-                chosen[begin : begin + BATCH],
-            )
-            many.execute("COMMIT")
-
-    def by_utils(chosen: list[tuple[str, str]]) -> None:
-        for begin in range(0, len(chosen), BATCH):
-            part = [{"key": key, "body": body} for key, body in chosen[begin : begin + BATCH]]
-            utils.table("waybills").upsert_all(part, pk="key", batch_size=BATCH)
+    def by_utils(chosen: Sequence[KeyBody]) -> None:
+        for some in _some(chosen, at_once):
+            utils.table("waybills").upsert_all(({"key": key, "body": body} for key, body in some), pk="key")
 
     rates = in_turns(
         ROUNDS,
         [
-            ("feed", lambda: rate("feed", by_feed)),
-            ("many", lambda: rate("many", by_many)),
-            ("utils", lambda: rate("utils", by_utils)),
+            ("feed", _rate(ours.apply, iter([ours.cut(chosen) for chosen in news]), a_round)),
+            ("raw", _rate(by_raw, iter(news), a_round)),
+            ("utils", _rate(by_utils, iter(news), a_round)),
         ],
     )
-    feed.close()
-    many.close()
+    _all_the_same(rows.waybills + ROUNDS * (a_round // 2), ours.path, *copies.values())
+    ours.close()
+    raw.close()
     utils.close()
+    snapshot_rows = max(FEWEST_ROWS, int(SNAPSHOT_ROWS * share))
+    built = _snapshots(folder, snapshot_rows)
     return Bench(
         "records",
         [
-            Figure("raw executemany", rates["many"], "rows/s"),
-            Figure("sqlite_utils.upsert_all", rates["utils"], "rows/s"),
+            Figure("raw executemany", rates.median("raw"), "rows/s", note=f"{rates.spread('raw')} rows/s"),
+            Figure("sqlite_utils.upsert_all", rates.median("utils"), "rows/s"),
             Figure(
-                "applied from the feed", rates["feed"], "rows/s", rates["feed"] / rates["many"],
-                "executemany", at_least=0.75, note="digest kept, bodies checked",
+                "applied from the feed", rates.median("feed"), "rows/s", rates.ratio("feed", "raw"),
+                "executemany", at_least=0.75, note=f"{rates.spread('feed')} rows/s, checked and digested",
             ),
             Figure(
-                "the same", rates["feed"], "rows/s", rates["feed"] / rates["utils"],
-                "upsert_all", at_least=2.0,
+                "the same", rates.median("feed"), "rows/s", rates.ratio("feed", "utils"), "upsert_all",
+                at_least=2.0,
+            ),
+            Figure(
+                "snapshot", built.median("whole"), "rows/s", built.ratio("whole", "single"), "row by row",
+                at_least=5.0, note=f"a new generation of {snapshot_rows:,} rows, made and adopted",
             ),
         ],
-        f"{rows.waybills:,} rows there, {ROWS_A_ROUND:,} a round, half of them new, {BATCH:,} a transaction",
+        f"{rows.waybills:,} rows there, {a_round:,} a round, half of them new, {at_once:,} a "
+        f"transaction, {ROUNDS} rounds in turn",
     )  # fmt: skip
 
 
-def _news(draw: random.Random, there: int, round_no: int) -> list[tuple[str, str]]:
+class _Feed:
+    """The link's own performer over one generation."""
+
+    def __init__(self, folder: Path, *, generation: int) -> None:
+        self._generation = generation
+        self._journal = Journal.open(folder / "journal.sqlite", device="lane-bench-1", reserve_bytes=0)
+        self._journal.set_generation(generation)
+        self._performer = LinkPerformer(self._journal, folder, scope=SCOPE)
+        opened = self._performer.opened()
+        if opened.current is None:
+            raise RuntimeError(f"the bench's records could not be opened: {opened.trouble}")
+        self._number = opened.current.number
+        self.path = folder / f"records-{generation}.sqlite"
+
+    def cut(self, rows: Sequence[KeyBody]) -> list[ApplyBatch]:
+        """These rows as the next batches of the feed."""
+        batches = cut_like_the_hub(rows, after=self._number)
+        self._number = batches[-1].last
+        return [ApplyBatch(self._generation, batch) for batch in batches]
+
+    def apply(self, effects: Sequence[ApplyBatch]) -> None:
+        for some in _some(effects, BATCHES_AT_ONCE):
+            self._performer.apply_gathered(some)
+
+    def close(self) -> None:
+        self._performer.close()
+        self._journal.close()
+
+
+def cut_like_the_hub(rows: Sequence[KeyBody], *, after: int) -> list[FeedBatch]:
+    """Batches of the log that fit a signed payload each."""
+    batches: list[FeedBatch] = []
+    held: list[Change] = []
+    size = 0
+    for number, (key, body) in enumerate(rows, start=after + 1):
+        length = feed_bytes(LogRow(number, "waybills", key, "put", body))
+        if held and size + length > MAX_PAYLOAD_BYTES - FEED_ENVELOPE_BYTES:
+            batches.append(_batch(held))
+            held, size = [], 0
+        held.append(Change(number, "waybills", key, ChangeOp.PUT, body))
+        size += length
+    batches.append(_batch(held))
+    return batches
+
+
+def _batch(changes: list[Change]) -> FeedBatch:
+    return FeedBatch(SCOPE, EPOCH, changes[0].number, changes[-1].number, tuple(changes))
+
+
+def _rows_a_payload() -> int:
+    first = cut_like_the_hub([waybill_row(number) for number in range(1_000)], after=0)[0]
+    return len(first.changes)
+
+
+def _rate(write: Callable[[W], None], rounds: Iterator[W], rows: int) -> Callable[[], float]:
+    def measured() -> float:
+        work = next(rounds)
+        begin = time.perf_counter()
+        write(work)
+        return rows / (time.perf_counter() - begin)
+
+    return measured
+
+
+def _news(draw: random.Random, there: int, round_no: int, rows: int) -> list[KeyBody]:
     """Half changes of random rows, half new ones, in the order of the centre, not of the keys."""
-    half = ROWS_A_ROUND // 2
-    chosen = [waybill(n) for n in draw.sample(range(there), half)]
-    chosen += [waybill(10**9 + round_no * half + n) for n in draw.sample(range(half), half)]
+    half = rows // 2
+    chosen = draw.sample(range(there), half)
+    chosen += [10**9 + round_no * half + number for number in range(half)]
     draw.shuffle(chosen)
-    return [(str(w.waybill_no), to_json(w).decode().replace("matched", f"again{round_no}")) for w in chosen]
+    return [(key, body.replace("matched", f"again{round_no}")) for key, body in map(waybill_row, chosen)]
 
 
-def _number(path: Path) -> int:
-    with Records.open(path) as records:
-        return records.feed_state().number
+def _some(rows: Sequence[W], size: int) -> Iterator[Sequence[W]]:
+    return (rows[begin : begin + size] for begin in range(0, len(rows), size))
+
+
+def _all_the_same(expected: int, *paths: Path) -> None:
+    """Whoever was faster by doing less is found out."""
+    sums = set()
+    for path in paths:
+        with sqlite3.connect(path) as db:
+            sums.add(db.execute("SELECT count(*), sum(length(body)), max(body) FROM waybills").fetchone())
+        db.close()
+    if len(sums) != 1 or next(iter(sums))[0] != expected:
+        raise RuntimeError(f"the three did not write the same {expected} rows: {sums}")
+
+
+def _snapshots(folder: Path, count: int) -> Rounds:
+    """Rows a second of a generation made whole, and of one made row by row."""
+    rows = [waybill_row(number) for number in range(count)]
+    whole = cut_like_the_hub(rows, after=0)
+    single = list(_one_by_one(rows[:ROWS_ONE_BY_ONE]))
+    numbers = itertools.count()
+
+    def made_of(batches: Sequence[FeedBatch], at_once: int) -> Callable[[], float]:
+        return lambda: _generation(folder / f"made-{next(numbers)}", batches, at_once)
+
+    return in_turns(
+        SNAPSHOT_ROUNDS, [("whole", made_of(whole, BATCHES_AT_ONCE)), ("single", made_of(single, 1))]
+    )
+
+
+def _one_by_one(rows: Sequence[KeyBody]) -> Iterator[FeedBatch]:
+    for number, (key, body) in enumerate(rows, start=1):
+        yield _batch([Change(number, "waybills", key, ChangeOp.PUT, body)])
+
+
+def _generation(folder: Path, batches: Sequence[FeedBatch], at_once: int) -> float:
+    """Rows a second from the first call to the journal naming the new file."""
+    folder.mkdir()
+    with Journal.open(folder / "journal.sqlite", device="lane-bench-1", reserve_bytes=0) as journal:
+        performer = LinkPerformer(journal, folder, scope=SCOPE)
+        performer.opened()
+        begin = time.perf_counter()
+        performer.perform(BeginGeneration(SCOPE, EPOCH))
+        for some in _some(batches, at_once):
+            performer.apply_gathered([ApplyBatch(1, batch) for batch in some])
+        performer.perform(AdoptGeneration(1))
+        took_s = time.perf_counter() - begin
+        performer.close()
+        if journal.generation() != 1:
+            raise RuntimeError("the bench's new generation was not adopted")
+    with Records.open(folder / "records-1.sqlite") as records:
+        if records.feed_state().number != batches[-1].last:
+            raise RuntimeError("the bench's new generation is not whole")
+    return batches[-1].last / took_s

@@ -230,10 +230,18 @@ def world(
 @app.command()
 def bench(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="one bench; all if left out")] = None,
+    scale: Annotated[
+        float | None, typer.Option(help="share of the full sizes, 1 M slips and 10 M waybills", min=0, max=1)
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="where files go: the disk that is measured")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure against peers and physical limits, side by side in one run."""
-    _become("bench", *([name] if name else []), *(["--json"] if as_json else []))
+    args = [name] if name else []
+    args += ["--scale", str(scale)] if scale is not None else []
+    args += ["--folder", str(folder.resolve())] if folder is not None else []
+    args += ["--json"] if as_json else []
+    _become("bench", *args)
 
 
 # --- records ----------------------------------------------------------------------------------------------

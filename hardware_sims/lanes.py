@@ -103,17 +103,16 @@ class SimulatedLane:
         return self._present[device]
 
     def next_event_s(self) -> float:
-        # Physics and the camera are touched from outside as well: they are asked.
-        due = min(self.physics.next_event_s(), self.camera.next_event_s(), self._least_due_s)
-        return max(due, self.now_s)
+        # Physics is touched from outside as well: it is asked.
+        return max(min(self.physics.next_event_s(), self._least_due_s), self.now_s)
 
     def advance(self, to_s: float) -> list[Sent]:
         """Everything up to `to_s`; returns what the devices sent, in order of time."""
         sent: list[Sent] = []
-        physics, camera, dues = self.physics, self.camera, self._due
+        physics, dues = self.physics, self._due
         while True:
             moves_s = physics.next_event_s()
-            due = min(moves_s, camera.next_event_s(), self._least_due_s)
+            due = min(moves_s, self._least_due_s)
             if due > to_s:
                 break
             at_s = self.now_s = max(due, self.now_s)
@@ -121,7 +120,7 @@ class SimulatedLane:
             # What a device says changes by itself, or when something moved.
             moved = moves_s <= at_s
             for name, device in self._listed:
-                if moved or dues[name] <= at_s or device is camera:
+                if moved or dues[name] <= at_s:
                     data = device.advance(at_s)
                     if data:
                         sent.append(Sent(at_s, name, data))
@@ -144,6 +143,13 @@ class SimulatedLane:
         self.devices[device].connect(self.now_s)
         self._touched(device)
         self._line(device, is_open=True)
+        return sent
+
+    def camera_not_answered(self, at_s: float) -> list[Sent]:
+        """Nobody listens where the camera calls."""
+        sent = self.advance(at_s)
+        self.camera.connect_failed(self.now_s)
+        self._touched("camera")
         return sent
 
     def disconnect(self, at_s: float, device: str) -> list[Sent]:
@@ -296,6 +302,10 @@ class SimulatedSite:
     def connect(self, at_s: float, lane: str, device: str) -> None:
         self._collected += self._run(at_s)
         self.lanes[lane].connect(at_s, device)
+
+    def camera_not_answered(self, at_s: float, lane: str) -> None:
+        self._collected += self._run(at_s)
+        self.lanes[lane].camera_not_answered(at_s)
 
     def disconnect(self, at_s: float, lane: str, device: str) -> None:
         self._collected += self._run(at_s)

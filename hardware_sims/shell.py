@@ -442,7 +442,7 @@ class Shell:
                         self._call_fds[fd] = lane
                         self._poll.register(fd, select.POLLOUT)
                     else:
-                        camera.connect_failed(self._now)
+                        self.site.camera_not_answered(self._now, lane)
             elif not camera.calling and not call.connecting:
                 self._end_call(lane, call)
 
@@ -455,7 +455,7 @@ class Shell:
             else:
                 del self._call_fds[fd]
                 self._poll.unregister(fd)
-                call.camera.connect_failed(self._now)
+                self.site.camera_not_answered(self._now, lane)
             return
         if what & select.POLLOUT and call.socket is not None:
             if not call.send(b""):

@@ -510,7 +510,7 @@ def _inputs(lane: Lane, at_s: float, inputs: Inputs) -> tuple[Lane, list[Effect]
     match lane.phase:
         case Waking():
             woken, effects = _woken(lane, at_s)
-            # Until the arm is down, whoever crosses is seen (S12): most of all the vehicle it was up for.
+            # Until the arm is down, whoever crosses is seen (S12).
             return (woken, effects) if effects else _watch_shut(woken, at_s)
         case Free():
             if inputs.limit_down is False:
@@ -1322,16 +1322,10 @@ def _watch_unused_raise(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
 def _crossed(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     passage = lane.passage
     assert passage is not None  # noqa: S101  Passing always has one
-    uses = tuple(replace_state(use, UseState.CROSSED) for use in passage.uses)
-    crossed = VehicleCrossed(
-        passage=passage.number,
-        order_id=passage.order_id,
-        use_ids=tuple(use.use_id for use in uses),
-        claim_id=passage.claim_id,
-    )
+    uses, crossed = _has_crossed(passage)
     passage = replace(passage, crossed_s=at_s, uses=uses)
     lane = replace(lane, passage=passage)
-    return _lower(lane, at_s, [_routine(crossed)], uses=uses)
+    return _lower(lane, at_s, crossed, uses=uses)
 
 
 def _lower(
@@ -1463,10 +1457,37 @@ def _shut(lane: Lane, at_s: float, why: str, code: AlarmCode, detail: str) -> tu
         lane = replace(lane, passage=None)
     elif passage is not None and not passage.raise_seen:
         told.append(_routine(OrderInterrupted(passage=passage.number, order_id=passage.order_id, why=why)))
+    elif passage is not None and _is_over(lane, at_s, passage):
+        # It had crossed; only the wait before saying so was not over.
+        uses, crossed = _has_crossed(passage)
+        told += [*crossed, _routine(_closed(replace(passage, crossed_s=at_s), at_s, "crossed"))]
+        lane = replace(lane, passage=None)
     lane = replace(lane, phase=Shut(why, at_s), ungated_beam=lane.inputs.photocell is True)
     commit = _commit(told, uses=uses)
     show = _text(Reason.LANE_CLOSED, "red")
     return lane, [SetLights(green=False), commit, *effects, show]
+
+
+def _is_over(lane: Lane, at_s: float, passage: Passage) -> bool:
+    """It went through the beam, is out of it again, and not back on the scale; nobody has said so yet."""
+    return (
+        passage.crossed_s is None
+        and passage.parts > 0
+        and not passage.blocked
+        and not _still_here(lane, at_s, passage)
+    )
+
+
+def _has_crossed(passage: Passage) -> tuple[tuple[SlipUse, ...], list[Told]]:
+    """Its uses, crossed, and the fact that says so (S4)."""
+    uses = tuple(replace_state(use, UseState.CROSSED) for use in passage.uses)
+    crossed = VehicleCrossed(
+        passage=passage.number,
+        order_id=passage.order_id,
+        use_ids=tuple(use.use_id for use in uses),
+        claim_id=passage.claim_id,
+    )
+    return uses, [_routine(crossed)]
 
 
 _WHY_ZH = {
@@ -1497,21 +1518,14 @@ def _watch_shut(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
         return lane, []
     lane = replace(lane, ungated_beam=False)
     passage = lane.passage
-    if passage is not None and passage.order_id and passage.crossed_s is None:
-        uses = tuple(replace_state(use, UseState.CROSSED) for use in passage.uses)
-        told = [
-            _routine(
-                VehicleCrossed(
-                    passage=passage.number,
-                    order_id=passage.order_id,
-                    use_ids=tuple(use.use_id for use in uses),
-                    claim_id=passage.claim_id,
-                )
-            ),
-            _routine(_closed(replace(passage, crossed_s=at_s), at_s, "crossed")),
-        ]
+    # S6: after a restart nobody has shown that whoever crosses is the one the arm was up for. That one may
+    # have gone, and another followed under the arm, while no program looked: an officer decides.
+    known = passage is not None and not passage.resumes
+    if passage is not None and known and passage.order_id and passage.crossed_s is None:
+        uses, crossed = _has_crossed(passage)
+        closed = _routine(_closed(replace(passage, crossed_s=at_s), at_s, "crossed"))
         lane = replace(lane, passage=None)
-        commit = _commit(told, uses=uses)
+        commit = _commit([*crossed, closed], uses=uses)
         return lane, [commit]
     number = lane.next_passage
     lane = replace(lane, next_passage=number + 1)

@@ -156,6 +156,8 @@ class LanePerformer:
     def __init__(self, things: Things) -> None:
         self._things = things
         self._shown: Show | None = None
+        self._wanted_text: Show | None = None
+        self._wanted_lights: bool | None = None
         self._lights: bool | None = None
         self._orders = 0
 
@@ -189,6 +191,16 @@ class LanePerformer:
     def io_is_back(self) -> None:
         """The board may have lost its relays: lights are set again at the next change."""
         self._lights = None
+
+    def say_again(self) -> None:
+        """What board and lights should show, once more: a board answers nothing, and one that had no power or
+        was unplugged stays dark. Nothing is spoken again (S9)."""
+        text = self._wanted_text
+        if text is not None and self._things.has_board:
+            again = ShowText((text.zh, text.en), text.colour)
+            self._shown = text if self._try("board", self._next("board"), again) else None
+        if self._lights is None and self._wanted_lights is not None:
+            self._set_lights(self._wanted_lights)
 
     # --- the journal --------------------------------------------------------------------------------------
 
@@ -224,6 +236,7 @@ class LanePerformer:
             self._things.put(OrderFailed(order_id, str(refused)))
 
     def _set_lights(self, green: bool) -> None:
+        self._wanted_lights = green
         if green is self._lights:
             return
         relays = self._things.relays
@@ -233,6 +246,7 @@ class LanePerformer:
         self._lights = green
 
     def _show(self, show: Show) -> None:
+        self._wanted_text = show
         if not self._things.has_board or show == self._shown:
             return
         if self._try("board", self._next("board"), ShowText((show.zh, show.en), show.colour, show.zh)):

@@ -64,6 +64,9 @@ _HEALTH_EVERY_S: Final = 2.0
 _RETENTION_EVERY_S: Final = 600.0
 _HEALTH_TIMER: Final = "health"
 _RETENTION_TIMER: Final = "retention"
+_AGAIN_EVERY_S: Final = 10.0
+_AGAIN_TIMER: Final = "say again"
+_HOUSE_KEEPING: Final = frozenset({_HEALTH_TIMER, _RETENTION_TIMER, _AGAIN_TIMER})
 
 
 class RecordsInForce:
@@ -227,6 +230,7 @@ class Program:
         self._client.start()
         self._inbox.wake_after(_HEALTH_TIMER, _HEALTH_EVERY_S)
         self._inbox.wake_after(_RETENTION_TIMER, _RETENTION_EVERY_S)
+        self._inbox.wake_after(_AGAIN_TIMER, _AGAIN_EVERY_S)
         self._log.info("lane is listening", devices=sorted(self._config.devices))
 
     def _close(self) -> None:
@@ -236,7 +240,7 @@ class Program:
         self._journal.close()
 
     def _step(self, lane: Lane, at_s: float, event: Event) -> tuple[Lane, tuple[Effect, ...]]:
-        if isinstance(event, TimePassed) and event.timer.name in (_HEALTH_TIMER, _RETENTION_TIMER):
+        if isinstance(event, TimePassed) and event.timer.name in _HOUSE_KEEPING:
             self._house_keeping(event.timer.name)
             return lane, ()
         if isinstance(event, DeviceSpoke) and event.device == "io":
@@ -268,6 +272,10 @@ class Program:
                 {device: _health_word(health) for device, health in self._supervisor.health().items()}
             )
             self._inbox.wake_after(_HEALTH_TIMER, _HEALTH_EVERY_S)
+            return
+        if name == _AGAIN_TIMER:
+            self._performer.say_again()
+            self._inbox.wake_after(_AGAIN_TIMER, _AGAIN_EVERY_S)
             return
         keep_days = self._config.store.keep_acknowledged_days
         try:

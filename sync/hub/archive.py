@@ -543,32 +543,32 @@ class Archive:
             {"device": device, "claim": claim_id},
         )
 
-    def tell_use_slip(self, device: str, use_id: str, slip_no: str, passage: int) -> None:
-        self._db.execute(
+    def tell_use_slip(self, device: str, use_id: str, slip_no: str, passage: int) -> bool:
+        """Whether this use is known to have crossed already."""
+        ((state,),) = self._db.execute(
             "INSERT INTO uses (device, use_id, slip_no, passage) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (device, use_id) DO UPDATE SET slip_no = excluded.slip_no",
+            "ON CONFLICT (device, use_id) DO UPDATE SET slip_no = excluded.slip_no RETURNING state",
             (device, use_id, slip_no, passage),
-        )
+        ).fetchall()
+        return bool(state == "crossed")
 
     def tell_use_state(
         self, device: str, use_id: str, *, claim_id: str, passage: int, state: str, position: int
-    ) -> None:
-        self._db.execute(
+    ) -> str:
+        """The slip this use is of; empty where no ruling has told yet. The fact later by position wins."""
+        use = (device, use_id)
+        told = self._db.execute(
             "INSERT INTO uses (device, use_id, claim_id, passage, state, position) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (device, use_id) DO UPDATE SET claim_id = excluded.claim_id, "
-            "state = excluded.state, position = excluded.position WHERE excluded.position > position",
-            (device, use_id, claim_id, passage, state, position),
-        )
-
-    def slips_of_uses(self, device: str, use_ids: Sequence[str]) -> tuple[str, ...]:
-        found = {
-            row[0]
-            for use_id in use_ids
-            for row in self._db.execute(
-                "SELECT slip_no FROM uses WHERE device = ? AND use_id = ? AND slip_no <> ''", (device, use_id)
-            )
-        }
-        return tuple(sorted(found))
+            "state = excluded.state, position = excluded.position WHERE excluded.position > position "
+            "RETURNING slip_no",
+            (*use, claim_id, passage, state, position),
+        ).fetchall()
+        if not told:
+            told = self._db.execute(
+                "SELECT slip_no FROM uses WHERE device = ? AND use_id = ?", use
+            ).fetchall()
+        return str(told[0][0])
 
     def uses_of(self, slip_no: str) -> UseCount:
         """Counted once each: a claim's slip, or a crossing that stands on no claim known here."""

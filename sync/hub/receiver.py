@@ -11,7 +11,7 @@ import datetime
 import enum
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -432,8 +432,10 @@ class Receiver:
             self._branch(branches, at_utc)
             if new:
                 self._past_the_end(device, epoch, stream, new[-1][0].seq, at_utc)
+            used: set[str] = set()
             for fact, data, _ in new:
-                self._effect(fact, data, at_utc)
+                used.update(self._effect(fact, data, at_utc))
+            self._find_double_uses(device, sorted(used), at_utc)
         self._states[(device, epoch, stream)] = after
         self._counters[device] = counter
         self.counts.facts += len(new)
@@ -450,7 +452,9 @@ class Receiver:
                 f"this one has hash {fact.hash}",
             )
 
-    def _effect(self, fact: Fact, data: FactData | None, at_utc: str) -> None:
+    def _effect(self, fact: Fact, data: FactData | None, at_utc: str) -> Collection[str]:
+        """What a fact changes here beside being stored; the slips of which it says that one more crossed."""
+        used: Collection[str] = ()
         match data:
             case None:
                 self._archive.park(
@@ -467,9 +471,9 @@ class Receiver:
                     f"kind {fact.kind[:64]!r} is not known here, kept",
                 )
             case RulingMade():
-                self._uses_ruled(fact, data, at_utc)
+                used = self._uses_ruled(fact, data, at_utc)
             case VehicleCrossed():
-                self._uses_ended(fact, data.use_ids, data.claim_id, "crossed", at_utc)
+                used = self._uses_ended(fact, data.use_ids, data.claim_id, "crossed", at_utc)
             case UsesReturned():
                 self._uses_ended(fact, data.use_ids, data.claim_id, "returned", at_utc)
             case EpochBegan():
@@ -478,6 +482,7 @@ class Receiver:
                 pass
         if fact.seq == 1 and fact.stream is Stream.ALARM and not isinstance(data, EpochBegan):
             self._unannounced_epoch(fact.device, fact.epoch, at_utc)
+        return used
 
     # --- epochs (G4, G6) ----------------------------------------------------------------------------------
 
@@ -643,10 +648,10 @@ class Receiver:
         except Malformed:
             return None
 
-    def _uses_ruled(self, fact: Fact, data: RulingMade, at_utc: str) -> None:
-        """The ruling is the only fact that says which slip a use is of."""
+    def _uses_ruled(self, fact: Fact, data: RulingMade, at_utc: str) -> Collection[str]:
+        """The ruling is the only fact that says which slip a use is of. Those whose use crossed before."""
         if not data.use_ids:
-            return
+            return ()
         if len(data.slips) != len(data.use_ids):
             self._archive.add_alarm_once(
                 at_utc,
@@ -655,15 +660,17 @@ class Receiver:
                 f"ruling {fact.epoch}/{fact.stream.value}/{fact.seq}: "
                 f"{len(data.use_ids)} uses of {len(data.slips)} slips",
             )
-            return
-        for use_id, slip_no in zip(data.use_ids, data.slips, strict=True):
-            self._archive.tell_use_slip(fact.device, use_id, slip_no, data.passage)
-        self._find_double_uses(fact.device, tuple(sorted(set(data.slips))), at_utc)
+            return ()
+        return [
+            slip_no
+            for use_id, slip_no in zip(data.use_ids, data.slips, strict=True)
+            if self._archive.tell_use_slip(fact.device, use_id, slip_no, data.passage)
+        ]
 
     def _uses_ended(
         self, fact: Fact, use_ids: tuple[str, ...], claim_id: str, state: str, at_utc: str
-    ) -> None:
-        for use_id in use_ids:
+    ) -> Collection[str]:
+        slips = {
             self._archive.tell_use_state(
                 fact.device,
                 use_id,
@@ -672,7 +679,8 @@ class Receiver:
                 state=state,
                 position=fact.position,
             )
-        slips = set(self._archive.slips_of_uses(fact.device, use_ids))
+            for use_id in use_ids
+        } - {""}
         if claim_id:
             claim = self._archive.claim(claim_id)
             if claim is not None and claim.device != fact.device:
@@ -685,13 +693,13 @@ class Receiver:
             self._archive.end_claim(fact.device, claim_id, state, fact.position)
             if claim is not None and claim.device == fact.device:
                 slips.update(claim.slip_nos)
-        if state == "crossed":
-            self._find_double_uses(fact.device, tuple(sorted(slips)), at_utc)
+        return slips if state == "crossed" else ()
 
-    def _find_double_uses(self, device: str, slip_nos: tuple[str, ...], at_utc: str) -> None:
+    def _find_double_uses(self, device: str, slip_nos: Iterable[str], at_utc: str) -> None:
         for slip_no in slip_nos:
             crossed = self._archive.uses_of(slip_no).crossed
-            if not crossed:
+            if len(crossed) <= 1:
+                # Every slip allows one use at least: no other is imported.
                 continue
             slip = self._slip(slip_no)
             allowed = 1 if slip is None else slip.uses_allowed

@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -614,16 +614,20 @@ class LinkClient:
         while not self._stopping.is_set():
             now_s = time.monotonic()
             due_s = min(supervised_s + SUPERVISE_EVERY_S, self._wake_at_s or float("inf"))
-            for event in self._inbox.take(max(0.0, due_s - now_s)) or (Tick(),):
-                self._drive(session, event)
-            for event in self._apply_gathered():
-                self._drive(session, event)
+            self._hear(session, self._inbox.take(max(0.0, due_s - now_s)) or (Tick(),))
             if time.monotonic() >= supervised_s + SUPERVISE_EVERY_S:
                 supervised_s = time.monotonic()
                 for wire in self._wires.values():
                     if wire.revive():
                         _log.warning("connection %s: its thread died and was started again", wire.connection)
         self._say_goodbye(session)
+
+    def _hear(self, session: EdgeSession, events: Iterable[LinkEvent]) -> None:
+        """What arrived together: each in turn, and the feed batches among it in one go."""
+        for event in events:
+            self._drive(session, event)
+        for event in self._apply_gathered():
+            self._drive(session, event)
 
     def _drive(self, session: EdgeSession, event: LinkEvent) -> None:
         """One event and everything that follows from it, in order."""
@@ -659,8 +663,13 @@ class LinkClient:
         self._notices(notice)
 
     def _begin_wires(self) -> None:
-        for connection in Connection:
-            wire = _Wire(
+        self._wires = self._made_wires()
+        for wire in self._wires.values():
+            wire.start()
+
+    def _made_wires(self) -> dict[Connection, _Wire]:
+        return {
+            connection: _Wire(
                 connection,
                 f"{self._config.device}-{connection.value}",
                 self._broker,
@@ -668,8 +677,8 @@ class LinkClient:
                 will=self._will if connection is Connection.ROUTINE else None,
                 tell=self._inbox.put,
             )
-            self._wires[connection] = wire
-            wire.start()
+            for connection in Connection
+        }
 
     def _will(self) -> tuple[str, bytes]:
         assert self._will_payload is not None  # noqa: S101  set before any wire starts

@@ -186,8 +186,7 @@ _read_events = decoder(tuple[CloudEvent, ...])
 _read_checkpoint = decoder(Checkpoint)
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(msgspec.Struct, frozen=True):
     """One fact of a batch: its hash was computed here from `body`, and `head` was read from `body`."""
 
     head: BodyHead

@@ -25,12 +25,23 @@ def bucket_of(collection: str, key: str) -> int:
     return int.from_bytes(_sha256(collection, key)[:2], "big") >> 4
 
 
-def place_and_digest(collection: str, key: str, body: str) -> tuple[int, int]:
-    """`bucket_of` and `row_digest` of one row, with the key hashed once."""
+def move_of(collection: str, key: str, before: bytes | None, after: bytes | None) -> tuple[int, int]:
+    """A row's bucket, and what its change adds to the sum; bodies are UTF-8, None is no row.
+
+    The same as `bucket_of` and the difference of two `row_digest`, with the key hashed once.
+    """
     seen = hashlib.sha256(f"{collection}\0{key}".encode())
     bucket = int.from_bytes(seen.digest()[:2], "big") >> 4
-    seen.update(f"\0{body}".encode())
-    return bucket, int.from_bytes(seen.digest()[:16], "big")
+    seen.update(b"\0")
+    moved = 0
+    if before is not None:
+        left = seen.copy()
+        left.update(before)
+        moved -= int.from_bytes(left.digest()[:16], "big")
+    if after is not None:
+        seen.update(after)
+        moved += int.from_bytes(seen.digest()[:16], "big")
+    return bucket, moved
 
 
 def with_row(total: int, digest: int) -> int:

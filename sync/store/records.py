@@ -15,13 +15,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-from sync.policy.digests import BUCKETS, MODULUS, bucket_of, place_and_digest, row_digest, to_hex
+from sync.policy.digests import BUCKETS, MODULUS, bucket_of, move_of, row_digest, to_hex
 from sync.store.opening import RECORDS, StoreRefused, open_database, refused
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.records import COLLECTIONS, Control, Record, ReleaseSlip, Site, Vehicle, key_of
@@ -62,7 +63,10 @@ _MANY = ",".join("?" * _READ_AT_ONCE)
 
 _DECODERS = {name: decoder(kind) for name, kind in COLLECTIONS.items()}
 _GET = {name: f"SELECT body FROM {name} WHERE key = ?" for name in COLLECTIONS}  # noqa: S608  our own table names
-_GET_MANY = {name: f"SELECT key, body FROM {name} WHERE key IN ({_MANY})" for name in COLLECTIONS}  # noqa: S608
+_GET_MANY = {
+    name: f"SELECT key, CAST(body AS BLOB) FROM {name} WHERE key IN ({_MANY})"  # noqa: S608
+    for name in COLLECTIONS
+}
 _PUT_ROW = {
     name: f"INSERT INTO {name} VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body"  # noqa: S608
     for name in COLLECTIONS
@@ -165,7 +169,7 @@ _read_plated = decoder(_Plated)
 class _WayIn:
     """A table that leads from what a lane reads to a record's key."""
 
-    of: Callable[[str], Iterable[str]]
+    of: Callable[[str | bytes], Iterable[str]]
     """A record's body -> what is read of it."""
     insert: str
     delete: str
@@ -396,18 +400,15 @@ class Records:
             deletes: list[tuple[str, ...]] = []
             for key, body in ends.items():
                 before = old.get(key)
-                if before == body:
+                after = None if body is None else body.encode()
+                if before == after:
                     continue
-                if body is not None:
-                    bucket, moved = place_and_digest(collection, key, body)
-                    rows += 1
-                    puts.append((key, body))
-                else:
-                    bucket, moved = bucket_of(collection, key), 0
+                if body is None:
                     deletes.append((key,))
-                if before is not None:
-                    moved -= row_digest(collection, key, before)
-                    rows -= 1
+                else:
+                    puts.append((key, body))
+                rows += (body is not None) - (before is not None)
+                bucket, moved = move_of(collection, key, before, after)
                 moves[bucket] += moved
             self._write_collection(collection, puts, deletes, old)
         for bucket, moved in moves.items():
@@ -432,7 +433,7 @@ class Records:
         collection: str,
         puts: list[tuple[str, ...]],
         deletes: list[tuple[str, ...]],
-        old: dict[str, str],
+        old: dict[str, bytes],
     ) -> None:
         execute_many = self._connection.executemany
         if collection not in COLLECTIONS:
@@ -456,14 +457,15 @@ class Records:
         execute_many(way_in.delete, sorted(before - after))
         execute_many(way_in.insert, sorted(after - before))
 
-    def _old_bodies(self, collection: str, keys: list[str]) -> dict[str, str]:
+    def _old_bodies(self, collection: str, keys: list[str]) -> dict[str, bytes]:
+        """As UTF-8, which is what is compared and hashed."""
         if collection not in COLLECTIONS:
             return dict(
                 self._connection.execute(
-                    "SELECT key, body FROM other_records WHERE collection = ?", (collection,)
+                    "SELECT key, CAST(body AS BLOB) FROM other_records WHERE collection = ?", (collection,)
                 )
             )
-        old: dict[str, str] = {}
+        old: dict[str, bytes] = {}
         sql = _GET_MANY[collection]
         some = iter(keys)
         while chunk := list(islice(some, _READ_AT_ONCE)):
@@ -633,24 +635,50 @@ def _without_applying(batch: Batch, feed: _Row) -> ApplyOutcome | None:
 def _sorted_out(batch: Batch, after: int) -> dict[str, dict[str, str | None]]:
     """Collection -> key -> the body it ends with (None: deleted), keys in order. Raises `Malformed`."""
     ends: defaultdict[str, dict[str, str | None]] = defaultdict(dict)
-    for change in batch.changes:
-        collection, key, body = change.collection, change.key, change.body
-        put = change.op == _PUT
-        try:
-            decode = _DECODERS.get(collection) if put else None
-            if decode is not None:
-                told = key_of(decode(body))
-                if told != key:
-                    raise Malformed(f"expected the key inside the record, {told!r}")
-            else:
-                f"{collection}{key}{body}".encode()
-            if not key or not collection or "\0" in key or "\0" in collection:
-                raise Malformed("expected a collection and a key, both without NUL")
-        except (Malformed, UnicodeEncodeError) as error:
-            raise Malformed(f"change {change.number}, {collection[:40]!r} {key[:60]!r}: {error}") from error
-        if change.number > after:
-            ends[collection][key] = body if put else None
+    for collection, some in groupby(batch.changes, key=_collection_of):
+        changes = list(some)
+        if not _are_rows(collection, changes):
+            for change in changes:
+                _must_be_fit(change)
+        ends[collection].update(
+            (change.key, change.body if change.op == _PUT else None)
+            for change in changes
+            if change.number > after
+        )
     return {collection: dict(sorted(keys.items())) for collection, keys in ends.items()}
+
+
+_collection_of = attrgetter("collection")
+
+
+def _are_rows(collection: str, changes: Sequence[Change]) -> bool:
+    """Whether all are whole records under their own keys, as nearly always."""
+    decode = _DECODERS.get(collection)
+    if decode is None or any(change.op != _PUT for change in changes):
+        return False
+    keys = [change.key for change in changes]
+    try:
+        told = [key_of(decode(change.body)) for change in changes]
+    except Malformed:
+        return False
+    return told == keys and all(keys) and "\0" not in "".join(keys)
+
+
+def _must_be_fit(change: Change) -> None:
+    """Raises `Malformed`, naming the change."""
+    collection, key, body = change.collection, change.key, change.body
+    try:
+        decode = _DECODERS.get(collection) if change.op == _PUT else None
+        if decode is not None:
+            told = key_of(decode(body))
+            if told != key:
+                raise Malformed(f"expected the key inside the record, {told!r}")
+        else:
+            f"{collection}{key}{body}".encode()
+        if not key or not collection or "\0" in key or "\0" in collection:
+            raise Malformed("expected a collection and a key, both without NUL")
+    except (Malformed, UnicodeEncodeError) as error:
+        raise Malformed(f"change {change.number}, {collection[:40]!r} {key[:60]!r}: {error}") from error
 
 
 @lru_cache(maxsize=256)

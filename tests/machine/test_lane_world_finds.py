@@ -9,7 +9,19 @@ from edge.gate.effects import Commit, LookUp
 from edge.gate.events import InputsRead, LinkChanged, PlateRead, RecordsFound, TagRead, WeightRead
 from edge.gate.lane import Holding
 from sync.vocabulary.facts import RulingMade
-from tests.machine.plays import CLEAR, FINDINGS, HERE, ON_SCALE, PLATE, TAG, Play, codes, kinds, orders
+from tests.machine.plays import (
+    CLEAR,
+    FINDINGS,
+    GONE_UP,
+    HERE,
+    ON_SCALE,
+    PLATE,
+    TAG,
+    Play,
+    codes,
+    kinds,
+    orders,
+)
 
 MAX_AGE_S = 21_600.0
 """What the plays' site allows."""
@@ -105,3 +117,29 @@ def test_a_grant_during_a_flicker_still_raises() -> None:
     play.arrive()
     play.say(WeightRead(Decimal(0), None), InputsRead(CLEAR))
     assert orders(play.granted()) == ["RaiseArm"]
+
+
+def released_and_through(play: Play) -> None:
+    """The vehicle has passed the beam and is gone; `clear_s` is not over, so nothing was said yet."""
+    play.raised()
+    play.under()
+    assert "vehicle_crossed" not in kinds(play.say(InputsRead(GONE_UP), WeightRead(Decimal(0), None)))
+
+
+def test_who_had_crossed_when_the_fire_signal_came_has_crossed() -> None:
+    """S4, S12: the lane closed within the second it waits before it says so."""
+    play = Play()
+    released_and_through(play)
+    told = kinds(play.say(InputsRead(with_changes(GONE_UP, fire=True))))
+    assert told == ["alarm", "lane_closed", "vehicle_crossed", "passage_closed"]
+    assert play.lane.passage is None
+
+
+def test_who_only_backed_off_the_beam_has_not_crossed_when_the_lane_closes() -> None:
+    play = Play()
+    play.raised()
+    play.under()
+    play.say(WeightRead(Decimal(20000), None), InputsRead(GONE_UP))
+    told = kinds(play.say(InputsRead(with_changes(GONE_UP, fire=True))))
+    assert told == ["alarm", "lane_closed"]
+    assert play.lane.passage is not None

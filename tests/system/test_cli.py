@@ -383,11 +383,12 @@ def test_doctor_listens_to_the_devices_when_asked(lane_site: LaneSite, launch: L
 
 
 def flip(journal: Path) -> None:
-    """One letter of one fact, as a bad sector or a clever hand would."""
+    """One letter of one fact, as a bad sector or a clever hand would; no column repeats it."""
     with contextlib.closing(sqlite3.connect(journal)) as database:
-        database.execute(
-            "UPDATE facts SET body = replace(body, 'epoch_began', 'epoch_begun') WHERE position = 1"
+        changed = database.execute(
+            """UPDATE facts SET body = replace(body, '"why":"', '"why":"x') WHERE kind = 'epoch_began'"""
         )
+        assert changed.rowcount == 1
         database.commit()
 
 

@@ -7,6 +7,7 @@ Where a program goes on in spite of what is wrong, the vehicle in the lane is tr
 from __future__ import annotations
 
 import base64
+import contextlib
 import getpass
 import hashlib
 import os
@@ -14,6 +15,7 @@ import shutil
 import signal
 import sqlite3
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -263,6 +265,26 @@ def test_a_second_lane_program_on_the_journal_is_refused_and_the_first_goes_on(l
     assert lane_site.fact("passage_closed")["outcome"] == "crossed"
     assert lane_site.raise_pulses() == 1
     assert len(lane_site.facts("lane_started")) == 1
+
+
+def test_nothing_is_raised_before_its_ruling_is_on_the_disk(lane_site: LaneSite) -> None:
+    """S1: somebody else holds the journal when the ruling is made. Nothing moves until it is written."""
+    lane_site.give_records()
+    lane_site.start_sims()
+    lane = lane_site.start_lane()
+    lane_site.go()
+    lane_site.fact("passage_opened", passage=1)
+    with contextlib.closing(sqlite3.connect(lane_site.journal, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        lane_site.happened("vehicle_stopped")
+        time.sleep(1.5)
+        pulses_meanwhile = lane_site.raise_pulses()
+        ruled_meanwhile = lane_site.facts("ruling_made")
+        other.execute("ROLLBACK")
+    assert (pulses_meanwhile, ruled_meanwhile) == (0, [])
+    assert lane_site.fact("raise_ordered")["purpose"] == "admit"
+    lane_site.happened("relay_pulse", name="open")
+    assert lane.running
 
 
 # --- ports ------------------------------------------------------------------------------------------------

@@ -7,17 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from sync.link.messages import Change, ChangeOp, FeedBatch
+from sync.link.client import BATCHES_AT_ONCE, LinkClient, LinkConfig
+from sync.link.envelope import signed_payload
+from sync.link.keys import HUB_KID, KeySigner, make_private
+from sync.link.messages import Change, ChangeOp, Context, FeedBatch, FeedHead, Topics
 from sync.link.performer import LinkPerformer
 from sync.link.session import (
     ApplyBatch,
     BatchApplied,
     BeginGeneration,
+    EdgeSession,
     GenerationBegun,
     LinkEvent,
+    Received,
     StoreFailed,
     Work,
 )
+from sync.policy.digests import row_digest, to_hex
 from sync.store.journal import Journal
 from sync.store.records import ApplyResult, Records, generation_path
 from sync.vocabulary.codec import to_json
@@ -123,3 +129,67 @@ def test_batches_gathered_in_bulk_that_were_applied_already_change_nothing(
     assert isinstance(more, BatchApplied)
     assert (more.result, more.state.number) == (ApplyResult.APPLIED, 8)
     assert held(tmp_path) == (8, 8)
+
+
+class Link:
+    """A client whose connections are never begun: it is told what a broker would bring."""
+
+    def __init__(self, journal: Journal, folder: Path) -> None:
+        self.hub = KeySigner(make_private(), HUB_KID)
+        device = KeySigner(make_private(), "lane-1")
+        self.client = LinkClient(
+            LinkConfig(device="lane-1", site="site-a", scopes=(SCOPE,), host="127.0.0.1", port=1),
+            journal=journal,
+            records_folder=folder,
+            signer=device,
+            hub_key=self.hub.private.public_key(),
+            notices=lambda notice: None,
+        )
+        self.session = EdgeSession(
+            self.client._session_config,
+            signer=device,
+            keys={HUB_KID: self.hub.private.public_key()},
+            utc_at=lambda at_s: "2026-01-31T08:00:00.000000Z",
+            opened=self.client._performer.opened(),
+        )
+        self.client._wires = self.client._made_wires()
+
+    def hears(self, *values: FeedHead | FeedBatch) -> None:
+        """All of them in one go."""
+        topics = Topics("site-a")
+        heard = []
+        for value in values:
+            is_head = isinstance(value, FeedHead)
+            context = Context.FEED_HEAD if is_head else Context.FEED
+            topic = topics.feed_head(SCOPE) if is_head else topics.feed(SCOPE)
+            heard.append(Received(topic, signed_payload(self.hub, context, value)))
+        self.client._hear(self.session, heard)
+
+    def close(self) -> None:
+        self.client._performer.close()
+        for wire in self.client._wires.values():
+            wire.join(0.0)
+
+
+@pytest.fixture
+def link(tmp_path: Path) -> Iterator[Link]:
+    with Journal.open(tmp_path / "journal.sqlite", device="lane-1", reserve_bytes=0) as journal:
+        made = Link(journal, tmp_path)
+        yield made
+        made.close()
+
+
+@pytest.mark.parametrize("count", [1, 3, BATCHES_AT_ONCE + 2])
+def test_what_arrives_together_is_applied_before_the_link_waits_again(
+    link: Link, count: int, tmp_path: Path
+) -> None:
+    batches = [batch(2 * n + 1, 2 * n + 2).batch for n in range(count)]
+    number = batches[-1].last
+    digest = sum(
+        row_digest(change.collection, change.key, change.body) for one in batches for change in one.changes
+    )
+    head = FeedHead(SCOPE, EPOCH, number, number, to_hex(digest), "2026-01-31T08:00:00Z")
+    link.hears(head)
+    link.hears(*batches)
+    assert held(tmp_path) == (number, number)
+    assert link.client._performer._current is not None, "proved equal, and adopted"

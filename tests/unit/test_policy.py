@@ -19,6 +19,7 @@ from sync.policy.digests import (
     MODULUS,
     bucket_of,
     from_hex,
+    move_of,
     row_digest,
     to_hex,
     with_row,
@@ -169,6 +170,18 @@ def test_sums_kept_in_buckets_add_up_to_the_whole(contents: dict[tuple[str, str]
     whole = sum(row_digest(*key, body) for key, body in contents.items()) % MODULUS
     assert sum(buckets.values()) % MODULUS == whole
     assert [bucket for bucket in buckets if not 0 <= bucket < BUCKETS] == []
+
+
+bodies = st.none() | st.text(max_size=20)
+
+
+@given(collection=st.sampled_from(["vehicles", "other"]), key=st.text(), before=bodies, after=bodies)
+def test_what_a_change_moves_is_the_difference_of_its_rows(
+    collection: str, key: str, before: str | None, after: str | None
+) -> None:
+    left, came = (0 if body is None else row_digest(collection, key, body) for body in (before, after))
+    raw = [None if body is None else body.encode() for body in (before, after)]
+    assert move_of(collection, key, *raw) == (bucket_of(collection, key), came - left)
 
 
 def test_a_changed_body_key_or_collection_is_another_row() -> None:

@@ -196,6 +196,17 @@ def test_controls_and_site_follow_every_change(writer: Records, reader: Records)
         assert records.site() is None
 
 
+def test_controls_and_site_follow_every_change_inside_snapshots_too(writer: Records, reader: Records) -> None:
+    writer.apply(numbered(1, control("a"), SITE))
+    with reader.snapshot():
+        assert (reader.controls(), reader.site()) == ((control("a"),), SITE)
+        writer.apply(batch(put(3, control("a", 2)), delete(4, SITE)))
+        assert (reader.controls(), reader.site()) == ((control("a"),), SITE)
+    with reader.snapshot():
+        assert (reader.controls(), reader.site()) == ((control("a", 2),), None)
+    assert (reader.controls(), reader.site()) == ((control("a", 2),), None)
+
+
 def test_collections_of_a_later_version_are_kept_and_counted(writer: Records, reader: Records) -> None:
     later = Change(1, "recalls", "r1", ChangeOp.PUT, '{"anything":[1,2]}')
     writer.apply(batch(later, put(2, SITE)))

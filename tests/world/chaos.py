@@ -6,6 +6,7 @@ Troubles are dealt like cards: every kind comes round again after so many seeds,
 from __future__ import annotations
 
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,11 +15,12 @@ from typing import Any, assert_never
 
 from edge.gate.effects import Effect
 from edge.gate.events import Event
-from edge.gate.lane import Free, Holding, Lane, Shut
+from edge.gate.lane import Claiming, Free, Holding, Lane, Passing, Shut
 from hardware_sims.barrier import BarrierSettings
 from hardware_sims.faults import Fault, FaultKind
-from hardware_sims.physics import INPUTS
+from hardware_sims.physics import INPUTS, LOOP
 from hardware_sims.scenario import FAULTS_OF, FaultPlan, Happening, HappeningKind, Scenario, read_scenario
+from sync.store.lock import lock_path
 from sync.vocabulary.records import CreditTier, Direction
 from tests.world.broker import Weather
 from tests.world.checks import Breach
@@ -127,17 +129,18 @@ def make_plan(seed: int) -> Plan:
         inspection_beyond_barrier=draw.random() < 0.35,
         manual_release_officers=draw.choice((1, 1, 2)),
     )
+    kinds = _dealt(sorted([*TROUBLES, *OFTEN]), seed, TROUBLES_A_SEED, "troubles")
+    needed = ("stands_under_the_arm",) * any("somebody under the arm" in kind for kind in kinds)
     traffic = make_traffic(
         draw,
         directions,
         rules,
         today=START,
-        vehicles=draw.randint(10, 12),
+        vehicles=10,
         mean_gap_s=draw.choice((80.0, 100.0)),
-        first=_dealt(sorted(CASES), seed, CASES_A_SEED, "cases"),
+        first=(*_dealt(sorted(CASES), seed, CASES_A_SEED, "cases"), *needed),
     )
     traffic.records += roster(START)
-    kinds = _dealt(sorted([*TROUBLES, *OFTEN]), seed, TROUBLES_A_SEED, "troubles")
     troubles = [_place(draw, kind, traffic, sorted(directions)) for kind in kinds]
     troubles.sort(key=lambda trouble: trouble.at_s)
     return Plan(seed, lanes, rules, traffic, troubles, draw.choice((10.0, 30.0)))
@@ -176,9 +179,14 @@ def _dealt(deck: list[str], seed: int, hand: int, name: str) -> tuple[str, ...]:
 
 def _place(draw: random.Random, kind: str, traffic: Traffic, lanes: list[str]) -> Trouble:
     """Where somebody is, or is about to be: trouble in an empty lane shows little."""
-    truck = draw.choice(traffic.trucks)
-    lane = truck.lane if draw.random() < 0.9 else draw.choice(lanes)
-    low, high = _LASTS.get(kind.split(" ")[0], (3.0, 35.0))
+    standing = [truck for truck in traffic.trucks if truck.behaviour.creeps_for_s]
+    # Where the controller lowers by itself a restarted lane finds the arm down, and perhaps somebody else.
+    alone = [truck for truck in traffic.trucks if truck.lane == lanes[-1]]
+    among = {"somebody under the arm": standing, "behind a raised arm": alone}
+    wanted = next((trucks for words, trucks in among.items() if words in kind), [])
+    truck = draw.choice(wanted or traffic.trucks)
+    lane = truck.lane if "somebody" in kind or draw.random() < 0.9 else draw.choice(lanes)
+    low, high = _LASTS.get(kind) or _LASTS.get(kind.split(" ")[0], (3.0, 35.0))
     at_s = max(0.5, truck.arrives_s + draw.uniform(-8.0, 40.0))
     return Trouble(kind, lane, round(at_s, 3), round(draw.uniform(low, high), 3))
 
@@ -196,6 +204,9 @@ _LASTS = {
     "program": (1.0, 90.0),
     "stop": (2.0, 20.0),
     "fire": (2.0, 25.0),
+    "fire over somebody under the arm": (250.0, 400.0),
+    "program killed behind a raised arm": (60.0, 150.0),
+    "program's": (30.0, 200.0),
     "mains": (2.0, 25.0),
 }
 """Seconds a trouble lasts, by the first word of its kind."""
@@ -272,6 +283,55 @@ def _hand_down_later(world: World, lane: LanePc, draw: random.Random, trouble: T
     return end
 
 
+def _fire_over_somebody(
+    world: World, lane: LanePc, draw: random.Random, trouble: Trouble
+) -> Callable[[], None]:
+    """A short one: the lane is closed, and reset while the vehicle still stands under the raised arm."""
+    over = False
+
+    def look() -> None:
+        physics = lane.sim.physics
+        if over:
+            return
+        if physics.barrier.is_up and not physics.inputs()[LOOP]:
+            lane.happen(lambda at_s: physics.set_fire(at_s, True))
+            world.at(world.now_s + 1.5, lambda: lane.happen(lambda at_s: physics.set_fire(at_s, False)))
+        else:
+            world.at(world.now_s + draw.uniform(0.3, 1.5), look)
+
+    def end() -> None:
+        nonlocal over
+        over = True
+
+    look()
+    return end
+
+
+def _fire_in_a_claim(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+    """The broker takes everything and delivers nothing; somebody is being asked for when the fire begins."""
+    over = False
+    world.broker.weather = Weather(drop=1.0)
+
+    def look() -> None:
+        if over:
+            return
+        program = lane.program
+        if program is not None and isinstance(program.loop.state.phase, Claiming):
+            physics = lane.sim.physics
+            lane.happen(lambda at_s: physics.set_fire(at_s, True))
+            world.at(world.now_s + 3.0, lambda: lane.happen(lambda at_s: physics.set_fire(at_s, False)))
+        else:
+            world.at(world.now_s + 0.4, look)
+
+    def end() -> None:
+        nonlocal over
+        over = True
+        world.broker.weather = Weather()
+
+    look()
+    return end
+
+
 def _while_falling(device: str, *faults: Fault) -> Begin:
     """Waits for the arm to come down, and then one of the faults is there for a moment."""
 
@@ -303,6 +363,73 @@ def _program_killed(world: World, lane: LanePc, draw: random.Random, trouble: Tr
     lane.collect()
     lane.cut_power()
     return lane.start
+
+
+def _killed_behind_a_raised_arm(
+    world: World, lane: LanePc, draw: random.Random, trouble: Trouble
+) -> Callable[[], None]:
+    """While the admitted vehicle is on its way; whoever stands there afterwards may be somebody else."""
+    over = False
+
+    def look() -> None:
+        if over:
+            return
+        program = lane.program
+        if program is not None and isinstance(program.loop.state.phase, Passing):
+            lane.collect()
+            lane.cut_power()
+            world.at(world.now_s + draw.uniform(5.0, 55.0), lane.start)
+        else:
+            world.at(world.now_s + draw.uniform(0.5, 3.0), look)
+
+    def end() -> None:
+        nonlocal over
+        over = True
+
+    look()
+    return end
+
+
+def _disk_restored(
+    world: World, lane: LanePc, draw: random.Random, trouble: Trouble
+) -> Callable[[], None] | None:
+    """The lane PC's disk is put back to how it was: with the lock file (a machine's snapshot) or without it."""
+    program = lane.program
+    if program is None:
+        return None
+    kept, with_lock = lane.config.store.folder / "kept.sqlite", draw.random() < 0.5
+    assert program.journal._writer is not None
+    kept.unlink(missing_ok=True)
+    program.journal._writer.execute("VACUUM INTO ?", (str(kept),))
+    lock = lock_path(program.journal.path)
+    lock_then = lock.read_bytes()
+    position = program.journal.position()
+
+    def end() -> None:
+        lane.collect()
+        acked = _acknowledged(world, lane)
+        lane.cut_power()
+        path = lane.config.store.folder / "journal.sqlite"
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        shutil.copyfile(kept, path)
+        if with_lock:
+            lock.write_bytes(lock_then)
+        world.watch.of(lane).restored = True
+        if acked > position:
+            world.watch.must_be_found(lane)
+        world.at(world.now_s + 5.0, lane.start)
+
+    return end
+
+
+def _acknowledged(world: World, lane: LanePc) -> int:
+    """The highest position of this lane's facts at the hub; 0 while the hub is down."""
+    hub = world.hub.archive
+    if hub is None:
+        return 0
+    row = hub._db.execute("SELECT max(position) FROM facts WHERE device = ?", (lane.name,)).fetchone()
+    return row[0] or 0
 
 
 def _program_cut(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
@@ -495,6 +622,7 @@ TROUBLES: dict[str, Begin] = {
     for kind in sorted(kinds)
 } | {
     "fire": _happening("fire on", "fire off"),
+    "fire over somebody under the arm": _fire_over_somebody,
     "mains fail": _happening("mains off", "mains on"),
     "stop pressed": _happening("stop in", "stop out"),
     "hand raises": _happening("hand up"),
@@ -510,12 +638,15 @@ TROUBLES: dict[str, Begin] = {
     "officer releases": _officer(holds=True),
     "officer's code does not hold": _officer(holds=False),
     "program killed": _program_killed,
+    "program killed behind a raised arm": _killed_behind_a_raised_arm,
+    "program's disk restored": _disk_restored,
     "program cut between effects": _program_cut,
     "program cut again while starting": _program_cut_starting,
     "link thread dies": _link_thread_dies,
     "link lost": _link_cut(silently=False),
     "link lost silently": _link_cut(silently=True),
     "broker drops": _weather(Weather(drop=0.3)),
+    "broker delivers nothing, and fire": _fire_in_a_claim,
     "broker doubles": _weather(Weather(double=0.5)),
     "broker reorders": _weather(Weather(late_s=4.0, double=0.1)),
     "broker hostile": _weather(Weather(spoil=0.3, double=0.1)),
@@ -536,7 +667,9 @@ TROUBLES: dict[str, Begin] = {
 
 OFTEN = (
     *("program cut between effects",) * 4,
-    *("program killed",) * 2,
+    "program killed",
+    *("program killed behind a raised arm",) * 3,
+    *("broker delivers nothing, and fire",) * 2,
     *("something under the falling arm",) * 3,
     "the board is gone while the arm falls",
     *("fire", "mains fail", "stop pressed") * 2,
@@ -705,7 +838,7 @@ def _at_rest(world: World) -> bool:
         if program is None or lane.sim.physics.vehicles or lane.sim.physics.barrier.is_moving:
             return False
         state = program.loop.state
-        if not isinstance(state.phase, Free | Shut) or state.unwritten or state.passage is not None:
+        if not isinstance(state.phase, Free | Shut) or state.unwritten:
             return False
         if isinstance(state.phase, Shut) and lane.now_s - state.phase.since_s < 60.0:
             return False

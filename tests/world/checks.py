@@ -21,7 +21,7 @@ from edge.gate.events import (
     InputsRead,
     RecordsFound,
 )
-from edge.gate.lane import Lane, Lowering, Shut, Waking
+from edge.gate.lane import Holding, Lane, Lowering, Shut, Waking
 from edge.gate.rules import Evidence, rule
 from edge.gate.transitions import ALLOWED
 from hardware_sims.drivers import ARM_X
@@ -91,6 +91,19 @@ _REFUSALS = frozenset(
 """What a hostile broker may cause at the hub."""
 
 
+_RESTORED = frozenset(
+    {
+        HubAlarm.BRANCH,
+        HubAlarm.CHAIN_BROKEN,
+        HubAlarm.ROLLED_BACK,
+        HubAlarm.AFTER_EPOCH_END,
+        HubAlarm.OLD_HEAD_DIFFERS,
+        HubAlarm.HEAD_DIFFERS,
+    }
+)
+"""How the hub names a device whose disk forgot."""
+
+
 @dataclass(frozen=True, slots=True)
 class Breach:
     """A guarantee that did not hold."""
@@ -151,6 +164,8 @@ class LaneWatch:
         self.program_down: list[tuple[float, float]] = []
         self.down_since_s: float | None = 0.0
         self.clock_stepped = False
+        self.restored = False
+        """Its disk was put back to an earlier state: what it forgot it cannot be held to."""
         self.codes: dict[int, set[str]] = {}
         """Passage -> officers who showed a code that holds."""
         self.blind = False
@@ -171,6 +186,7 @@ class Watch:
         """When the way to the hub was not what it should be."""
         self.max_age_s = 0
         self.officers_needed = 1
+        self._found_by_end: set[str] = set()
         self._alarms: list[tuple[float, str, str, int]] = []
         """(when committed, device, epoch, seq) of alarm facts."""
 
@@ -410,6 +426,10 @@ class Watch:
             case _:
                 pass
 
+    def not_taken(self, lane: LanePc, order_id: str) -> None:
+        watch = self.of(lane)
+        watch.arm_orders = [each for each in watch.arm_orders if each[0] != order_id]
+
     def ordered(self, lane: LanePc, device: str, order_id: str, order: Order) -> None:
         relays = lane.config.relays
         if device == "io" and isinstance(order, PulseRelay) and order.channel in (relays.open, relays.close):
@@ -423,6 +443,9 @@ class Watch:
             pair = (was.__name__, now.__name__)
             self.reached("transitions", f"{pair[0]} -> {pair[1]}")
             self.reached("phases", pair[1])
+            if isinstance(after.phase, Holding):
+                for code in after.phase.ruling.codes():
+                    self.reached("reasons", code)
             number = after.passage.number if after.passage else None
             self.note(f"{lane.name} {pair[0]} -> {pair[1]} on {type(event).__name__}, passage {number}")
             if pair not in ALLOWED:
@@ -443,8 +466,9 @@ class Watch:
                         self.breach("S2", f"{lane.name}: the loss of {event.device} lowers the arm")
                 case Commit(facts=facts):
                     for told in facts:
-                        if isinstance(told.data, RulingMade):
+                        if isinstance(told.data, RulingMade) and told not in before.unwritten:
                             self._same_again(lane, after, told.data)
+                            self._ruled(lane, self.of(lane), told.data)
                 case _:
                     pass
         if isinstance(event, RecordsFound):
@@ -533,7 +557,6 @@ class Watch:
                     for because in data.ruling.reasons:
                         self.reached("reasons", because.code.value)
                     self.reached("claims", data.claim)
-                    self._ruled(lane, watch, data)
                     self.note(f"{lane.name} ruled {data.ruling.codes()} {data.plate} claim={data.claim}")
                 case RaiseOrdered(passage, order_id, purpose):
                     watch.passage_of_order[order_id] = passage
@@ -719,6 +742,12 @@ class Watch:
             if lane.program is None:
                 self.breach("S9", f"{lane.name}: no program runs at the end")
                 continue
+            if not settled:
+                where = [(each, lane.sim.physics.place(each)) for each in lane.sim.physics.vehicles]
+                phase = lane.program.loop.state.phase
+                self.breach("S9", f"{lane.name}: not at rest in its time: {phase}, vehicles {where}")
+            if watch.restored:
+                continue
             state = lane.program.loop.state
             alarmed = any(isinstance(data, Alarm) for _, data in watch.facts)
             shut = isinstance(state.phase, Shut) and alarmed
@@ -734,10 +763,6 @@ class Watch:
             unknown = sorted(set(closed) - opened)
             if unknown:
                 self.breach("S9", f"{lane.name}: passages {unknown} closed and never opened")
-            inside = list(lane.sim.physics.vehicles)
-            if not settled:
-                where = [(each, lane.sim.physics.place(each)) for each in inside]
-                self.breach("S9", f"{lane.name}: not at rest in its time: {state.phase}, vehicles {where}")
 
     def final(self) -> None:
         """After the link is quiet; hub and lanes still run."""
@@ -779,6 +804,8 @@ class Watch:
 
     def _returned_before_raised(self, lane: LanePc, watch: LaneWatch) -> None:
         """S4: a use returns only before any raise order of its passage."""
+        if watch.restored:
+            return
         ordered: set[int] = set()
         for _, data in watch.facts:
             if isinstance(data, RaiseOrdered) and data.purpose != "safety":
@@ -788,7 +815,8 @@ class Watch:
 
     def _all_crossings_told(self, lane: LanePc, watch: LaneWatch) -> None:
         """S12, S3: whoever crossed an open lane that could see is in a fact, admitted or ungated."""
-        if watch.blind or self.was_faulty(watch, "io", 0.0):
+        lied = self.was_faulty(watch, "weighbridge", 0.0, "stuck", "slow")
+        if watch.blind or lied or watch.restored or self.was_faulty(watch, "io", 0.0):
             return
         told = sum(
             isinstance(data, VehicleCrossed)
@@ -824,7 +852,15 @@ class Watch:
                 "SELECT detail FROM hub_alarms WHERE code = ?", (HubAlarm.DOUBLE_USE.value,)
             )
         ]
-        for slip_no in {*slips, *physical}:
+        forgotten = {
+            slip_no
+            for watch in self._lanes.values()
+            if watch.restored
+            for rulings in watch.rulings.values()
+            for made in rulings
+            for slip_no in made.slips
+        }
+        for slip_no in {*slips, *physical} - forgotten:
             allowed = self._allowed(slip_no)
             crossed = sum(
                 use.state is UseState.CROSSED
@@ -895,6 +931,8 @@ class Watch:
         for event_id, times, epochs in rows:
             if times > epochs:
                 self.breach("G2", f"{lane.name}: event {event_id} is stored {times} times in {epochs} epochs")
+        if self.of(lane).restored:
+            return
         told = sum(isinstance(data, VehicleCrossed) for _, data in self.of(lane).facts)
         kept = hub._db.execute(
             "SELECT count(DISTINCT event_id) FROM facts WHERE device = ? AND kind = 'vehicle_crossed'",
@@ -949,13 +987,38 @@ class Watch:
         hub = self._world.hub.archive
         assert hub is not None
         hostile = self.seen["trouble"]["broker hostile"] > 0
+        restored = {name for name, watch in self._lanes.items() if watch.restored}
         for code, device, detail in hub._db.execute("SELECT code, device, detail FROM hub_alarms"):
             self.reached("hub alarms", str(code))
-            expected = code == HubAlarm.DOUBLE_USE or (hostile and code in _REFUSALS)
+            expected = (
+                code == HubAlarm.DOUBLE_USE
+                or (hostile and code in _REFUSALS)
+                or (device in restored and code in _RESTORED)
+            )
             if not expected:
                 self.breach("G6", f"the hub alarms {code} of {device}: {detail}")
-        if hub._db.execute("SELECT count(*) FROM branches").fetchone()[0]:
-            self.breach("G6", "the hub holds branches")
+        for (device,) in hub._db.execute("SELECT DISTINCT device FROM branches"):
+            if device not in restored:
+                self.breach("G6", f"the hub holds branches of {device}")
+        self._forgotten_is_found(restored)
+
+    def must_be_found(self, lane: LanePc) -> None:
+        """Its disk forgets facts that the hub has: the hub must say so by the end."""
+        self._found_by_end.add(lane.name)
+
+    def _forgotten_is_found(self, restored: set[str]) -> None:
+        """G4, G6: a restored disk is found and named."""
+        hub = self._world.hub.archive
+        assert hub is not None
+        named = {
+            str(device)
+            for code, device in hub._db.execute("SELECT code, device FROM hub_alarms")
+            if code in _RESTORED
+        }
+        for device in sorted(self._found_by_end & restored):
+            if device not in named:
+                self.breach("G6", f"{device}: its disk was restored and the hub has not noticed")
+            self.reached("checked", "G6 restored")
 
 
 def _orders_safety(commits: list[Commit], order_id: str) -> bool:
@@ -978,6 +1041,6 @@ def _front(lane: LanePc, watch: LaneWatch) -> Truck | None:
     for name in physics.vehicles:
         place = physics.place(name)
         truck = watch.queue[name]
-        if place is not None and place[0] > 0.0 and place[0] - truck.length_m < ARM_X:
+        if place is not None and place[2] != "queued" and place[0] - truck.length_m < ARM_X:
             return truck
     return None

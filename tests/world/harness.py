@@ -33,7 +33,7 @@ from edge.devices.readings import Order, Reading
 from edge.gate import wiring
 from edge.gate.config import GateConfig, lane_settings, read_gate_config, wires
 from edge.gate.effects import Effect
-from edge.gate.events import DeviceSpoke, Event, Timer, WriteFailed
+from edge.gate.events import DeviceSpoke, Event, TimePassed, Timer, WriteFailed
 from edge.gate.lane import Free, Lane, step, wake
 from edge.gate.performer import LanePerformer, Things, read_memory
 from edge.gate.translation import is_valid, to_event, to_report
@@ -68,7 +68,7 @@ START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 NEVER = math.inf
 LINK_AFTER_S = 0.001
 """Between a word to another thread of the program and its being heard."""
-HUB_POLL_S = 0.5
+HUB_POLL_S = 1.0
 HUB_AFTER_S = 0.003
 RESTART_S = 2.0
 """The service manager starts a program that ended again."""
@@ -717,7 +717,8 @@ class CameraCalls:
                 self._hang_up()
         elif camera.calling:
             if not self._listening:
-                camera.connect_failed(now_s)
+                for sent in self.lane.sim.camera_not_answered(now_s):
+                    self.lane.deliver(sent)
                 return
             self.driver = self._new_driver()
             self._byte_s = now_s
@@ -845,6 +846,7 @@ class GateProgram:
         for line in self.lane.lines.values():
             line.begin()
         self.lane.silence_s = self.lane.now_s
+        self.wake_after(Timer(wiring._AGAIN_TIMER, 0), wiring._AGAIN_EVERY_S)
         self.link.start()
         self.lane.turn()
 
@@ -878,6 +880,10 @@ class GateProgram:
     # --- step and perform ---
 
     def _step(self, state: Lane, at_s: float, event: Event) -> tuple[Lane, tuple[Effect, ...]]:
+        if isinstance(event, TimePassed) and event.timer.name == wiring._AGAIN_TIMER:
+            self.performer.say_again()
+            self.wake_after(event.timer, wiring._AGAIN_EVERY_S)
+            return state, ()
         if isinstance(event, DeviceSpoke) and event.device == "io":
             self.performer.io_is_back()
         after, effects = step(state, at_s, event)
@@ -901,8 +907,13 @@ class GateProgram:
         heapq.heappush(self.lane.timers, self.lane.now_s + seconds)
 
     def order(self, device: str, order_id: str, order: Order) -> None:
-        self.lane.world.watch.ordered(self.lane, device, order_id, order)
-        self.lane.lines[device].order(order_id, order)
+        watch = self.lane.world.watch
+        watch.ordered(self.lane, device, order_id, order)
+        try:
+            self.lane.lines[device].order(order_id, order)
+        except OrderNotTaken:
+            watch.not_taken(self.lane, order_id)
+            raise
 
 
 # --- the link -----------------------------------------------------------------------------------------------

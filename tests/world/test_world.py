@@ -108,9 +108,9 @@ def tells_nobody(before: Lane, event: Event, step: Step) -> Step:
     ("breaks", "seed", "guarantee"),
     [
         (raises_before_it_is_durable, 1, "S1"),
-        (does_not_raise_again, 1, "S2"),
+        (does_not_raise_again, 5, "S2"),
         (lowers_on_whoever_is_there, 1, "S2"),
-        (tells_nobody, 1, "S12"),
+        (tells_nobody, 14, "S12"),
     ],
 )
 def test_the_world_notices_a_lane_that(

@@ -1,0 +1,185 @@
+"""The bench: its arithmetic, its exit code, and each measurement once in small. No figure is tested."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench import __main__ as program
+from bench import drain, durable, ingest, records, rows, ruling
+from bench.harness import Bench, Figure, Rounds, in_turns, missed, show
+from sync.link.envelope import signed_payload
+from sync.link.keys import KeySigner, make_private
+from sync.link.messages import MAX_PAYLOAD_BYTES, Context
+from sync.store.records import Records
+from sync.vocabulary.codec import to_json
+
+SMALL = 0.0005
+
+
+# --- figures ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ratio", "at_least", "at_most", "met"),
+    [
+        (2.0, 2.0, None, True),
+        (1.99, 2.0, None, False),
+        (7.0, None, 7.0, True),
+        (7.01, None, 7.0, False),
+        (3.0, 2.0, 4.0, True),
+        (1.0, 2.0, 4.0, False),
+        (5.0, 2.0, 4.0, False),
+        (0.0, 2.0, None, False),
+        (5.0, None, None, None),
+        (None, 2.0, None, None),
+        (None, None, None, None),
+    ],
+)
+def test_a_figure_is_met_when_its_ratio_is_what_is_asked(
+    ratio: float | None, at_least: float | None, at_most: float | None, met: bool | None
+) -> None:
+    assert Figure("x", 1.0, "/s", ratio, "peer", at_least=at_least, at_most=at_most).met is met
+
+
+def test_everybody_has_a_turn_in_every_round_and_the_first_place_goes_round() -> None:
+    turns: list[str] = []
+
+    def work(name: str) -> Callable[[], float]:
+        return lambda: float(turns.append(name) or len(turns))  # type: ignore[func-returns-value]
+
+    found = in_turns(3, [("a", work("a")), ("b", work("b"))])
+    assert turns == ["a", "b", "b", "a", "a", "b"]
+    assert found.found == {"a": [1.0, 4.0, 5.0], "b": [2.0, 3.0, 6.0]}
+
+
+def test_a_ratio_compares_the_halves_of_each_round_so_that_a_slow_round_slows_both() -> None:
+    rounds = Rounds({"ours": [10.0, 1.0, 8.0], "peer": [5.0, 0.5, 2.0]})
+    assert rounds.median("ours") == 8.0
+    assert rounds.ratio("ours", "peer") == 2.0
+    assert rounds.ratio("peer", "ours") == 0.5
+    assert rounds.spread("ours") == "1 to 10"
+
+
+# --- the program ------------------------------------------------------------------------------------------
+
+
+def bench_of(*figures: Figure) -> Callable[[Path, float], Bench]:
+    return lambda folder, scale: Bench("made up", list(figures), f"{folder.is_dir()} {scale}")
+
+
+GOOD = Figure("good", 10.0, "/s", 2.5, "peer", at_least=2.0)
+BAD = Figure("bad", 10.0, "/s", 1.5, "peer", at_least=2.0, note="why")
+PLAIN = Figure("peer", 4.0, "/s")
+
+
+def test_a_missed_figure_gives_exit_1_and_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    benches = {"one": bench_of(PLAIN, GOOD), "two": bench_of(PLAIN, BAD)}
+    assert program.main(["one"], benches) == 0
+    assert program.main([], benches) == 1
+    assert missed([Bench("b", [PLAIN, GOOD, BAD])]) == ["b: bad"]
+    assert "✘" in capsys.readouterr().out
+
+
+def test_json_is_one_object_a_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["one", "--json", "--scale", "0.25"], {"one": bench_of(PLAIN, BAD)}) == 1
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert (first["name"], first["met"], first["setting"]) == ("peer", None, "True 0.25")
+    assert (second["bench"], second["ratio"], second["at_least"], second["met"]) == (
+        "made up",
+        1.5,
+        2.0,
+        False,
+    )
+    assert second["note"] == "why"
+
+
+@pytest.mark.parametrize("scale", ["0", "-1", "1.5", "much"])
+def test_a_scale_that_is_no_share_is_wrong_use(scale: str) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        program.main(["one", "--scale", scale], {"one": bench_of(GOOD)})
+    assert stopped.value.code == 2
+
+
+def test_files_go_where_they_are_told_to_and_away_afterwards(tmp_path: Path) -> None:
+    seen: list[Path] = []
+
+    def run(folder: Path, scale: float) -> Bench:
+        seen.append(folder)
+        (folder / "file").write_text("x")
+        return Bench("made up")
+
+    assert program.main(["one", "--folder", str(tmp_path)], {"one": run}) == 0
+    assert seen[0].parent == tmp_path
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- what is measured on ----------------------------------------------------------------------------------
+
+
+def test_the_quick_waybill_is_the_real_one() -> None:
+    numbers = [0, 7, 299, 300, 10**6, 10**7 - 1, 10**9 + 12_345, *random.Random(3).sample(range(10**7), 200)]
+    for number in numbers:
+        real = rows.waybill(number)
+        assert rows.waybill_row(number) == (str(real.waybill_no), to_json(real).decode())
+
+
+def test_a_file_filled_straight_is_whole_and_read_like_any_other(tmp_path: Path) -> None:
+    made = rows.Rows(vehicles=30, slips=70, waybills=500)
+    with Records.open(rows.fill(tmp_path, made)) as found:
+        assert found.verify() == []
+        assert found.feed_state().rows == made.count
+        assert found.vehicle_by_tag(made.epc(11)) == made.vehicle(11)
+        assert found.slips_for_plate(made.plate(9)) == (made.slip(9), made.slip(39), made.slip(69))
+        assert found.get("waybills", str(rows.waybill(499).waybill_no)) == rows.waybill(499)
+
+
+def test_the_bench_cuts_its_feed_into_payloads_as_the_hub_would() -> None:
+    cut = records.cut_like_the_hub([rows.waybill_row(number) for number in range(1_000)], after=41)
+    assert [batch.first for batch in cut] == [42, *(batch.last + 1 for batch in cut[:-1])]
+    assert cut[-1].last == 1_041
+    signer = KeySigner(make_private(), "hub")
+    lengths = [len(signed_payload(signer, Context.FEED, batch)) for batch in cut]
+    assert max(lengths) <= MAX_PAYLOAD_BYTES
+    assert min(lengths[:-1]) > MAX_PAYLOAD_BYTES * 0.9
+
+
+def test_reads_are_counted_by_statement_and_by_key(tmp_path: Path) -> None:
+    made = rows.Rows(vehicles=10, slips=50, waybills=10)
+    with ruling._bench_lane(tmp_path, made) as lane:
+        statements, looked_up = lane.reads_of_one_ruling()
+    # Feed, vehicle, tag and its vehicle, plate and its 5 slips, enterprise; 5 slips' uses, 1 pending check.
+    assert (statements, looked_up) == (7, 17)
+
+
+# --- each bench in small ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("run", "names"),
+    [
+        (ruling.run, ["raw point read", "ruling", "the same, 100 × the records"]),
+        (durable.run, ["fdatasync of 4 KiB appended", "fdatasync of 4 KiB laid out", "ruling + use + order"]),
+        (
+            records.run,
+            ["raw executemany", "sqlite_utils.upsert_all", "applied from the feed", "the same", "snapshot"],
+        ),
+        (ingest.run, ["facts durable at the hub"]),
+        pytest.param(
+            drain.run, ["paho, 500 bytes a fact", "facts drained"], marks=pytest.mark.system, id="drain"
+        ),
+    ],
+)
+def test_a_bench_runs_through_and_measures_something(
+    run: Callable[[Path, float], Bench], names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench = run(tmp_path, SMALL)
+    assert [figure.name for figure in bench.figures] == names
+    assert min(figure.value for figure in bench.figures) > 0
+    assert [figure.ratio for figure in bench.figures if figure.met is not None and not figure.ratio] == []
+    show([bench], as_json=True)
+    assert len(capsys.readouterr().out.splitlines()) == len(names)
