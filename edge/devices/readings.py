@@ -5,8 +5,9 @@ Cut off, garbled and read are three types (S7): only a read carries a value.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,8 @@ class WeightSeen:
     stable: bool | None
     """What the indicator says of stability; None where the protocol cannot say. We judge it ourselves."""
     out_of_range: bool = False
+    kind: Literal["gross", "net"] | None = None
+    """None where the protocol cannot say. A net weight is no gross weight: somebody pressed tare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,71 @@ class PlateSeen:
     """Stored earlier and sent late: never evidence of the vehicle now in the lane."""
     age_s: float | None = None
     """By the camera's clock, where it and ours can be compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSeen:
+    """A picture a device sent with what it recognised, as JPEG bytes."""
+
+    jpeg: bytes = field(repr=False)
+    shows: Literal["vehicle", "plate", "container", "lane"]
+    plate_id: str = ""
+    """The recognition it belongs to, where the device says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardSeen:
+    """A proximity card: an identity of whoever holds it, weaker than a tag on the windscreen."""
+
+    number: str
+    """Upper-case hex as the card sends it, or decimal `facility,number` of a Wiegand card."""
+    scheme: Literal["em125", "wiegand26", "wiegand34"]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSeen:
+    """A container camera's opinion. `text` None: it saw a container and could not read it."""
+
+    text: str | None
+    place: Literal["front", "back", ""] = ""
+    confidence: float | None = None
+    """0 to 100."""
+    iso_type: str = ""
+    """Size and type code such as `45G1`, where it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformCommand:
+    """The customs platform's answer to a gather, or a command on its own (type 22). Nothing of it is checked
+    but its shape: whose it is and whether it opens is the lane's to decide."""
+
+    area_id: str
+    channel_no: str
+    direction: str
+    """`I` or `E`"""
+    seq_no: str
+    check_result: str
+    """Twenty digits, kept as they came; only the first two have a known meaning."""
+    hint: str = ""
+    """What the driver shall read (`OP_HINT`, `LED/DISPLAY`)."""
+    form_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformDeviceOrder:
+    """The platform wants a device moved (type 31). Recorded; obeyed only where the site says so, as a release
+    by hand, and never to lower."""
+
+    area_id: str
+    channel_no: str
+    direction: str
+    command: str
+    """`EXCUTE_COMMAND` (so spelt), twenty digits; the second `0` asks for the arm up."""
+    order_no: str = ""
+    """`OP_ID`"""
+    operator: str = ""
+    reason: str = ""
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +171,11 @@ Reading = (
     WeightSeen
     | TagSeen
     | PlateSeen
+    | PictureSeen
+    | CardSeen
+    | ContainerSeen
+    | PlatformCommand
+    | PlatformDeviceOrder
     | CodeSeen
     | NothingRead
     | InputsSeen
@@ -145,4 +218,39 @@ class TriggerRead:
     """Take a picture / read now."""
 
 
-Order = PulseRelay | SetRelay | ShowText | TriggerRead
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """What the lane collected of one passage, for the customs platform (`GATHER_INFO`, type 21 or 23)."""
+
+    seq_no: str
+    """20 digits, `yyyymmddHHMMSS` and six more; the platform's answer quotes it."""
+    plate: str = ""
+    plate_colour: str = ""
+    epc: str = ""
+    trailer_plate: str = ""
+    card_no: str = ""
+    slip_nos: tuple[str, ...] = ()
+    gross_kg: Decimal | None = None
+    container_front: str = ""
+    container_back: str = ""
+    supplement: bool = False
+    """补采: a value was entered by an officer (type 23)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendPictures:
+    """Pictures of one passage for the platform (type 26): (what it shows, JPEG)."""
+
+    seq_no: str
+    pictures: tuple[tuple[Literal["front", "back", "vehicle"], bytes], ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDeviceOrder:
+    """What became of a `PlatformDeviceOrder` (type 32)."""
+
+    order_no: str
+    done: bool
+
+
+Order = PulseRelay | SetRelay | ShowText | TriggerRead | Gather | SendPictures | AnswerDeviceOrder

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from sync.vocabulary.facts import FactData, Stream
-from sync.vocabulary.numbers import Epc, Plate, SlipNo, UtcText
+from sync.vocabulary.numbers import ContainerNo, Epc, Plate, SlipNo, UtcText, WaybillNo
 from sync.vocabulary.records import Control, Enterprise, ReleaseSlip, Site, Vehicle
 from sync.vocabulary.uses import SlipUse
 
@@ -72,6 +72,81 @@ class PlateRead:
 @dataclass(frozen=True, slots=True)
 class CodeRead:
     slip_no: SlipNo
+
+
+@dataclass(frozen=True, slots=True)
+class ParcelCodeRead:
+    """A code that may be a waybill's: a carton shown to the lane's scanner (卡口抽核)."""
+
+    waybill_no: WaybillNo
+
+
+@dataclass(frozen=True, slots=True)
+class CardRead:
+    """A proximity card. It names slips that carry its number (`vehicleIcNo`), and identifies no vehicle."""
+
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRead:
+    number: ContainerNo
+    place: str = ""
+    """`front`, `back`, or empty where the reader cannot say."""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleFault:
+    """The indicator's own word: over-load, under-load, or showing a net weight. Nothing can be weighed."""
+
+    code: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureKept:
+    """A picture is on disk; the fact names it by its hash."""
+
+    passage: int
+    moment: str
+    camera: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFailed:
+    passage: int
+    moment: str
+    camera: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformRuled:
+    """The customs platform's answer, its shape checked; whether it is ours is the lane's to decide."""
+
+    area_id: str
+    channel_no: str
+    direction: str
+    seq_no: str
+    check_result: str
+    hint: str = ""
+    form_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformOrdered:
+    """The platform wants the arm moved (type 31)."""
+
+    area_id: str
+    channel_no: str
+    direction: str
+    command: str
+    order_no: str = ""
+    operator: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +305,14 @@ Event = (
     | TagRead
     | PlateRead
     | CodeRead
+    | ParcelCodeRead
+    | CardRead
+    | ContainerRead
+    | ScaleFault
+    | PictureKept
+    | PictureFailed
+    | PlatformRuled
+    | PlatformOrdered
     | ReleaseCodeShown
     | OfficerReleased
     | ReleaseRefused

@@ -29,8 +29,10 @@ from edge.gate.effects import (
 )
 from edge.gate.events import (
     UNKNOWN_INPUTS,
+    CardRead,
     ClaimAnswered,
     CodeRead,
+    ContainerRead,
     DeviceSpoke,
     DeviceWentSilent,
     Event,
@@ -42,12 +44,18 @@ from edge.gate.events import (
     OfficerReset,
     OrderCarriedOut,
     OrderFailed,
+    ParcelCodeRead,
+    PictureFailed,
+    PictureKept,
     PlateRead,
+    PlatformOrdered,
+    PlatformRuled,
     ReadFailed,
     RecordsChanged,
     RecordsFound,
     ReleaseCodeShown,
     ReleaseRefused,
+    ScaleFault,
     SyncSaid,
     TagRead,
     TimePassed,
@@ -261,6 +269,8 @@ class Passage:
     trailer_plate: Plate | None = None
     others_near: bool = False
     """A plate or tag that is not this vehicle's was read while the arm was up."""
+    lightest_kg: Decimal | None = None
+    """The least the scale showed since the raising was ordered: how much of it has left the plate."""
     beam_cleared_s: float | None = None
     cleared_s: float | None = None
     """Since when loop and beam under the arm are both free."""
@@ -463,7 +473,9 @@ def _take(lane: Lane, at_s: float, event: Event) -> tuple[Lane, list[Effect]]:
             return _officer_released(lane, at_s, event)
         case ReleaseRefused(number, why):
             return _release_refused(lane, number, why)
-        case ReadFailed():
+        case ReadFailed() | ParcelCodeRead() | CardRead() | ContainerRead() | ScaleFault():
+            return lane, []
+        case PictureKept() | PictureFailed() | PlatformRuled() | PlatformOrdered():
             return lane, []
         case DeviceWentSilent(device, why):
             return _silent(lane, at_s, device, why)
@@ -791,7 +803,7 @@ def _weight(lane: Lane, at_s: float, kg: Decimal, steady: bool | None) -> tuple[
         case Reading() | Claiming() | Holding():
             pass
         case _:
-            return lane, []
+            return _lighter(lane, kg), []
     passage = lane.passage
     if passage is None or not isinstance(lane.phase, Reading) or passage.gross_kg is not None:
         return _watch_gone(lane, at_s)
@@ -806,6 +818,13 @@ def _weight(lane: Lane, at_s: float, kg: Decimal, steady: bool | None) -> tuple[
         passage, weights=weights, gross_kg=gross_kg, weighed_s=at_s, readings=(*passage.readings, kept)
     )
     return _rule_if_ready(replace(lane, passage=passage), at_s)
+
+
+def _lighter(lane: Lane, kg: Decimal) -> Lane:
+    passage = lane.passage
+    if passage is None or (passage.lightest_kg is not None and passage.lightest_kg <= kg):
+        return lane
+    return replace(lane, passage=replace(passage, lightest_kg=kg))
 
 
 def _on_plate(lane: Lane) -> bool:
@@ -1086,6 +1105,7 @@ def _admit(
         strangers_told=0,
         blocked=False,
         others_near=False,
+        lightest_kg=None,
         trailer=vehicle is not None and vehicle.trailer_plate is not None,
         trailer_plate=vehicle.trailer_plate if vehicle is not None else None,
         beam_cleared_s=None,
@@ -1285,10 +1305,24 @@ def _watch_passing(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
         return lane, []
     if passage.crossed_s is not None:
         return _lower(lane, at_s, [])
-    if _still_here(lane, at_s, passage):
+    if _still_here(lane, at_s, passage) and not _was_followed(passage):
         # It backed off the beam: nothing of it has crossed.
         return replace(lane, passage=replace(passage, parts=0)), []
     return _crossed(lane, at_s)
+
+
+_MOSTLY_OFF = Decimal("0.6")
+"""Of the ruled weight: below it, with another's plate or tag read, the first vehicle was leaving."""
+_OFF = Decimal("0.25")
+"""Below it the first vehicle had left: none keeps so little on the scale with its nose in the beam."""
+
+
+def _was_followed(passage: Passage) -> bool:
+    """S3: what weighs as much on the scale is not the vehicle that went through the beam, but the next."""
+    gross_kg, lightest_kg = passage.gross_kg, passage.lightest_kg
+    if gross_kg is None or lightest_kg is None:
+        return False
+    return lightest_kg < gross_kg * (_MOSTLY_OFF if passage.others_near else _OFF)
 
 
 def _still_here(lane: Lane, at_s: float, passage: Passage) -> bool:
@@ -1474,7 +1508,7 @@ def _is_over(lane: Lane, at_s: float, passage: Passage) -> bool:
         passage.crossed_s is None
         and passage.parts > 0
         and not passage.blocked
-        and not _still_here(lane, at_s, passage)
+        and (_was_followed(passage) or not _still_here(lane, at_s, passage))
     )
 
 

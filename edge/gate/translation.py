@@ -9,13 +9,18 @@ import re
 from typing import assert_never
 
 from edge.devices.readings import (
+    CardSeen,
     CodeSeen,
+    ContainerSeen,
     DeviceFault,
     InputsSeen,
     NothingRead,
     OrderDone,
     OrderRefused,
+    PictureSeen,
     PlateSeen,
+    PlatformCommand,
+    PlatformDeviceOrder,
     ReadGarbled,
     Reading,
     ReadTruncated,
@@ -24,26 +29,35 @@ from edge.devices.readings import (
 )
 from edge.gate.config import Wires
 from edge.gate.events import (
+    CardRead,
     CodeRead,
+    ContainerRead,
     DeviceSpoke,
     DeviceWentSilent,
     Event,
     InputsRead,
     OrderCarriedOut,
     OrderFailed,
+    ParcelCodeRead,
     PlateRead,
+    PlatformOrdered,
+    PlatformRuled,
     ReadFailed,
     ReleaseCodeShown,
+    ScaleFault,
     TagRead,
     WeightRead,
 )
 from edge.runtime.supervisor import DeviceReport, DeviceSilent, DeviceSpeaking, PortBack, PortLost
-from sync.vocabulary.numbers import Epc, Plate, SlipNo
+from sync.vocabulary.numbers import ContainerNo, Epc, Plate, SlipNo, WaybillNo
 from sync.vocabulary.release_codes import MAX_TEXT, PREFIX
 
 RELEASE_PREFIX = PREFIX
 MAX_RELEASE_TEXT = MAX_TEXT + 1
 """One more than a code may have: a longer one is refused as too long, not cut to fit."""
+
+SCALE_FAULTS = frozenset({"overload", "underload"})
+"""Codes of `DeviceFault` by which an indicator says that it cannot weigh."""
 
 STALE_PLATE_S = 10.0
 """A camera's recognition older than this by its own account is not of the vehicle now in the lane (S5)."""
@@ -60,6 +74,8 @@ def to_event(device: str, reading: Reading, wires: Wires) -> Event | None:
     match reading:
         case InputsSeen(values):
             return InputsRead(wires.read(values))
+        case WeightSeen(_, _, _, "net"):
+            return ScaleFault("net_weight", "the indicator shows a net weight: clear its tare")
         case WeightSeen(value_kg, stable, out_of_range):
             return WeightRead(value_kg, False if out_of_range else stable)
         case TagSeen(epc):
@@ -67,11 +83,21 @@ def to_event(device: str, reading: Reading, wires: Wires) -> Event | None:
             return TagRead(tag) if tag is not None else ReadFailed(device, f"not an EPC: {epc[:40]}")
         case PlateSeen():
             return _plate(device, reading)
+        case PictureSeen():
+            # Pictures go to the evidence store, not to the machine.
+            return None
+        case CardSeen(number):
+            return CardRead(number[:40])
+        case ContainerSeen():
+            return _container(device, reading)
+        case PlatformCommand(area_id, channel_no, direction, seq_no, check_result, hint, form_id):
+            return PlatformRuled(area_id, channel_no, direction, seq_no, check_result, hint, form_id)
+        case PlatformDeviceOrder(area_id, channel_no, direction, command, order_no, operator, reason):
+            return PlatformOrdered(area_id, channel_no, direction, command, order_no, operator, reason)
         case CodeSeen(text) if text.startswith(RELEASE_PREFIX):
             return ReleaseCodeShown(text[:MAX_RELEASE_TEXT])
         case CodeSeen(text):
-            slip_no = SlipNo.parse(text.strip())
-            return CodeRead(slip_no) if slip_no is not None else ReadFailed(device, "not a slip number")
+            return _code(device, text.strip())
         case NothingRead():
             return ReadFailed(device, "nothing read")
         case OrderDone(order_id):
@@ -82,10 +108,30 @@ def to_event(device: str, reading: Reading, wires: Wires) -> Event | None:
             return ReadFailed(device, f"cut off after {len(raw)} bytes")
         case ReadGarbled(_, why):
             return ReadFailed(device, why)
+        case DeviceFault(code, detail) if code in SCALE_FAULTS:
+            return ScaleFault(code, detail)
         case DeviceFault(code, detail):
             return ReadFailed(device, f"{code} {detail}".strip())
         case _:
             assert_never(reading)
+
+
+def _container(device: str, seen: ContainerSeen) -> Event:
+    number = ContainerNo.parse((seen.text or "").replace(" ", "").upper())
+    if number is None:
+        return ReadFailed(device, f"not a container number: {(seen.text or 'not readable')[:20]}")
+    return ContainerRead(number, seen.place, seen.confidence)
+
+
+def _code(device: str, text: str) -> Event:
+    slip_no = SlipNo.parse(text)
+    if slip_no is not None:
+        return CodeRead(slip_no)
+    container = ContainerNo.parse(text)
+    if container is not None:
+        return ContainerRead(container)
+    waybill_no = WaybillNo.parse(text)
+    return ParcelCodeRead(waybill_no) if waybill_no is not None else ReadFailed(device, "not a slip number")
 
 
 def _plate(device: str, seen: PlateSeen) -> Event:

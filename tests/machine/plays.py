@@ -156,8 +156,8 @@ class Play:
         self.granted()
         return self.say(InputsRead(MOVING), InputsRead(UP))
 
-    def under(self, times: int = 20) -> list[Effect]:
-        return self.say(*[InputsRead(UNDER)] * times, WeightRead(Decimal(0), None))
+    def under(self, times: int = 20, kg: str = "0") -> list[Effect]:
+        return self.say(*[InputsRead(UNDER)] * times, WeightRead(Decimal(kg), None))
 
     def clear(self, times: int = 12) -> list[Effect]:
         """Nothing under the raised arm, nothing on the scale."""

@@ -116,14 +116,14 @@ def back_off(play: Play) -> None:
 
 def test_after_a_stranger_whoever_comes_is_a_stranger_too() -> None:
     play = up_with(with_trailer())
-    play.under()
-    play.clear(times=2)
-    play.at_s += 10.0
-    assert alarms(play.under(times=6)) == ["tailgater"]
-    back_off(play)
-    assert alarms(play.under(times=6)) == ["tailgater"]
+    play.under(kg="15000")
     play.say(InputsRead(UP))
-    assert alarms(play.under(times=6)) == ["tailgater"]
+    play.at_s += 10.0
+    assert alarms(play.under(times=6, kg="15000")) == ["tailgater"]
+    back_off(play)
+    assert alarms(play.under(times=6, kg="15000")) == ["tailgater"]
+    play.say(InputsRead(UP))
+    assert alarms(play.under(times=6, kg="15000")) == ["tailgater"]
 
 
 def test_a_stranger_is_told_once() -> None:
@@ -478,10 +478,10 @@ def test_behind_truck_and_trailer_the_arm_waits_for_nobody_more() -> None:
 
 def test_behind_a_stranger_the_arm_waits_for_no_trailer() -> None:
     play = up_with(with_trailer())
-    play.under()
-    play.clear(times=2)
+    play.under(kg="15000")
+    play.say(InputsRead(UP))
     play.at_s += 10.0
-    play.under(times=6)
+    play.under(times=6, kg="15000")
     back_off(play)
     play.under(times=6)
     assert orders(play.clear(times=6)) == ["LowerArm"]

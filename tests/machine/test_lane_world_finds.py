@@ -7,8 +7,9 @@ from decimal import Decimal
 
 from edge.gate.effects import Commit, LookUp
 from edge.gate.events import InputsRead, LinkChanged, PlateRead, RecordsFound, TagRead, WeightRead
-from edge.gate.lane import Holding
+from edge.gate.lane import Holding, Passing
 from sync.vocabulary.facts import RulingMade
+from sync.vocabulary.numbers import Epc
 from tests.machine.plays import (
     CLEAR,
     FINDINGS,
@@ -17,7 +18,9 @@ from tests.machine.plays import (
     ON_SCALE,
     PLATE,
     TAG,
+    UNDER,
     Play,
+    alarms,
     codes,
     kinds,
     orders,
@@ -135,11 +138,48 @@ def test_who_had_crossed_when_the_fire_signal_came_has_crossed() -> None:
     assert play.lane.passage is None
 
 
+def nose_in_the_beam(play: Play, lightest_kg: str) -> None:
+    """Released, drove into the beam with so much of it left on the scale, and the beam is free again."""
+    play.raised()
+    play.say(*[InputsRead(UNDER)] * 5, WeightRead(Decimal(lightest_kg), None))
+    play.say(WeightRead(Decimal(19800), None), InputsRead(GONE_UP))
+
+
 def test_who_only_backed_off_the_beam_has_not_crossed_when_the_lane_closes() -> None:
     play = Play()
-    play.raised()
-    play.under()
-    play.say(WeightRead(Decimal(20000), None), InputsRead(GONE_UP))
+    nose_in_the_beam(play, "13000")
     told = kinds(play.say(InputsRead(with_changes(GONE_UP, fire=True))))
     assert told == ["alarm", "lane_closed"]
     assert play.lane.passage is not None
+
+
+def test_who_only_backed_off_the_beam_is_waited_for() -> None:
+    play = Play()
+    nose_in_the_beam(play, "13000")
+    assert "vehicle_crossed" not in kinds(play.wait(3.0, GONE_UP, kg="19800"))
+    assert isinstance(play.lane.phase, Passing)
+
+
+def test_another_of_about_the_same_weight_on_the_scale_is_not_the_first_one_backed_off() -> None:
+    """S3: the scale was empty in between, so the first one crossed; the next one is counted under the arm."""
+    play = Play()
+    nose_in_the_beam(play, "4900")
+    assert kinds(play.wait(1.4, GONE_UP, kg="19800")) == ["vehicle_crossed", "lower_ordered"]
+    assert alarms(play.say(InputsRead(UNDER))) == ["safety_reopened"]
+    assert alarms(play.say(InputsRead(UNDER), InputsRead(UNDER))) == ["tailgater"]
+
+
+def test_anothers_tag_and_half_the_weight_gone_show_that_it_is_another() -> None:
+    """S3: bumper to bumper the scale never empties, but the next one's tag is read."""
+    play = Play()
+    play.raised()
+    play.say(*[InputsRead(UNDER)] * 5, TagRead(Epc("E2004074850A0103163070FF")))
+    play.say(WeightRead(Decimal(11000), None), WeightRead(Decimal(19800), None), InputsRead(GONE_UP))
+    assert kinds(play.wait(1.4, GONE_UP, kg="19800")) == ["vehicle_crossed", "lower_ordered"]
+
+
+def test_who_had_crossed_with_another_on_the_scale_has_crossed_when_the_lane_closes() -> None:
+    play = Play()
+    nose_in_the_beam(play, "4900")
+    told = kinds(play.say(InputsRead(with_changes(GONE_UP, fire=True))))
+    assert told == ["alarm", "lane_closed", "vehicle_crossed", "passage_closed"]

@@ -56,12 +56,17 @@ _counter = itertools.count(1)
 
 
 def routine(passage: int = 1, time: str = UTC) -> FactDraft:
-    return FactDraft(f"event-{next(_counter)}", Stream.ROUTINE, time, "boot", 5, PassageOpened(passage))
+    return FactDraft(f"event-{next(_counter):09d}", Stream.ROUTINE, time, "boot", 5, PassageOpened(passage))
 
 
 def alarm(time: str = UTC) -> FactDraft:
     return FactDraft(
-        f"event-{next(_counter)}", Stream.ALARM, time, "boot", 5, Alarm(code=AlarmCode.TAILGATER, passage=1)
+        f"event-{next(_counter):09d}",
+        Stream.ALARM,
+        time,
+        "boot",
+        5,
+        Alarm(code=AlarmCode.TAILGATER, passage=1),
     )
 
 

@@ -36,6 +36,7 @@ from sync.vocabulary.facts import (
     AlarmCode,
     FactData,
     LaneClosed,
+    LaneReset,
     OrderInterrupted,
     PassageClosed,
     PassageOpened,
@@ -352,7 +353,9 @@ class Watch:
             codes = {data.code for data in [*alarms, *waiting] if isinstance(data, Alarm)}
             told = codes & {AlarmCode.UNCOMMANDED_MOVEMENT, AlarmCode.SAFETY_INPUT, AlarmCode.ARM_FAULT}
             now = type(program.loop.state.phase).__name__
-            if not told or now != "Shut":
+            said = [*(data for _, data in watch.facts[known:]), *waiting]
+            reset = any(isinstance(data, LaneReset) for data in said)
+            if not told or (now != "Shut" and not reset):
                 self.breach(
                     "S12",
                     f"{lane.name}: {UNCOMMANDED_S:g} s after the arm went {direction} by {cause} in {phase} the "
@@ -392,7 +395,8 @@ class Watch:
         first: tuple[Effect, ...],
     ) -> None:
         watch = self.of(lane)
-        self.rough.append((self._world.now_s, self._world.now_s + 5.0))
+        since_s = self._world.now_s if watch.down_since_s is None else watch.down_since_s
+        self.rough.append((since_s, self._world.now_s + 5.0))
         watch.inputs, watch.inputs_s, watch.under_s = UNKNOWN_INPUTS, -1e9, None
         if watch.down_since_s is not None:
             watch.program_down.append((watch.down_since_s, self._world.now_s))

@@ -8,7 +8,17 @@ from typing import assert_never
 from edge.devices.driver import Output
 from edge.devices.io_modbus import wire
 from edge.devices.io_modbus.session import BoardSession, Timing, Turn
-from edge.devices.readings import Order, OrderRefused, PulseRelay, SetRelay, ShowText, TriggerRead
+from edge.devices.readings import (
+    AnswerDeviceOrder,
+    Gather,
+    Order,
+    OrderRefused,
+    PulseRelay,
+    SendPictures,
+    SetRelay,
+    ShowText,
+    TriggerRead,
+)
 from edge.devices.settings import setting
 
 
@@ -76,7 +86,7 @@ class ModbusDriver:
                 )
             case SetRelay(channel, on):
                 request = wire.WriteOne(unit, wire.WRITE_COIL, channel, wire.ON if on else wire.OFF)
-            case ShowText() | TriggerRead():
+            case ShowText() | TriggerRead() | Gather() | SendPictures() | AnswerDeviceOrder():
                 return f"an I/O board takes no {type(order).__name__}"
             case _:
                 assert_never(order)
