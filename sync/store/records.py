@@ -25,7 +25,16 @@ import msgspec
 from sync.policy.digests import BUCKETS, MODULUS, bucket_of, move_of, row_digest, to_hex
 from sync.store.opening import RECORDS, StoreRefused, open_database, refused
 from sync.vocabulary.codec import Malformed, decoder
-from sync.vocabulary.records import COLLECTIONS, Control, Record, ReleaseSlip, Site, Vehicle, key_of
+from sync.vocabulary.records import (
+    COLLECTIONS,
+    Control,
+    Recall,
+    Record,
+    ReleaseSlip,
+    Site,
+    Vehicle,
+    key_of,
+)
 
 __all__ = [
     "ApplyOutcome",
@@ -159,10 +168,22 @@ class _Plated(msgspec.Struct, frozen=True):
     """Of a slip, checked as a whole before."""
 
     plate: str | None = None
+    card_no: str = ""
 
 
 _read_tagged = decoder(_Tagged)
 _read_plated = decoder(_Plated)
+
+_CARD = "#"
+"""Before a card number in `slip_plates`: no plate begins so."""
+
+
+def _ways_to_slip(body: str | bytes) -> Iterator[str]:
+    slip = _read_plated(body)
+    if slip.plate:
+        yield slip.plate
+    if slip.card_no:
+        yield _CARD + slip.card_no
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +203,7 @@ _WAYS_IN = {
         "DELETE FROM vehicle_tags WHERE epc = ? AND plate = ?",
     ),
     "release_slips": _WayIn(
-        lambda body: filter(None, (_read_plated(body).plate,)),
+        _ways_to_slip,
         "INSERT OR IGNORE INTO slip_plates VALUES (?, ?)",
         "DELETE FROM slip_plates WHERE plate = ? AND slip_no = ?",
     ),
@@ -203,6 +224,7 @@ class Records:
         """The 4,096 sums, 16 bytes each, as of number `_buckets_at`; only a writer keeps them."""
         self._buckets_at = -1
         self._controls: tuple[_Version, tuple[Control, ...]] | None = None
+        self._recalls: tuple[_Version, tuple[Recall, ...]] | None = None
         self._site: tuple[_Version, Site | None] | None = None
 
     @classmethod
@@ -247,11 +269,18 @@ class Records:
         return found if isinstance(found, Vehicle) else None
 
     def slips_for_plate(self, plate: str) -> tuple[ReleaseSlip, ...]:
-        """Slips that name this plate, by number. Slips that name none are found by their number only."""
+        """Slips that name this plate, by number. Slips that name none are found by their number or card."""
+        return self._slips_by(str(plate))
+
+    def slips_for_card(self, card_no: str) -> tuple[ReleaseSlip, ...]:
+        """Slips whose card (`vehicleIcNo`) this is, by number."""
+        return self._slips_by(_CARD + card_no)
+
+    def _slips_by(self, way: str) -> tuple[ReleaseSlip, ...]:
         rows = self._rows(
             "SELECT body FROM slip_plates JOIN release_slips ON key = slip_no WHERE plate = ? "
             "ORDER BY slip_no",
-            (str(plate),),
+            (way,),
         )
         found = (self._decoded("release_slips", body) for (body,) in rows)
         return tuple(slip for slip in found if isinstance(slip, ReleaseSlip))
@@ -264,6 +293,15 @@ class Records:
             found = (self._decoded("controls", body) for (body,) in rows)
             self._controls = (version, tuple(control for control in found if isinstance(control, Control)))
         return self._controls[1]
+
+    def recalls(self) -> tuple[Recall, ...]:
+        """All recalls by number, ended ones too. Decoded once per change of the file."""
+        version = self._version()
+        if self._recalls is None or self._recalls[0] != version:
+            rows = self._rows("SELECT body FROM recalls ORDER BY key", ())
+            found = (self._decoded("recalls", body) for (body,) in rows)
+            self._recalls = (version, tuple(recall for recall in found if isinstance(recall, Recall)))
+        return self._recalls[1]
 
     def site(self) -> Site | None:
         """The site's row; None before the first feed."""
@@ -505,6 +543,7 @@ class Records:
 
     def _forget_decoded(self) -> None:
         self._controls = None
+        self._recalls = None
         self._site = None
 
     def _decoded(self, collection: str, body: str) -> Record:

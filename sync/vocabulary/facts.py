@@ -39,6 +39,14 @@ class AlarmCode(enum.StrEnum):
     INPUT_REFUSED = "input_refused"
     SAFETY_INPUT = "safety_input"
     CONTROLLED_VEHICLE = "controlled_vehicle"
+    TARE_DRIFT = "tare_drift"
+    NO_RETURN_TO_ZERO = "no_return_to_zero"
+    SCALE_FAULT = "scale_fault"
+    NOT_FULLY_ON = "not_fully_on"
+    PLATFORM_LOST = "platform_lost"
+    PLATFORM_ORDER = "platform_order"
+    PARCEL_MISMATCH = "parcel_mismatch"
+    RECALL_HIT = "recall_hit"
 
 
 # --- what a lane says -------------------------------------------------------------------------------------
@@ -81,6 +89,14 @@ class RulingMade(msgspec.Struct, frozen=True, tag="ruling_made", kw_only=True):
     records_age_s: float | None = None
     control_versions: tuple[str, ...] = ()
     """`id@version:mode` of every control that matched, shadow ones included."""
+    would_be: dict[str, str] = {}
+    """Of every shadow or advisory control that matched, `id@version`: the verdict had it been live."""
+    owner: str = ""
+    """Who has to end a hold: `driver`, `lane_officer`, `inspection`, `weighing`, `technician`, `shift_leader`."""
+    ways: tuple[str, ...] = ()
+    """How a hold can end: `back_out`, `release`, `aside`, `supplement`, `again` (looked at again by itself)."""
+    platform: str = ""
+    """The customs platform's part: empty (not asked), `released`, `refused`, `unanswered`, `instead`."""
     claim: str = ""
     """`granted`, `offline` (the written policy), `not_needed`, `manual` (S8), `refused`, `unanswered`."""
     claim_id: str = ""
@@ -129,6 +145,69 @@ class UsesReturned(msgspec.Struct, frozen=True, tag="uses_returned"):
 
 class LowerOrdered(msgspec.Struct, frozen=True, tag="lower_ordered"):
     passage: int
+
+
+class PictureTaken(msgspec.Struct, frozen=True, tag="picture_taken", kw_only=True):
+    """An evidence picture is on the lane's disk, named by its hash."""
+
+    passage: int
+    moment: str
+    """`arrival`, `weighing`, `ruling`, `passing`, `recognised`."""
+    camera: str
+    sha256: str
+    size_bytes: int
+
+
+class ParcelChecked(msgspec.Struct, frozen=True, tag="parcel_checked", kw_only=True):
+    """A carton of the load was scanned at the lane and looked up (卡口抽核)."""
+
+    passage: int
+    waybill_no: str
+    slip: str = ""
+    """The slip the waybill is on, as the records say."""
+    result: str
+    """`on_slip`, `not_on_slip`, `unknown`."""
+
+
+class SupplementEntered(msgspec.Struct, frozen=True, tag="supplement_entered", kw_only=True):
+    """补采: an officer entered what a device could not read."""
+
+    passage: int
+    officer: str
+    field: str
+    """`plate`, `weight`, `slip`, `container`."""
+    value: str
+    reason: str
+
+
+class PlatformAsked(msgspec.Struct, frozen=True, tag="platform_asked", kw_only=True):
+    passage: int
+    seq_no: str
+
+
+class PlatformAnswered(msgspec.Struct, frozen=True, tag="platform_answered", kw_only=True):
+    """Kept whole: only two of the twenty digits have a known meaning."""
+
+    passage: int
+    seq_no: str
+    check_result: str
+    hint: str = ""
+    form_id: str = ""
+    counted: bool
+    """False: it was not an answer to what was asked (another lane, another number, too late)."""
+    why: str = ""
+
+
+class PlatformOrderSeen(msgspec.Struct, frozen=True, tag="platform_order_seen", kw_only=True):
+    """The platform wanted a device moved (type 31)."""
+
+    order_no: str
+    command: str
+    operator: str = ""
+    reason: str = ""
+    passage: int | None = None
+    obeyed: bool
+    why: str = ""
 
 
 class PassageClosed(msgspec.Struct, frozen=True, tag="passage_closed", kw_only=True):
@@ -203,6 +282,12 @@ FactData = (
     | VehicleCrossed
     | UsesReturned
     | LowerOrdered
+    | PictureTaken
+    | ParcelChecked
+    | SupplementEntered
+    | PlatformAsked
+    | PlatformAnswered
+    | PlatformOrderSeen
     | PassageClosed
     | DeviceLost
     | DeviceBack

@@ -86,6 +86,46 @@ class Mode(enum.StrEnum):
     LIVE = "live"
 
 
+class LaneClass(enum.StrEnum):
+    """分类通道: whom a lane is for."""
+
+    LOADED = "loaded"
+    EMPTY = "empty"
+    EXPRESS = "express"
+    """Enterprises of the highest credit tier."""
+    MANUAL = "manual"
+    """An officer decides about every vehicle."""
+    MIXED = "mixed"
+
+
+class GateStage(enum.StrEnum):
+    """Which gate of a zone with two a lane belongs to (一卡, 二卡)."""
+
+    ONLY = "only"
+    FIRST = "first"
+    SECOND = "second"
+
+
+class PlatformRole(enum.StrEnum):
+    """What the customs platform's ruling means beside the lane's own."""
+
+    NONE = "none"
+    BEFORE = "before"
+    """It is asked first; both must release."""
+    AFTER = "after"
+    """It is asked about what the lane would release; both must release."""
+    INSTEAD = "instead"
+    """It releases alone, except against a local quarantine, live control, recall or block."""
+
+
+class PlatformLost(enum.StrEnum):
+    """What happens when the platform does not answer in its time."""
+
+    HOLD = "hold"
+    LOCAL = "local"
+    """The lane's own rules decide."""
+
+
 class ControlAction(enum.StrEnum):
     INSPECT = "inspect"
     HOLD = "hold"
@@ -212,6 +252,38 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     reason_en: str
 
 
+class RecallState(enum.StrEnum):
+    ACTIVE = "active"
+    ENDED = "ended"
+
+
+class Recall(msgspec.Struct, frozen=True, kw_only=True):
+    """What must be stopped wherever it turns up (召回). One hit in any list is a hit."""
+
+    recall_no: str
+    state: RecallState = RecallState.ACTIVE
+    slip_nos: tuple[SlipNo, ...] = ()
+    waybill_nos: tuple[WaybillNo, ...] = ()
+    trace_codes: tuple[str, ...] = ()
+    skus: tuple[str, ...] = ()
+    enterprises: tuple[EnterpriseCode, ...] = ()
+    reason_zh: str
+    reason_en: str
+
+
+class SiteLane(msgspec.Struct, frozen=True, kw_only=True):
+    """One lane of a site, as the centre classes it today."""
+
+    lane: str
+    """The lane's device name."""
+    lane_class: LaneClass = LaneClass.MIXED
+    direction: Direction
+    gate: GateStage = GateStage.ONLY
+    name_zh: str = ""
+    """What a driver reads on the sign, such as `3号`."""
+    name_en: str = ""
+
+
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """One row per site: tolerances and the offline policy, decided by the centre."""
 
@@ -230,11 +302,30 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     inspection_beyond_barrier: bool = False
     manual_release_officers: int = 1
     """How many different officers a manual release needs (S8)."""
+    lanes: tuple[SiteLane, ...] = ()
+    """A lane that is not listed takes every vehicle and is the only gate."""
+    customs_codes: tuple[str, ...] = ()
+    """`masterCuscd` of slips this site serves; empty: any."""
+    inspect_all_tiers: tuple[CreditTier, ...] = ()
+    """Credit tiers whose every vehicle is inspected; the others are drawn by their enterprise's rate."""
+    tare_drift_kg: Decimal = Decimal(150)
+    """An empty vehicle further from its registered tare is an alarm (anti-cheat)."""
+    platform: PlatformRole = PlatformRole.NONE
+    platform_timeout_s: int = 20
+    platform_lost: PlatformLost = PlatformLost.HOLD
+    platform_may_raise: bool = False
+    """True: the platform's own device order counts as one officer's manual release (S8)."""
 
     def __post_init__(self) -> None:
         _must_be_kilograms(
-            weight_tolerance_kg=self.weight_tolerance_kg, empty_tolerance_kg=self.empty_tolerance_kg
+            weight_tolerance_kg=self.weight_tolerance_kg,
+            empty_tolerance_kg=self.empty_tolerance_kg,
+            tare_drift_kg=self.tare_drift_kg,
         )
+
+    def lane(self, name: str) -> SiteLane | None:
+        """How the centre classes a lane; None where it says nothing."""
+        return next((lane for lane in self.lanes if lane.lane == name), None)
 
 
 class OfficerState(enum.StrEnum):
@@ -254,7 +345,7 @@ class Officer(msgspec.Struct, frozen=True, kw_only=True):
     valid_until: UtcText
 
 
-Record = Vehicle | ReleaseSlip | Waybill | Enterprise | Control | Site | Officer
+Record = Vehicle | ReleaseSlip | Waybill | Enterprise | Control | Recall | Site | Officer
 
 COLLECTIONS: dict[str, type[Record]] = {
     "vehicles": Vehicle,
@@ -262,6 +353,7 @@ COLLECTIONS: dict[str, type[Record]] = {
     "waybills": Waybill,
     "enterprises": Enterprise,
     "controls": Control,
+    "recalls": Recall,
     "site": Site,
     "officers": Officer,
 }
@@ -280,6 +372,8 @@ def key_of(record: Record) -> str:
             return str(record.code)
         case Control():
             return record.control_id
+        case Recall():
+            return record.recall_no
         case Site():
             return record.site
         case Officer():
