@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -209,6 +210,55 @@ def _print_frame(row: dict[str, Any]) -> None:
 
 
 @app.command()
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a recording, as `log.recording` makes it")],
+    most: Annotated[int, typer.Option(help="differences shown; all are counted", min=1)] = 20,
+    as_json: Json = False,
+) -> None:
+    """Play a recorded inbox through the machine; where it now asks for something else, show both."""
+    from edge.gate.replaying import ReplayRefused
+    from edge.gate.replaying import replay as play
+
+    try:
+        played = play(file, most=most)
+    except ReplayRefused as refused:
+        raise _refuse(refused, 2) from refused
+    if as_json:
+        for each in played.differences:
+            _say_json(
+                {"line": each.line, "at_s": each.at_s, "source": each.source, "event": each.event,
+                 "expected": each.expected, "got": each.got}
+            )  # fmt: skip
+        _say_json(
+            {"same": played.same, "runs": played.runs, "events": played.events, "effects": played.effects,
+             "different": played.different, "version": played.version, "scrubbed": played.scrubbed,
+             "otherwise": played.otherwise, "left_out": sorted(played.left_out)}
+        )  # fmt: skip
+    else:
+        _print_replay(played)
+    raise typer.Exit(0 if played.same else 1)
+
+
+def _print_replay(played: Any) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    colours = {"-": "red", "+": "green"}
+    for each in played.differences:
+        kind = each.event.get("is", "") if isinstance(each.event, dict) else each.event
+        console.print(f"[bold]line {each.line}[/]  {each.at_s:.3f} s  {each.source}  {kind}")
+        for line in each.diff():
+            console.print(line, style=colours.get(line[:1], "dim"), markup=False)
+    if played.left_out:
+        console.print(f"not known to this version: {', '.join(sorted(played.left_out))}", style="yellow")
+    counts = f"{played.runs} runs, {played.events} events, {played.effects} effects"
+    if played.same:
+        console.print(f"[green]✔[/] the same: {counts}")
+    else:
+        hidden = played.different - len(played.differences)
+        more = f" ({hidden} not shown)" if hidden else ""
+        console.print(f"[red]✘[/] {played.different} events are answered otherwise{more}: {counts}")
+
+
+@app.command()
 def world(
     seeds: Annotated[str, typer.Option(help="first and last seed, such as 1-200")] = "1-20",
     site: Annotated[Path | None, typer.Option(help="a scenario file instead of random ones")] = None,
@@ -250,7 +300,7 @@ def bench(
 @records_app.command("import")
 def records_import(
     config: ConfigFile,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE …", help="JSON, CSV or SAS221 XML")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE …", help="JSON, CSV, SAS or CEB XML")],
     scope: Annotated[str | None, typer.Option(help="scope; the hub's only one if left out")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="leave bad rows out and count them")] = False,
     replace: Annotated[
@@ -316,6 +366,42 @@ def _scope_of(given: str | None, known: tuple[str, ...]) -> str:
     if len(known) != 1:
         raise ValueError(f"--scope: expected one of {', '.join(known)}")
     return known[0]
+
+
+@records_app.command("receipts")
+def records_receipts(config: ConfigFile, as_json: Json = False) -> None:
+    """Give out the passage receipts that are due, as a running hub does by itself; prints each file."""
+    from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused
+    from sync.hub.config import ConfigRefused, read_hub_config
+    from sync.hub.receipts import give_out
+
+    not_made = 0
+    try:
+        hub_config = read_hub_config(config)
+        if hub_config.receipts is None:
+            raise _refuse(f"{config}: expected a table [receipts] with the folder they go to", 2)
+        archive = Archive.open(_there(hub_config.archive))
+        try:
+            while True:
+                done = give_out(
+                    archive, hub_config.receipts, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+                )
+                not_made += done.not_made
+                for name in done.out:
+                    if as_json or not sys.stdout.isatty():
+                        _say_json({"file": name})
+                    else:
+                        _say(name)
+                if not (done.made or done.out or done.not_made):
+                    break
+        finally:
+            archive.close()
+    except ConfigRefused as refused:
+        raise _refuse(refused, 2) from refused
+    except (ArchiveRefused, ValueError, *STORAGE_ERRORS) as refused:
+        raise _refuse(refused) from refused
+    if not_made:
+        raise _refuse(f"{not_made} crossings of which no receipt can be made; see the hub's alarms")
 
 
 @records_app.command("digest")
@@ -387,6 +473,44 @@ def records_diff(
         raise _refuse(refused) from refused
     sys.stderr.write(f"{count} rows differ\n")
     raise typer.Exit(1 if count else 0)
+
+
+@records_app.command("rehearse")
+def records_rehearse(
+    archive_file: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="the hub's archive")],
+    control: Annotated[str | None, typer.Option(help="only this control's versions")] = None,
+    since: Annotated[str, typer.Option(help="UTC text such as 2026-11-15; everything if left out")] = "",
+    as_json: Json = False,
+) -> None:
+    """What shadow and advisory controls would have done had they been live: look before you switch."""
+    from sync.hub.archive import Archive, ArchiveRefused
+    from sync.hub.rehearsal import rehearse
+
+    try:
+        archive = Archive.open(_there(archive_file))
+        try:
+            report = rehearse(archive.facts_of_kind("ruling_made", since), control)
+        finally:
+            archive.close()
+    except (ArchiveRefused, ValueError) as refused:
+        raise _refuse(refused) from refused
+    if as_json or not sys.stdout.isatty():
+        for each in report.controls:
+            _say_json(
+                {"control": each.control, "mode": each.mode,
+                 "rulings": report.rulings, "matched": each.matched,
+                 "changed": {f"{was} -> {then}": n for (was, then), n in sorted(each.changed.items())},
+                 "by_enterprise": dict(each.by_enterprise.most_common()),
+                 "examples": [asdict(example) for example in each.examples]}
+            )  # fmt: skip
+    else:
+        table = Table("control", "mode", "matched", "would change", "of rulings")
+        for each in report.controls:
+            changes = ", ".join(f"{was} → {then} {n}" for (was, then), n in sorted(each.changed.items()))
+            share = f"{each.would_stop} ({each.would_stop / max(1, report.rulings):.1%})"
+            table.add_row(each.control, each.mode, str(each.matched), changes or "-", share)
+        Console().print(table)
+    sys.stderr.write(f"{report.rulings} rulings looked at, {report.unread} of a later version not read\n")
 
 
 # --- journal ----------------------------------------------------------------------------------------------

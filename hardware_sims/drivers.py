@@ -75,6 +75,8 @@ class DrivenVehicle:
 
     __slots__ = (
         "_behaviour",
+        "_card_round",
+        "_card_s",
         "_crept_s",
         "_entered_s",
         "_go_s",
@@ -122,6 +124,8 @@ class DrivenVehicle:
         self._show_s = NEVER
         self._showing = 0
         self._round = 0
+        self._card_s = NEVER
+        self._card_round = 0
 
     @property
     def rear_x(self) -> float:
@@ -196,6 +200,7 @@ class DrivenVehicle:
                 self.doing = Doing.STANDING
                 self._standing_s = self._told_s = at_s
                 self._show_s = at_s + 2.0 if self.vehicle.slip_codes else NEVER
+                self._card_s = at_s + 1.2 if self.vehicle.card is not None else NEVER
                 return at_s
             return at_s + 0.5
         return NEVER
@@ -234,7 +239,8 @@ class DrivenVehicle:
             else:
                 self.doing = Doing.GOING
             return at_s
-        return min(leaves_s, self._go_s, self._show_s, looks_s if at_s < looks_s else NEVER)
+        shows_s = min(self._show_s, self._card_s)
+        return min(leaves_s, self._go_s, shows_s, looks_s if at_s < looks_s else NEVER)
 
     def _go(self, at_s: float, sight: Sight, ahead: DrivenVehicle | None) -> float:
         limit = NEVER
@@ -297,6 +303,17 @@ class DrivenVehicle:
             self._round += 1
             self._show_s = at_s + 10.0 if self._round < self._behaviour.slip_rounds else NEVER
         return (shown,)
+
+    def card_now(self, at_s: float) -> bool:
+        """Whether the card is held to the reader now: every 10 s until the board says something."""
+        if at_s < self._card_s or self.doing is not Doing.STANDING:
+            return False
+        if self._card_round and self._told is not Told.NOTHING:
+            self._card_s = NEVER
+            return False
+        self._card_round += 1
+        self._card_s = at_s + 10.0 if self._card_round < self._behaviour.slip_rounds else NEVER
+        return True
 
     def move(self, dt_s: float) -> bool:
         """One step. Returns True when it moved."""

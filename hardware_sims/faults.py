@@ -33,11 +33,31 @@ class FaultKind(enum.StrEnum):
     """Input `input` of the I/O board reads False."""
     NO_ANTENNA = "no_antenna"
     """An RFID reader that reports its antenna missing."""
+    BLACK = "black"
+    """A fixed camera with its lens covered."""
+    JUMP = "jump"
+    """A weight that changes by `kg` when the vehicle has stood still for `delay_s` (a remote-control chip)."""
+    NO_ZERO = "no_zero"
+    """An empty plate that shows `kg`."""
+    DRIFT = "drift"
+    """A weight that goes away by `kg` a minute."""
+    STORM = "storm"
+    """A camera that says everything again and again, whatever it is answered."""
+    MALFORMED = "malformed"
+    """A camera whose messages are none: pieces left out, lengths that lie, garbage between."""
+    CUT_PICTURE = "cut_picture"
+    """A camera whose pictures have no end."""
+    SLOW_LORIS = "slow_loris"
+    """A camera that dribbles: always some bytes, never a whole message."""
     JAMMED = "jammed"
     """The arm does not move whatever the contacts say."""
 
 
 DEFAULT_RATE = {FaultKind.CUT: 1.0, FaultKind.FLIP: 0.02, FaultKind.CHATTER: 5.0}
+
+DEFAULT_KG = {FaultKind.JUMP: 2_000.0, FaultKind.NO_ZERO: 300.0, FaultKind.DRIFT: 100.0}
+
+SCALE_FAULTS = frozenset(DEFAULT_KG)
 
 SERIAL_FAULTS = frozenset(
     {
@@ -60,6 +80,11 @@ class Fault:
     delay_s: float = 0.5
     plate: str = ""
     input: str = ""
+    kg: float | None = None
+
+    @property
+    def load_kg(self) -> float:
+        return DEFAULT_KG.get(self.kind, 0.0) if self.kg is None else self.kg
 
     @property
     def strength(self) -> float:

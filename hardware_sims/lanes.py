@@ -8,23 +8,34 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hardware_sims.barrier import NEVER
-from hardware_sims.devices import Device
+from hardware_sims.devices import Camera, Device
+from hardware_sims.devices.card_reader import CardReader
+from hardware_sims.devices.container_camera import ContainerCamera
+from hardware_sims.devices.customs_platform import CustomsPlatform
 from hardware_sims.devices.io_board import IoBoard
 from hardware_sims.devices.led_board import LedBoard
 from hardware_sims.devices.plate_camera import PlateCamera
+from hardware_sims.devices.plate_camera_dahua import DahuaCamera
+from hardware_sims.devices.plate_camera_hikvision import HikvisionCamera, HikvisionStream
 from hardware_sims.devices.rfid_reader import RfidReader
 from hardware_sims.devices.scanner import Scanner
+from hardware_sims.devices.text_board import TextBoard
+from hardware_sims.devices.triggered_scanner import TriggeredScanner
+from hardware_sims.devices.uhf_reader import UhfReader
 from hardware_sims.devices.weighbridge import Weighbridge
 from hardware_sims.faults import Fault, FaultKind
 from hardware_sims.physics import LanePhysics
-from hardware_sims.scenario import FaultPlan, Happening, HappeningKind, LaneSettings, Scenario
+from hardware_sims.scenario import CAMERAS_CALLED, FaultPlan, Happening, HappeningKind, LaneSettings, Scenario
 from hardware_sims.vehicles import Vehicle
 
+if TYPE_CHECKING:
+    from hardware_sims.devices.fixed_camera import FixedCamera
+
 SERIAL_DEVICES = ("weighbridge", "rfid", "io", "scanner", "led")
-"""Devices on a line of their own; `camera` calls over the network."""
+"""Devices on a line of their own in every lane; `camera` calls over the network, or is called there."""
 
 ARM_LEFT_S = 15.0
 """An arm that stays up so long over an empty lane is not going to be lowered."""
@@ -66,37 +77,78 @@ class SimulatedLane:
         self.log = jsonl_log(name, sink)
         self.physics = LanePhysics(settings.barrier, self.log)
         physics = self.physics
-        self.camera = PlateCamera(
+        self.camera: Camera = _plate_camera(physics, settings, unix_of, f"{seed}/{name}/camera")
+        self.io = IoBoard(
             physics,
-            host=settings.camera_listener or "127.0.0.1",
-            heartbeat_s=settings.camera_heartbeat_s,
-            comet=settings.camera_comet,
-            serial_no=f"51ca11e5-{sum(name.encode()) & 0xFFFFFFFF:08x}",
-            unix_of=unix_of,
-            seed=f"{seed}/{name}/camera",
+            unit=settings.io_unit,
+            relay_unit=settings.io_relay_unit,
+            relay_style=settings.io_relay_style,
+            framing=settings.io_framing,
+            uploads=settings.io_uploads,
+            seed=f"{seed}/{name}/io",
         )
-        self.io = IoBoard(physics, unit=settings.io_unit, seed=f"{seed}/{name}/io")
-        self.led = LedBoard(physics, seed=f"{seed}/{name}/led")
+        board = LedBoard if settings.led == "fk" else TextBoard
+        self.led: LedBoard | TextBoard = board(physics, seed=f"{seed}/{name}/led")
+        self.fixed_camera: FixedCamera | None = None
+        if settings.fixed_camera != "none":
+            # Numpy with it: only for those who want pictures.
+            from hardware_sims.devices.fixed_camera import FixedCamera
+
+            self.fixed_camera = FixedCamera(physics, caption=name)
+        self.platform: CustomsPlatform | None = None
+        if settings.platform is not None:
+            self.platform = CustomsPlatform(
+                area_id=settings.platform_area_id,
+                channel_no=settings.platform_channel_no,
+                direction=settings.platform_direction,
+                style=settings.platform,
+                answers=settings.platform_answers,
+                late_s=settings.platform_late_s,
+                heartbeat_s=settings.platform_heartbeat_s,
+                bare_xml=settings.platform_bare_xml,
+                seed=f"{seed}/{name}/platform",
+                log=self.log,
+            )
         self.devices: dict[str, Device] = {
             "weighbridge": Weighbridge(
                 physics,
                 protocol=settings.weighbridge,
                 division_kg=settings.division_kg,
+                capacity_kg=settings.capacity_kg,
                 zero_kg=settings.zero_kg,
                 seed=f"{seed}/{name}/weighbridge",
             ),
-            "rfid": RfidReader(physics, address=settings.rfid_address, seed=f"{seed}/{name}/rfid"),
+            "rfid": _tag_reader(physics, settings, f"{seed}/{name}/rfid"),
             "io": self.io,
-            "scanner": Scanner(physics, aim_prefix=settings.scanner_aim, seed=f"{seed}/{name}/scanner"),
+            "scanner": _scanner(physics, settings, f"{seed}/{name}/scanner"),
             "led": self.led,
             "camera": self.camera,
         }
+        if settings.card_reader is not None:
+            card_reader = CardReader(physics, kind=settings.card_reader, seed=f"{seed}/{name}/card_reader")
+            self.devices["card_reader"] = card_reader
+        self.calling: dict[str, Camera] = {"camera": self.camera}
+        """Devices that may call over the network."""
+        if settings.container_listener is not None:
+            container_camera = ContainerCamera(
+                physics, host=settings.container_listener, seed=f"{seed}/{name}/container_camera"
+            )
+            self.devices["container_camera"] = self.calling["container_camera"] = container_camera
         self._listed = tuple(self.devices.items())
         self._due = dict.fromkeys(self.devices, 0.0)
         self._least_due_s = 0.0
         """When the first device is next to be advanced. Whoever touches a device brings this up to date."""
         self._present = dict.fromkeys(self.devices, True)
         self.now_s = 0.0
+
+    @property
+    def serial_devices(self) -> tuple[str, ...]:
+        """Devices of this lane that are on a line of their own."""
+        asked_for = {
+            "card_reader": self.settings.card_reader is not None,
+            "camera": self.settings.camera in CAMERAS_CALLED,
+        }
+        return (*SERIAL_DEVICES, *(device for device, wanted in asked_for.items() if wanted))
 
     def port_present(self, device: str) -> bool:
         """False while the device's port has vanished."""
@@ -145,11 +197,11 @@ class SimulatedLane:
         self._line(device, is_open=True)
         return sent
 
-    def camera_not_answered(self, at_s: float) -> list[Sent]:
+    def camera_not_answered(self, at_s: float, device: str = "camera") -> list[Sent]:
         """Nobody listens where the camera calls."""
         sent = self.advance(at_s)
-        self.camera.connect_failed(self.now_s)
-        self._touched("camera")
+        self.calling[device].connect_failed(self.now_s)
+        self._touched(device)
         return sent
 
     def disconnect(self, at_s: float, device: str) -> list[Sent]:
@@ -161,11 +213,11 @@ class SimulatedLane:
 
     def _line(self, device: str, *, is_open: bool) -> None:
         """Whether anybody is at the other end of a serial line: without it nothing that happens is seen."""
-        if device in SERIAL_DEVICES:
+        if device in self.serial_devices:
             self.log(self.now_s, "line", {"device": device, "open": is_open})
 
     def set_fault(self, at_s: float, device: str, fault: Fault, on: bool) -> list[Sent]:
-        """Device `barrier` takes `jammed`; every other fault belongs to a device of `devices`."""
+        """`barrier` takes `jammed`, `fixed_camera` and `platform` their own; the others are in `devices`."""
         sent = self.advance(at_s)
         self.apply_fault(self.now_s, device, fault, on)
         return sent
@@ -174,6 +226,12 @@ class SimulatedLane:
         """As `set_fault`, for a caller within `advance`."""
         if device == "barrier":
             self.physics.set_jammed(at_s, on)
+        elif device == "platform":
+            if self.platform is not None:
+                self.platform.set_fault(at_s, fault, on)
+        elif device == "fixed_camera":
+            if self.fixed_camera is not None:
+                self.fixed_camera.set_fault(at_s, fault, on)
         else:
             self.devices[device].set_fault(at_s, fault, on)
             self._touched(device)
@@ -184,6 +242,56 @@ class SimulatedLane:
     def _touched(self, device: str) -> None:
         self._due[device] = self.devices[device].next_event_s()
         self._least_due_s = min(self._due.values())
+
+
+def _plate_camera(
+    physics: LanePhysics, settings: LaneSettings, unix_of: Callable[[float], float], seed: str
+) -> Camera:
+    host = settings.camera_listener or "127.0.0.1"
+    heartbeat_s = settings.camera_heartbeat_s
+    user, password = settings.camera_user, settings.camera_password
+    match settings.camera:
+        case "vzenith":
+            return PlateCamera(
+                physics,
+                host=host,
+                heartbeat_s=heartbeat_s,
+                comet=settings.camera_comet,
+                serial_no=f"51ca11e5-{sum(settings.name.encode()) & 0xFFFFFFFF:08x}",
+                unix_of=unix_of,
+                seed=seed,
+            )
+        case "hikvision":
+            return HikvisionCamera(physics, host=host, heartbeat_s=heartbeat_s, unix_of=unix_of, seed=seed)
+        case "hikvision_stream":
+            return HikvisionStream(physics, user=user, password=password, unix_of=unix_of, seed=seed)
+        case "dahua":
+            return DahuaCamera(physics, user=user, password=password, unix_of=unix_of, seed=seed)
+
+
+def _scanner(physics: LanePhysics, settings: LaneSettings, seed: str) -> Device:
+    if settings.scanner == "line":
+        return Scanner(physics, aim_prefix=settings.scanner_aim, seed=seed)
+    return TriggeredScanner(
+        physics,
+        settings.scanner,
+        only_triggered=settings.scanner_triggered,
+        aim_prefix=settings.scanner_aim,
+        seed=seed,
+    )
+
+
+def _tag_reader(physics: LanePhysics, settings: LaneSettings, seed: str) -> Device:
+    address = settings.rfid_address
+    if settings.rfid == "r2000":
+        return RfidReader(physics, address=1 if address is None else address, seed=seed)
+    return UhfReader(
+        physics,
+        make=settings.rfid,
+        address=0 if address is None else address,
+        active=settings.rfid_active,
+        seed=seed,
+    )
 
 
 class SimulatedSite:
@@ -217,8 +325,13 @@ class SimulatedSite:
         self._until: list[tuple[float, int, Callable[[float], None]]] = []
         self.paused_at_s: float | None = None
         """Traffic time of the scenario's pause now in force."""
+        self._hears_next_door = False
+        """Whether any lane hears another: then all are moved together, event by event."""
         for name, lane in self.lanes.items():
             lane.physics.on_move = self._vehicle_moved(name)
+            if lane.settings.hears_neighbour is not None:
+                lane.physics.neighbour = self.lanes[lane.settings.hears_neighbour].physics
+                self._hears_next_door = True
         for vehicle in sorted(scenario.vehicles, key=lambda each: each.arrives_s):
             self._plan(vehicle.arrives_s, self._arrival(vehicle))
         for fault in scenario.faults:
@@ -303,9 +416,9 @@ class SimulatedSite:
         self._collected += self._run(at_s)
         self.lanes[lane].connect(at_s, device)
 
-    def camera_not_answered(self, at_s: float, lane: str) -> None:
+    def camera_not_answered(self, at_s: float, lane: str, device: str = "camera") -> None:
         self._collected += self._run(at_s)
-        self.lanes[lane].camera_not_answered(at_s)
+        self.lanes[lane].camera_not_answered(at_s, device)
 
     def disconnect(self, at_s: float, lane: str, device: str) -> None:
         self._collected += self._run(at_s)
@@ -333,8 +446,14 @@ class SimulatedSite:
         return done
 
     def _advance_lanes(self, to_s: float, done: list[tuple[str, Sent]]) -> None:
-        for name, lane in self.lanes.items():
-            done += [(name, sent) for sent in lane.advance(to_s)]
+        at_s = to_s
+        while True:
+            if self._hears_next_door:
+                at_s = min(to_s, *(lane.next_event_s() for lane in self.lanes.values()))
+            for name, lane in self.lanes.items():
+                done += [(name, sent) for sent in lane.advance(at_s)]
+            if at_s >= to_s:
+                break
         self._now = max(self._now, to_s)
 
     # --- plans ---
@@ -412,6 +531,8 @@ def _performances(
             return lambda at_s: physics.hand(at_s, up=True), None
         case HappeningKind.HAND_LOWER:
             return lambda at_s: physics.hand(at_s, up=False), None
+        case HappeningKind.SHOW_CARD:
+            return lambda at_s: physics.show_card(at_s, plan.text), None
         case HappeningKind.SHOW_CODE:
             return lambda at_s: physics.show_code(at_s, plan.text, plan.aim), None
 

@@ -8,6 +8,7 @@ the outcome does not depend on how a caller slices its calls.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,10 @@ CAMERA_X = 3.0
 CAMERA_VIEW = (3.0, 21.0)
 RFID_FIELD = (2.0, 20.0)
 TAG_BEHIND_FRONT = 1.0
+NEXT_DOOR_M = 8.0
+"""So much farther off a reader finds a tag in the lane next door."""
+NEXT_DOOR_CHANCE = 0.2
+"""How often a round hears it at all."""
 ARM_LOOP = (21.0, 24.0)
 LANE_END = 30.0
 SPAWN_X = -6.0
@@ -65,10 +70,35 @@ class CameraView:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerView:
+    """What a container camera has before its lens when it triggers."""
+
+    at_s: float
+    vehicle: str
+    containers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SideView:
+    """One vehicle as somebody beside the lane sees it."""
+
+    plate: str | None
+    parts: tuple[tuple[float, float], ...]
+    """(front, rear) of truck and trailer, metres along the lane."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShownCode:
     at_s: float
     text: str
     aim: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownCard:
+    at_s: float
+    number: str
+    """Ten hex digits, as on the chip."""
 
 
 class LanePhysics:
@@ -79,8 +109,10 @@ class LanePhysics:
         "_board_rows",
         "_broken",
         "_camera_waiting",
+        "_cards_waiting",
         "_cars",
         "_codes_waiting",
+        "_containers_waiting",
         "_inputs",
         "_key_turn_s",
         "_loops_next",
@@ -96,6 +128,7 @@ class LanePhysics:
         "barrier",
         "light",
         "log",
+        "neighbour",
         "now_s",
         "on_move",
         "rest_since_s",
@@ -113,6 +146,8 @@ class LanePhysics:
         """When the last vehicle left or the arm last came to rest."""
         self.on_move: Callable[[float, str, str], None] | None = None
         """Called with (at_s, vehicle id, `arrived` | `crossed` | `backed_out`)."""
+        self.neighbour: LanePhysics | None = None
+        """The lane whose tags this lane's reader hears too."""
         self.turns_key_after_s: float | None = None
         """An officer turns the reset key whenever the board has said `closed` for so long."""
         self._key_turn_s = NEVER
@@ -129,7 +164,9 @@ class LanePhysics:
         self._wake_s = NEVER
         self._reset_until_s = NEVER
         self._camera_waiting: list[CameraView] = []
+        self._containers_waiting: list[ContainerView] = []
         self._codes_waiting: list[ShownCode] = []
+        self._cards_waiting: list[ShownCard] = []
         self._board_rows: tuple[str, ...] = ()
         self._axle_load = 0.0
         self._touching: set[str] = set()
@@ -159,8 +196,22 @@ class LanePhysics:
                 found.append((car.vehicle.tag, abs(place - (low + high) / 2)))
         return tuple(found)
 
+    def tags_heard_from_next_door(self, draw: random.Random) -> list[tuple[str, float]]:
+        """(EPC, metres) of tags standing in the neighbouring lane that one round hears: few, and weak."""
+        if self.neighbour is None:
+            return []
+        return [
+            (epc, away_m + NEXT_DOOR_M)
+            for epc, away_m in self.neighbour.tags_in_field()
+            if draw.random() < NEXT_DOOR_CHANCE
+        ]
+
     def take_camera_views(self) -> list[CameraView]:
         taken, self._camera_waiting = self._camera_waiting, []
+        return taken
+
+    def take_container_views(self) -> list[ContainerView]:
+        taken, self._containers_waiting = self._containers_waiting, []
         return taken
 
     def look(self, at_s: float) -> CameraView | None:
@@ -170,8 +221,19 @@ class LanePhysics:
                 return CameraView(at_s, car.vehicle.id, car.vehicle.plate, by_hand=True)
         return None
 
+    def seen_from_the_side(self) -> tuple[SideView, ...]:
+        """Every vehicle in or before the lane, the first one first."""
+        return tuple(
+            SideView(car.vehicle.plate, tuple((car.x - front, car.x - rear) for front, rear in car.parts))
+            for car in self._cars
+        )
+
     def take_shown_codes(self) -> list[ShownCode]:
         taken, self._codes_waiting = self._codes_waiting, []
+        return taken
+
+    def take_shown_cards(self) -> list[ShownCard]:
+        taken, self._cards_waiting = self._cards_waiting, []
         return taken
 
     # --- what is in the lane ---
@@ -311,6 +373,16 @@ class LanePhysics:
         self._codes_waiting.append(ShownCode(at_s, text, aim))
         self._must_step = True
 
+    def show_card(self, at_s: float, number: str) -> None:
+        """Somebody holds a card to the card reader."""
+        self.advance(at_s)
+        self._card_held(at_s, number)
+        self._must_step = True
+
+    def _card_held(self, at_s: float, number: str) -> None:
+        # Where no reader takes them, they are forgotten.
+        self._cards_waiting = [*self._cards_waiting, ShownCard(at_s, number)][-8:]
+
     # --- time ---
 
     def next_event_s(self) -> float:
@@ -373,6 +445,9 @@ class LanePhysics:
                     for code in car.codes_now(at_s):
                         self._codes_waiting.append(ShownCode(at_s, code, car.vehicle.slip_aim))
                         wake_s = at_s
+                    if car.vehicle.card is not None and car.card_now(at_s):
+                        self._card_held(at_s, car.vehicle.card)
+                        wake_s = at_s
                     seen = self._seen[car.vehicle.id]
                     if not seen.stopped:
                         seen.stopped = True
@@ -404,6 +479,10 @@ class LanePhysics:
         if before < CAMERA_X <= x and not seen.pictured:
             seen.pictured = True
             self._camera_waiting.append(CameraView(at_s, vehicle.id, vehicle.plate))
+            if vehicle.containers:
+                # Where no camera takes them, they are forgotten.
+                seen_now = ContainerView(at_s, vehicle.id, vehicle.containers)
+                self._containers_waiting = [*self._containers_waiting, seen_now][-8:]
         if x < ARM_X - 1.0:
             return
         for number, (front, _) in enumerate(car.parts, start=1):

@@ -15,12 +15,31 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hardware_sims.barrier import BarrierSettings
-from hardware_sims.faults import SERIAL_FAULTS, Fault, FaultKind
+from hardware_sims.devices.card_reader import KINDS as CARD_READERS
+from hardware_sims.devices.card_reader import Kind as CardReaderKind
+from hardware_sims.devices.customs_platform import ANSWERS, STYLES, Style
+from hardware_sims.devices.triggered_scanner import MAKES, Make
+from hardware_sims.devices.weighbridge import PROTOCOLS as WEIGHBRIDGES
+from hardware_sims.devices.weighbridge import Protocol as WeighbridgeProtocol
+from hardware_sims.faults import SCALE_FAULTS, SERIAL_FAULTS, Fault, FaultKind
 from hardware_sims.physics import INPUTS
-from hardware_sims.vehicles import NORMAL, PRESETS, Behaviour, Trailer, Vehicle
+from hardware_sims.vehicles import NORMAL, PRESETS, Behaviour, Trailer, Vehicle, is_card
 
 Transport = Literal["pty", "socket"]
-WeighbridgeProtocol = Literal["yaohua_tf0", "toledo_continuous"]
+TagReaderProtocol = Literal["r2000", "uhfreader18", "uhfreader288"]
+TAG_READERS: tuple[TagReaderProtocol, ...] = ("r2000", "uhfreader18", "uhfreader288")
+CameraKind = Literal["vzenith", "hikvision", "hikvision_stream", "dahua"]
+CAMERAS_CALLED: tuple[CameraKind, ...] = ("hikvision_stream", "dahua")
+"""Cameras that serve, at `socket://127.0.0.1:camera_port`; the others call `camera_listener`."""
+FixedCameraKind = Literal["none", "http", "rtsp", "folder"]
+ScannerKind = Literal["line"] | Make
+SCANNERS: tuple[ScannerKind, ...] = ("line", *MAKES)
+BoardKind = Literal["fk", "ascii"]
+BOARDS: tuple[BoardKind, ...] = ("fk", "ascii")
+RelayStyle = Literal["waveshare", "r421a08"]
+RELAY_STYLES: tuple[RelayStyle, ...] = ("waveshare", "r421a08")
+Framing = Literal["rtu", "tcp"]
+FRAMINGS: tuple[Framing, ...] = ("rtu", "tcp")
 
 FAULTS_OF = {
     "weighbridge": SERIAL_FAULTS,
@@ -32,6 +51,38 @@ FAULTS_OF = {
     "barrier": frozenset({FaultKind.JAMMED}),
 }
 """Which faults each device of a lane can have."""
+
+PICTURE_FAULTS = frozenset(
+    {
+        FaultKind.CUT,
+        FaultKind.STUCK,
+        FaultKind.BLACK,
+        FaultKind.SLOW,
+        FaultKind.SILENCE,
+        FaultKind.DEAD,
+    }
+)
+"""Of a fixed camera. It is asked for by a lane, and no random scenario breaks it: it moves no vehicle."""
+
+
+NETWORK_FAULTS = frozenset(
+    {FaultKind.STORM, FaultKind.MALFORMED, FaultKind.CUT_PICTURE, FaultKind.SLOW_LORIS}
+)
+"""Of cameras on the network, beside those of every line. No random scenario has them: they are asked for."""
+
+
+def faults_of(device: str) -> frozenset[FaultKind]:
+    """Empty for a device no lane has. `SCALE_FAULTS` are asked for: no random scenario cheats."""
+    if device == "fixed_camera":
+        return PICTURE_FAULTS
+    if device == "platform":
+        return SERIAL_FAULTS - {FaultKind.VANISH}
+    if device == "card_reader":
+        return SERIAL_FAULTS
+    if device == "container_camera":
+        return FAULTS_OF["camera"] | NETWORK_FAULTS
+    asked_for = {"weighbridge": SCALE_FAULTS, "camera": NETWORK_FAULTS}.get(device, frozenset())
+    return FAULTS_OF.get(device, frozenset()) | asked_for
 
 
 class ScenarioRefused(ValueError):
@@ -45,15 +96,61 @@ class LaneSettings:
     name: str
     weighbridge: WeighbridgeProtocol = "yaohua_tf0"
     division_kg: int = 20
+    capacity_kg: int = 80_000
+    """What the weighbridge can weigh."""
     zero_kg: float = 0.0
     """Drift of the empty plate."""
     io_unit: int = 1
-    rfid_address: int = 1
+    io_relay_unit: int = 0
+    """Address of a relay board of its own on the same line; 0: one board."""
+    io_relay_style: RelayStyle = "waveshare"
+    io_framing: Framing = "rtu"
+    """`tcp`: Modbus TCP, with its header."""
+    io_uploads: bool = False
+    """The board also says things nobody asked for."""
+    rfid: TagReaderProtocol = "r2000"
+    rfid_address: int | None = None
+    """None: as the maker sets it, 1 for r2000 and 0 for the others."""
+    rfid_active: bool = False
+    """A UHFReader that was set to scan by itself."""
+    hears_neighbour: str | None = None
+    """A lane next to this one, whose tags this lane's tag reader hears too, now and then and weaker."""
+    card_reader: CardReaderKind | None = None
+    """None: there is none at the driver's window."""
+    scanner: ScannerKind = "line"
+    scanner_triggered: bool = False
+    """It reads only when it is told to; not with `line`."""
     scanner_aim: bool = True
+    led: BoardKind = "fk"
     camera_listener: str | None = None
     """`host:port` the camera pushes to; None: the camera is not there."""
+    camera: CameraKind = "vzenith"
+    camera_port: int = 0
+    """Of a camera that serves; 0: any free one."""
+    camera_user: str = "admin"
+    camera_password: str = ""
+    container_listener: str | None = None
+    """`host:port` the container camera pushes to; None: there is none."""
     camera_heartbeat_s: float = 5.0
     camera_comet: bool = False
+    fixed_camera: FixedCameraKind = "none"
+    """`http`: motion JPEG; `rtsp`: RTP/JPEG; `folder`: files in SITE/frames/LANE."""
+    fixed_camera_port: int = 0
+    """Of a stream; 0: any free one."""
+    platform: Style | None = None
+    """How the customs platform answers; None: there is none."""
+    platform_answers: tuple[str, ...] = ("release",)
+    """In turn to gathers; `PLATE=answer` is for that vehicle alone."""
+    platform_late_s: float = 60.0
+    platform_heartbeat_s: float = 0.0
+    platform_bare_xml: bool = False
+    platform_area_id: str = "3711210009"
+    platform_channel_no: str = "3711020009"
+    platform_direction: Literal["I", "E"] = "I"
+    platform_port: int = 0
+    """Where the lane connects to it; 0: any free one."""
+    platform_listener: str | None = None
+    """`host:port` of the lane the platform connects to, unless it answers on the lane's connection."""
     transport: Transport = "pty"
     barrier: BarrierSettings = field(default=BarrierSettings())
 
@@ -78,6 +175,7 @@ class HappeningKind(enum.StrEnum):
     HAND_RAISE = "hand_raise"
     HAND_LOWER = "hand_lower"
     SHOW_CODE = "show_code"
+    SHOW_CARD = "show_card"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +190,7 @@ class Happening:
     when_closed_s: float | None = None
     """For `reset_key`: an officer turns it whenever the board has said `closed` for so long."""
     text: str = ""
+    """Of the code; for `show_card` the card's ten hex digits."""
     aim: str = "]Q1"
 
 
@@ -114,8 +213,24 @@ class Scenario:
                 found.append(f"lanes.{lane.name}: expected each lane once")
             if lane.division_kg < 1:
                 found.append(f"lanes.{lane.name}.division_kg: expected 1 or more, got {lane.division_kg}")
+            if lane.capacity_kg < 1:
+                found.append(f"lanes.{lane.name}.capacity_kg: expected 1 or more, got {lane.capacity_kg}")
             if not 1 <= lane.io_unit <= 247:
                 found.append(f"lanes.{lane.name}.io_unit: expected 1 to 247, got {lane.io_unit}")
+            if not 0 <= lane.io_relay_unit <= 247:
+                found.append(f"lanes.{lane.name}.io_relay_unit: expected 0 to 247, got {lane.io_relay_unit}")
+            if lane.hears_neighbour is not None and lane.hears_neighbour not in {*names} - {lane.name}:
+                found.append(
+                    f"lanes.{lane.name}.hears_neighbour: expected another lane, got {lane.hears_neighbour!r}"
+                )
+            if not 0 <= lane.camera_port <= 65_535:
+                found.append(f"lanes.{lane.name}.camera_port: expected 0 to 65535, got {lane.camera_port}")
+            if not 0 <= lane.fixed_camera_port <= 65_535:
+                port = lane.fixed_camera_port
+                found.append(f"lanes.{lane.name}.fixed_camera_port: expected 0 to 65535, got {port}")
+        found += [problem for lane in self.lanes for problem in _platform_problems(lane)]
+        with_card_reader = {lane.name for lane in self.lanes if lane.card_reader is not None}
+        with_container_camera = {lane.name for lane in self.lanes if lane.container_listener is not None}
         seen: set[str] = set()
         for index, vehicle in enumerate(self.vehicles):
             path = f"vehicles[{index}]"
@@ -133,9 +248,16 @@ class Scenario:
                 found.append(
                     f"{path}.lane: expected one of {', '.join(names) or 'no lane'}, got {plan.lane!r}"
                 )
-            known = FAULTS_OF.get(plan.device)
-            if known is None:
-                found.append(f"{path}.device: expected one of {', '.join(FAULTS_OF)}, got {plan.device!r}")
+            known = faults_of(plan.device)
+            if not known:
+                devices = ", ".join(
+                    (*FAULTS_OF, "platform", "fixed_camera", "card_reader", "container_camera")
+                )
+                found.append(f"{path}.device: expected one of {devices}, got {plan.device!r}")
+            elif plan.device == "card_reader" and plan.lane not in with_card_reader:
+                found.append(f"{path}.device: expected lanes.{plan.lane}.card_reader to be set")
+            elif plan.device == "container_camera" and plan.lane not in with_container_camera:
+                found.append(f"{path}.device: expected lanes.{plan.lane}.container_listener to be set")
             elif plan.fault.kind not in known:
                 kinds = ", ".join(sorted(known))
                 found.append(
@@ -153,7 +275,28 @@ class Scenario:
                 )
             if happening.when_closed_s is not None and happening.kind is not HappeningKind.RESET_KEY:
                 found.append(f"{path}.when_closed_s: expected only with kind reset_key")
+            if happening.kind is HappeningKind.SHOW_CARD and not is_card(happening.text):
+                found.append(f"{path}.text: expected 10 upper-case hex digits, got {happening.text!r}")
         return found
+
+
+def _platform_problems(lane: LaneSettings) -> list[str]:
+    path = f"lanes.{lane.name}.platform"
+    found = [
+        f"{path}_answers: expected one of {', '.join(ANSWERS)}, alone or behind PLATE=, got {each!r}"
+        for each in lane.platform_answers
+        if each.rpartition("=")[2] not in ANSWERS
+    ]
+    found += [
+        f"{path}_{name}: expected 10 letters and digits, got {text!r}"
+        for name, text in (("area_id", lane.platform_area_id), ("channel_no", lane.platform_channel_no))
+        if not (len(text) == 10 and text.isascii() and text.isalnum())
+    ]
+    if not 0 <= lane.platform_port <= 65_535:
+        found.append(f"{path}_port: expected 0 to 65535, got {lane.platform_port}")
+    if lane.platform in ("call_back", "send_and_close") and lane.platform_listener is None:
+        found.append(f"{path}_listener: expected host:port, which {lane.platform} calls")
+    return found
 
 
 # --- reading ---
@@ -207,20 +350,73 @@ class _Reader:
         barrier_table = given.table("barrier")
         barrier = self._barrier(barrier_table) if barrier_table is not None else plain.barrier
         transport = given.choice("transport", plain.transport, ("pty", "socket"))
-        weighbridge = given.choice("weighbridge", plain.weighbridge, ("yaohua_tf0", "toledo_continuous"))
+        kinds: dict[str, FixedCameraKind] = {
+            "none": "none",
+            "http": "http",
+            "rtsp": "rtsp",
+            "folder": "folder",
+        }
+        cameras: dict[str, CameraKind] = {
+            "vzenith": "vzenith",
+            "hikvision": "hikvision",
+            "hikvision_stream": "hikvision_stream",
+            "dahua": "dahua",
+        }
+        camera = given.choice("camera", plain.camera, tuple(cameras))
+        fixed_camera = given.choice("fixed_camera", plain.fixed_camera, tuple(kinds))
+        weighbridge = given.choice("weighbridge", plain.weighbridge, WEIGHBRIDGES)
+        rfid = given.choice("rfid", plain.rfid, TAG_READERS)
+        card_reader = given.maybe_choice("card_reader", CARD_READERS)
+        scanner = given.choice("scanner", plain.scanner, SCANNERS)
+        led = given.choice("led", plain.led, BOARDS)
+        relay_style = given.choice("io_relay_style", plain.io_relay_style, RELAY_STYLES)
+        framing = given.choice("io_framing", plain.io_framing, FRAMINGS)
+        styles: dict[str, Style] = {str(each): each for each in STYLES}
+        style = given.choice("platform", "none", ("none", *STYLES))
+        directions: dict[str, Literal["I", "E"]] = {"I": "I", "E": "E"}
+        direction = given.choice("platform_direction", plain.platform_direction, tuple(directions))
         lane = LaneSettings(
             name=name,
-            weighbridge="toledo_continuous" if weighbridge == "toledo_continuous" else "yaohua_tf0",
+            weighbridge=next(each for each in WEIGHBRIDGES if each == weighbridge),
             division_kg=given.whole("division_kg", plain.division_kg),
+            capacity_kg=given.whole("capacity_kg", plain.capacity_kg),
             zero_kg=given.number("zero_kg", plain.zero_kg),
             io_unit=given.whole("io_unit", plain.io_unit),
-            rfid_address=given.whole("rfid_address", plain.rfid_address),
+            io_relay_unit=given.whole("io_relay_unit", plain.io_relay_unit),
+            io_relay_style=next(each for each in RELAY_STYLES if each == relay_style),
+            io_framing=next(each for each in FRAMINGS if each == framing),
+            io_uploads=given.flag("io_uploads", plain.io_uploads),
+            rfid=next((each for each in TAG_READERS if each == rfid), plain.rfid),
+            rfid_address=given.maybe_whole("rfid_address"),
+            rfid_active=given.flag("rfid_active", plain.rfid_active),
+            hears_neighbour=given.maybe_text("hears_neighbour"),
+            card_reader=next((each for each in CARD_READERS if each == card_reader), None),
+            scanner=next(each for each in SCANNERS if each == scanner),
+            scanner_triggered=given.flag("scanner_triggered", plain.scanner_triggered),
             scanner_aim=given.flag("scanner_aim", plain.scanner_aim),
+            led=next(each for each in BOARDS if each == led),
             camera_listener=given.maybe_text("camera_listener"),
+            camera=cameras.get(camera, "vzenith"),
+            camera_port=given.whole("camera_port", plain.camera_port),
+            camera_user=given.text("camera_user", plain.camera_user),
+            camera_password=given.text("camera_password", plain.camera_password),
+            container_listener=given.maybe_text("container_listener"),
             camera_heartbeat_s=given.number("camera_heartbeat_s", plain.camera_heartbeat_s),
             camera_comet=given.flag("camera_comet", plain.camera_comet),
+            fixed_camera=kinds.get(fixed_camera, "none"),
+            fixed_camera_port=given.whole("fixed_camera_port", plain.fixed_camera_port),
             transport="socket" if transport == "socket" else "pty",
             barrier=barrier,
+            platform=styles.get(style),
+            platform_answers=given.texts("platform_answers") or plain.platform_answers,
+            platform_late_s=given.number("platform_late_s", plain.platform_late_s),
+            platform_heartbeat_s=given.number("platform_heartbeat_s", plain.platform_heartbeat_s),
+            platform_bare_xml=given.flag("platform_bare_xml", plain.platform_bare_xml),
+            platform_area_id=given.text("platform_area_id", plain.platform_area_id),
+            platform_channel_no=given.text("platform_channel_no", plain.platform_channel_no),
+            platform_direction=directions.get(direction, "I"),
+            platform_port=given.whole("platform_port", plain.platform_port),
+            platform_listener=given.maybe_text("platform_listener"),
         )
         given.nothing_else()
         return lane
@@ -258,8 +454,10 @@ class _Reader:
             axles=given.whole("axles", 3),
             length_m=given.number("length_m", 12.0),
             trailer=trailer,
+            containers=given.texts("containers"),
             slip_codes=given.texts("slip_codes"),
             slip_aim=given.text("slip_aim", "]C0"),
+            card=given.maybe_text("card"),
             behaviour=self._behaviour(given),
         )
         given.nothing_else()
@@ -298,6 +496,7 @@ class _Reader:
             delay_s=given.number("delay_s", 0.5),
             plate=given.text("plate", ""),
             input=given.text("input", ""),
+            kg=given.maybe_number("kg"),
         )
         vehicle = given.maybe_text("vehicle")
         plan = FaultPlan(
@@ -379,13 +578,16 @@ class _Table:
         self.expected(key, "a whole number", value)
         return default
 
+    def maybe_whole(self, key: str) -> int | None:
+        return self.whole(key, 0) if key in self._values else None
+
     def number(self, key: str, default: float | None, *, above: float | None = None) -> float:
         value = self.take(key, default)
         good = isinstance(value, int | float) and not isinstance(value, bool)
         if (
             good
             and (above is None or value > above)
-            and (above is not None or value >= 0 or key == "zero_kg")
+            and (above is not None or value >= 0 or key in ("zero_kg", "kg"))
         ):
             return float(value)
         self.expected(key, "a number of 0 or more" if above is None else f"a number above {above:g}", value)
@@ -407,6 +609,9 @@ class _Table:
             return value
         self.expected(key, f"one of {', '.join(among)}", value)
         return default or ""
+
+    def maybe_choice(self, key: str, among: Sequence[str]) -> str | None:
+        return self.choice(key, None, among) if key in self._values else None
 
     def table(self, key: str) -> _Table | None:
         if key not in self._values:

@@ -20,10 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from hardware_sims.devices.plate_camera import PlateCamera
+from hardware_sims.devices import Camera
 from hardware_sims.faults import Fault, FaultKind
-from hardware_sims.lanes import SERIAL_DEVICES, SimulatedSite
-from hardware_sims.scenario import FAULTS_OF, Scenario
+from hardware_sims.lanes import SimulatedSite
+from hardware_sims.picture_lines import FolderLine, PictureLine, http_line, rtsp_line
+from hardware_sims.platform_lines import PlatformLine
+from hardware_sims.scenario import CAMERAS_CALLED, LaneSettings, Scenario, faults_of
 
 LOOK_FOR_OPENERS_S = 0.01
 LONGEST_SLEEP_S = 0.05
@@ -188,7 +190,7 @@ class SocketLine:
 class CameraCall:
     """The camera's TCP connection to its listener: made when it calls, never waited for."""
 
-    def __init__(self, camera: PlateCamera, listener: str) -> None:
+    def __init__(self, camera: Camera, listener: str) -> None:
         host, _, port = listener.rpartition(":")
         self._target = (host or "127.0.0.1", int(port))
         self.camera = camera
@@ -270,8 +272,10 @@ class Shell:
         self._lines: dict[tuple[str, str], Line] = {}
         self._ports: dict[tuple[str, str], int] = {}
         self._by_fd: dict[int, tuple[str, str]] = {}
-        self._calls: dict[str, CameraCall] = {}
-        self._call_fds: dict[int, str] = {}
+        self._calls: dict[tuple[str, str], CameraCall] = {}
+        self._call_fds: dict[int, tuple[str, str]] = {}
+        self._pictures: dict[str, PictureLine] = {}
+        self._platforms: dict[str, PlatformLine] = {}
         self._commands_fd = -1
         self._typed = b""
         self._stopping = False
@@ -281,16 +285,31 @@ class Shell:
         self.dropped_bytes = 0
         """Bytes that no reader took."""
         for lane in self.site.lanes.values():
-            for device in SERIAL_DEVICES:
+            for device in lane.serial_devices:
                 self._open_line(lane.name, device)
-            if lane.settings.camera_listener is not None:
-                self._calls[lane.name] = CameraCall(lane.camera, lane.settings.camera_listener)
+            for device, camera in lane.calling.items():
+                listener = _listener_of(lane.settings, device)
+                if listener is not None:
+                    self._calls[lane.name, device] = CameraCall(camera, listener)
+            if lane.settings.platform is not None:
+                port, listener = lane.settings.platform_port, lane.settings.platform_listener
+                self._platforms[lane.name] = PlatformLine(port, listener)
+            if lane.settings.fixed_camera == "http":
+                self._pictures[lane.name] = http_line(lane.settings.fixed_camera_port)
+            elif lane.settings.fixed_camera == "rtsp":
+                self._pictures[lane.name] = rtsp_line(lane.settings.fixed_camera_port)
+            elif lane.settings.fixed_camera == "folder":
+                self._pictures[lane.name] = FolderLine(folder / "frames" / lane.name)
 
     # --- addresses ---
 
     def _open_line(self, lane: str, device: str) -> None:
         key = (lane, device)
-        if self.site.lanes[lane].settings.transport == "pty":
+        settings = self.site.lanes[lane].settings
+        if device == "camera":
+            self._lines[key] = SocketLine(self._ports.setdefault(key, settings.camera_port))
+            return
+        if settings.transport == "pty":
             self._lines[key] = PtyLine(self._folder / "ports" / f"{lane}-{device}")
         else:
             line = SocketLine(self._ports.get(key, 0))
@@ -303,9 +322,17 @@ class Shell:
             {"lane": lane, "device": device, "address": line.address}
             for (lane, device), line in self._lines.items()
         ]
-        for lane in self._calls:
-            listener = self.site.lanes[lane].settings.camera_listener or ""
-            listed.append({"lane": lane, "device": "camera", "address": f"calls {listener}"})
+        for lane, device in self._calls:
+            listener = _listener_of(self.site.lanes[lane].settings, device)
+            listed.append({"lane": lane, "device": device, "address": f"calls {listener}"})
+        listed += [
+            {"lane": lane, "device": "fixed_camera", "address": line.address}
+            for lane, line in self._pictures.items()
+        ]
+        listed += [
+            {"lane": lane, "device": "platform", "address": line.address}
+            for lane, line in self._platforms.items()
+        ]
         return listed
 
     # --- running ---
@@ -343,6 +370,12 @@ class Shell:
         for call in self._calls.values():
             call.hang_up()
         self._calls.clear()
+        for pictures in self._pictures.values():
+            pictures.close()
+        self._pictures.clear()
+        for platform in self._platforms.values():
+            platform.close()
+        self._platforms.clear()
         if self._journal >= 0:
             os.close(self._journal)
             self._journal = -1
@@ -364,6 +397,8 @@ class Shell:
                 looked = real
                 self._look_for_openers()
             self._dial()
+            self._show_pictures(real)
+            self._serve_platforms()
             self._report(until_idle)
             sleep_s = min((site.next_event_s() - self._now) / speed, LONGEST_SLEEP_S)
             for fd, what in self._poll.poll(max(1.0, sleep_s * 1000)):
@@ -381,11 +416,11 @@ class Shell:
 
     def _send(self, sent: list[tuple[str, Any]]) -> None:
         for lane, each in sent:
-            if each.device == "camera":
-                call = self._calls.get(lane)
-                if call is not None and not call.connecting and call.socket is not None:
+            call = self._calls.get((lane, each.device))
+            if call is not None:
+                if not call.connecting and call.socket is not None:
                     if not call.send(each.data):
-                        self._end_call(lane, call)
+                        self._end_call((lane, each.device), call)
                     elif call.waiting:
                         self._poll.modify(call.socket, select.POLLIN | select.POLLOUT)
                 continue
@@ -397,7 +432,7 @@ class Shell:
 
     def _look_for_openers(self) -> None:
         for lane in self.site.lanes.values():
-            for device in SERIAL_DEVICES:
+            for device in lane.serial_devices:
                 key = (lane.name, device)
                 line = self._lines.get(key)
                 if not lane.port_present(device):
@@ -433,50 +468,62 @@ class Shell:
     # --- cameras ---
 
     def _dial(self) -> None:
-        for lane, call in self._calls.items():
+        for key, call in self._calls.items():
             camera = call.camera
             if call.socket is None:
                 if camera.calling:
                     fd = call.dial()
                     if fd >= 0:
-                        self._call_fds[fd] = lane
+                        self._call_fds[fd] = key
                         self._poll.register(fd, select.POLLOUT)
                     else:
-                        self.site.camera_not_answered(self._now, lane)
+                        self.site.camera_not_answered(self._now, *key)
             elif not camera.calling and not call.connecting:
-                self._end_call(lane, call)
+                self._end_call(key, call)
 
-    def _hear_call(self, fd: int, lane: str, what: int) -> None:
-        call = self._calls[lane]
+    def _serve_platforms(self) -> None:
+        for lane, line in self._platforms.items():
+            platform = self.site.lanes[lane].platform
+            if platform is not None:
+                line.serve(self._now, platform)
+
+    def _show_pictures(self, real_s: float) -> None:
+        for lane, line in self._pictures.items():
+            camera = self.site.lanes[lane].fixed_camera
+            if camera is not None:
+                line.serve(real_s, self._now, camera)
+
+    def _hear_call(self, fd: int, key: tuple[str, str], what: int) -> None:
+        call = self._calls[key]
         if call.connecting:
             if call.made() and call.socket is not None:
                 self._poll.modify(call.socket, select.POLLIN)
-                self.site.connect(self._now, lane, "camera")
+                self.site.connect(self._now, *key)
             else:
                 del self._call_fds[fd]
                 self._poll.unregister(fd)
-                self.site.camera_not_answered(self._now, lane)
+                self.site.camera_not_answered(self._now, *key)
             return
         if what & select.POLLOUT and call.socket is not None:
             if not call.send(b""):
-                self._end_call(lane, call)
+                self._end_call(key, call)
                 return
             if not call.waiting:
                 self._poll.modify(call.socket, select.POLLIN)
         if what & (select.POLLIN | select.POLLHUP | select.POLLERR):
             data = call.read()
             if data is None:
-                self._end_call(lane, call)
+                self._end_call(key, call)
             elif data:
-                self.site.receive(self._now, lane, "camera", data)
+                self.site.receive(self._now, *key, data)
 
-    def _end_call(self, lane: str, call: CameraCall) -> None:
+    def _end_call(self, key: tuple[str, str], call: CameraCall) -> None:
         if call.socket is not None:
             fd = call.socket.fileno()
             self._call_fds.pop(fd, None)
             self._poll.unregister(fd)
         call.hang_up()
-        self.site.disconnect(self._now, lane, "camera")
+        self.site.disconnect(self._now, *key)
 
     # --- commands and reports ---
 
@@ -513,7 +560,7 @@ class Shell:
                 self._tell({"event": "REFUSED", "command": command[:100], "expected": known})
 
     def _can(self, lane: str, device: str, kind: str) -> bool:
-        return lane in self.site.lanes and kind in FAULTS_OF.get(device, ()) and kind != FaultKind.BROKEN_WIRE
+        return lane in self.site.lanes and kind in faults_of(device) and kind != FaultKind.BROKEN_WIRE
 
     def _state(self) -> dict[str, Any]:
         return {"t": round(self._now, 3), "to_come": self.site.vehicles_to_come}
@@ -544,6 +591,13 @@ class Shell:
 
     def _unix_of(self, at_s: float) -> float:
         return time.time() - (self._now - at_s) / self._speed
+
+
+def _listener_of(settings: LaneSettings, device: str) -> str | None:
+    """Where a device that calls finds us; None: it is not there, or is called itself."""
+    if device == "container_camera":
+        return settings.container_listener
+    return None if settings.camera in CAMERAS_CALLED else settings.camera_listener
 
 
 def teller(as_json: bool) -> Tell:

@@ -250,6 +250,8 @@ close = 1
 green = 2
 red = 3
 pulse_s = 0.5
+green_pulse_s = {max(5.0, 4.0 * short(2.0, least=0.1) * site.speed):.1f}
+green_renew_s = {short(2.0, least=0.1)}
 
 [sync]
 host = "127.0.0.1"

@@ -82,9 +82,13 @@ class Vehicle:
     axles: int = 3
     length_m: float = 12.0
     trailer: Trailer | None = None
+    containers: tuple[str, ...] = ()
+    """Their numbers, the front one first; an empty text is one that cannot be read."""
     slip_codes: tuple[str, ...] = ()
     """What the driver holds to the scanner, one after another."""
     slip_aim: str = "]C0"
+    card: str | None = None
+    """Ten upper-case hex digits of the card the driver holds to a card reader; None: has none."""
     behaviour: Behaviour = field(default=NORMAL)
 
     def problems(self) -> list[str]:
@@ -98,6 +102,8 @@ class Vehicle:
             found.append(f"gross_kg: expected 1 to 120000, got {self.gross_kg}")
         if self.tag is not None and not _is_epc(self.tag):
             found.append(f"tag: expected 8 to 124 upper-case hex digits in words of 4, got {self.tag!r}")
+        if self.card is not None and not is_card(self.card):
+            found.append(f"card: expected 10 upper-case hex digits, got {self.card!r}")
         if self.trailer is not None and self.length_m - self.trailer.gap_m - self.trailer.length_m < 3.0:
             found.append("trailer: expected gap_m + length_m to leave at least 3 m of truck")
         if self.arrives_s < 0:
@@ -123,6 +129,10 @@ class Vehicle:
         shares = [0.7] + [1.0] * (len(places) - 1)
         total = sum(shares)
         return tuple((x, self.gross_kg * share / total) for x, share in zip(places, shares, strict=True))
+
+
+def is_card(text: str) -> bool:
+    return len(text) == 10 and all(c in "0123456789ABCDEF" for c in text)
 
 
 def _is_epc(text: str) -> bool:

@@ -94,6 +94,13 @@ def check_settings(kind: type[S], given: Mapping[str, object], path: str = "") -
     return kind(**values)
 
 
+def check_line_text(key: str, text: str) -> None:
+    """For texts that become part of a line of a protocol. Raises `SettingsRefused`."""
+    if not text.isprintable() or text != text.strip():
+        expected = "a text without control characters and without white space around it"
+        raise SettingsRefused((SettingError(key, expected, repr(text)[:80]),))
+
+
 def _bounds(field: dataclasses.Field[Any]) -> _Bounds:
     found = field.metadata.get("bounds")
     return found if isinstance(found, _Bounds) else _Bounds(None, None, "")

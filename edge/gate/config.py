@@ -14,8 +14,10 @@ from edge.devices.catalogue import driver_maker
 from edge.devices.readings import Order, Reading
 from edge.devices.settings import SettingsRefused
 from edge.gate.events import Inputs
-from edge.gate.lane import LaneSettings, Needs
+from edge.gate.lane import LaneSettings, Needs, PlatformAddress
+from edge.gate.pictures_config import CameraPart, PicturesPart, camera_errors
 from edge.gate.rules import LaneRules
+from edge.gate.speaking import VoicePart
 from edge.runtime.channels import ListenAddress, SerialAddress
 from edge.runtime.config_reading import ConfigError, ConfigRefused, SecretFile, read_config
 from edge.runtime.supervisor import BackOff, Device
@@ -36,6 +38,23 @@ INPUT_NAMES = (
     "reset_key",
     "scale_infrared",
 )
+
+
+DeviceName = Literal[
+    "io",
+    "weighbridge",
+    "plate_camera",
+    "plate_camera_rear",
+    "rfid",
+    "card_reader",
+    "scanner",
+    "container_camera",
+    "container_camera_rear",
+    "board",
+    "platform",
+    "platform_back",
+]
+"""`platform` is the customs platform we call, `platform_back` where it calls back."""
 
 
 class LanePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -77,6 +96,8 @@ class TimingPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """A hold that records or the link can cure is looked at again so often."""
     resume_s: Seconds = 60.0
     """After a shorter stop an interrupted passage may resume (S6)."""
+    zero_s: Seconds = 20.0
+    """An empty scale that does not show zero for so long is an alarm."""
     trailer_gap_s: Seconds = 1.2
     """Longest gap between a truck and its registered drawbar trailer under the beam (S3)."""
 
@@ -90,6 +111,15 @@ class WeighingPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     steady_frames: Annotated[int, msgspec.Meta(ge=2, le=60)] = 5
     steady_equal: Annotated[int, msgspec.Meta(ge=1, le=60)] = 3
     """So many frames must agree exactly: one check sum of this trade cannot see swapped digits."""
+    jump_kg: Annotated[int, msgspec.Meta(gt=0)] = 200
+    """A steady weight that becomes another so far away while all wheels are on: tampering, held. Only where
+    `scale_infrared` is wired: nothing else tells that all wheels are on."""
+    zero_kg: Annotated[int, msgspec.Meta(gt=0)] = 100
+
+
+class IdentityPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    neighbour_db: Annotated[int, msgspec.Meta(ge=1, le=60)] = 10
+    """A tag so much weaker than the strongest stands in the next lane, where the reader tells strength."""
 
 
 class DevicePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,6 +156,9 @@ class RelaysPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     close: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
     """Needed with `lowering = "request"`; otherwise asked only for an arm raised for nobody."""
     green: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
+    green_pulse_s: Annotated[float, msgspec.Meta(ge=0.5, le=600.0)] = 5.0
+    """Green is a pulse that the board ends, renewed while it is meant: a dead program lets it fall."""
+    green_renew_s: Seconds = 2.0
     red: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
     pulse_s: Annotated[float, msgspec.Meta(ge=0.1, le=5.0)] = 0.5
 
@@ -177,14 +210,30 @@ class ClockPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class LogPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     level: Literal["debug", "info", "warning", "error"] = "info"
     recording: Path | None = None
-    """Write everything the lane was told to this file, for `kakou replay`."""
+    """Write everything the lane was told, and what it asked for, to this file, for `kakou replay`."""
+    recording_scrub: bool = True
+    """True: plates, tags, slips, cards, containers and officers are recorded by stand-ins of the same shape,
+    made with the key `recording.key` of the store's folder."""
+    recording_mb: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 64
+    """At this size the recording becomes `<name>.1`, replacing an older one, and a new one goes on."""
+
+
+class PagePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page that shows this lane, for a screen at the lane. It can be looked at, and nothing else."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    """The address to listen on. Anything but this machine shows plates and pictures to that network,
+    unencrypted, to whoever asks."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8078
+    """0: any free one (for trying out; the log says which)."""
 
 
 class GateConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One lane."""
 
     lane: LanePart
-    devices: dict[Literal["io", "weighbridge", "plate_camera", "rfid", "scanner", "board"], DevicePart]
+    devices: dict[DeviceName, DevicePart]
     inputs: dict[str, InputPart]
     """By signal name."""
     relays: RelaysPart
@@ -192,9 +241,16 @@ class GateConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     store: StorePart
     timing: TimingPart = TimingPart()
     weighing: WeighingPart = WeighingPart()
+    identity: IdentityPart = IdentityPart()
+    cameras: dict[Name, CameraPart] = {}
+    """Fixed cameras, by name."""
+    pictures: PicturesPart = PicturesPart()
+    voice: VoicePart | None = None
+    """A table here, if only an empty one, makes the lane PC speak what the board shows."""
     spot_check: SpotCheckPart | None = None
     clock: ClockPart = ClockPart()
     log: LogPart = LogPart()
+    page: PagePart = PagePart()
     back_off: BackOff = BackOff()
 
 
@@ -228,6 +284,9 @@ class Wires:
         )
 
 
+LONGEST_SILENCE_S = 3.0
+"""An I/O board that is silent for longer leaves a falling arm unwatched (S2)."""
+
 _MUST_BE_WIRED = ("arrival_loop", "arm_loop", "photocell", "limit_down", "limit_up", "stop", "fire")
 
 
@@ -238,6 +297,9 @@ def read_gate_config(path: Path) -> GateConfig:
     if config.lane.lowering == "request" and config.relays.close is None:
         errors.append(ConfigError("relays.close", 'a relay number is needed with lane.lowering = "request"'))
     errors += _relay_errors(config)
+    errors += camera_errors(config.cameras, config.pictures, taken=config.devices)
+    if config.relays.green_renew_s * 2 > config.relays.green_pulse_s:
+        errors.append(ConfigError("relays.green_renew_s", "expected at most half of green_pulse_s"))
     errors += [
         ConfigError(f"devices.{name}", "expected a table: no lane works without it")
         for name in ("io", "weighbridge")
@@ -275,6 +337,11 @@ def _device_errors(config: GateConfig) -> list[ConfigError]:
             errors.append(ConfigError(f"{where}.substitutes", 'only with role = "substitutable"'))
         if name == "io" and device.role != "required":
             errors.append(ConfigError(f"{where}.role", 'expected "required": nothing stands in for it (S2)'))
+        if name == "io" and (device.silent_after_s or 0) > LONGEST_SILENCE_S:
+            expected = (
+                f"expected at most {LONGEST_SILENCE_S:g} s: until then nobody sees what is under the arm"
+            )
+            errors.append(ConfigError(f"{where}.silent_after_s", expected))
         if name == "io" and device.silent_after_s is None:
             errors.append(ConfigError(f"{where}.silent_after_s", "expected seconds: its silence is unknown"))
         if device.role == "substitutable" and not device.substitutes:
@@ -333,6 +400,8 @@ def lane_settings(config: GateConfig, *, version: str, digest: str, boot_id: str
         rules=LaneRules(
             direction=Direction.IN if config.lane.direction == "in" else Direction.OUT,
             empty_needs_slip=config.lane.empty_needs_slip,
+            lane_id=config.lane.id,
+            reads_containers=bool({"container_camera", "container_camera_rear"} & set(config.devices)),
         ),
         devices={
             name: Needs(device.role == "required", device.substitutes)
@@ -363,4 +432,19 @@ def lane_settings(config: GateConfig, *, version: str, digest: str, boot_id: str
         steady_range_kg=Decimal(weighing.steady_range_kg),
         steady_frames=weighing.steady_frames,
         steady_equal=weighing.steady_equal,
+        jump_kg=Decimal(weighing.jump_kg) if "scale_infrared" in config.inputs else None,
+        zero_kg=Decimal(weighing.zero_kg),
+        zero_s=timing.zero_s,
+        neighbour_db=config.identity.neighbour_db,
+        platform=_platform_address(config),
+        takes_pictures=bool(config.cameras),
     )
+
+
+def _platform_address(config: GateConfig) -> PlatformAddress | None:
+    """What the platform calls this lane, from the settings of the device that speaks with it."""
+    part = config.devices.get("platform")
+    if part is None:
+        return None
+    area_id, channel_no = (str(part.settings.get(key, "")) for key in ("area_id", "channel_no"))
+    return PlatformAddress(area_id, channel_no, "I" if config.lane.direction == "in" else "E")

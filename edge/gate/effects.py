@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 import msgspec
 
 from edge.gate.events import Timer
 from sync.vocabulary.facts import FactData, Stream
-from sync.vocabulary.numbers import Epc, Plate, SlipNo
+from sync.vocabulary.numbers import Epc, Plate, SlipNo, WaybillNo
 from sync.vocabulary.uses import SlipUse
 
 
@@ -68,6 +69,8 @@ class RaiseArm:
 @dataclass(frozen=True, slots=True)
 class LowerArm:
     order_id: str
+    not_after_s: float = float("inf")
+    """Later than this nobody knows what stands under the arm any more (S2): then it is not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +94,13 @@ class LookUp:
     plates: tuple[Plate, ...]
     tags: tuple[Epc, ...]
     slip_nos: tuple[SlipNo, ...]
+    cards: tuple[str, ...] = ()
+    waybill_nos: tuple[WaybillNo, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CheckReleaseCode:
-    """Answered with `OfficerReleased` or `ReleaseRefused` of the same passage."""
+    """Answered with `OfficerReleased`, `SupplementGiven` or `ReleaseRefused` of the same passage."""
 
     passage: int
     text: str
@@ -124,6 +129,47 @@ class WakeAfter:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class TakePicture:
+    """Answered with `PictureKept` or `PictureFailed`, some time later. Nobody waits for it."""
+
+    passage: int
+    moment: str
+    plate: str = ""
+    slip_no: str = ""
+    gross_kg: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AskPlatform:
+    """The customs platform is told what was collected; `PlatformRuled` quotes the number."""
+
+    passage: int
+    seq_no: str
+    plate: str
+    epc: str
+    trailer_plate: str
+    card_no: str
+    slip_nos: tuple[str, ...]
+    gross_kg: Decimal | None
+    containers: tuple[str, ...]
+    supplement: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShowPlatform:
+    """A picture of what the platform was asked about."""
+
+    seq_no: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPlatform:
+    order_no: str
+    done: bool
+
+
 Effect = (
     Commit
     | RaiseArm
@@ -135,4 +181,8 @@ Effect = (
     | AskClaim
     | WithdrawClaim
     | WakeAfter
+    | TakePicture
+    | AskPlatform
+    | ShowPlatform
+    | AnswerPlatform
 )

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from sync.vocabulary.facts import FactData, Stream
 from sync.vocabulary.numbers import ContainerNo, Epc, Plate, SlipNo, UtcText, WaybillNo
-from sync.vocabulary.records import Control, Enterprise, ReleaseSlip, Site, Vehicle
+from sync.vocabulary.records import Control, Enterprise, Recall, ReleaseSlip, Site, Vehicle, Waybill
 from sync.vocabulary.uses import SlipUse
 
 
@@ -61,6 +61,7 @@ class WeightRead:
 @dataclass(frozen=True, slots=True)
 class TagRead:
     epc: Epc
+    rssi_dbm: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,20 @@ class OfficerReleased:
     reason: str
     needed: int | None = None
     """How many different officers the site asks for; None where no site record says so."""
+    aside: bool = False
+    """引导待检: let through to the waiting area, not on its journey."""
+
+
+@dataclass(frozen=True, slots=True)
+class SupplementGiven:
+    """补采: the code was checked, and this officer enters what could not be read."""
+
+    passage: int
+    officer: str
+    field: str
+    """`plate`, `weight`, `slip`, `container`."""
+    value: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +226,8 @@ class Findings:
     utc: UtcText
     day: str
     """The site's calendar day, the spot check's unit (S11)."""
+    local_time: str = ""
+    """The site's clock as `yyyymmddHHMMSS`: the beginning of what the customs platform is asked under."""
     by_plate: dict[Plate, Vehicle | None] = field(default_factory=dict)
     by_tag: dict[Epc, Vehicle | None] = field(default_factory=dict)
     slips: tuple[ReleaseSlip, ...] = ()
@@ -218,6 +235,9 @@ class Findings:
     unknown_slip_nos: tuple[SlipNo, ...] = ()
     enterprises: dict[str, Enterprise] = field(default_factory=dict)
     controls: tuple[Control, ...] = ()
+    recalls: tuple[Recall, ...] = ()
+    waybills: dict[WaybillNo, Waybill | None] = field(default_factory=dict)
+    """Of the cartons scanned; None where nobody knows such a waybill."""
     site: Site | None = None
     uses: tuple[SlipUse, ...] = ()
     spot_checks: dict[str, SpotCheck] = field(default_factory=dict)
@@ -315,6 +335,7 @@ Event = (
     | PlatformOrdered
     | ReleaseCodeShown
     | OfficerReleased
+    | SupplementGiven
     | ReleaseRefused
     | ReadFailed
     | DeviceWentSilent

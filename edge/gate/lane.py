@@ -6,13 +6,16 @@ design are held here; each guard names its own. Times are monotonic seconds of t
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import assert_never
 
 from edge.gate.effects import (
+    AnswerPlatform,
     AskClaim,
+    AskPlatform,
     CheckReleaseCode,
     Commit,
     Effect,
@@ -23,6 +26,8 @@ from edge.gate.effects import (
     RaiseArm,
     SetLights,
     Show,
+    ShowPlatform,
+    TakePicture,
     Told,
     WakeAfter,
     WithdrawClaim,
@@ -56,6 +61,7 @@ from edge.gate.events import (
     ReleaseCodeShown,
     ReleaseRefused,
     ScaleFault,
+    SupplementGiven,
     SyncSaid,
     TagRead,
     TimePassed,
@@ -63,7 +69,21 @@ from edge.gate.events import (
     WeightRead,
     WriteFailed,
 )
-from edge.gate.rules import Evidence, LaneRules, Opinion, hold, offline_verdict, rule
+from edge.gate.rules import (
+    JUMPED,
+    NEXT_LANE,
+    SCALE_FAULT,
+    STRADDLES,
+    Evidence,
+    LaneRules,
+    Opinion,
+    hold,
+    is_trailer_plate,
+    offline_verdict,
+    platform_may,
+    rule,
+    would_be,
+)
 from edge.gate.values import replace, value
 from sync.vocabulary.facts import (
     Alarm,
@@ -76,17 +96,25 @@ from sync.vocabulary.facts import (
     LaneStarted,
     LowerOrdered,
     OrderInterrupted,
+    ParcelChecked,
     PassageClosed,
     PassageOpened,
+    PictureMissed,
+    PictureTaken,
+    PlatformAnswered,
+    PlatformAsked,
+    PlatformOrderSeen,
     RaiseOrdered,
     ReadingKept,
     RulingMade,
     Stream,
+    SupplementEntered,
     UsesReturned,
     VehicleCrossed,
 )
-from sync.vocabulary.numbers import Epc, Plate, SlipNo
-from sync.vocabulary.rulings import TEXTS, Because, Reason, Ruling, Verdict
+from sync.vocabulary.numbers import ContainerNo, Epc, Plate, SlipNo, WaybillNo
+from sync.vocabulary.records import PlatformLost, PlatformRole
+from sync.vocabulary.rulings import GUIDES, TEXTS, Because, Reason, Ruling, Verdict, Way
 from sync.vocabulary.uses import SlipUse, UseState
 
 # --- what a lane is told once -----------------------------------------------------------------------------
@@ -98,6 +126,15 @@ class Needs:
 
     required: bool
     substitutes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformAddress:
+    """What the customs platform calls this lane; only answers addressed so are ours."""
+
+    area_id: str
+    channel_no: str
+    direction: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +177,16 @@ class LaneSettings:
     steady_equal: int = 3
     """The XOR of a weighbridge frame cannot see swapped digits: so many equal frames are asked for."""
     trailer_gap_s: float = 2.5
+    jump_kg: Decimal | None = Decimal(200)
+    """A steady weight that becomes another steady weight so far away, all wheels on: tampering. None where
+    nothing tells whether all wheels are on."""
+    zero_kg: Decimal = Decimal(100)
+    zero_s: float = 20.0
+    """An empty scale that shows more than `zero_kg` for so long has not returned to zero."""
+    neighbour_db: int = 10
+    """A tag so much weaker than the strongest stands in the next lane."""
+    platform: PlatformAddress | None = None
+    takes_pictures: bool = False
 
 
 # --- the phases -------------------------------------------------------------------------------------------
@@ -160,6 +207,15 @@ class Free:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Somebody is here; evidence is being collected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consulting:
+    """The customs platform is asked; its answer, or its silence, is ruled on."""
+
+    opinion: Opinion
+    findings: Findings
+    seq_no: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +267,7 @@ class Shut:
     since_s: float
 
 
-Phase = Waking | Free | Reading | Claiming | Raising | Passing | Lowering | Holding | Shut
+Phase = Waking | Free | Reading | Consulting | Claiming | Raising | Passing | Lowering | Holding | Shut
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +286,36 @@ class Passage:
     plates: tuple[Plate, ...] = ()
     tags: tuple[Epc, ...] = ()
     slip_nos: tuple[SlipNo, ...] = ()
+    cards: tuple[str, ...] = ()
+    containers: tuple[ContainerNo, ...] = ()
+    waybill_nos: tuple[WaybillNo, ...] = ()
+    waybills_told: tuple[WaybillNo, ...] = ()
+    """Cartons whose check is in a fact already."""
+    tag_dbm: tuple[tuple[Epc, int], ...] = ()
+    """The strongest reading of each tag, where the reader tells."""
+    supplemented: tuple[str, ...] = ()
+    """补采: what an officer entered."""
     first_identity_s: float | None = None
     identified_s: float | None = None
     weights: tuple[Weighed, ...] = ()
     gross_kg: Decimal | None = None
     weighed_s: float | None = None
+    plateau_kg: Decimal | None = None
+    """The last steady weight with all wheels on."""
+    jumped: bool = False
+    """Another one followed without a wheel leaving the scale."""
+    straddles_told: bool = False
+    followed: bool = False
+    """The arrival loop was taken again while this one stood on the scale: another may stand behind it."""
+    pictures: tuple[str, ...] = ()
+    """Hashes of the evidence pictures kept so far."""
+    asks: int = 0
+    """How often the customs platform was asked."""
+    platform: str = ""
+    """`released`, `refused`, `unanswered`; empty before it was asked."""
+    platform_hint: str = ""
+    platform_lost: bool = False
+    """Its silence has been told."""
     request: int = 0
     """Number of the last look-up; only its answer counts."""
     findings: Findings | None = None
@@ -312,22 +393,61 @@ class Lane:
     """Raisings for safety while no passage was there: each has an order id of its own."""
     ungated_beam: bool = False
     """While closed: somebody is crossing whom nobody ordered through."""
+    scale_fault: str = ""
+    """What the indicator complains of; empty after the next weight."""
+    overload_s: float = -1e9
+    """When the indicator last said that more is on the scale than it can weigh."""
+    off_zero_s: float | None = None
+    """Since when the empty scale has not shown zero."""
+    off_zero_told: bool = False
 
 
 Step = tuple[Lane, tuple[Effect, ...]]
 
-# Reasons that time, records or the link can cure while the vehicle waits.
-_CURABLE = frozenset(
+_CURABLE = frozenset(reason for reason, guide in GUIDES.items() if Way.AGAIN in guide.ways)
+"""Reasons that records, link, device, platform or the vehicle itself can cure while it waits."""
+
+_BY_TIME = frozenset(
     {
         Reason.SLIP_NOT_FOUND,
         Reason.SLIP_NOT_APPROVED,
         Reason.SLIP_NOT_YET_VALID,
+        Reason.FIRST_GATE_MISSING,
         Reason.CLAIM_UNANSWERED,
+        Reason.CLAIM_REFUSED,
+        Reason.PLATFORM_UNANSWERED,
         Reason.RECORDS_TOO_OLD,
+        Reason.DEVICE_SILENT,
         Reason.JOURNAL_FULL,
+        Reason.LANE_CLOSED,
     }
 )
+"""Of these, the ones looked at again now and then; the others when what they lack arrives."""
 
+_BY_SCALE = frozenset({Reason.WEIGHT_UNREAD, Reason.NOT_FULLY_ON, Reason.SCALE_FAULT})
+
+_LACKED = {
+    Reason.NO_IDENTITY: "plate",
+    Reason.SLIP_NOT_FOUND: "slip",
+    Reason.CONTAINER_UNREAD: "container",
+    **dict.fromkeys(_BY_SCALE, "weight"),
+}
+"""What an officer may enter where a passage is held for want of it (补采); what was read stands as read."""
+
+_READ_BY = {
+    "plate": frozenset({"plate_camera", "plate_camera_rear", "rfid"}),
+    "weight": frozenset({"weighbridge"}),
+    "slip": frozenset({"scanner", "card_reader"}),
+    "container": frozenset({"container_camera", "container_camera_rear"}),
+}
+"""Whose silence is made up for by what an officer entered."""
+
+_PLATFORM_DEVICES = frozenset({"platform", "platform_back"})
+"""What their silence means is the site's setting, not a device's role."""
+
+
+MOST_READINGS = 256
+"""So many stand in a ruling's fact."""
 
 _NO_FLICKER = 0.2
 """Of `gone_s`: an empty lane for so long is not a signal that flickered, but a vehicle that left."""
@@ -465,18 +585,29 @@ def _take(lane: Lane, at_s: float, event: Event) -> tuple[Lane, list[Effect]]:
             return _inputs(lane, at_s, inputs)
         case WeightRead(kg, steady):
             return _weight(lane, at_s, kg, steady)
-        case PlateRead() | TagRead() | CodeRead():
+        case PlateRead() | TagRead() | CodeRead() | CardRead() | ContainerRead() | ParcelCodeRead():
             return _evidence(lane, at_s, event)
+        case ScaleFault(code, detail):
+            return _scale_faulty(lane, at_s, code, detail)
         case ReleaseCodeShown(text):
             return _code_shown(lane, text)
         case OfficerReleased():
             return _officer_released(lane, at_s, event)
         case ReleaseRefused(number, why):
             return _release_refused(lane, number, why)
-        case ReadFailed() | ParcelCodeRead() | CardRead() | ContainerRead() | ScaleFault():
+        case SupplementGiven():
+            return _supplemented(lane, at_s, event)
+        case ReadFailed():
             return lane, []
-        case PictureKept() | PictureFailed() | PlatformRuled() | PlatformOrdered():
-            return lane, []
+        case PictureKept():
+            return _picture_kept(lane, event)
+        case PictureFailed(number, moment, camera, why):
+            missed = PictureMissed(passage=number, moment=moment, camera=camera, why=why)
+            return lane, [_commit([_routine(missed)])]
+        case PlatformRuled():
+            return _platform_ruled(lane, at_s, event)
+        case PlatformOrdered():
+            return _platform_ordered(lane, at_s, event)
         case DeviceWentSilent(device, why):
             return _silent(lane, at_s, device, why)
         case DeviceSpoke(device):
@@ -512,13 +643,31 @@ def _take(lane: Lane, at_s: float, event: Event) -> tuple[Lane, list[Effect]]:
 def _inputs(lane: Lane, at_s: float, inputs: Inputs) -> tuple[Lane, list[Effect]]:
     before = lane.inputs
     lane = replace(lane, inputs=inputs, inputs_s=at_s)
-    effects: list[Effect] = []
     if inputs.fire is True and not isinstance(lane.phase, Shut):
         return _shut(lane, at_s, "fire", AlarmCode.SAFETY_INPUT, "fire signal")
     key_turned = inputs.reset_key is True and before.reset_key is not True
     if key_turned and isinstance(lane.phase, Shut):
         return _reset(lane, at_s, "key switch")
+    lane = _watch_behind(lane, before)
+    was_blocked = lane.passage is not None and (lane.passage.blocked or lane.passage.parts > 0)
     lane = _count_parts(lane, at_s, inputs)
+    if lane.passage is not None and lane.passage.blocked and not was_blocked:
+        after, asked = _by_phase(lane, at_s)
+        return after, [*asked, *_picture(lane, "passing")]
+    return _by_phase(lane, at_s)
+
+
+def _watch_behind(lane: Lane, before: Inputs) -> Lane:
+    """S5: whoever is read from now on may be the one that has driven up behind."""
+    if lane.passage is None or before.arrival is not False or lane.inputs.arrival is not True:
+        return lane
+    return replace(lane, passage=replace(lane.passage, followed=True))
+
+
+def _by_phase(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    """What new inputs mean in each phase."""
+    inputs = lane.inputs
+    effects: list[Effect] = []
     match lane.phase:
         case Waking():
             woken, effects = _woken(lane, at_s)
@@ -528,7 +677,7 @@ def _inputs(lane: Lane, at_s: float, inputs: Inputs) -> tuple[Lane, list[Effect]
             if inputs.limit_down is False:
                 return _uncommanded(lane, at_s)
             return _open_if_present(lane, at_s)
-        case Reading() | Claiming() | Holding():
+        case Reading() | Consulting() | Claiming() | Holding():
             if inputs.limit_down is False:
                 return _uncommanded(lane, at_s)
             return _watch_gone(lane, at_s)
@@ -615,12 +764,19 @@ def _present(lane: Lane, at_s: float) -> bool:
 
 
 def _scale_loaded(lane: Lane, at_s: float) -> bool:
-    fresh = at_s - lane.scale_s <= max(2.0 * lane.settings.steady_window_s, lane.settings.gone_s)
-    return fresh and lane.scale_kg is not None and lane.scale_kg > lane.settings.presence_kg
+    if _is_fresh(lane, at_s, lane.overload_s):
+        return True
+    return (
+        _scale_known(lane, at_s) and lane.scale_kg is not None and lane.scale_kg > lane.settings.presence_kg
+    )
 
 
 def _scale_known(lane: Lane, at_s: float) -> bool:
-    return at_s - lane.scale_s <= max(2.0 * lane.settings.steady_window_s, lane.settings.gone_s)
+    return _is_fresh(lane, at_s, lane.scale_s)
+
+
+def _is_fresh(lane: Lane, at_s: float, said_s: float) -> bool:
+    return at_s - said_s <= max(2.0 * lane.settings.steady_window_s, lane.settings.gone_s)
 
 
 def _open_if_present(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
@@ -638,6 +794,7 @@ def _open_if_present(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
         commit,
         Show("请停稳 正在核验", "Stop here, checking", "amber"),
         WakeAfter(Timer("reading", number), lane.settings.reading_s),
+        *_picture(lane, "arrival"),
     ]
 
 
@@ -736,7 +893,10 @@ def _stages(passage: Passage, at_s: float) -> dict[str, float]:
 # --- evidence ---------------------------------------------------------------------------------------------
 
 
-def _evidence(lane: Lane, at_s: float, event: PlateRead | TagRead | CodeRead) -> tuple[Lane, list[Effect]]:
+_Evidence = PlateRead | TagRead | CodeRead | CardRead | ContainerRead | ParcelCodeRead
+
+
+def _evidence(lane: Lane, at_s: float, event: _Evidence) -> tuple[Lane, list[Effect]]:
     """S5: evidence belongs to the passage that is reading; at any other time it changes nothing."""
     if isinstance(event, TagRead):
         lane = replace(lane, tag_s=at_s)
@@ -745,50 +905,134 @@ def _evidence(lane: Lane, at_s: float, event: PlateRead | TagRead | CodeRead) ->
         return _evidence_behind(lane, passage, event), []
     if passage is None or not isinstance(lane.phase, Reading | Holding):
         return lane, []
-    after_s = round(at_s - passage.opened_s, 3)
-    match event:
-        case PlateRead(plate, confidence):
-            if plate in passage.plates or len(passage.plates) >= 8:
-                return lane, []
-            kept = ReadingKept("plate", plate, after_s, "" if confidence is None else f"{confidence:g}")
-            passage = replace(passage, plates=(*passage.plates, plate), readings=(*passage.readings, kept))
-        case TagRead(epc):
-            if epc in passage.tags or len(passage.tags) >= 64:
-                return lane, []
-            kept = ReadingKept("tag", epc, after_s)
-            passage = replace(passage, tags=(*passage.tags, epc), readings=(*passage.readings, kept))
-        case CodeRead(slip_no):
-            if slip_no in passage.slip_nos or len(passage.slip_nos) >= 64:
-                return lane, []
-            kept = ReadingKept("code", slip_no, after_s)
-            passage = replace(
-                passage, slip_nos=(*passage.slip_nos, slip_no), readings=(*passage.readings, kept)
-            )
-        case _:
-            assert_never(event)
+    if isinstance(event, TagRead):
+        passage = _stronger(passage, event)
+        lane = replace(lane, passage=passage)
+    after = _with_evidence(passage, at_s, event)
+    if after is None:
+        return lane, []
     if isinstance(lane.phase, Holding):
-        if not isinstance(event, CodeRead) or not _curable(lane.phase.ruling):
+        if not _cures(event, lane.phase.ruling, passage):
             return lane, []
         lane = replace(lane, phase=Reading())
-    first = at_s if passage.first_identity_s is None else passage.first_identity_s
-    passage = replace(passage, first_identity_s=first, request=passage.request + 1)
+    passage = _asked_anew(after)
+    if passage.first_identity_s is None and _identifies(event):
+        passage = replace(passage, first_identity_s=at_s)
     lane = replace(lane, passage=passage)
     effects: list[Effect] = [
-        LookUp(passage.number, passage.request, passage.plates, passage.tags, passage.slip_nos),
+        _look_up(passage),
         WakeAfter(Timer("second_identity", passage.number), lane.settings.second_identity_s),
         WakeAfter(Timer("reading", passage.number), lane.settings.reading_s),
     ]
     return lane, effects
 
 
-def _evidence_behind(lane: Lane, passage: Passage, event: PlateRead | TagRead | CodeRead) -> Lane:
+def _asked_anew(passage: Passage) -> Passage:
+    """What is known, and what the customs platform said, is of the evidence before: it no longer counts."""
+    return replace(passage, request=passage.request + 1, findings=None, platform="")
+
+
+def _identifies(event: _Evidence) -> bool:
+    return isinstance(event, TagRead) or (isinstance(event, PlateRead) and not is_trailer_plate(event.plate))
+
+
+def _look_up(passage: Passage) -> LookUp:
+    return LookUp(
+        passage.number,
+        passage.request,
+        passage.plates,
+        passage.tags,
+        passage.slip_nos,
+        passage.cards,
+        passage.waybill_nos,
+    )
+
+
+def _cures(event: _Evidence, ruling: Ruling, passage: Passage) -> bool:
+    """Whether this could end or change the hold. A plate or tag only where none was read, and nobody else can
+    have driven up: others are not this one's (S5). A carton also while the load is inspected."""
+    if isinstance(event, ParcelCodeRead) and ruling.verdict is Verdict.INSPECT:
+        return True
+    if not _curable(ruling):
+        return False
+    match event:
+        case PlateRead() | TagRead():
+            unread = any(because.code is Reason.NO_IDENTITY for because in ruling.reasons)
+            return (unread or not (passage.plates or passage.tags)) and not passage.followed
+        case ContainerRead():
+            return any(because.code is Reason.CONTAINER_UNREAD for because in ruling.reasons)
+        case CodeRead() | CardRead() | ParcelCodeRead():
+            return True
+        case _:
+            assert_never(event)
+
+
+def _with_evidence(passage: Passage, at_s: float, event: _Evidence) -> Passage | None:
+    """None where it says nothing new, or too many have been read."""
+    after_s = round(at_s - passage.opened_s, 3)
+    match event:
+        case PlateRead(plate, confidence):
+            if plate in passage.plates or len(passage.plates) >= 8:
+                return None
+            kept = ReadingKept("plate", plate, after_s, "" if confidence is None else f"{confidence:g}")
+            passage = replace(passage, plates=(*passage.plates, plate))
+        case TagRead(epc, rssi_dbm):
+            if epc in passage.tags or len(passage.tags) >= 64:
+                return None
+            kept = ReadingKept("tag", epc, after_s, "" if rssi_dbm is None else f"{rssi_dbm} dBm")
+            passage = replace(passage, tags=(*passage.tags, epc))
+        case CodeRead(slip_no):
+            if slip_no in passage.slip_nos or len(passage.slip_nos) >= 64:
+                return None
+            kept = ReadingKept("code", slip_no, after_s)
+            passage = replace(passage, slip_nos=(*passage.slip_nos, slip_no))
+        case CardRead(number):
+            if number in passage.cards or len(passage.cards) >= 8:
+                return None
+            kept = ReadingKept("card", number, after_s)
+            passage = replace(passage, cards=(*passage.cards, number))
+        case ContainerRead(container, place, _):
+            if container in passage.containers or len(passage.containers) >= 8:
+                return None
+            kept = ReadingKept("container", container, after_s, place)
+            passage = replace(passage, containers=(*passage.containers, container))
+        case ParcelCodeRead(waybill_no):
+            if waybill_no in passage.waybill_nos or len(passage.waybill_nos) >= 64:
+                return None
+            kept = ReadingKept("parcel", waybill_no, after_s)
+            passage = replace(passage, waybill_nos=(*passage.waybill_nos, waybill_no))
+        case _:
+            assert_never(event)
+    return replace(passage, readings=(*passage.readings, kept))
+
+
+def _stronger(passage: Passage, event: TagRead) -> Passage:
+    """Remembers the strongest reading of each tag."""
+    if event.rssi_dbm is None:
+        return passage
+    known = dict(passage.tag_dbm)
+    if len(known) >= 64 or known.get(event.epc, -1000) >= event.rssi_dbm:
+        return passage
+    return replace(passage, tag_dbm=tuple({**known, event.epc: event.rssi_dbm}.items()))
+
+
+def _near_tags(lane: Lane, passage: Passage) -> tuple[Epc, ...]:
+    """Tags of whoever stands here: one much weaker than the strongest belongs to the next lane."""
+    known = dict(passage.tag_dbm)
+    if not known:
+        return passage.tags
+    least_dbm = max(known.values()) - lane.settings.neighbour_db
+    return tuple(epc for epc in passage.tags if known.get(epc, least_dbm) >= least_dbm)
+
+
+def _evidence_behind(lane: Lane, passage: Passage, event: _Evidence) -> Lane:
     """Somebody else's plate or tag while the arm is up: no evidence, but a reason for doubt (S3)."""
     match event:
         case PlateRead(plate):
             other = plate not in passage.plates and plate != passage.trailer_plate
         case TagRead(epc):
             other = epc not in passage.tags
-        case CodeRead():
+        case CodeRead() | CardRead() | ContainerRead() | ParcelCodeRead():
             other = False
         case _:
             assert_never(event)
@@ -796,28 +1040,121 @@ def _evidence_behind(lane: Lane, passage: Passage, event: PlateRead | TagRead | 
 
 
 def _weight(lane: Lane, at_s: float, kg: Decimal, steady: bool | None) -> tuple[Lane, list[Effect]]:
-    lane = replace(lane, scale_kg=kg, scale_s=at_s)
+    lane = replace(lane, scale_kg=kg, scale_s=at_s, scale_fault="", overload_s=-1e9)
+    if lane.passage is not None and lane.passage.followed and not _scale_loaded(lane, at_s):
+        # Whoever stands on the loop alone is the one that was on the scale, backed off it.
+        lane = replace(lane, passage=replace(lane.passage, followed=False))
     match lane.phase:
         case Free():
-            return _open_if_present(lane, at_s)
-        case Reading() | Claiming() | Holding():
-            pass
+            lane, told = _watch_zero(lane, at_s, kg)
+            opened, effects = _open_if_present(lane, at_s)
+            return opened, [*told, *effects]
+        case Reading() | Consulting() | Claiming() | Holding():
+            lane = replace(lane, off_zero_s=None)
         case _:
             return _lighter(lane, kg), []
     passage = lane.passage
-    if passage is None or not isinstance(lane.phase, Reading) or passage.gross_kg is not None:
+    if passage is None:
         return _watch_gone(lane, at_s)
     since_s = at_s - lane.settings.steady_window_s
     weights = (*(w for w in passage.weights if w.at_s >= since_s), Weighed(at_s, kg))[-64:]
     lane = replace(lane, passage=replace(passage, weights=weights))
-    gross_kg = _steady_kg(lane.settings, at_s, weights) if steady is not False and _on_plate(lane) else None
-    if gross_kg is None:
+    if steady is False:
         return _watch_gone(lane, at_s)
-    kept = ReadingKept("weight", str(gross_kg), round(at_s - passage.opened_s, 3), f"{len(weights)} frames")
-    passage = replace(
-        passage, weights=weights, gross_kg=gross_kg, weighed_s=at_s, readings=(*passage.readings, kept)
+    steady_kg = _steady_kg(lane.settings, at_s, weights)
+    if steady_kg is None:
+        return _watch_gone(lane, at_s)
+    if not _on_plate(lane):
+        lane, told = _straddles(lane)
+        lane, effects = _watch_gone(lane, at_s)
+        return lane, [*told, *effects]
+    return _weighed(lane, at_s, steady_kg)
+
+
+def _straddles(lane: Lane) -> tuple[Lane, list[Effect]]:
+    """A wheel is off the scale: the driver is told once; what is weighed so counts for nothing."""
+    passage = lane.passage
+    assert passage is not None  # noqa: S101  the caller matched it
+    passage = replace(passage, plateau_kg=None)
+    if passage.straddles_told or passage.gross_kg is not None or lane.inputs.fully_on is not False:
+        return replace(lane, passage=passage), []
+    lane = replace(lane, passage=replace(passage, straddles_told=True))
+    return lane, [_text(Reason.NOT_FULLY_ON, "amber")]
+
+
+def _weighed(lane: Lane, at_s: float, steady_kg: Decimal) -> tuple[Lane, list[Effect]]:
+    """A steady weight with all wheels on: the first one counts, and a second one far from it is tampering."""
+    passage = lane.passage
+    assert passage is not None  # noqa: S101  the caller matched it
+    before_kg, jump_kg = passage.plateau_kg, lane.settings.jump_kg
+    jumped = before_kg is not None and jump_kg is not None and abs(steady_kg - before_kg) >= jump_kg
+    passage = replace(passage, plateau_kg=steady_kg)
+    told: list[Effect] = []
+    if jumped and not passage.jumped:
+        passage = replace(passage, jumped=True)
+        alarm = _alarm(
+            AlarmCode.WEIGHT_JUMP,
+            passage.number,
+            f"{before_kg} -> {steady_kg} kg with all wheels on",
+            "车辆静止时重量突变",
+            "The weight jumped while the vehicle stood still",
+        )
+        told.append(_commit([alarm]))
+    lane = replace(lane, passage=passage)
+    held = lane.phase.ruling if isinstance(lane.phase, Holding) else None
+    wanted = held is None or any(because.code in _BY_SCALE for because in held.reasons)
+    if passage.gross_kg is not None or isinstance(lane.phase, Consulting | Claiming) or not wanted:
+        if jumped and isinstance(lane.phase, Reading):
+            lane, effects = _rule_if_ready(lane, at_s)
+            return lane, [*told, *effects]
+        lane, effects = _watch_gone(lane, at_s)
+        return lane, [*told, *effects]
+    frames = len(passage.weights)
+    kept = ReadingKept("weight", str(steady_kg), round(at_s - passage.opened_s, 3), f"{frames} frames")
+    passage = replace(passage, gross_kg=steady_kg, weighed_s=at_s, readings=(*passage.readings, kept))
+    lane = replace(lane, passage=passage)
+    lane, effects = _rule_if_ready(lane, at_s) if held is None else _look_anew(lane, passage)
+    return lane, [*told, *effects, *_picture(lane, "weighing")]
+
+
+def _watch_zero(lane: Lane, at_s: float, kg: Decimal) -> tuple[Lane, list[Effect]]:
+    """Nobody is here, and the scale says otherwise: whoever is weighed next is weighed wrong."""
+    settings = lane.settings
+    if kg > settings.presence_kg:
+        return replace(lane, off_zero_s=None), []
+    if abs(kg) <= settings.zero_kg:
+        return replace(lane, off_zero_s=None, off_zero_told=False), []
+    if lane.off_zero_s is None:
+        return replace(lane, off_zero_s=at_s), []
+    if lane.off_zero_told or at_s - lane.off_zero_s < settings.zero_s:
+        return lane, []
+    alarm = _alarm(
+        AlarmCode.NO_RETURN_TO_ZERO,
+        None,
+        f"{kg} kg on an empty scale",
+        "空秤未回零",
+        "Empty scale not at zero",
     )
-    return _rule_if_ready(replace(lane, passage=passage), at_s)
+    return replace(lane, off_zero_told=True), [_commit([alarm])]
+
+
+def _scale_faulty(lane: Lane, at_s: float, code: str, detail: str) -> tuple[Lane, list[Effect]]:
+    """The indicator's own word for not being able to weigh: told once, until it weighs again. Somebody too
+    heavy for it is there all the same."""
+    if code == "overload":
+        lane = replace(lane, overload_s=at_s)
+    if lane.scale_fault == code:
+        return lane, []
+    lane = replace(lane, scale_fault=code)
+    passage = lane.passage
+    alarm = _alarm(
+        AlarmCode.SCALE_FAULT,
+        None if passage is None else passage.number,
+        f"{code} {detail}".strip(),
+        "地磅报警",
+        "The scale reports a fault",
+    )
+    return lane, [_commit([alarm])]
 
 
 def _lighter(lane: Lane, kg: Decimal) -> Lane:
@@ -851,8 +1188,34 @@ def _found(
         return lane, []
     if not isinstance(lane.phase, Reading):
         return lane, []
-    passage = replace(passage, findings=findings, found_s=at_s)
-    return _rule_if_ready(replace(lane, passage=passage), at_s)
+    return _rule_if_ready(replace(lane, passage=replace(passage, findings=findings, found_s=at_s)), at_s)
+
+
+def _parcels_checked(passage: Passage, opinion: Opinion, findings: Findings) -> tuple[Passage, list[Told]]:
+    """卡口抽核: each carton that was scanned is a fact once, with what the ruling makes of it."""
+    if opinion.vehicle is None:
+        return passage, []
+    new = [number for number in passage.waybill_nos if number not in passage.waybills_told]
+    told: list[Told] = []
+    on_board = {slip.slip_no for slip in opinion.meant}
+    for number in new:
+        waybill = findings.waybills.get(number)
+        slip_no = "" if waybill is None or waybill.slip_no is None else str(waybill.slip_no)
+        result = "unknown" if waybill is None else "on_slip" if waybill.slip_no in on_board else "not_on_slip"
+        told.append(
+            _routine(ParcelChecked(passage=passage.number, waybill_no=number, slip=slip_no, result=result))
+        )
+        if result == "not_on_slip":
+            told.append(
+                _alarm(
+                    AlarmCode.PARCEL_MISMATCH,
+                    passage.number,
+                    f"{number} is on {slip_no or 'no slip'}",
+                    "包裹不在核放单内",
+                    "A parcel that is not on the slip",
+                )
+            )
+    return replace(passage, waybills_told=passage.waybill_nos), told
 
 
 def _look_again(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
@@ -862,16 +1225,25 @@ def _look_again(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
         return lane, []
     if not (passage.plates or passage.tags) or _left(lane, at_s, passage):
         return lane, []
-    passage = replace(passage, request=passage.request + 1, findings=None)
+    return _look_anew(lane, passage)
+
+
+def _look_anew(lane: Lane, passage: Passage) -> tuple[Lane, list[Effect]]:
+    passage = _asked_anew(passage)
     lane = replace(lane, phase=Reading(), passage=passage)
     return lane, [
-        LookUp(passage.number, passage.request, passage.plates, passage.tags, passage.slip_nos),
+        _look_up(passage),
         WakeAfter(Timer("reading", passage.number), lane.settings.reading_s),
     ]
 
 
 def _curable(ruling: Ruling) -> bool:
-    return ruling.verdict is Verdict.HOLD and all(because.code in _CURABLE for because in ruling.reasons)
+    """Something of it can be cured; what is left of it then is told in its place."""
+    return ruling.verdict is Verdict.HOLD and any(because.code in _CURABLE for because in ruling.reasons)
+
+
+def _curable_by_time(ruling: Ruling) -> bool:
+    return all(b.code in _CURABLE for b in ruling.reasons) and any(b.code in _BY_TIME for b in ruling.reasons)
 
 
 # --- ruling -----------------------------------------------------------------------------------------------
@@ -880,8 +1252,10 @@ def _curable(ruling: Ruling) -> bool:
 def _missing_devices(lane: Lane) -> tuple[str, ...]:
     """Required devices that are silent, and substitutable ones whose substitutes are silent too (S9)."""
     missing: list[str] = []
+    entered = lane.passage.supplemented if lane.passage is not None else ()
+    made_up_for = _PLATFORM_DEVICES.union(*(_READ_BY[what] for what in entered))
     for name, needs in sorted(lane.settings.devices.items()):
-        if name not in lane.silent or not (needs.required or needs.substitutes):
+        if name not in lane.silent or name in made_up_for or not (needs.required or needs.substitutes):
             continue
         if needs.substitutes and any(other not in lane.silent for other in needs.substitutes):
             continue
@@ -903,27 +1277,64 @@ def _rule_if_ready(lane: Lane, at_s: float, *, time_is_up: bool = False) -> tupl
             return lane, []
         if passage.gross_kg is None and "weighbridge" not in missing and not _hopeless(lane, passage):
             return lane, []
-    if passage.resumes and not set(passage.resumes) & {*passage.plates, *passage.tags}:
+    if passage.resumes and not set(passage.resumes) & {*passage.plates, *_near_tags(lane, passage)}:
         return _hold(lane, at_s, hold(Because(Reason.INTERRUPTED)))
-    evidence = Evidence(
-        plates=passage.plates,
-        tags=passage.tags,
-        slip_nos=passage.slip_nos,
-        gross_kg=passage.gross_kg,
-        silent=missing,
-        own_use_ids=frozenset(use.use_id for use in passage.uses),
-    )
     if passage.findings is None:
         reasons = [Because(Reason.DEVICE_SILENT, name) for name in missing] or [Because(Reason.NO_IDENTITY)]
         return _hold(lane, at_s, hold(*reasons))
-    findings = _aged(passage.findings, at_s - passage.found_s)
-    opinion = rule(lane.settings.rules, evidence, findings)
+    return _rule(lane, at_s, passage, passage.findings)
+
+
+def _rule(lane: Lane, at_s: float, passage: Passage, findings: Findings) -> tuple[Lane, list[Effect]]:
+    """By the evidence and the age of the records as they are now, also after the platform was asked."""
+    findings = _aged(findings, at_s - passage.found_s)
+    opinion = rule(lane.settings.rules, _gathered(lane, passage, _missing_devices(lane)), findings)
+    passage, checked = _parcels_checked(passage, opinion, findings)
     passage = replace(passage, opinion=opinion, findings=findings, found_s=at_s)
     lane = replace(lane, passage=passage)
-    passes = opinion.ruling.verdict is Verdict.RELEASE or (
-        opinion.ruling.verdict is Verdict.INSPECT and _inspects_beyond(findings)
+    if not passage.platform and _asks_platform(findings, opinion):
+        lane, effects = _consult(lane, at_s, opinion, findings)
+    else:
+        lane, effects = _decide(lane, at_s, opinion, findings)
+    return lane, [_commit(checked), *effects] if checked else effects
+
+
+def _gathered(lane: Lane, passage: Passage, missing: tuple[str, ...] = ()) -> Evidence:
+    """What this passage has read so far, as the rules see it."""
+    return Evidence(
+        plates=passage.plates,
+        tags=_near_tags(lane, passage),
+        slip_nos=passage.slip_nos,
+        cards=passage.cards,
+        containers=passage.containers,
+        waybill_nos=passage.waybill_nos,
+        gross_kg=passage.gross_kg,
+        scale_fault=lane.scale_fault,
+        straddles=lane.inputs.fully_on is False and _somebody_on(lane, passage),
+        jumped=passage.jumped,
+        silent=missing,
+        own_use_ids=frozenset(use.use_id for use in passage.uses),
     )
-    if not passes:
+
+
+def _somebody_on(lane: Lane, passage: Passage) -> bool:
+    return bool(passage.weights) and passage.weights[-1].kg > lane.settings.presence_kg
+
+
+def _passes(opinion: Opinion, findings: Findings) -> bool:
+    verdict = opinion.ruling.verdict
+    return verdict is Verdict.RELEASE or (verdict is Verdict.INSPECT and _inspects_beyond(findings))
+
+
+def _decide(lane: Lane, at_s: float, opinion: Opinion, findings: Findings) -> tuple[Lane, list[Effect]]:
+    """The lane's own opinion, with the customs platform's where the site asks for it, becomes a hold, a claim
+    or an admission."""
+    passage = lane.passage
+    assert passage is not None  # noqa: S101  callers matched a phase that has one
+    opinion, against = _with_platform(passage, opinion, findings)
+    if against is not None:
+        return _hold(lane, at_s, against)
+    if not _passes(opinion, findings):
         return _hold(lane, at_s, opinion.ruling)
     if passage.uses:
         # Resumed after a restart: the uses are reserved already (S6).
@@ -946,27 +1357,23 @@ def _inspects_beyond(findings: Findings) -> bool:
 
 def _identity_complete(lane: Lane, passage: Passage, at_s: float) -> bool:
     """Plate and tag both in, or the other one is not to be had, or was given its time."""
-    if not passage.plates and not passage.tags:
+    plates = [plate for plate in passage.plates if not is_trailer_plate(plate)]
+    if not plates and not passage.tags:
         return False
     other_s = passage.first_identity_s
     # Its own timer fires when it is due, give or take the rounding of a float.
     waited = other_s is not None and at_s - other_s >= lane.settings.second_identity_s * 0.99
     no_plate = "plate_camera" in lane.silent or "plate_camera" not in lane.settings.devices
     no_tag = "rfid" in lane.silent or "rfid" not in lane.settings.devices
-    return waited or ((bool(passage.plates) or no_plate) and (bool(passage.tags) or no_tag))
+    return waited or ((bool(plates) or no_plate) and (bool(passage.tags) or no_tag))
 
 
 def _hopeless(lane: Lane, passage: Passage) -> bool:
     """No weight could change this ruling: tell the driver now."""
     if passage.findings is None:
         return False
-    evidence = Evidence(
-        plates=passage.plates,
-        tags=passage.tags,
-        slip_nos=passage.slip_nos,
-        own_use_ids=frozenset(use.use_id for use in passage.uses),
-    )
-    codes = {because.code for because in rule(lane.settings.rules, evidence, passage.findings).ruling.reasons}
+    opinion = rule(lane.settings.rules, _gathered(lane, passage), passage.findings)
+    codes = {because.code for because in opinion.ruling.reasons}
     final = {
         Reason.PLATE_TAG_MISMATCH,
         Reason.VEHICLE_UNKNOWN,
@@ -975,6 +1382,8 @@ def _hopeless(lane: Lane, passage: Passage) -> bool:
         Reason.REGISTRATION_EXPIRED,
         Reason.SLIP_USED,
         Reason.SLIP_CANCELLED,
+        Reason.SLIP_WRONG_AREA,
+        Reason.WRONG_LANE,
     }
     return bool(codes & final)
 
@@ -1069,6 +1478,9 @@ def _admit(
         return _hold(lane, at_s, hold(Because(Reason.DEVICE_SILENT, "io")), claim=claim, also=also)
     if lane.inputs.stop is not False or lane.inputs.fire is not False:
         return _hold(lane, at_s, hold(Because(Reason.LANE_CLOSED)), claim=claim, also=also)
+    if passage.jumped and claim != "manual":
+        # It jumped while hub or platform were asked: what was ruled on is not what stands there.
+        return _hold(lane, at_s, hold(Because(Reason.WEIGHT_JUMPED)), claim=claim, also=also)
     if _left(lane, at_s, passage):
         # S5: whom this was read of is gone; the arm is not raised for nobody, or for the next one.
         return _hold(lane, at_s, hold(Because(Reason.INTERRUPTED)), claim=claim, also=also)
@@ -1076,6 +1488,8 @@ def _admit(
     order = passage.orders + 1
     order_id = f"{lane.settings.lane_id}-{lane.settings.run}-{passage.number}-{order}"
     purpose = "inspect" if opinion.ruling.verdict is Verdict.INSPECT else "admit"
+    if any(because.code is Reason.MANUAL_ASIDE for because in opinion.ruling.reasons):
+        purpose = "aside"
     # A grant in hand covers what an officer releases; left unused it would count as a use of its own (S4).
     passage, returned, given_back = _give_back(passage, tuple(s.slip_no for s in opinion.slips), "not needed")
     claim_id = passage.claim_id
@@ -1114,15 +1528,18 @@ def _admit(
         gone_since_s=None,
     )
     lane = replace(lane, phase=Raising(at_s), passage=passage)
-    # Led through to the inspection area: the draw is discharged by this very passage.
-    discharged = (str(vehicle.plate),) if vehicle is not None and opinion.spot_check else ()
+    # Led through to the inspection area, or seen by an officer: the draw is discharged by this very passage.
+    # Whom the customs platform lets go uninspected stays drawn (S11).
+    inspected = purpose != "admit" or claim == "manual"
+    discharged = (str(vehicle.plate),) if vehicle is not None and opinion.spot_check and inspected else ()
+    pending = () if inspected else _pending(opinion, findings)
     told = [
         *(also or []),
         *returned,
         _routine(_ruling_fact(lane, at_s, opinion.ruling, opinion, findings, claim)),
         _routine(RaiseOrdered(passage=passage.number, order_id=order_id, purpose=purpose)),
     ]
-    commit = _commit(told, uses=uses, discharged=discharged)
+    commit = _commit(told, uses=uses, spot_checks=pending, discharged=discharged)
     show = _ruling_text(opinion.ruling)
     return lane, [
         commit,
@@ -1130,6 +1547,8 @@ def _admit(
         *given_back,
         show,
         WakeAfter(Timer("arm", passage.number), lane.settings.arm_move_s),
+        *_drift(lane, opinion, findings),
+        *_picture(lane, "ruling"),
     ]
 
 
@@ -1138,21 +1557,28 @@ def _hold(
 ) -> tuple[Lane, list[Effect]]:
     passage = lane.passage
     assert passage is not None  # noqa: S101  callers matched a phase that has one
-    again = [WakeAfter(Timer("again", passage.number), lane.settings.again_s)] if _curable(ruling) else []
+    timer = WakeAfter(Timer("again", passage.number), lane.settings.again_s)
+    again = [timer] if _curable_by_time(ruling) else []
     if passage.held == ruling and not also:
         return replace(lane, phase=Holding(ruling, at_s)), [_ruling_text(ruling), *again]
+    told_before = passage.held.codes() if passage.held is not None else ()
     passage = replace(passage, ruled_s=at_s, gone_since_s=None, held=ruling)
     lane = replace(lane, phase=Holding(ruling, at_s), passage=passage)
     opinion = passage.opinion or Opinion(ruling)
     findings = passage.findings
-    pending: tuple[PendingCheck, ...] = ()
-    if opinion.spot_check and opinion.vehicle is not None and findings is not None:
-        checks = [
-            c for s in opinion.slips if (c := findings.spot_checks.get(s.slip_no)) is not None and c.due
-        ]
-        pending = tuple(PendingCheck(opinion.vehicle.plate, c.enterprise, c.day) for c in checks[:1])
     told = [*(also or []), _routine(_ruling_fact(lane, at_s, ruling, opinion, findings, claim))]
-    if any(because.code in (Reason.VEHICLE_BLOCKED, Reason.CONTROL_HOLD) for because in ruling.reasons):
+    new = {because.code for because in ruling.reasons if because.code not in told_before}
+    if Reason.RECALLED in new:
+        told.append(
+            _alarm(
+                AlarmCode.RECALL_HIT,
+                passage.number,
+                ", ".join(because.detail for because in ruling.reasons if because.code is Reason.RECALLED),
+                "召回货物在通道",
+                "Recalled goods in the lane",
+            )
+        )
+    if new & {Reason.VEHICLE_BLOCKED, Reason.CONTROL_HOLD}:
         told.append(
             _alarm(
                 AlarmCode.CONTROLLED_VEHICLE,
@@ -1162,14 +1588,95 @@ def _hold(
                 "Controlled vehicle in the lane",
             )
         )
-    commit = _commit(told, spot_checks=pending)
+    if claim != "manual":
+        # Who has released another hold has not released this one (S8).
+        lane = replace(lane, passage=replace(passage, officers=()))
+    commit = _commit(told, spot_checks=_pending(opinion, findings))
     return lane, [
         commit,
         SetLights(green=False),
         _ruling_text(ruling),
         WakeAfter(Timer("hold", passage.number), lane.settings.hold_s),
         *again,
+        *_picture(lane, "ruling"),
     ]
+
+
+def _pending(opinion: Opinion, findings: Findings | None) -> tuple[PendingCheck, ...]:
+    """The draw that stays until somebody has inspected (S11)."""
+    if not opinion.spot_check or opinion.vehicle is None or findings is None:
+        return ()
+    checks = [c for s in opinion.slips if (c := findings.spot_checks.get(s.slip_no)) is not None and c.due]
+    return tuple(PendingCheck(opinion.vehicle.plate, c.enterprise, c.day) for c in checks[:1])
+
+
+def _drift(lane: Lane, opinion: Opinion, findings: Findings | None) -> list[Effect]:
+    """An empty vehicle that weighs something else than it is registered with: told, and let go."""
+    passage, vehicle = lane.passage, opinion.vehicle
+    site = findings.site if findings is not None else None
+    if passage is None or vehicle is None or site is None or passage.gross_kg is None:
+        return []
+    empty = opinion.expected_kg is not None and opinion.expected_kg == vehicle.tare_kg
+    if not empty or abs(passage.gross_kg - vehicle.tare_kg) <= site.tare_drift_kg:
+        return []
+    alarm = _alarm(
+        AlarmCode.TARE_DRIFT,
+        passage.number,
+        f"{vehicle.plate}: {passage.gross_kg} kg, registered {vehicle.tare_kg} kg",
+        "空车皮重与备案不符",
+        "Empty weight differs from the registered tare",
+    )
+    return [_commit([alarm])]
+
+
+def _picture(lane: Lane, moment: str) -> list[Effect]:
+    """Asked for last in a step: a picture never stands before what moves or is recorded."""
+    passage = lane.passage
+    if not lane.settings.takes_pictures or passage is None:
+        return []
+    plate = next((str(plate) for plate in passage.plates), "")
+    slip_no = next((str(slip_no) for slip_no in passage.slip_nos), "")
+    if passage.opinion is not None and passage.opinion.slips:
+        slip_no = str(passage.opinion.slips[0].slip_no)
+    gross_kg = "" if passage.gross_kg is None else str(passage.gross_kg)
+    return [TakePicture(passage.number, moment, plate, slip_no, gross_kg)]
+
+
+def _picture_kept(lane: Lane, kept: PictureKept) -> tuple[Lane, list[Effect]]:
+    """A fact of its passage, also when that is over by now."""
+    taken = PictureTaken(
+        passage=kept.passage,
+        moment=kept.moment,
+        camera=kept.camera,
+        sha256=kept.sha256,
+        size_bytes=kept.size_bytes,
+    )
+    passage = lane.passage
+    shown: list[Effect] = []
+    if passage is not None and passage.number == kept.passage:
+        lane = replace(lane, passage=replace(passage, pictures=(*passage.pictures, kept.sha256)[-16:]))
+        if isinstance(lane.phase, Consulting):
+            shown = [ShowPlatform(lane.phase.seq_no, kept.sha256)]
+    return lane, [_commit([_routine(taken)]), *shown]
+
+
+def _readings(lane: Lane, passage: Passage) -> tuple[ReadingKept, ...]:
+    """All that the ruling stands on, so that it can be made again from the fact alone (S11)."""
+    near = _near_tags(lane, passage)
+    kept = [
+        ReadingKept(each.kind, each.value, each.after_s, NEXT_LANE)
+        if each.kind == "tag" and each.value not in near
+        else each
+        for each in passage.readings
+    ]
+    gathered = _gathered(lane, passage)
+    states = (
+        (SCALE_FAULT, gathered.scale_fault if gathered.gross_kg is None else ""),
+        (STRADDLES, "yes" if gathered.straddles and gathered.gross_kg is None else ""),
+        (JUMPED, "yes" if gathered.jumped else ""),
+    )
+    kept += [ReadingKept(kind, word, 0.0) for kind, word in states if word]
+    return tuple(kept[:MOST_READINGS])
 
 
 def _ruling_fact(
@@ -1197,7 +1704,7 @@ def _ruling_fact(
         enterprise=opinion.enterprise,
         gross_kg=None if passage.gross_kg is None else str(passage.gross_kg),
         expected_kg=None if opinion.expected_kg is None else str(opinion.expected_kg),
-        readings=passage.readings[:64],
+        readings=_readings(lane, passage),
         records_scope=findings.scope if findings else "",
         records_epoch=findings.epoch if findings else "",
         records_number=findings.number if findings else 0,
@@ -1208,9 +1715,197 @@ def _ruling_fact(
         use_ids=tuple(use.use_id for use in passage.uses),
         stage_s=_stages(passage, at_s),
         officer=", ".join(passage.officers) if claim == "manual" else "",
+        would_be=would_be(opinion),
+        owner=ruling.owner(),
+        ways=ruling.ways(),
+        platform=passage.platform,
         texts_zh=tuple(because.zh() for because in ruling.reasons),
         texts_en=tuple(because.en() for because in ruling.reasons),
     )
+
+
+# --- the customs platform ---------------------------------------------------------------------------------
+
+_OPENS = re.compile(r"00[0-9]{18}")
+"""Release, and raise: only these two digits of twenty have a known meaning, anything else is closed."""
+_DIGITS = re.compile(r"[0-9]{20}")
+
+
+def _asks_platform(findings: Findings, opinion: Opinion) -> bool:
+    """Whether the site's setting wants the platform asked about what the lane thinks (S11)."""
+    role = PlatformRole.NONE if findings.site is None else findings.site.platform
+    match role:
+        case PlatformRole.NONE:
+            return False
+        case PlatformRole.BEFORE:
+            return True
+        case PlatformRole.AFTER:
+            return _passes(opinion, findings)
+        case PlatformRole.INSTEAD:
+            return platform_may(opinion.ruling) or _passes(opinion, findings)
+        case _:
+            assert_never(role)
+
+
+def _consult(lane: Lane, at_s: float, opinion: Opinion, findings: Findings) -> tuple[Lane, list[Effect]]:
+    """Everything collected goes to the platform under a number of its own; its silence has a time limit."""
+    passage = lane.passage
+    assert passage is not None and findings.site is not None  # noqa: S101, PT018  asked about this passage
+    asks = passage.asks + 1
+    number = f"{findings.local_time or '0' * 14}{passage.number % 10_000:04d}{asks % 100:02d}"
+    passage = replace(passage, asks=asks)
+    lane = replace(lane, phase=Consulting(opinion, findings, number), passage=passage)
+    if lane.settings.platform is None or "platform" in lane.silent:
+        return _platform_silent(lane, at_s, "no platform to ask")
+    trailer = next((str(plate) for plate in passage.plates if is_trailer_plate(plate)), "")
+    vehicle_plate = next((str(plate) for plate in passage.plates if not is_trailer_plate(plate)), "")
+    slips = tuple(str(slip.slip_no) for slip in opinion.slips) or tuple(str(no) for no in passage.slip_nos)
+    ask = AskPlatform(
+        passage=passage.number,
+        seq_no=number,
+        plate=vehicle_plate or ("" if opinion.vehicle is None else str(opinion.vehicle.plate)),
+        epc=next((str(epc) for epc in _near_tags(lane, passage)), ""),
+        trailer_plate=trailer,
+        card_no=next(iter(passage.cards), ""),
+        slip_nos=slips,
+        gross_kg=passage.gross_kg,
+        containers=tuple(str(container) for container in passage.containers),
+        supplement=bool(passage.supplemented),
+    )
+    return lane, [
+        _commit([_routine(PlatformAsked(passage=passage.number, seq_no=number))]),
+        ask,
+        *(ShowPlatform(number, sha256) for sha256 in passage.pictures),
+        WakeAfter(Timer("platform", passage.number), float(findings.site.platform_timeout_s)),
+    ]
+
+
+def _platform_ruled(lane: Lane, at_s: float, said: PlatformRuled) -> tuple[Lane, list[Effect]]:
+    """S5: an answer counts only if it quotes this lane and the very question that is open. All are facts."""
+    number = lane.passage.number if lane.passage is not None else None
+    why = _not_ours(lane, said)
+    fact = PlatformAnswered(
+        passage=number,
+        seq_no=said.seq_no[:40],
+        check_result=said.check_result[:40],
+        hint=said.hint[:200],
+        form_id=said.form_id[:80],
+        counted=not why,
+        why=why,
+    )
+    told: list[Effect] = [_commit([_routine(fact)])]
+    passage, phase = lane.passage, lane.phase
+    if why or passage is None or not isinstance(phase, Consulting):
+        return lane, told
+    opens = _OPENS.fullmatch(said.check_result) is not None
+    passage = replace(passage, platform="released" if opens else "refused", platform_hint=said.hint[:80])
+    lane, effects = _rule(replace(lane, phase=Reading()), at_s, passage, phase.findings)
+    return lane, [*told, *effects]
+
+
+def _not_ours(lane: Lane, said: PlatformRuled) -> str:
+    """Why an answer changes nothing; empty where it counts."""
+    here = lane.settings.platform
+    if here is None or (said.area_id, said.channel_no, said.direction) != (
+        here.area_id,
+        here.channel_no,
+        here.direction,
+    ):
+        return "addressed to another lane"
+    if not isinstance(lane.phase, Consulting):
+        return "nothing is asked, or it came too late"
+    if said.seq_no != lane.phase.seq_no:
+        return "answers another question"
+    return "" if _DIGITS.fullmatch(said.check_result) else "not twenty digits"
+
+
+def _platform_silent(lane: Lane, at_s: float, why: str) -> tuple[Lane, list[Effect]]:
+    """No answer in its time: an alarm, and the site's written setting decides."""
+    passage = lane.passage
+    if passage is None or not isinstance(lane.phase, Consulting):
+        return lane, []
+    alarm = _alarm(
+        AlarmCode.PLATFORM_LOST, passage.number, why, "海关平台未应答", "The customs platform does not answer"
+    )
+    told: list[Effect] = [] if passage.platform_lost else [_commit([alarm])]
+    passage = replace(passage, platform="unanswered", platform_hint="", platform_lost=True)
+    lane, effects = _rule(replace(lane, phase=Reading()), at_s, passage, lane.phase.findings)
+    return lane, [*told, *effects]
+
+
+def _with_platform(passage: Passage, opinion: Opinion, findings: Findings) -> tuple[Opinion, Ruling | None]:
+    """The opinion as the platform's answer leaves it, or the hold it makes. It never overrides a local
+    quarantine, live control, recall, block or identity: `rules.NOT_THE_PLATFORMS`."""
+    site = findings.site
+    if site is None or not passage.platform or site.platform is PlatformRole.NONE:
+        return opinion, None
+    passes = _passes(opinion, findings)
+    local = () if passes else opinion.ruling.reasons
+    match passage.platform:
+        case "refused":
+            refused = Because(Reason.PLATFORM_REFUSED, passage.platform_hint)
+            return opinion, hold(refused, *local)
+        case "unanswered" if site.platform_lost is PlatformLost.HOLD:
+            return opinion, hold(Because(Reason.PLATFORM_UNANSWERED), *local)
+        case "released" if (
+            not passes and site.platform is PlatformRole.INSTEAD and platform_may(opinion.ruling)
+        ):
+            ruling = Ruling(Verdict.RELEASE, (Because(Reason.RELEASED, "platform"),))
+            return replace(opinion, ruling=ruling), None
+        case _:
+            return opinion, None
+
+
+def _platform_ordered(lane: Lane, at_s: float, order: PlatformOrdered) -> tuple[Lane, list[Effect]]:
+    """The platform's own device order: a raise is one officer's release by hand where the site allows it
+    (S8); a remote lowering is recorded and never obeyed (S2)."""
+    here, passage = lane.settings.platform, lane.passage
+    ours = here is not None and (order.area_id, order.channel_no, order.direction) == (
+        here.area_id,
+        here.channel_no,
+        here.direction,
+    )
+    raises = _DIGITS.fullmatch(order.command) is not None and order.command[1] == "0"
+    site = passage.findings.site if passage is not None and passage.findings is not None else None
+    held = lane.phase.ruling if isinstance(lane.phase, Holding) else None
+    refused, effects = "", list[Effect]()
+    if not ours:
+        refused = "addressed to another lane"
+    elif not raises:
+        refused = "not a raise: nothing is lowered from afar"
+    elif site is None or not site.platform_may_raise:
+        refused = "the site does not allow it"
+    elif passage is None or held is None or not _allows(held, Way.RELEASE):
+        refused = "nobody is held who may be released by hand"
+    elif passage.jumped or not platform_may(held):
+        refused = "held for what the platform cannot override"
+    else:
+        # One officer whoever sends it, and however often.
+        reason = f"{order.operator} {order.order_no} {order.reason}".strip()[:200] or "customs platform"
+        lane, effects = _officer_released(lane, at_s, OfficerReleased(passage.number, "platform", reason))
+    done = isinstance(lane.phase, Raising) and not refused
+    why = refused or ("" if done else "it counts as one officer's, and nothing was raised yet")
+    fact = PlatformOrderSeen(
+        order_no=order.order_no[:40],
+        command=order.command[:40],
+        operator=order.operator[:40],
+        reason=order.reason[:200],
+        passage=None if passage is None else passage.number,
+        obeyed=done,
+        why=why,
+    )
+    told = [_routine(fact)]
+    if refused:
+        told.append(
+            _alarm(
+                AlarmCode.PLATFORM_ORDER,
+                fact.passage,
+                f"{order.command[:20]} {why}",
+                "平台远程控制未执行",
+                "An order of the customs platform was not obeyed",
+            )
+        )
+    return lane, [_commit(told), *effects, AnswerPlatform(order.order_no, done)]
 
 
 # --- released by hand (S8) --------------------------------------------------------------------------------
@@ -1221,6 +1916,66 @@ def _code_shown(lane: Lane, text: str) -> tuple[Lane, list[Effect]]:
     if lane.passage is None or not isinstance(lane.phase, Holding):
         return lane, []
     return lane, [CheckReleaseCode(lane.passage.number, text)]
+
+
+def _allows(ruling: Ruling, way: Way) -> bool:
+    """Some holds end only by what they ask for: a quarantine, a live control, a full journal."""
+    return way.value in ruling.ways()
+
+
+def _supplemented(lane: Lane, at_s: float, event: SupplementGiven) -> tuple[Lane, list[Effect]]:
+    """补采: what an officer entered counts as read, in a fact under the officer's number; ruled anew."""
+    passage = lane.passage
+    if passage is None or passage.number != event.passage or not isinstance(lane.phase, Holding):
+        return lane, []
+    if not _allows(lane.phase.ruling, Way.SUPPLEMENT):
+        return _release_refused(lane, passage.number, "nothing can be supplemented here")
+    if event.field not in _lacks(lane.phase.ruling):
+        return _release_refused(lane, passage.number, f"held for no want of a {event.field[:20]}")
+    after_s = round(at_s - passage.opened_s, 3)
+    kept = ReadingKept(event.field, event.value, after_s, f"officer {event.officer}")
+    plate, slip_no = Plate.parse(event.value), SlipNo.parse(event.value)
+    container = ContainerNo.parse(event.value)
+    gross_kg = Decimal(event.value) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", event.value) else None
+    match event.field:
+        case "plate" if plate is not None:
+            # The officer sees the vehicle; what a camera made of it no longer counts.
+            passage = replace(passage, plates=(plate,))
+        case "slip" if slip_no is not None:
+            passage = replace(passage, slip_nos=(*passage.slip_nos, slip_no)[-64:])
+        case "container" if container is not None:
+            passage = replace(passage, containers=(*passage.containers, container)[-8:])
+        case "weight" if gross_kg is not None:
+            passage = replace(passage, gross_kg=gross_kg, weighed_s=at_s)
+        case _:
+            return _release_refused(lane, passage.number, f"not a {event.field[:20]}: {event.value[:40]}")
+    if event.field == "plate" and passage.first_identity_s is None:
+        passage = replace(passage, first_identity_s=at_s)
+    passage = replace(
+        _asked_anew(passage),
+        supplemented=(*passage.supplemented, event.field),
+        readings=(*passage.readings, kept),
+    )
+    lane = replace(lane, phase=Reading(), passage=passage)
+    fact = SupplementEntered(
+        passage=passage.number,
+        officer=event.officer,
+        field=event.field,
+        value=event.value,
+        reason=event.reason,
+    )
+    return lane, [
+        _commit([_routine(fact)]),
+        _look_up(passage),
+        WakeAfter(Timer("reading", passage.number), lane.settings.second_identity_s),
+    ]
+
+
+def _lacks(ruling: Ruling) -> frozenset[str]:
+    """What could not be read, by the reasons of the hold and the devices that are silent."""
+    silent = {because.detail for because in ruling.reasons if because.code is Reason.DEVICE_SILENT}
+    lacked = {_LACKED[because.code] for because in ruling.reasons if because.code in _LACKED}
+    return frozenset(lacked | {what for what, readers in _READ_BY.items() if readers & silent})
 
 
 def _officer_released(lane: Lane, at_s: float, event: OfficerReleased) -> tuple[Lane, list[Effect]]:
@@ -1234,6 +1989,8 @@ def _officer_released(lane: Lane, at_s: float, event: OfficerReleased) -> tuple[
     if passage is None or passage.number != event.passage or not isinstance(lane.phase, Holding):
         return lane, []
     findings, held = passage.findings, lane.phase.ruling
+    if not _allows(held, Way.ASIDE if event.aside else Way.RELEASE):
+        return _release_refused(lane, passage.number, f"held for {', '.join(held.codes())}")
     site = findings.site if findings is not None else None
     needed = site.manual_release_officers if site is not None else event.needed
     if needed is None or event.officer in passage.officers:
@@ -1243,7 +2000,8 @@ def _officer_released(lane: Lane, at_s: float, event: OfficerReleased) -> tuple[
     if len(passage.officers) < needed:
         return lane, [Show("请第二位关员确认", "Second officer, please confirm", "amber")]
     opinion = passage.opinion if passage.opinion is not None else Opinion(held)
-    released = Ruling(Verdict.RELEASE, (Because(Reason.MANUAL_RELEASE, event.reason),))
+    code = Reason.MANUAL_ASIDE if event.aside else Reason.MANUAL_RELEASE
+    released = Ruling(Verdict.RELEASE, (Because(code, event.reason),))
     lane, effects = _admit(lane, at_s, replace(opinion, ruling=released), findings, claim="manual")
     if isinstance(lane.phase, Holding) and lane.passage is not None:
         # It could not be done (stop pressed, arm not known to be down): the same officers may try again.
@@ -1376,7 +2134,8 @@ def _lower(
     lane = replace(lane, phase=Lowering(at_s, asked=asks))
     if asks:
         told = [*told, _routine(LowerOrdered(passage=number))]
-    order: list[Effect] = [LowerArm(_lower_id(lane))] if asks else []
+    not_after_s = lane.inputs_s + lane.settings.io_stale_s
+    order: list[Effect] = [LowerArm(_lower_id(lane), not_after_s)] if asks else []
     return lane, [
         SetLights(green=False),
         _commit(told, uses=uses),
@@ -1598,6 +2357,14 @@ def _reset(lane: Lane, at_s: float, by: str) -> tuple[Lane, list[Effect]]:
 
 
 def _order_failed(lane: Lane, at_s: float, order_id: str, why: str) -> tuple[Lane, list[Effect]]:
+    if order_id == _lower_id(lane) and isinstance(lane.phase, Lowering) and lane.phase.asked:
+        # It was not sent, or not taken: the arm is still up, and is asked down again when all is free (S2).
+        if lane.passage is None:
+            return replace(lane, phase=Waking(at_s)), [
+                WakeAfter(Timer("waking", 0), lane.settings.arm_move_s)
+            ]
+        passing = WakeAfter(Timer("passing", _number(lane)), lane.settings.passing_s)
+        return replace(lane, phase=Passing(at_s)), [passing]
     if not order_id or _rising(lane) != order_id:
         return lane, []
     return _shut(lane, at_s, "relay refused", AlarmCode.ARM_FAULT, why)
@@ -1644,6 +2411,9 @@ def _silent(lane: Lane, at_s: float, device: str, why: str) -> tuple[Lane, list[
     if isinstance(lane.phase, Reading):
         lane, more = _rule_if_ready(lane, at_s)
         effects += more
+    if device == "platform":
+        lane, more = _platform_silent(lane, at_s, why)
+        effects += more
     return lane, effects
 
 
@@ -1655,7 +2425,8 @@ def _spoke(lane: Lane, at_s: float, device: str) -> tuple[Lane, list[Effect]]:
     effects: list[Effect] = [commit]
     if isinstance(lane.phase, Free) and not _missing_devices(lane):
         effects += _free_effects(lane)
-    return lane, effects
+    lane, more = _look_again(lane, at_s)
+    return lane, [*effects, *more]
 
 
 def _role(lane: Lane, device: str) -> str:
@@ -1685,7 +2456,7 @@ def _write_failed(lane: Lane, at_s: float, why: str) -> tuple[Lane, list[Effect]
     if passage is not None and not_moved is not None:
         # The ruling and its order were never carried out: they did not happen. They are told as a pair.
         at = next(n for n, told in enumerate(facts) if _orders(told.data, not_moved))
-        facts = (*facts[: at - 1], *facts[at + 1 :])
+        facts = tuple(_not_obeyed(told) for told in (*facts[: at - 1], *facts[at + 1 :]))
         uses = tuple(use for use in uses if use not in passage.uses)
         passage = replace(
             passage,
@@ -1700,7 +2471,8 @@ def _write_failed(lane: Lane, at_s: float, why: str) -> tuple[Lane, list[Effect]
     if passage is not None and (not_moved is not None or not_asked):
         ruling = hold(Because(Reason.JOURNAL_FULL))
         lane = replace(lane, phase=Holding(ruling, at_s))
-        behind = tuple(effect for effect in behind if isinstance(effect, WithdrawClaim))
+        refused = [AnswerPlatform(e.order_no, done=False) for e in behind if isinstance(e, AnswerPlatform)]
+        behind = (*(effect for effect in behind if isinstance(effect, WithdrawClaim)), *refused)
         effects += [
             SetLights(green=False),
             _ruling_text(ruling),
@@ -1709,6 +2481,13 @@ def _write_failed(lane: Lane, at_s: float, why: str) -> tuple[Lane, list[Effect]
     # An arm left up is no safer than one lowered over a free loop; the fact waits in memory.
     effects += [e for e in behind if not isinstance(e, LowerArm) or _may_lower(lane, at_s)]
     return lane, effects
+
+
+def _not_obeyed(told: Told) -> Told:
+    """The platform's order that led to what did not happen."""
+    if not isinstance(told.data, PlatformOrderSeen):
+        return told
+    return _routine(replace(told.data, obeyed=False, why="it could not be recorded"))
 
 
 def _orders(data: object, order_id: str) -> bool:
@@ -1777,6 +2556,9 @@ def _time(lane: Lane, at_s: float, timer: Timer) -> tuple[Lane, list[Effect]]:
         case "claim":
             if timer.passage == number:
                 return _claim_unanswered(lane, at_s, asked=True)
+        case "platform":
+            if timer.passage == number:
+                return _platform_silent(lane, at_s, "no answer in time")
         case "arm":
             return _arm_late(lane, at_s, timer)
         case "passing":
@@ -1791,15 +2573,23 @@ def _time(lane: Lane, at_s: float, timer: Timer) -> tuple[Lane, list[Effect]]:
             return _look_again(lane, at_s)
         case "again":
             if timer.passage == number:
-                return _look_again(lane, at_s)
+                return _again(lane, at_s, timer)
         case _:
             pass
     return lane, []
 
 
+def _again(lane: Lane, at_s: float, timer: Timer) -> tuple[Lane, list[Effect]]:
+    """Where it cannot be looked at just now (the signals flicker), it is the next time."""
+    lane, effects = _look_again(lane, at_s)
+    if isinstance(lane.phase, Holding) and _curable_by_time(lane.phase.ruling):
+        effects = [WakeAfter(timer, lane.settings.again_s)]
+    return lane, effects
+
+
 def _held(lane: Lane) -> bool:
     """Looking at a hold again, or asking the hub again, does not end its time limit."""
-    if isinstance(lane.phase, Reading | Claiming):
+    if isinstance(lane.phase, Reading | Consulting | Claiming):
         return lane.passage is not None and lane.passage.held is not None
     return isinstance(lane.phase, Holding)
 

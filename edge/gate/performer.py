@@ -7,17 +7,27 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol, assert_never
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from edge.devices.readings import Order, PulseRelay, SetRelay, ShowText
+from edge.devices.readings import (
+    AnswerDeviceOrder,
+    Gather,
+    Order,
+    PulseRelay,
+    SendPictures,
+    SetRelay,
+    ShowText,
+)
 from edge.gate.config import RelaysPart
 from edge.gate.effects import (
+    AnswerPlatform,
     AskClaim,
+    AskPlatform,
     CheckReleaseCode,
     Commit,
     Effect,
@@ -27,6 +37,8 @@ from edge.gate.effects import (
     RaiseArm,
     SetLights,
     Show,
+    ShowPlatform,
+    TakePicture,
     WakeAfter,
     WithdrawClaim,
 )
@@ -38,6 +50,7 @@ from edge.gate.events import (
     RecordsFound,
     ReleaseRefused,
     SpotCheck,
+    SupplementGiven,
     Timer,
 )
 from edge.runtime.clock import UNKNOWN_MS, Clock
@@ -59,20 +72,22 @@ from sync.vocabulary.facts import (
     UsesReturned,
     VehicleCrossed,
 )
-from sync.vocabulary.numbers import Epc, Plate, SlipNo, UtcText
-from sync.vocabulary.records import Enterprise, Officer, OfficerState, ReleaseSlip, Site, Vehicle
+from sync.vocabulary.numbers import Epc, Plate, SlipNo, UtcText, WaybillNo
+from sync.vocabulary.records import Enterprise, Officer, OfficerState, ReleaseSlip, Site, Vehicle, Waybill
 from sync.vocabulary.release_codes import VALID_S, parse, signed_bytes
 
 _FUTURE_S = 300.0
 """A head issued later than this by our clock means that one of the two clocks is wrong: age unknown (S10)."""
 
 MANUAL_RELEASE = "manual_release"
-"""The authorisation an officer needs for it."""
+"""The authorisation an officer needs for it, and for leading a vehicle aside."""
+SUPPLEMENT = "supplement"
+"""The authorisation to enter what a device could not read (补采)."""
 
 CLOCKS_APART_S = 10.0
 """A handheld's clock may run ahead of the lane's by so much."""
 
-_CLOCK_NOT_SET = "2024-"
+CLOCK_NOT_SET = "2024-"
 """A lane PC without a battery starts its clock before this year."""
 
 
@@ -86,6 +101,27 @@ class LinkPort(Protocol):
     def withdraw(self, claim_id: str) -> None: ...
 
     def facts_waiting(self) -> None: ...
+
+
+class PicturesPort(Protocol):
+    """What a lane asks of its evidence pictures. Neither call waits for a camera."""
+
+    def take(self, request: TakePicture) -> None: ...
+
+    def read(self, sha256: str) -> bytes | None: ...
+
+
+class NoPictures:
+    """A lane without cameras."""
+
+    def take(self, request: TakePicture) -> None:
+        pass
+
+    def read(self, sha256: str) -> bytes | None:
+        return None
+
+
+_PLATFORM = "platform"
 
 
 class SavedMemory(msgspec.Struct, frozen=True):
@@ -149,6 +185,11 @@ class Things:
     draw_key: bytes | None
     clock_must_be_known: bool
     has_board: bool
+    pictures: PicturesPort = field(default_factory=NoPictures)
+    say: Callable[[str, str], None] = lambda zh, en: None
+    """(Chinese, English) through the lane PC's own voice, where it has one."""
+    not_before_utc: str = CLOCK_NOT_SET
+    """A clock that shows less has not been set since the machine was switched on: no age is known (S10)."""
     new_id: Callable[[], str] = lambda: secrets.token_hex(16)
 
 
@@ -168,9 +209,8 @@ class LanePerformer:
                 self._commit(effect)
             case RaiseArm(order_id):
                 self._arm(order_id, self._things.relays.open)
-            case LowerArm(order_id):
-                if self._things.relays.close is not None:
-                    self._arm(order_id, self._things.relays.close)
+            case LowerArm():
+                self._lower(effect)
             case SetLights(green):
                 self._set_lights(green)
             case Show():
@@ -185,6 +225,14 @@ class LanePerformer:
                 self._things.link.withdraw(claim_id)
             case WakeAfter(timer, seconds):
                 self._things.wake_after(timer, seconds)
+            case TakePicture():
+                self._things.pictures.take(effect)
+            case AskPlatform():
+                self._ask_platform(effect)
+            case ShowPlatform(seq_no, sha256):
+                self._show_platform(seq_no, sha256)
+            case AnswerPlatform(order_no, done):
+                self._try(_PLATFORM, self._next("platform"), AnswerDeviceOrder(order_no, done))
             case _:
                 assert_never(effect)
 
@@ -235,17 +283,38 @@ class LanePerformer:
         except OrderNotTaken as refused:
             self._things.put(OrderFailed(order_id, str(refused)))
 
+    def _lower(self, lower: LowerArm) -> None:
+        """S2: a commit may have taken long; on inputs that are stale by now nothing is lowered."""
+        if self._things.relays.close is None:
+            return
+        if self._things.clock.monotonic_s() > lower.not_after_s:
+            self._things.put(OrderFailed(lower.order_id, "what stands under the arm is not known any more"))
+            return
+        self._arm(lower.order_id, self._things.relays.close)
+
     def _set_lights(self, green: bool) -> None:
         self._wanted_lights = green
         if green is self._lights:
             return
         relays = self._things.relays
-        for name, channel, on in (("green", relays.green, green), ("red", relays.red, not green)):
-            if channel is not None:
-                self._try("io", f"{self._next('light')}-{name}", SetRelay(channel, on))
+        if relays.green is not None:
+            self._set_green(relays.green, green)
+        if relays.red is not None:
+            self._try("io", f"{self._next('light')}-red", SetRelay(relays.red, not green))
         self._lights = green
 
+    def _set_green(self, channel: int, green: bool) -> None:
+        pulse = PulseRelay(channel, self._things.relays.green_pulse_s)
+        self._try("io", f"{self._next('light')}-green", pulse if green else SetRelay(channel, False))
+
+    def renew_green(self) -> None:
+        """Before its pulse ends. A program that hangs or died does not, and the light goes out by itself."""
+        if self._lights and self._things.relays.green is not None:
+            self._set_green(self._things.relays.green, True)
+
     def _show(self, show: Show) -> None:
+        if show != self._wanted_text:
+            self._things.say(show.zh, show.en)
         self._wanted_text = show
         if not self._things.has_board or show == self._shown:
             return
@@ -263,6 +332,28 @@ class LanePerformer:
             # The device's loss is reported by whoever watches it; words and lamps hold nobody up.
             return False
         return True
+
+    # --- the customs platform -----------------------------------------------------------------------------
+
+    def _ask_platform(self, ask: AskPlatform) -> None:
+        gather = Gather(
+            seq_no=ask.seq_no,
+            plate=ask.plate,
+            epc=ask.epc,
+            trailer_plate=ask.trailer_plate,
+            card_no=ask.card_no,
+            slip_nos=ask.slip_nos,
+            gross_kg=ask.gross_kg,
+            container_front=next(iter(ask.containers), ""),
+            container_back=next(iter(ask.containers[1:]), ""),
+            supplement=ask.supplement,
+        )
+        self._try(_PLATFORM, f"gather-{ask.seq_no}", gather)
+
+    def _show_platform(self, seq_no: str, sha256: str) -> None:
+        jpeg = self._things.pictures.read(sha256)
+        if jpeg is not None:
+            self._try(_PLATFORM, self._next("pictures"), SendPictures(seq_no, (("vehicle", jpeg),)))
 
     # --- officers (S8) ------------------------------------------------------------------------------------
 
@@ -285,16 +376,19 @@ class LanePerformer:
             return ReleaseRefused(passage, f"officer {code.officer[:40]} is not on this lane's roster")
         if officer.state is not OfficerState.ACTIVE or UtcText(utc) >= officer.valid_until:
             return ReleaseRefused(passage, f"officer {code.officer} is not active")
-        if MANUAL_RELEASE not in officer.authorisations:
-            return ReleaseRefused(passage, f"officer {code.officer} may not release manually")
+        needs = SUPPLEMENT if code.action == "supplement" else MANUAL_RELEASE
+        if needs not in officer.authorisations:
+            return ReleaseRefused(passage, f"officer {code.officer} has no authorisation {needs}")
         if not signature_holds(officer.public_key, signed_bytes(shown.body), shown.signature):
             return ReleaseRefused(passage, f"the signature is not officer {code.officer}'s")
         if (code.lane, code.passage) != (things.lane_id, passage):
             return ReleaseRefused(passage, f"the code is for {code.lane} passage {code.passage}")
         if age_s is None or not -CLOCKS_APART_S <= age_s <= VALID_S:
             return ReleaseRefused(passage, f"the code was issued at {code.issued}, it is {utc}")
+        if code.action == "supplement":
+            return SupplementGiven(passage, code.officer, code.field, code.value, code.reason)
         needed = site.manual_release_officers if site is not None else None
-        return OfficerReleased(passage, code.officer, code.reason, needed)
+        return OfficerReleased(passage, code.officer, code.reason, needed, aside=code.action == "aside")
 
     # --- the records --------------------------------------------------------------------------------------
 
@@ -327,11 +421,15 @@ class LanePerformer:
         site = records.site()
         day = _moment(utc).astimezone(_zone(site)).date().isoformat()
         by_plate = {plate: _vehicle(records, plate) for plate in look.plates}
+        local_time = _moment(utc).astimezone(_zone(site)).strftime("%Y%m%d%H%M%S")
         by_tag: dict[Epc, Vehicle | None] = {epc: records.vehicle_by_tag(epc) for epc in look.tags}
         plates = dict.fromkeys([*look.plates, *(v.plate for v in by_tag.values() if v is not None)])
         slips: dict[SlipNo, ReleaseSlip] = {}
         for plate in plates:
             slips |= {slip.slip_no: slip for slip in records.slips_for_plate(plate)}
+        for card in look.cards:
+            slips |= {slip.slip_no: slip for slip in records.slips_for_card(card)}
+        waybills = {number: _waybill(records, number) for number in look.waybill_nos}
         unknown: list[SlipNo] = []
         for slip_no in look.slip_nos:
             found = slips.get(slip_no) or records.get("release_slips", slip_no)
@@ -355,6 +453,9 @@ class LanePerformer:
             unknown_slip_nos=tuple(unknown),
             enterprises=enterprises,
             controls=records.controls(),
+            recalls=records.recalls(),
+            waybills=waybills,
+            local_time=local_time,
             site=site,
             uses=uses,
             spot_checks=self._spot_checks(slips, enterprises, pending, day),
@@ -394,7 +495,7 @@ class LanePerformer:
     def _age_s(self, verified_utc: str | None, utc: str) -> float | None:
         """Since the last verified head was issued; None where it cannot be known, which is too old (S10)."""
         unsure = self._things.clock_must_be_known and self._things.clock.uncertainty_ms() == UNKNOWN_MS
-        if verified_utc is None or unsure or utc < _CLOCK_NOT_SET:
+        if verified_utc is None or unsure or utc < self._things.not_before_utc:
             return None
         age_s = _between_s(verified_utc, utc)
         if age_s is None or age_s < -_FUTURE_S:
@@ -415,3 +516,8 @@ def _zone(site: Site | None) -> tzinfo:
 def _vehicle(records: Records, plate: Plate) -> Vehicle | None:
     found = records.get("vehicles", plate)
     return found if isinstance(found, Vehicle) else None
+
+
+def _waybill(records: Records, waybill_no: WaybillNo) -> Waybill | None:
+    found = records.get("waybills", waybill_no)
+    return found if isinstance(found, Waybill) else None

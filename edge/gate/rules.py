@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import assert_never
 
 from edge.gate.events import Findings
 from edge.gate.values import value
 from sync.policy.controls import matching
-from sync.vocabulary.numbers import Epc, Plate, SlipNo
+from sync.vocabulary.facts import ReadingKept
+from sync.vocabulary.numbers import ContainerNo, Epc, Plate, SlipNo, WaybillNo
 from sync.vocabulary.records import (
     Binding,
     Control,
     ControlAction,
     CreditTier,
     Direction,
+    GateStage,
+    LaneClass,
     Mode,
+    Recall,
+    RecallState,
     ReleaseSlip,
     Site,
+    SiteLane,
     SlipKind,
     SlipState,
     Vehicle,
     VehicleState,
+    Waybill,
 )
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from sync.vocabulary.uses import UseState
@@ -37,28 +45,70 @@ _FIRST_TOLD = (
     Reason.VEHICLE_UNKNOWN,
     Reason.VEHICLE_SUSPENDED,
     Reason.REGISTRATION_EXPIRED,
+    Reason.WEIGHT_JUMPED,
     Reason.CONTROL_HOLD,
+    Reason.RECALLED,
+    Reason.WRONG_LANE,
     Reason.SLIP_USED,
     Reason.SLIP_CANCELLED,
     Reason.SLIP_NOT_APPROVED,
     Reason.SLIP_EXPIRED,
     Reason.SLIP_NOT_YET_VALID,
     Reason.SLIP_WRONG_DIRECTION,
+    Reason.SLIP_WRONG_AREA,
+    Reason.FIRST_GATE_MISSING,
     Reason.SLIP_OTHER_VEHICLE,
+    Reason.CARD_MISMATCH,
     Reason.SLIPS_CONFLICT,
     Reason.SLIP_NOT_FOUND,
     Reason.QUARANTINE_REQUIRED,
+    Reason.PARCEL_NOT_ON_SLIP,
+    Reason.TRAILER_MISMATCH,
+    Reason.CONTAINER_MISMATCH,
+    Reason.CONTAINER_UNREAD,
+    Reason.SCALE_FAULT,
+    Reason.NOT_FULLY_ON,
     Reason.WEIGHT_UNREAD,
     Reason.WEIGHT_OVER,
     Reason.WEIGHT_UNDER,
+    Reason.MANUAL_LANE,
     Reason.CONTROL_INSPECT,
+    Reason.CREDIT_INSPECT,
     Reason.SPOT_CHECK,
     Reason.RELEASED_EMPTY,
     Reason.RELEASED,
 )
 
-_INSPECT = frozenset({Reason.CONTROL_INSPECT, Reason.SPOT_CHECK})
+_INSPECT = frozenset({Reason.CONTROL_INSPECT, Reason.CREDIT_INSPECT, Reason.SPOT_CHECK})
 _RELEASE = frozenset({Reason.RELEASED, Reason.RELEASED_EMPTY})
+
+NOT_THE_PLATFORMS = frozenset(
+    {
+        Reason.VEHICLE_BLOCKED,
+        Reason.CONTROL_HOLD,
+        Reason.CONTROL_INSPECT,
+        Reason.QUARANTINE_REQUIRED,
+        Reason.RECALLED,
+        Reason.WEIGHT_JUMPED,
+        Reason.PARCEL_NOT_ON_SLIP,
+        Reason.NO_IDENTITY,
+        Reason.PLATE_TAG_MISMATCH,
+        Reason.VEHICLE_UNKNOWN,
+        Reason.INTERRUPTED,
+        Reason.SLIP_USED,
+        Reason.CLAIM_REFUSED,
+        Reason.DEVICE_SILENT,
+        Reason.RECORDS_TOO_OLD,
+    }
+)
+"""What the customs platform, ruling instead of the lane or ordering the arm up, cannot override: local
+quarantine and live controls, who it is that stands there, what was used already (S4), and what the lane
+cannot know: a required device is silent (S9), or the records that would say so are too old (S10)."""
+
+
+def platform_may(ruling: Ruling) -> bool:
+    """Nothing in it that the customs platform cannot override."""
+    return all(because.code not in NOT_THE_PLATFORMS for because in ruling.reasons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +118,10 @@ class LaneRules:
     direction: Direction
     empty_needs_slip: bool = False
     """False: a registered vehicle at its tare weight passes without a slip (空车)."""
+    lane_id: str = ""
+    """By which the site's record tells class and gate of this lane."""
+    reads_containers: bool = False
+    """A container camera belongs to this lane: a slip with containers needs them read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +131,52 @@ class Evidence:
     plates: tuple[Plate, ...] = ()
     tags: tuple[Epc, ...] = ()
     slip_nos: tuple[SlipNo, ...] = ()
+    cards: tuple[str, ...] = ()
+    containers: tuple[ContainerNo, ...] = ()
+    waybill_nos: tuple[WaybillNo, ...] = ()
+    """Cartons of the load that were scanned."""
     gross_kg: Decimal | None = None
+    scale_fault: str = ""
+    """What the indicator itself complains of while nothing was weighed."""
+    straddles: bool = False
+    """A wheel is off the scale while nothing was weighed."""
+    jumped: bool = False
+    """The weight changed in a step while the vehicle stood still."""
     silent: tuple[str, ...] = ()
     """Devices that are required, or whose substitutes are silent too."""
     own_use_ids: frozenset[str] = frozenset()
     """Uses this very passage reserved before a restart; they do not count as used by others (S6)."""
+
+
+# Kinds of kept readings that are no device's, and what marks a tag that does not count.
+NEXT_LANE = "next lane"
+SCALE_FAULT = "scale fault"
+STRADDLES = "straddles"
+JUMPED = "jumped"
+
+
+def evidence_of(readings: Sequence[ReadingKept], own_use_ids: frozenset[str] = frozenset()) -> Evidence:
+    """What a ruling stood on, from its fact: the same rules and records then give the same ruling (S11)."""
+
+    def values(kind: str) -> list[str]:
+        return [each.value for each in readings if each.kind == kind]
+
+    plates = [each for each in readings if each.kind == "plate"]
+    by_officer = [each.value for each in plates if each.detail.startswith("officer ")]
+    gross = values("weight")
+    return Evidence(
+        plates=tuple(Plate(text) for text in by_officer[-1:] or values("plate")),
+        tags=tuple(Epc(each.value) for each in readings if each.kind == "tag" and each.detail != NEXT_LANE),
+        slip_nos=tuple(SlipNo(text) for text in [*values("code"), *values("slip")]),
+        cards=tuple(values("card")),
+        containers=tuple(ContainerNo(text) for text in values("container")),
+        waybill_nos=tuple(WaybillNo(text) for text in values("parcel")),
+        gross_kg=Decimal(gross[-1]) if gross else None,
+        scale_fault=next(iter(values(SCALE_FAULT)), ""),
+        straddles=bool(values(STRADDLES)),
+        jumped=bool(values(JUMPED)),
+        own_use_ids=own_use_ids,
+    )
 
 
 @value(frozen=True, slots=True)
@@ -91,6 +186,8 @@ class Opinion:
     ruling: Ruling
     vehicle: Vehicle | None = None
     slips: tuple[ReleaseSlip, ...] = ()
+    meant: tuple[ReleaseSlip, ...] = ()
+    """The same, or, where none will do, those the reasons speak of."""
     expected_kg: Decimal | None = None
     controls: tuple[Control, ...] = ()
     enterprise: str | None = None
@@ -109,47 +206,70 @@ def rule(lane: LaneRules, evidence: Evidence, findings: Findings) -> Opinion:
     vehicle, identity = _identify(evidence, findings)
     reasons += identity
     if vehicle is None:
-        return _opinion(reasons)
+        controls = _controls(lane, findings, _plates_about(evidence, findings), ())
+        return _opinion([*reasons, *_live(controls)], controls=controls)
     reasons += _registration(vehicle, findings)
 
-    slips, slip_reasons = _choose_slips(lane, evidence, findings, vehicle)
+    here = site.lane(lane.lane_id)
+    slips, meant, slip_reasons = _choose_slips(lane, here, evidence, findings, vehicle)
     empty = not slips and _only(slip_reasons, Reason.SLIP_NOT_FOUND) and _is_empty(evidence, vehicle, site)
     if empty and not lane.empty_needs_slip:
         slip_reasons = []
     reasons += slip_reasons
 
     expected_kg: Decimal | None = None
+    tolerance_kg = Decimal(0)
+    # A slip that will not do may be under quarantine, recall or control all the same.
+    reasons += [Because(Reason.QUARANTINE_REQUIRED) for s in meant if s.quarantine == "required"]
     if slips:
-        reasons += [Because(Reason.QUARANTINE_REQUIRED) for s in slips if s.quarantine == "required"][:1]
         expected_kg = _expected_kg(slips, vehicle)
-        reasons += _weight(evidence, expected_kg, _tolerance_kg(slips, expected_kg, site))
+        tolerance_kg = _tolerance_kg(slips, expected_kg, site)
+        reasons += _containers(lane, evidence, slips)
     elif empty:
-        expected_kg = vehicle.tare_kg
+        expected_kg, tolerance_kg = vehicle.tare_kg, site.empty_tolerance_kg
+    if slips or evidence.jumped:
+        reasons += _weight(evidence, expected_kg, tolerance_kg)
+    reasons += _trailer(evidence, vehicle)
     enterprises = tuple(dict.fromkeys(str(s.enterprise) for s in slips))
-    controls = matching(
-        findings.controls,
-        plate=vehicle.plate,
-        slip_nos=tuple(s.slip_no for s in slips),
-        enterprises=tuple(s.enterprise for s in slips),
-        direction=lane.direction,
-        slip_kinds=tuple(s.kind for s in slips),
-        at=findings.utc,
-    )
-    reasons += [_of_control(control) for control in controls if control.mode is Mode.LIVE]
+    reasons += _recalls(findings, meant)
+    reasons += _parcels(evidence, findings, meant)
+    controls = _controls(lane, findings, (vehicle.plate,), meant)
+    reasons += _live(controls)
+    reasons += _credit(findings, site, enterprises)
     drawn = any(findings.spot_checks[s.slip_no].due for s in slips if s.slip_no in findings.spot_checks)
     if drawn:
         reasons.append(Because(Reason.SPOT_CHECK))
+    if here is not None:
+        reasons += _class(here, findings, site, slips, empty=empty, lane=lane)
     if not reasons:
         reasons = [Because(Reason.RELEASED_EMPTY if empty else Reason.RELEASED)]
     return _opinion(
         reasons,
         vehicle=vehicle,
         slips=slips,
+        meant=meant,
         expected_kg=expected_kg,
         controls=controls,
         enterprise=enterprises[0] if enterprises else None,
         spot_check=drawn,
     )
+
+
+def would_be(opinion: Opinion) -> dict[str, str]:
+    """`id@version` of every shadow or advisory control that matched -> the verdict had it been live."""
+    told: dict[str, str] = {}
+    for control in opinion.controls:
+        if control.mode is Mode.LIVE:
+            continue
+        reasons = [b for b in opinion.ruling.reasons if b.code not in _RELEASE]
+        ruling = _opinion([*reasons, _of_control(control)]).ruling
+        told[f"{control.control_id}@{control.version}"] = ruling.verdict.value
+    return told
+
+
+def advice(opinion: Opinion) -> tuple[Control, ...]:
+    """Advisory controls that matched: shown to officers, obeyed by nobody."""
+    return tuple(control for control in opinion.controls if control.mode is Mode.ADVISORY)
 
 
 def offline_verdict(findings: Findings, opinion: Opinion) -> bool:
@@ -188,24 +308,177 @@ def _only(reasons: list[Because], code: Reason) -> bool:
 
 def _identify(evidence: Evidence, findings: Findings) -> tuple[Vehicle | None, list[Because]]:
     """Plate and tag must not disagree; either alone identifies (which may be missing is the lane's)."""
-    if not evidence.plates and not evidence.tags:
+    plates = tuple(plate for plate in evidence.plates if not is_trailer_plate(plate))
+    if not plates and not evidence.tags:
         return None, [Because(Reason.NO_IDENTITY)]
-    if len(evidence.plates) > 1:
-        return None, [Because(Reason.PLATE_TAG_MISMATCH, " ".join(evidence.plates))]
+    if len(plates) > 1:
+        return None, [Because(Reason.PLATE_TAG_MISMATCH, " ".join(plates))]
     by_tag = {v.plate: v for epc in evidence.tags if (v := findings.by_tag.get(epc)) is not None}
     if len(by_tag) > 1:
         return None, [Because(Reason.PLATE_TAG_MISMATCH, " ".join(by_tag))]
-    if not evidence.plates:
+    if not plates:
         if not by_tag:
             return None, [Because(Reason.VEHICLE_UNKNOWN)]
         return next(iter(by_tag.values())), []
-    plate = evidence.plates[0]
+    plate = plates[0]
     if by_tag and plate not in by_tag:
         return None, [Because(Reason.PLATE_TAG_MISMATCH, f"{plate} {next(iter(by_tag))}")]
     vehicle = findings.by_plate.get(plate)
     if vehicle is None:
         return None, [Because(Reason.VEHICLE_UNKNOWN, plate)]
     return vehicle, []
+
+
+def is_trailer_plate(plate: Plate) -> bool:
+    """挂: a trailer's plate identifies no vehicle."""
+    return plate.endswith("挂")
+
+
+def _trailer(evidence: Evidence, vehicle: Vehicle) -> list[Because]:
+    """A trailer's plate that was read must be the registered one's, where one is registered."""
+    if vehicle.trailer_plate is None:
+        return []
+    strange = [p for p in evidence.plates if is_trailer_plate(p) and p != vehicle.trailer_plate]
+    return [Because(Reason.TRAILER_MISMATCH, strange[0])] if strange else []
+
+
+def _containers(lane: LaneRules, evidence: Evidence, slips: tuple[ReleaseSlip, ...]) -> list[Because]:
+    declared = {number for slip in slips for number in slip.container_nos}
+    if not declared and not lane.reads_containers:
+        # Nothing was declared and nobody looks: a number on the scanner is then no evidence against it.
+        return []
+    strange = [number for number in evidence.containers if number not in declared]
+    if strange:
+        return [Because(Reason.CONTAINER_MISMATCH, strange[0])]
+    if declared and lane.reads_containers and not declared <= set(evidence.containers):
+        return [Because(Reason.CONTAINER_UNREAD)]
+    return []
+
+
+def _plates_about(evidence: Evidence, findings: Findings) -> tuple[Plate | None, ...]:
+    """Of whoever stands there, as far as anything tells: a control may be on a vehicle nobody registered."""
+    by_tag = [vehicle.plate for epc in evidence.tags if (vehicle := findings.by_tag.get(epc)) is not None]
+    return tuple(dict.fromkeys([*evidence.plates, *by_tag])) or (None,)
+
+
+def _controls(
+    lane: LaneRules, findings: Findings, plates: tuple[Plate | None, ...], slips: tuple[ReleaseSlip, ...]
+) -> tuple[Control, ...]:
+    """Controls of any mode that bear on one of these plates with these slips."""
+    found = [
+        control
+        for plate in plates
+        for control in matching(
+            findings.controls,
+            plate=plate,
+            slip_nos=tuple(s.slip_no for s in slips),
+            enterprises=tuple(s.enterprise for s in slips),
+            direction=lane.direction,
+            slip_kinds=tuple(s.kind for s in slips),
+            at=findings.utc,
+        )
+    ]
+    return tuple({(control.control_id, control.version): control for control in found}.values())
+
+
+def _live(controls: tuple[Control, ...]) -> list[Because]:
+    return [_of_control(control) for control in controls if control.mode is Mode.LIVE]
+
+
+def _recalls(findings: Findings, slips: tuple[ReleaseSlip, ...]) -> list[Because]:
+    """召回: by slip, by enterprise, or by a carton that was scanned."""
+    slip_nos = {slip.slip_no for slip in slips}
+    enterprises = {slip.enterprise for slip in slips}
+    waybills = [waybill for waybill in findings.waybills.values() if waybill is not None]
+    hits = [
+        recall
+        for recall in findings.recalls
+        if recall.state is RecallState.ACTIVE
+        and (
+            slip_nos & set(recall.slip_nos)
+            or enterprises & set(recall.enterprises)
+            or any(_recalled(recall, waybill) for waybill in waybills)
+        )
+    ]
+    return [Because(Reason.RECALLED, hits[0].recall_no)] if hits else []
+
+
+def _recalled(recall: Recall, waybill: Waybill) -> bool:
+    return (
+        waybill.waybill_no in recall.waybill_nos
+        or waybill.trace_code in recall.trace_codes
+        or any(line.get("sku") in recall.skus for line in waybill.lines)
+    )
+
+
+def _parcels(evidence: Evidence, findings: Findings, slips: tuple[ReleaseSlip, ...]) -> list[Because]:
+    """卡口抽核: a carton that was scanned must be on one of the slips. A code nobody knows is no evidence."""
+    slip_nos = {slip.slip_no for slip in slips}
+    reasons: list[Because] = []
+    for waybill_no in evidence.waybill_nos:
+        waybill = findings.waybills.get(waybill_no)
+        if waybill is None:
+            continue
+        if waybill.slip_no not in slip_nos:
+            reasons.append(Because(Reason.PARCEL_NOT_ON_SLIP, waybill_no))
+        if waybill.quarantine == "required":
+            reasons.append(Because(Reason.QUARANTINE_REQUIRED))
+    return reasons
+
+
+def _credit(findings: Findings, site: Site, enterprises: tuple[str, ...]) -> list[Because]:
+    """Credit tiers whose every vehicle is inspected; who is not known is not trusted."""
+    if not site.inspect_all_tiers:
+        return []
+    for code in enterprises:
+        enterprise = findings.enterprises.get(code)
+        tier = CreditTier.LOW if enterprise is None else enterprise.tier
+        if tier in site.inspect_all_tiers:
+            return [Because(Reason.CREDIT_INSPECT)]
+    return []
+
+
+def _class(
+    here: SiteLane,
+    findings: Findings,
+    site: Site,
+    slips: tuple[ReleaseSlip, ...],
+    *,
+    empty: bool,
+    lane: LaneRules,
+) -> list[Because]:
+    """分类通道: whom this lane is for, and where the others should go."""
+    empty = empty or (bool(slips) and all(slip.kind is SlipKind.EMPTY_VEHICLE for slip in slips))
+    match here.lane_class:
+        case LaneClass.MIXED:
+            return []
+        case LaneClass.MANUAL:
+            return [Because(Reason.MANUAL_LANE)]
+        case LaneClass.EMPTY:
+            return [] if empty or not slips else [_other_lane(site, lane, LaneClass.LOADED)]
+        case LaneClass.LOADED:
+            return [_other_lane(site, lane, LaneClass.EMPTY)] if empty else []
+        case LaneClass.EXPRESS:
+            tiers = [findings.enterprises.get(str(slip.enterprise)) for slip in slips]
+            trusted = all(firm is not None and firm.tier is CreditTier.HIGH for firm in tiers)
+            # Without a slip nobody knows yet whose load it is: the slip may still be shown.
+            if trusted and (slips or not empty):
+                return []
+            return [_other_lane(site, lane, LaneClass.EMPTY if empty else LaneClass.LOADED)]
+        case _:
+            assert_never(here.lane_class)
+
+
+def _other_lane(site: Site, lane: LaneRules, wanted: LaneClass) -> Because:
+    """The sign of the lane that takes this vehicle, else its class in words."""
+    there = [
+        other for other in site.lanes if other.direction is lane.direction and other.lane != lane.lane_id
+    ]
+    for lane_class in (wanted, LaneClass.MIXED, LaneClass.MANUAL):
+        for other in there:
+            if other.lane_class is lane_class:
+                return Because(Reason.WRONG_LANE, other.name_zh or other.lane)
+    return Because(Reason.WRONG_LANE, {LaneClass.EMPTY: "空车 empty"}.get(wanted, "重车 loaded"))
 
 
 def _registration(vehicle: Vehicle, findings: Findings) -> list[Because]:
@@ -219,46 +492,51 @@ def _registration(vehicle: Vehicle, findings: Findings) -> list[Because]:
 
 
 def _choose_slips(
-    lane: LaneRules, evidence: Evidence, findings: Findings, vehicle: Vehicle
-) -> tuple[tuple[ReleaseSlip, ...], list[Because]]:
-    """Which slips this passage stands on, or why none will do."""
+    lane: LaneRules, here: SiteLane | None, evidence: Evidence, findings: Findings, vehicle: Vehicle
+) -> tuple[tuple[ReleaseSlip, ...], tuple[ReleaseSlip, ...], list[Because]]:
+    """Which slips this passage stands on, those that are meant, and why none will do."""
     candidates = findings.slips
-    if evidence.slip_nos:
-        candidates = tuple(s for s in candidates if s.slip_no in evidence.slip_nos)
+    shown = {
+        *evidence.slip_nos,
+        *(s.slip_no for s in candidates if s.card_no and s.card_no in evidence.cards),
+    }
+    if shown:
+        candidates = tuple(s for s in candidates if s.slip_no in shown)
         if not candidates:
-            return (), [Because(Reason.SLIP_NOT_FOUND, evidence.slip_nos[0])]
+            return (), (), [Because(Reason.SLIP_NOT_FOUND, evidence.slip_nos[0])]
         foreign = [s for s in candidates if s.plate is not None and s.plate != vehicle.plate]
         if foreign:
-            return (), [Because(Reason.SLIP_OTHER_VEHICLE, foreign[0].slip_no)]
+            return (), candidates, [Because(Reason.SLIP_OTHER_VEHICLE, foreign[0].slip_no)]
     else:
         candidates = tuple(s for s in candidates if s.plate == vehicle.plate)
     if not candidates:
-        return (), [Because(Reason.SLIP_NOT_FOUND)]
-    flaws = {s.slip_no: _flaw(lane, evidence, findings, s) for s in candidates}
+        return (), (), [Because(Reason.SLIP_NOT_FOUND)]
+    flaws = {s.slip_no: _flaw(lane, here, evidence, findings, s) for s in candidates}
     usable = tuple(sorted((s for s in candidates if flaws[s.slip_no] is None), key=lambda s: s.slip_no))
     if not usable:
         newest = max(candidates, key=lambda s: (s.direction is lane.direction, s.valid_from, s.slip_no))
         flaw = flaws[newest.slip_no]
-        return (), [flaw] if flaw is not None else []
+        return (), candidates if shown else (newest,), [flaw] if flaw is not None else []
     if len(usable) > 1 and any(s.binding is not Binding.MANY_SLIPS for s in usable):
-        return (), [Because(Reason.SLIPS_CONFLICT)]
+        return (), usable, [Because(Reason.SLIPS_CONFLICT)]
     if len(usable) > 1 and any(s.kind is SlipKind.EMPTY_VEHICLE for s in usable):
-        return (), [Because(Reason.SLIPS_CONFLICT)]
-    return usable, []
+        return (), usable, [Because(Reason.SLIPS_CONFLICT)]
+    return usable, usable, []
 
 
-def _flaw(lane: LaneRules, evidence: Evidence, findings: Findings, slip: ReleaseSlip) -> Because | None:
+def _flaw(
+    lane: LaneRules, here: SiteLane | None, evidence: Evidence, findings: Findings, slip: ReleaseSlip
+) -> Because | None:
     if slip.direction is not lane.direction:
         return Because(Reason.SLIP_WRONG_DIRECTION, slip.slip_no)
-    match slip.state:
-        case SlipState.APPLIED:
-            return Because(Reason.SLIP_NOT_APPROVED, slip.slip_no)
-        case SlipState.DELETED | SlipState.CANCELLED:
-            return Because(Reason.SLIP_CANCELLED, slip.slip_no)
-        case SlipState.PASSED | SlipState.PASSED_FIRST | SlipState.PASSED_SECOND:
-            return Because(Reason.SLIP_USED, slip.slip_no)
-        case SlipState.APPROVED:
-            pass
+    site = findings.site
+    if site is not None and site.customs_codes and slip.customs_code not in site.customs_codes:
+        return Because(Reason.SLIP_WRONG_AREA, slip.customs_code)
+    wrong_state = _wrong_state(slip, GateStage.ONLY if here is None else here.gate)
+    if wrong_state is not None:
+        return Because(wrong_state, slip.slip_no)
+    if slip.card_no and evidence.cards and slip.card_no not in evidence.cards:
+        return Because(Reason.CARD_MISMATCH, slip.slip_no)
     used = [
         use
         for use in findings.uses
@@ -273,6 +551,23 @@ def _flaw(lane: LaneRules, evidence: Evidence, findings: Findings, slip: Release
     if findings.utc >= slip.valid_until:
         return Because(Reason.SLIP_EXPIRED, slip.slip_no)
     return None
+
+
+def _wrong_state(slip: ReleaseSlip, gate: GateStage) -> Reason | None:
+    """`stucd` against the gate: the second gate of two takes what has passed the first (一卡, 二卡)."""
+    match slip.state:
+        case SlipState.APPLIED:
+            return Reason.SLIP_NOT_APPROVED
+        case SlipState.DELETED | SlipState.CANCELLED:
+            return Reason.SLIP_CANCELLED
+        case SlipState.PASSED | SlipState.PASSED_SECOND:
+            return Reason.SLIP_USED
+        case SlipState.PASSED_FIRST:
+            return None if gate is GateStage.SECOND else Reason.SLIP_USED
+        case SlipState.APPROVED:
+            return Reason.FIRST_GATE_MISSING if gate is GateStage.SECOND else None
+        case _:
+            assert_never(slip.state)
 
 
 def _is_empty(evidence: Evidence, vehicle: Vehicle, site: Site) -> bool:
@@ -300,8 +595,12 @@ def _tolerance_kg(slips: Iterable[ReleaseSlip], expected_kg: Decimal | None, sit
 
 
 def _weight(evidence: Evidence, expected_kg: Decimal | None, tolerance_kg: Decimal) -> list[Because]:
+    if evidence.jumped:
+        return [Because(Reason.WEIGHT_JUMPED)]
     if evidence.gross_kg is None:
-        return [Because(Reason.WEIGHT_UNREAD)]
+        if evidence.scale_fault:
+            return [Because(Reason.SCALE_FAULT, evidence.scale_fault)]
+        return [Because(Reason.NOT_FULLY_ON if evidence.straddles else Reason.WEIGHT_UNREAD)]
     if expected_kg is None:
         return []
     difference_kg = evidence.gross_kg - expected_kg

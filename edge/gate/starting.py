@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 from pathlib import Path
 
@@ -20,6 +21,8 @@ EXIT_WRONG_USE = 2
 
 def main(config_path: Path | None) -> int:
     """0 told to stop; 1 it could not run, and says why; 2 wrong use. What does not run moves nothing."""
+    # A watchdog that loses patience sends SIGABRT: then it is said what every thread was doing.
+    faulthandler.enable()
     log_writer = set_up_log("info")
     try:
         if config_path is None:

@@ -78,9 +78,11 @@ def to_event(device: str, reading: Reading, wires: Wires) -> Event | None:
             return ScaleFault("net_weight", "the indicator shows a net weight: clear its tare")
         case WeightSeen(value_kg, stable, out_of_range):
             return WeightRead(value_kg, False if out_of_range else stable)
-        case TagSeen(epc):
+        case TagSeen(epc, _, rssi_dbm):
             tag = Epc.parse(epc)
-            return TagRead(tag) if tag is not None else ReadFailed(device, f"not an EPC: {epc[:40]}")
+            if tag is None:
+                return ReadFailed(device, f"not an EPC: {epc[:40]}")
+            return TagRead(tag, rssi_dbm)
         case PlateSeen():
             return _plate(device, reading)
         case PictureSeen():

@@ -5,6 +5,7 @@ Dull on purpose. Whatever must be decided is decided in `lane` and `rules`.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -12,10 +13,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, assert_never
 
-import msgspec
 import structlog
 
-from edge.devices.readings import Order, Reading, SetRelay
+from edge.devices.readings import Order, PictureSeen, Reading, SetRelay
 from edge.gate.config import (
     GateConfig,
     config_digest,
@@ -37,14 +37,23 @@ from edge.gate.events import (
     Timer,
     WriteFailed,
 )
-from edge.gate.lane import Lane, step, wake
+from edge.gate.lane import Lane, step
+from edge.gate.page import Page
 from edge.gate.performer import LanePerformer, Things, read_memory
+from edge.gate.picture_files import Shed
+from edge.gate.pictures import Pictures
+from edge.gate.publishing import PICTURES, Publisher
+from edge.gate.recording import LaneScribe, Woken, scrub_key, woken
+from edge.gate.scrubbing import Scrubber
+from edge.gate.speaking import Speaker
 from edge.gate.translation import is_valid, to_event, to_report
 from edge.runtime.clock import Clock, SystemClock
 from edge.runtime.config_reading import SecretFile
 from edge.runtime.inbox import Inbox
-from edge.runtime.loop import EffectFailed, Loop, Recording
+from edge.runtime.loop import EffectFailed, Loop
 from edge.runtime.ports import OrderNotTaken
+from edge.runtime.recording import Recording
+from edge.runtime.service import Service
 from edge.runtime.supervisor import DeviceHealth, DeviceReport, Supervisor
 from sync.link import session as link_words
 from sync.link.client import LinkClient, LinkConfig
@@ -52,10 +61,21 @@ from sync.link.keys import KeyRefused, KeySigner, load_private, load_public
 from sync.link.messages import ClaimRequest, ClaimVerdict
 from sync.store.journal import Journal
 from sync.store.records import Records, StoreRefused, generation_path
-from sync.vocabulary.facts import Alarm, AlarmCode, MessageRefused, RecordsMoved, Stream
+from sync.vocabulary.facts import (
+    Alarm,
+    AlarmCode,
+    MessageRefused,
+    PicturesShed,
+    RecordsMoved,
+    Stream,
+)
 from sync.vocabulary.numbers import Plate, SlipNo
 
 VERSION: Final = "0.1.0"
+
+BUILT: Final = "2026-11-22T00:00:00Z"
+"""No clock that is set shows an earlier time: one that does was never set since the machine was switched on,
+and by it no age is known (S10). Moved up with each release."""
 
 DRAW_KEY_BYTES: Final = 16
 """A shorter key could be guessed, and the draws with it (S11)."""
@@ -66,7 +86,8 @@ _HEALTH_TIMER: Final = "health"
 _RETENTION_TIMER: Final = "retention"
 _AGAIN_EVERY_S: Final = 10.0
 _AGAIN_TIMER: Final = "say again"
-_HOUSE_KEEPING: Final = frozenset({_HEALTH_TIMER, _RETENTION_TIMER, _AGAIN_TIMER})
+_GREEN_TIMER: Final = "renew green"
+_HOUSE_KEEPING: Final = frozenset({_HEALTH_TIMER, _RETENTION_TIMER, _AGAIN_TIMER, _GREEN_TIMER})
 
 
 class RecordsInForce:
@@ -173,6 +194,17 @@ class Program:
             hub_key=hub_key,
             notices=self._on_notice,
         )
+        self._pictures = Pictures(
+            config.store.folder / PICTURES,
+            config.cameras,
+            config.pictures,
+            lane_id=config.lane.id,
+            clock=clock,
+            put=lambda event: self._inbox.put("pictures", event),
+            on_shed=self._on_shed,
+            back_off=config.back_off,
+        )
+        self._speaker = Speaker(config.voice) if config.voice is not None else None
         self._performer = LanePerformer(
             Things(
                 lane_id=config.lane.id,
@@ -187,18 +219,20 @@ class Program:
                 draw_key=draw_key,
                 clock_must_be_known=config.clock.require_synchronised,
                 has_board="board" in config.devices,
+                not_before_utc=BUILT,
+                pictures=self._pictures,
+                say=self._speaker.say if self._speaker is not None else _say_nothing,
             )
         )
         settings = lane_settings(
             config, version=VERSION, digest=digest, boot_id=clock.boot_id(), run=secrets.token_hex(4)
         )
         memory, down_s = read_memory(self._journal.lane_state(), clock.utc_text())
-        lane, self._first = wake(settings, clock.monotonic_s(), memory, self._journal.open_uses(), down_s)
-        recording = (
-            Recording(config.log.recording, _encode_event, clock)
-            if config.log.recording is not None
-            else None
-        )
+        begin = Woken(settings, clock.monotonic_s(), memory, self._journal.open_uses(), down_s)
+        lane, self._first = woken(begin)
+        self._recording = self._begin_recording(begin)
+        self._service = Service.of(os.environ)
+        self._publisher = self._begin_page()
         self._loop: Loop[Lane, Event, Effect] = Loop(
             self._inbox,
             lane,
@@ -206,8 +240,41 @@ class Program:
             self._perform,
             on_failed=lambda effect, why: WriteFailed(why),
             make_safe=self._make_safe,
-            recorder=recording,
+            recorder=self._recording,
+            alive=self._service.alive,
         )
+
+    def _begin_recording(self, begin: Woken) -> Recording[Lane, Event, Effect] | None:
+        """None where none is wanted, or none can be made: a lane does not stand still for it."""
+        log = self._config.log
+        if log.recording is None:
+            return None
+        try:
+            scrubber = Scrubber(scrub_key(self._config.store.folder)) if log.recording_scrub else None
+        except OSError as error:
+            self._log.error("nothing is recorded: no key for scrubbing", why=str(error))
+            return None
+        scribe = LaneScribe(begin, VERSION, scrubber, _HOUSE_KEEPING)
+        return Recording(log.recording, scribe, self._clock, most_bytes=log.recording_mb * 1_000_000)
+
+    def _begin_page(self) -> Publisher | None:
+        part = self._config.page
+        self._page: Page | None = None
+        if not part.enabled:
+            return None
+        publisher = Publisher(
+            self._config,
+            VERSION,
+            self._clock,
+            journal=self._journal,
+            records=self._records.current,
+            health=self._supervisor.health,
+            not_before_utc=BUILT,
+        )
+        self._page = Page(
+            part.host, part.port, publisher.latest, self._config.store.folder / PICTURES, self._clock
+        )
+        return publisher
 
     def run(self) -> int:
         """0 when told to stop; raises what broke it, after making itself safe."""
@@ -226,18 +293,48 @@ class Program:
             except EffectFailed as failed:
                 self._inbox.put("lane", WriteFailed(failed.why))
                 break
+        if self._publisher is not None:
+            self._publisher.look_back()
+            self._publisher.stepped(self._loop.state, self._first)
+        self._pictures.start()
+        if self._speaker is not None:
+            self._speaker.start()
         self._supervisor.start()
         self._client.start()
         self._inbox.wake_after(_HEALTH_TIMER, _HEALTH_EVERY_S)
         self._inbox.wake_after(_RETENTION_TIMER, _RETENTION_EVERY_S)
         self._inbox.wake_after(_AGAIN_TIMER, _AGAIN_EVERY_S)
+        self._inbox.wake_after(_GREEN_TIMER, self._config.relays.green_renew_s)
+        if self._page is not None:
+            self._page.start()
+        self._service.ready(f"lane {self._config.lane.id} listens")
         self._log.info("lane is listening", devices=sorted(self._config.devices))
+        self._say_if_clock_is_not_set()
 
     def _close(self) -> None:
+        self._service.stopping()
         self._client.stop()
         self._supervisor.stop()
+        self._pictures.close()
+        if self._speaker is not None:
+            self._speaker.stop()
+        if self._page is not None:
+            self._page.stop()
+        if self._recording is not None:
+            self._recording.close()
         self._records.close()
         self._journal.close()
+        self._service.close()
+
+    def _say_if_clock_is_not_set(self) -> None:
+        utc = self._clock.utc_text()
+        if utc < BUILT:
+            self._log.error(
+                "the clock is not set: no age of any record is known, so every vehicle is held (S10)",
+                clock=utc,
+                built=BUILT,
+                do="start chrony or systemd-timesyncd, or set the clock by hand",
+            )
 
     def _step(self, lane: Lane, at_s: float, event: Event) -> tuple[Lane, tuple[Effect, ...]]:
         if isinstance(event, TimePassed) and event.timer.name in _HOUSE_KEEPING:
@@ -251,6 +348,8 @@ class Program:
         if before != after:
             number = lane.passage.number if lane.passage is not None else None
             self._log.info("phase", before=before, after=after, passage=number, on=type(event).__name__)
+        if self._publisher is not None:
+            self._publisher.stepped(lane, effects)
         return lane, effects
 
     def _perform(self, effect: Effect) -> None:
@@ -273,10 +372,15 @@ class Program:
             )
             self._inbox.wake_after(_HEALTH_TIMER, _HEALTH_EVERY_S)
             return
+        if name == _GREEN_TIMER:
+            self._performer.renew_green()
+            self._inbox.wake_after(_GREEN_TIMER, self._config.relays.green_renew_s)
+            return
         if name == _AGAIN_TIMER:
             self._performer.say_again()
             self._inbox.wake_after(_AGAIN_TIMER, _AGAIN_EVERY_S)
             return
+        self._say_if_clock_is_not_set()
         keep_days = self._config.store.keep_acknowledged_days
         try:
             self._journal.drop_acknowledged(_days_before(self._clock.utc_text(), keep_days))
@@ -286,7 +390,25 @@ class Program:
 
     # --- on other threads: only enqueue -------------------------------------------------------------------
 
+    def _on_shed(self, shed: Shed) -> None:
+        fact = PicturesShed(
+            pictures=shed.pictures,
+            size_bytes=shed.size_bytes,
+            first_day=shed.first_day,
+            last_day=shed.last_day,
+            not_at_the_centre=shed.needed,
+        )
+        self._inbox.put("pictures", SyncSaid(Stream.ROUTINE, fact))
+
     def _on_reading(self, at_s: float, device: str, reading: Reading) -> None:
+        if isinstance(reading, PictureSeen):
+            # It came with a recognition: it is of whoever stands here. The lane is a value, safe to read.
+            passage = self._loop.state.passage
+            if passage is not None:
+                self._pictures.keep(passage.number, reading.jpeg, device, reading.shows)
+            return
+        if self._publisher is not None and is_valid(reading):
+            self._publisher.heard(device, reading)
         event = to_event(device, reading, self._wires)
         if event is not None:
             self._inbox.put(device, event, at_s)
@@ -341,6 +463,10 @@ def _alarm(code: AlarmCode, detail: str, zh: str, en: str) -> SyncSaid:
     return SyncSaid(Stream.ALARM, Alarm(code=code, detail=detail, zh=zh, en=en))
 
 
+def _say_nothing(zh: str, en: str) -> None:
+    """A lane PC without a voice."""
+
+
 def _on_timer(key: Hashable) -> Event:
     return TimePassed(key if isinstance(key, Timer) else Timer(str(key), 0))
 
@@ -358,11 +484,6 @@ def _health_word(health: DeviceHealth) -> str:
 def _days_before(utc: str, days: int) -> str:
     earlier = datetime.fromisoformat(utc) - timedelta(days=days)
     return earlier.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _encode_event(event: Event) -> bytes:
-    kind = type(event).__name__
-    return msgspec.json.encode({"kind": kind, **msgspec.to_builtins(event, enc_hook=str)})
 
 
 def _link_config(config: GateConfig, digest: str, boot_id: str) -> LinkConfig:

@@ -51,6 +51,12 @@ class SerialAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """For a TCP connection to be made."""
     write_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     """A device that takes no byte for so long counts as lost (`rfc2217://`: always 5 s)."""
+    on_demand: bool = False
+    """With `socket://`: connect for each order, and end the connection when the order is sent."""
+
+    def __post_init__(self) -> None:
+        if self.on_demand and not self.url.startswith("socket://"):
+            raise ValueError("on_demand: expected only with a url of socket://host:port")
 
 
 class ListenAddress(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

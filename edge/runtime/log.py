@@ -8,10 +8,12 @@ from __future__ import annotations
 import atexit
 import json
 import logging
+import os
 import queue
 import re
 import sys
 import threading
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final, Literal, TextIO
 
@@ -27,7 +29,8 @@ _MOST_WAITING: Final = 10_000
 
 def set_up_log(level: Level = "info", *, stream: TextIO | None = None) -> LogWriter:
     """Send structlog and the standard library's logging to `stream` (stderr): lines for people on a
-    terminal, one JSON object a line elsewhere. Called again, it replaces what was set up before."""
+    terminal, one JSON object a line elsewhere, with its priority in front where the journal of systemd reads
+    them. Called again, it replaces what was set up before."""
     out = sys.stderr if stream is None else stream
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -41,6 +44,8 @@ def set_up_log(level: Level = "info", *, stream: TextIO | None = None) -> LogWri
     render: Processor
     if out.isatty():
         render = structlog.dev.ConsoleRenderer(timestamp_key="time")
+    elif goes_to_journal(out, os.environ):
+        render = for_journal
     else:
         render = structlog.processors.JSONRenderer(ensure_ascii=False)
     root = logging.getLogger()
@@ -67,6 +72,30 @@ def set_up_log(level: Level = "info", *, stream: TextIO | None = None) -> LogWri
         cache_logger_on_first_use=False,
     )
     return writer
+
+
+PRIORITIES: Final = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+"""Of syslog, as sd-daemon(3) wants them in front of a line."""
+
+
+def goes_to_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """Whether systemd's journal reads what is written there, in the way of systemd.exec(5): a program that
+    was started by another, its stderr in a file, has the same variable and must not believe it."""
+    device, _, inode = environment.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        there = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return (str(there.st_dev), str(there.st_ino)) == (device, inode)
+
+
+_json_line = structlog.processors.JSONRenderer(ensure_ascii=False)
+
+
+def for_journal(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    """A structlog processor, the last: one line of JSON behind its priority. The journal has times itself."""
+    event.pop("time", None)
+    return f"<{PRIORITIES.get(str(event.get('level')), 6)}>{_json_line(logger, method, event)!s}"
 
 
 class LogWriter(logging.Handler):
@@ -107,7 +136,8 @@ class LogWriter(logging.Handler):
             try:
                 if lost > told:
                     lines_lost = {"level": "error", "event": "log lines lost", "count": lost}
-                    self._stream.write(json.dumps(lines_lost) + "\n")
+                    front = f"<{PRIORITIES['error']}>" if line.startswith("<") else ""
+                    self._stream.write(front + json.dumps(lines_lost) + "\n")
                     told = lost
                 self._stream.write(line + "\n")
                 if self._lines.empty():

@@ -36,6 +36,7 @@ R_co = TypeVar("R_co", covariant=True)
 O_contra = TypeVar("O_contra", contravariant=True)
 
 _MOST_UNSENT_BYTES: Final = 65_536
+"""Beside twice the longest message among them: one of pictures is longer than all else together."""
 _MOST_ORDERS: Final = 256
 _SHORTEST_WAKE_S: Final = 0.001
 """A driver that asks for a time already past is called again after this, not in a tight circle."""
@@ -93,7 +94,10 @@ class Ears(Generic[R]):
 
 
 class Port(Generic[R, O]):
-    """A line we open ourselves. The driver is kept over reopenings, and replaced only after it raised."""
+    """A line we open ourselves. The driver is kept over reopenings, and replaced only after it raised.
+
+    One on demand counts as open while it waits for orders; one that cannot connect loses them and says so.
+    """
 
     def __init__(
         self,
@@ -112,6 +116,9 @@ class Port(Generic[R, O]):
         self._lock = threading.Lock()
         self._bell: Bell | None = None
         self._conversation: _Conversation[R, O] | None = None
+        self._call_bell: Bell | None = None
+        self._waiting: deque[tuple[str, O]] = deque()
+        self._takes_orders = False
         self._closing = False
 
     def run(self) -> None:
@@ -123,7 +130,10 @@ class Port(Generic[R, O]):
                     return
                 self._bell = bell
             try:
-                self._run(bell)
+                if self._address.on_demand:
+                    self._run_on_demand(bell)
+                else:
+                    self._run(bell)
             except PortFailed:
                 if not self._closing:
                     raise
@@ -135,6 +145,12 @@ class Port(Generic[R, O]):
         """From any thread; returns at once. Raises `OrderNotTaken`."""
         with self._lock:
             conversation = self._conversation
+            if self._address.on_demand and self._takes_orders and self._bell is not None:
+                if len(self._waiting) >= _MOST_ORDERS:
+                    raise OrderNotTaken(f"{self._device}: {_MOST_ORDERS} orders wait already")
+                self._waiting.append((order_id, order))
+                self._bell.ring()
+                return
         if conversation is None:
             raise OrderNotTaken(f"{self._device}: the port is not open")
         conversation.order(order_id, order)
@@ -145,8 +161,9 @@ class Port(Generic[R, O]):
             self._closing = True
             if self._conversation is not None:
                 self._conversation.close()
-            if self._bell is not None:
-                self._bell.ring()
+            for bell in (self._bell, self._call_bell):
+                if bell is not None:
+                    bell.ring()
 
     def _run(self, bell: Bell) -> None:
         if self._driver is None:
@@ -186,6 +203,72 @@ class Port(Generic[R, O]):
             with self._lock:
                 self._conversation = None
             channel.close(discard=not well)
+
+    def _run_on_demand(self, bell: Bell) -> None:
+        """A connection for each order; it ends when the driver hangs up, or the other end does."""
+        if self._driver is None:
+            self._driver = _make(self._device, self._make_driver)
+        with self._lock:
+            self._takes_orders = not self._closing
+        self._ears.opened(self._clock.monotonic_s(), self._device)
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(bell, selectors.EVENT_READ)
+                while True:
+                    order = self._next_waiting()
+                    if order is not None:
+                        self._call_once(*order)
+                    elif self._closing:
+                        return
+                    else:
+                        selector.select()
+                        bell.hush()
+        finally:
+            with self._lock:
+                self._takes_orders = False
+                self._waiting.clear()
+
+    def _next_waiting(self) -> tuple[str, O] | None:
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
+
+    def _call_once(self, order_id: str, order: O) -> None:
+        # A bell of its own: the port's rings for every order, which must not end the making of a connection.
+        with Bell() as own_bell:
+            with self._lock:
+                self._call_bell = own_bell
+            try:
+                channel = open_channel(self._address, own_bell)
+            except ChannelLost as lost:
+                raise PortFailed(str(lost)) from lost
+            finally:
+                with self._lock:
+                    self._call_bell = None
+            well = False
+            try:
+                assert self._driver is not None  # noqa: S101  made before the first order is taken
+                conversation = _Conversation(
+                    self._device,
+                    channel,
+                    own_bell,
+                    self._driver,
+                    self._clock,
+                    self._ears,
+                    write_timeout_s=self._address.write_timeout_s,
+                )
+                conversation.order(order_id, order)
+                conversation.close()  # carries out what it has accepted first
+                try:
+                    conversation.run()
+                    well = True
+                except DriverBroke:
+                    self._driver = None
+                    raise
+                except ChannelLost as lost:
+                    if conversation.unsent:
+                        raise PortFailed(f"{self._address.url}: {lost}") from lost
+            finally:
+                channel.close(discard=not well)
 
 
 class Listener(Generic[R, O]):
@@ -408,6 +491,7 @@ class _Conversation(Generic[R, O]):
         self._orders: deque[tuple[str, O]] = deque()
         self._ending = False
         self._unsent = bytearray()
+        self._longest_unsent = 0
         self._unsent_since_s = 0.0
         self._wake_at_s: float | None = None
         self._hang_up = False
@@ -417,6 +501,11 @@ class _Conversation(Generic[R, O]):
     @property
     def ending(self) -> bool:
         return self._ending
+
+    @property
+    def unsent(self) -> bool:
+        """Bytes wait that the other side did not take."""
+        return bool(self._unsent)
 
     def order(self, order_id: str, order: O) -> None:
         with self._lock:
@@ -480,8 +569,10 @@ class _Conversation(Generic[R, O]):
         if send:
             if not self._unsent:
                 self._unsent_since_s = now_s
+                self._longest_unsent = 0
             self._unsent += send
-            if len(self._unsent) > _MOST_UNSENT_BYTES:
+            self._longest_unsent = max(self._longest_unsent, len(send))
+            if len(self._unsent) > _MOST_UNSENT_BYTES + 2 * self._longest_unsent:
                 raise ChannelLost(f"{len(self._unsent)} bytes wait to be sent")
         if heard:
             self._ears.heard(now_s, self._device)

@@ -30,3 +30,14 @@ class Device(Protocol):
         """When `advance` is needed next; `inf` when never."""
 
     def set_fault(self, at_s: float, fault: Fault, on: bool) -> None: ...
+
+
+class Camera(Device, Protocol):
+    """A device that may call us. Whoever performs: while `calling` a connection to its listener is wanted; on
+    success `connect`, on failure `connect_failed`, when the other end hangs up `disconnect`."""
+
+    @property
+    def calling(self) -> bool: ...
+
+    def connect_failed(self, at_s: float) -> None:
+        """Nobody listens where it calls."""

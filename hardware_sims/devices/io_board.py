@@ -1,11 +1,16 @@
-"""A Modbus RTU board, 16 inputs and 8 relays, pulses ended by its own clock. No port.
+"""A Modbus board, 16 inputs and 8 relays, pulses ended by its own clock. No port.
 
 Modbus over serial line 1.02; relay pulses as Waveshare's Modbus RTU Relay page prints them: FC05 at 0200h
 + channel switches on for n * 100 ms, at 0400h + channel off for n * 100 ms; 00FFh is all relays, 5500h
-toggles.
+toggles. Or as the R421A08 is described: FC06, register = channel from 1, 01xx on, 02xx off, 03xx toggle,
+04xx on and all others off, 05xx on for one second, 06nn on for nn seconds; FC03 reads a relay. The relays may
+be a board of their own on the same line, with another address. Over Modbus TCP a header with transaction and
+length replaces the CRC. A vendor's board also uploads unasked: 53h when an input changes, 65h now and then.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 from hardware_sims.barrier import NEVER
 from hardware_sims.faults import Fault, FaultKind, FaultyLine
@@ -16,6 +21,9 @@ ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 ALL_RELAYS, FLASH_ON, FLASH_OFF = 0x00FF, 0x0200, 0x0400
 RELAY_COUNT = 8
 ANSWER_S = 0.004
+READ_HOLDING, WRITE_REGISTER = 3, 6
+UPLOAD, HEARTBEAT = 0x53, 0x65
+HEARTBEAT_S = 1.0
 SILENCE_S = 0.2
 """Half a request older than this is forgotten (3.5 characters by the standard; hosts are slower)."""
 
@@ -54,9 +62,27 @@ def packed(bits: tuple[bool, ...]) -> bytes:
 class IoBoard:
     """The board wired to one lane's physics."""
 
-    def __init__(self, physics: LanePhysics, *, unit: int = 1, seed: str = "io") -> None:
+    def __init__(
+        self,
+        physics: LanePhysics,
+        *,
+        unit: int = 1,
+        relay_unit: int = 0,
+        relay_style: Literal["waveshare", "r421a08"] = "waveshare",
+        framing: Literal["rtu", "tcp"] = "rtu",
+        uploads: bool = False,
+        seed: str = "io",
+    ) -> None:
+        """`relay_unit` 0: one board. `uploads`: it says things nobody asked for."""
         self._physics = physics
         self._unit = unit
+        self._relay_unit = relay_unit or unit
+        self._relay_style = relay_style
+        self._framing = framing
+        self._upload_s = 0.0 if uploads else NEVER
+        self._uploaded: tuple[bool, ...] = ()
+        self.relay_board_dead = False
+        """The separate relay board lost its supply: silent, its relays open."""
         self._line = FaultyLine(seed)
         self._relays = [False] * RELAY_COUNT
         self._until_s = [NEVER] * RELAY_COUNT
@@ -89,12 +115,32 @@ class IoBoard:
                 self._switch(at_s, channel, False)
 
     def next_event_s(self) -> float:
-        return min(self._next_until_s, self._line.next_event_s())
+        return min(self._next_until_s, self._line.next_event_s(), self._upload_s)
 
     def advance(self, at_s: float) -> bytes:
         if self._next_until_s <= at_s:
             self.advance_relays(at_s)
+        if self._upload_s < NEVER:
+            self._say_unasked(at_s)
         return self._line.take(at_s)
+
+    def lose_relay_board(self, at_s: float) -> None:
+        self.advance_relays(at_s)
+        self.relay_board_dead = True
+        for channel in range(RELAY_COUNT):
+            self._switch(at_s, channel, False)
+
+    def _say_unasked(self, at_s: float) -> None:
+        """Layout from a program that reads them: index, inputs before and now, outputs, relay, error."""
+        inputs = self._physics.inputs()
+        if inputs != self._uploaded:
+            before, now = packed(self._uploaded[:8]), packed(inputs[:8])
+            outputs = packed(tuple(self._relays))
+            self._line.send(at_s, framed(bytes((self._unit, UPLOAD, 0)) + before + now + outputs + b"\0\0"))
+            self._uploaded = inputs
+        while self._upload_s <= at_s:
+            self._line.send(at_s, framed(bytes((self._unit, HEARTBEAT))))
+            self._upload_s += HEARTBEAT_S
 
     def advance_relays(self, at_s: float) -> None:
         """Ends the pulses that are over, in the order of their ends."""
@@ -108,6 +154,9 @@ class IoBoard:
         self._heard_s = at_s
         buffer = self._buffer
         buffer += self._line.heard(data)
+        if self._framing == "tcp":
+            self._receive_tcp(at_s)
+            return
         while len(buffer) >= 4:
             size = self._size(buffer)
             if size is None:
@@ -119,9 +168,23 @@ class IoBoard:
             else:
                 del buffer[0]
 
+    def _receive_tcp(self, at_s: float) -> None:
+        buffer = self._buffer
+        while len(buffer) >= 8:
+            size = 6 + int.from_bytes(buffer[4:6], "big")
+            if buffer[2:4] != b"\0\0" or not 9 <= size <= 260:
+                del buffer[0]
+            elif len(buffer) < size:
+                return
+            else:
+                header, request = bytes(buffer[:4]), bytes(buffer[6:size])
+                del buffer[:size]
+                if request[0] in (self._unit, self._relay_unit):
+                    self._serve(at_s, request, header)
+
     def _size(self, buffer: bytearray) -> int | None:
         """Bytes of the request at the start; 0: cannot be one; None: not known yet."""
-        if buffer[0] not in (self._unit, 0):
+        if buffer[0] not in (self._unit, self._relay_unit, 0):
             return 0
         function = buffer[1]
         if function in (15, 16):
@@ -134,10 +197,24 @@ class IoBoard:
             size = len(buffer) if crc16(buffer[:-2]) == buffer[-2:] else 0
         return size if len(buffer) >= size else None
 
-    def _serve(self, at_s: float, request: bytes) -> None:
+    def _serve(self, at_s: float, request: bytes, tcp_header: bytes = b"") -> None:
         self.advance_relays(at_s)
+        if self.relay_board_dead and request[0] == self._relay_unit != self._unit:
+            return
         function = request[1]
+        apart = self._relay_unit != self._unit
+        has_inputs = request[0] == self._unit or not apart
+        has_relays = request[0] in (self._relay_unit, 0)
+        r421 = self._relay_style == "r421a08"
         match function:
+            case 2 if not has_inputs:
+                answer: bytes | int = ILLEGAL_FUNCTION
+            case 1 | 5 | 15 if not has_relays or r421:
+                answer = ILLEGAL_FUNCTION
+            case 3 if has_relays and r421:
+                answer = self._read_r421(request)
+            case 6 if has_relays and r421:
+                answer = self._write_r421(at_s, request)
             case 1:
                 answer = self._read(function, request, tuple(self._relays))
             case 2:
@@ -152,8 +229,41 @@ class IoBoard:
         if request[0] == 0:
             return
         if isinstance(answer, int):
-            answer = bytes((self._unit, function | 0x80, answer))
-        self._line.send(at_s + ANSWER_S, framed(answer))
+            answer = bytes((request[0], function | 0x80, answer))
+        if tcp_header:
+            answer = tcp_header + len(answer).to_bytes(2, "big") + answer
+            self._line.send(at_s + ANSWER_S, answer)
+        else:
+            self._line.send(at_s + ANSWER_S, framed(answer))
+
+    def _read_r421(self, request: bytes) -> bytes | int:
+        first, count = int.from_bytes(request[2:4], "big"), int.from_bytes(request[4:6], "big")
+        if first < 1 or not count or first + count - 1 > RELAY_COUNT:
+            return ILLEGAL_ADDRESS
+        states = [int(self._relays[first - 1 + place]) for place in range(count)]
+        data = b"".join(state.to_bytes(2, "big") for state in states)
+        return request[:2] + bytes((len(data),)) + data
+
+    def _write_r421(self, at_s: float, request: bytes) -> bytes | int:
+        register, command, seconds = int.from_bytes(request[2:4], "big"), request[4], request[5]
+        if not 1 <= register <= RELAY_COUNT:
+            return ILLEGAL_ADDRESS
+        channel = register - 1
+        match command:
+            case 1 | 2:
+                self._switch(at_s, channel, command == 1)
+            case 3:
+                self._switch(at_s, channel, not self._relays[channel])
+            case 4:
+                for each in range(RELAY_COUNT):
+                    self._switch(at_s, each, each == channel)
+            case 5:
+                self._switch(at_s, channel, True, 1.0)
+            case 6 if seconds:
+                self._switch(at_s, channel, True, float(seconds))
+            case _:
+                return ILLEGAL_VALUE
+        return request
 
     def _read(self, function: int, request: bytes, bits: tuple[bool, ...]) -> bytes | int:
         first, count = int.from_bytes(request[2:4], "big"), int.from_bytes(request[4:6], "big")
@@ -162,7 +272,7 @@ class IoBoard:
         if first + count > len(bits):
             return ILLEGAL_ADDRESS
         data = packed(bits[first : first + count])
-        return bytes((self._unit, function, len(data))) + data
+        return bytes((request[0], function, len(data))) + data
 
     def _write_coil(self, at_s: float, request: bytes) -> bytes | int:
         address, value = int.from_bytes(request[2:4], "big"), int.from_bytes(request[4:6], "big")

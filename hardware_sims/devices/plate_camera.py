@@ -30,6 +30,11 @@ OFFLINE_KEPT = 9_000
 OFFLINE_PAUSE_S = 2.0
 """Between offline records when an answer did not ask for the next one."""
 OPEN_PULSE_S = 0.5
+STORM_COPIES = 30
+"""So often a clone says one result again in a storm, whatever the answers were."""
+DRIBBLE_BYTES = 16
+DRIBBLE_S = 1.0
+"""A dribbling camera sends so many bytes so often."""
 REPEAT_S = 5.0
 """A stuck camera says its last result again so often."""
 NO_PLATE = "_无_"
@@ -58,6 +63,8 @@ class _Result:
     trigger: int
     offline: bool = False
     sent: int = 0
+    taken: int = 0
+    """How often it was answered well."""
 
 
 def plate_alarm(
@@ -341,9 +348,17 @@ class PlateCamera:
             serial_no=self._serial_no,
             offline=result.offline,
             trigger_type=result.trigger,
+            picture=self._picture(),
         )
         body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+        if self._line.has(FaultKind.MALFORMED):
+            body = body[: self._random.randrange(len(body))]
         self._post(at_s, self._path, "application/json", body, result)
+
+    def _picture(self) -> bytes:
+        if self._line.has(FaultKind.CUT_PICTURE):
+            return PICTURE[: self._random.randrange(4, len(PICTURE) - 1)]
+        return PICTURE
 
     def _post(self, at_s: float, path: str, kind: str, body: bytes, what: _Result | str) -> None:
         head = (
@@ -353,7 +368,13 @@ class PlateCamera:
         self._answer.clear()
         self._awaiting = what
         self._answer_by_s = at_s + ANSWER_WITHIN_S
-        self._line.send(at_s, head.encode("ascii") + body)
+        whole = head.encode("ascii") + body
+        if not self._line.has(FaultKind.SLOW_LORIS):
+            self._line.send(at_s, whole)
+            return
+        self._answer_by_s = NEVER
+        for count, at in enumerate(range(0, len(whole), DRIBBLE_BYTES)):
+            self._line.send(at_s + count * DRIBBLE_S, whole[at : at + DRIBBLE_BYTES])
 
     # --- answers ---
 
@@ -397,6 +418,10 @@ class PlateCamera:
             self._heartbeat_due_s = at_s + (1.0 if self._comet else self._heartbeat_s)
             if self._comet:
                 self._obey(at_s, orders)
+            return
+        what.taken += 1
+        if self._line.has(FaultKind.STORM) and what.taken <= STORM_COPIES:
+            self._obey(at_s, orders)
             return
         more = orders.get("ContinuePushOffline")
         if what.offline:

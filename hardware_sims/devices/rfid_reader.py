@@ -163,6 +163,7 @@ class RfidReader:
             seen = [(epc, 4.0) for epc in self._last]
         else:
             seen = [tag for tag in self._physics.tags_in_field() if self._random.random() < READ_CHANCE]
+            seen += self._physics.tags_heard_from_next_door(self._random)
             if seen:
                 self._last = [epc for epc, _ in seen]
         for epc, away_m in seen:

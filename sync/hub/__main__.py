@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import signal
 import sys
 import threading
@@ -22,6 +23,8 @@ def run(config_path: Path) -> int:
     except ConfigRefused as refused:
         sys.stderr.write(f"{refused}\n")
         return 2
+    # A watchdog that loses patience sends SIGABRT: then it is said what every thread was doing.
+    faulthandler.enable()
     set_up_log(config.log_level)
     hub = Hub(config)
 

@@ -137,6 +137,29 @@ class ClaimRow(NamedTuple):
     slip_nos: tuple[str, ...]
 
 
+class CrossedUse(NamedTuple):
+    """A slip use whose vehicle crossed, as its facts tell it."""
+
+    device: str
+    use_id: str
+    slip_no: str
+    passage: int
+
+
+class ReceiptRow(NamedTuple):
+    """A passage receipt: `made` (only here), `ready` (whole on the disk beside the out-folder), `out`."""
+
+    id: int
+    device: str
+    use_id: str
+    slip_no: str
+    gate: str
+    passed_at: str
+    file_name: str
+    body: str
+    state: str
+
+
 class UseCount(NamedTuple):
     """Of one slip: uses given out or taken, and of these the ones whose vehicle crossed."""
 
@@ -570,8 +593,9 @@ class Archive:
             ).fetchall()
         return str(told[0][0])
 
-    def uses_of(self, slip_no: str) -> UseCount:
-        """Counted once each: a claim's slip, or a crossing that stands on no claim known here."""
+    def uses_of(self, slip_no: str, among: Callable[[str], bool] = lambda device: True) -> UseCount:
+        """Counted once each: a claim's slip, or a crossing that stands on no claim known here. Only uses of
+        devices of which `among` holds."""
         claimed = self._db.execute(
             "SELECT c.device, c.passage, s.state FROM claim_slips s JOIN claims c USING (claim_id) "
             "WHERE s.slip_no = ? AND s.state IN ('granted', 'crossed')",
@@ -583,9 +607,77 @@ class Archive:
             "WHERE s.claim_id = u.claim_id AND s.slip_no = u.slip_no AND c.device = u.device)",
             (slip_no,),
         ).fetchall()
+        claimed = [row for row in claimed if among(row[0])]
+        unclaimed = [row for row in unclaimed if among(row[0])]
         crossed = [f"{device}/{passage}" for device, passage, state in claimed if state == "crossed"]
         crossed += [f"{device}/{passage}" for device, passage in unclaimed]
         return UseCount(len(claimed) + len(unclaimed), tuple(sorted(crossed)))
+
+    def facts_of_kind(self, kind: str, since_utc: str = "") -> Iterator[tuple[str, str]]:
+        """Device and exact body of every fact of a kind whose own time is not before `since_utc`."""
+        yield from self._db.execute(
+            "SELECT device, body FROM facts WHERE kind = ? AND time >= ? ORDER BY device, position",
+            (kind, since_utc),
+        )
+
+    # --- passage receipts ---------------------------------------------------------------------------------
+
+    def uses_without_receipt(self, limit: int) -> tuple[CrossedUse, ...]:
+        rows = self._db.execute(
+            "SELECT device, use_id, slip_no, passage FROM uses "
+            "WHERE state = 'crossed' AND receipt = 0 AND slip_no <> '' LIMIT ?",
+            (limit,),
+        )
+        return tuple(CrossedUse(*row) for row in rows)
+
+    def facts_of_passage(self, device: str, passage: int) -> tuple[str, ...]:
+        """Exact bodies of the rulings and crossings of one passage, in order."""
+        rows = self._db.execute(
+            "SELECT body FROM facts WHERE kind IN ('ruling_made', 'vehicle_crossed') "
+            "AND device = ? AND passage = ? ORDER BY position",
+            (device, passage),
+        )
+        return tuple(row[0] for row in rows)
+
+    def next_receipt_id(self) -> int:
+        row = self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM receipts").fetchone()
+        return int(row[0])
+
+    def add_receipt(self, row: ReceiptRow, made_utc: str) -> None:
+        self._db.execute("INSERT INTO receipts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, made_utc))
+        self._db.execute(
+            "UPDATE uses SET receipt = 1 WHERE device = ? AND use_id = ?", (row.device, row.use_id)
+        )
+
+    def give_up_receipt(self, device: str, use_id: str) -> None:
+        """No receipt can be made of this use; it is not tried again."""
+        self._db.execute("UPDATE uses SET receipt = 2 WHERE device = ? AND use_id = ?", (device, use_id))
+
+    def receipts_not_out(self, limit: int) -> tuple[ReceiptRow, ...]:
+        rows = self._db.execute(
+            "SELECT id, device, use_id, slip_no, gate, passed_at, file_name, body, state FROM receipts "
+            "WHERE state <> 'out' ORDER BY id LIMIT ?",
+            (limit,),
+        )
+        return tuple(ReceiptRow(*row) for row in rows)
+
+    def receipt_state(self, receipt_id: int) -> str:
+        row = self._db.execute("SELECT state FROM receipts WHERE id = ?", (receipt_id,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def set_receipt_state(self, receipt_id: int, state: str) -> None:
+        self._db.execute("UPDATE receipts SET state = ? WHERE id = ?", (state, receipt_id))
+
+    def receipts_of_slip(self, slip_no: str) -> tuple[ReceiptRow, ...]:
+        rows = self._db.execute(
+            "SELECT id, device, use_id, slip_no, gate, passed_at, file_name, body, state FROM receipts "
+            "WHERE slip_no = ? ORDER BY id",
+            (slip_no,),
+        )
+        return tuple(ReceiptRow(*row) for row in rows)
+
+    def receipt_counts(self) -> dict[str, int]:
+        return dict(self._db.execute("SELECT state, count(*) FROM receipts GROUP BY state").fetchall())
 
     # --- records ------------------------------------------------------------------------------------------
 
@@ -638,6 +730,15 @@ class Archive:
             if scope is None
             else self._db.execute(in_scope, (scope, collection, key)).fetchone()
         )
+        return None if row is None else str(row[0])
+
+    def last_version(self, collection: str, key: str) -> str | None:
+        """The last JSON a record that is gone had. Reads through the log: slow, and seldom needed."""
+        row = self._db.execute(
+            "SELECT body FROM log WHERE collection = ? AND key = ? AND op = 'put' "
+            "ORDER BY at_utc DESC, number DESC LIMIT 1",
+            (collection, key),
+        ).fetchone()
         return None if row is None else str(row[0])
 
     def record_rows(self, scope: str) -> Iterator[tuple[str, str, str]]:

@@ -17,8 +17,10 @@ from typing import Any, Literal, TypeVar, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sync.hub.receipts import ReceiptSettings
 from sync.link.client import BrokerConfig, LinkConfigRefused
 from sync.link.keys import KeyRefused, load_private, load_public, public_pem
+from sync.vocabulary.sas import PARTY
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
@@ -80,6 +82,9 @@ class HubConfig:
     sync: SyncPart
     devices: dict[str, str] = field(default_factory=dict)
     """Device name -> its public key as PEM text, read from the file the config names."""
+    receipts: ReceiptSettings | None = None
+    """None: this hub writes no passage receipts."""
+    receipts_every_s: float = 5.0
     log_level: LogLevel = "info"
     private_key: Ed25519PrivateKey = field(repr=False)
 
@@ -100,6 +105,7 @@ def read_hub_config(path: Path) -> HubConfig:
     store.done()
     sync, private_key = _sync(reader, top.part("sync"))
     devices = _devices(reader, top.take("devices", {}))
+    receipts, receipts_every_s = _receipts(reader, top.take("receipts", None))
     log = top.part("log", optional=True)
     level = log.choice("level", LOG_LEVELS, "info")
     log.done()
@@ -107,7 +113,14 @@ def read_hub_config(path: Path) -> HubConfig:
     if reader.errors or private_key is None:
         raise ConfigRefused(path, tuple(reader.errors))
     return HubConfig(
-        site=site, archive=archive, sync=sync, devices=devices, log_level=level, private_key=private_key
+        site=site,
+        archive=archive,
+        sync=sync,
+        devices=devices,
+        receipts=receipts,
+        receipts_every_s=receipts_every_s,
+        log_level=level,
+        private_key=private_key,
     )
 
 
@@ -177,6 +190,40 @@ def _devices(reader: _Reader, value: Any) -> dict[str, str]:
             except KeyRefused as error:
                 reader.add(where, str(error))
     return devices
+
+
+def _receipts(reader: _Reader, value: Any) -> tuple[ReceiptSettings | None, float]:
+    if value is None:
+        return None, 5.0
+    if not isinstance(value, dict):
+        reader.add("receipts", f"expected a table, got {_shown(value)}")
+        return None, 5.0
+    part = reader.table("receipts", value)
+    folder = part.folder("folder")
+    parties = {}
+    for name in ("sender_id", "receiver_id"):
+        parties[name] = part.text(name)
+        if parties[name] and not PARTY.fullmatch(parties[name]):
+            reader.add(
+                f"receipts.{name}", f"expected 7 capital letters and digits, got {_shown(parties[name])}"
+            )
+    every_s = part.seconds("every_s", 0.1, 3600, 5.0)
+    given: Any = part.take("gate_nos", {})
+    gate_nos: dict[str, str] = {}
+    if isinstance(given, dict) and all(
+        _is_name(lane) and isinstance(number, str) and len(number) <= 64 for lane, number in given.items()
+    ):
+        gate_nos = given
+    else:
+        reader.add("receipts.gate_nos", f"expected a table of lane = gate number, got {_shown(given)}")
+    part.done()
+    settings = ReceiptSettings(
+        folder=folder or Path(),
+        sender_id=parties["sender_id"],
+        receiver_id=parties["receiver_id"],
+        gate_nos=gate_nos,
+    )
+    return settings, every_s
 
 
 class _Reader:
@@ -303,6 +350,12 @@ class _Table:
             )
         elif place.is_dir():
             self._reader.add(self._where(name), f"expected a file, {place} is a folder")
+        return place
+
+    def folder(self, name: str) -> Path | None:
+        place = self._place(name, "the path of a folder", optional=False)
+        if place is not None and not place.is_dir():
+            self._reader.add(self._where(name), f"expected an existing folder, there is none at {place}")
         return place
 
     def file(self, name: str) -> Path | None:

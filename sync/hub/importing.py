@@ -1,7 +1,10 @@
-"""Record files -> log entries of a scope: JSON, CSV and SAS221, checked whole before anything is written.
+"""Record files -> log entries of a scope: JSON, CSV, SAS and CEB, checked whole before anything is written.
 
 A file is taken as a whole or not at all, and only rows that really change make an entry. Every error names
 file, line, field and what was expected. No broker, no clock: the time of the entries is an argument.
+
+What customs systems send says only part of a record, in any order and again: it is merged into the record as
+it stands, and neither an old approval nor an old receipt takes back what came later.
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ import msgspec
 from sync.hub.archive import Applied, Archive, LogRow, RecordChange
 from sync.hub.receiver import FEED_ENVELOPE_BYTES, feed_bytes
 from sync.link.messages import MAX_PAYLOAD_BYTES
-from sync.vocabulary.codec import Malformed, decoder, to_json
+from sync.vocabulary import ceb
+from sync.vocabulary.codec import Malformed, decoder, to_builtins, to_json
+from sync.vocabulary.elements import root_name
 from sync.vocabulary.records import (
     COLLECTIONS,
     MAX_LIST,
@@ -36,12 +41,20 @@ from sync.vocabulary.records import (
     Waybill,
     key_of,
 )
-from sync.vocabulary.sas import DEFAULT_VALIDITY_HOURS, read_approval
+from sync.vocabulary.sas import (
+    DEFAULT_VALIDITY_HOURS,
+    RECEIPTS,
+    is_later,
+    message_type,
+    read_approval,
+    read_receipt,
+)
 from sync.vocabulary.weights import kilograms
 
 MAX_FILE_BYTES = 1 << 30
 MAX_ERRORS_TOLD = 200
 _LARGEST_COUNT = 1_000_000
+_CUSTOMS = (".xml", ".sas")
 _PER_MILLE = 1000
 
 
@@ -123,6 +136,30 @@ class _File:
     """Every collection the file speaks of, empty ones too."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Approving:
+    """What SAS221 does not say."""
+
+    validity_hours: int
+    uses_for_many_vehicles: int
+
+
+class _Known:
+    """Records as they will stand when the files read so far are in: what the next one is merged into."""
+
+    def __init__(self, archive: Archive, scope: str) -> None:
+        self._archive = archive
+        self._scope = scope
+        self._taken: dict[tuple[str, str], str] = {}
+
+    def take(self, rows: Sequence[_Row]) -> None:
+        self._taken.update(((row.collection, row.key), row.body) for row in rows)
+
+    def body(self, collection: str, key: str) -> str | None:
+        taken = self._taken.get((collection, key))
+        return taken if taken is not None else self._archive.record(collection, key, self._scope)
+
+
 def import_files(
     archive: Archive,
     scope: str,
@@ -140,7 +177,13 @@ def import_files(
     scope become deletes where no file has them; such a collection must be read without a bad row.
     `validity_hours` and `uses_for_many_vehicles` fill what SAS221 does not say (`sync.vocabulary.sas`).
     """
-    files = [_read(path, validity_hours, uses_for_many_vehicles) for path in paths]
+    known = _Known(archive, scope)
+    is_merged = any(path.suffix.lower() in _CUSTOMS for path in paths)
+    files = []
+    for path in paths:
+        files.append(_read(path, _Approving(validity_hours, uses_for_many_vehicles), known))
+        if is_merged:
+            known.take(files[-1].rows)
     problems = [problem for file in files for problem in file.problems]
     fatal = [problem for problem in problems if problem.line == 0] if skip_bad else problems
     fatal += _replace_problems(files, replace)
@@ -198,7 +241,7 @@ def _replace_problems(files: Sequence[_File], replace: Sequence[str]) -> Iterato
 # --- files ------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, validity_hours: int, uses_for_many_vehicles: int) -> _File:
+def _read(path: Path, approving: _Approving, known: _Known) -> _File:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             return _unusable(path, f"larger than {MAX_FILE_BYTES} bytes; split it")
@@ -210,8 +253,8 @@ def _read(path: Path, validity_hours: int, uses_for_many_vehicles: int) -> _File
             return _collect(path, _json_rows(path, data))
         case ".csv":
             return _csv_file(path, data)
-        case ".xml" | ".sas":
-            return _slip_file(path, data, validity_hours, uses_for_many_vehicles)
+        case suffix if suffix in _CUSTOMS:
+            return _customs_file(path, data, approving, known)
         case _:
             return _unusable(path, "expected a name ending in .json, .csv, .xml or .sas")
 
@@ -267,16 +310,95 @@ def _row(line: int, collection: str, record: Record) -> _Row:
     return _Row(line, collection, key, body)
 
 
-def _slip_file(path: Path, data: bytes, validity_hours: int, uses_for_many_vehicles: int) -> _File:
+def _customs_file(path: Path, data: bytes, approving: _Approving, known: _Known) -> _File:
+    if root_name(data).startswith("CEB"):
+        return _waybill_file(path, data, known)
+    read = _receipt_row if message_type(data) in RECEIPTS else _approval_row
     try:
-        approval = read_approval(
-            data, validity_hours=validity_hours, uses_for_many_vehicles=uses_for_many_vehicles
-        )
-        _check_meaning(approval.slip)
-        row = _row(1, "release_slips", approval.slip)
+        row = read(data, approving, known)
     except Malformed as error:
         return _File(path, (), (Problem(path, 1, str(error)),), frozenset({"release_slips"}))
     return _File(path, (row,), (), frozenset({"release_slips"}))
+
+
+def _approval_row(data: bytes, approving: _Approving, known: _Known) -> _Row:
+    """A slip as approved, with what other sources said of it: quarantine, control, and a state beyond."""
+    slip = read_approval(
+        data,
+        validity_hours=approving.validity_hours,
+        uses_for_many_vehicles=approving.uses_for_many_vehicles,
+    ).slip
+    before = _known_slip(known, slip.slip_no)
+    if before is not None:
+        slip = msgspec.structs.replace(
+            slip,
+            state=before.state if is_later(before.state, slip.state) else slip.state,
+            control=before.control,
+            quarantine=before.quarantine,
+            waybill_count=before.waybill_count,
+        )
+    _check_meaning(slip)
+    return _row(1, "release_slips", slip)
+
+
+def _receipt_row(data: bytes, _approving: _Approving, known: _Known) -> _Row:
+    """A slip that is known, in the state the receipt says, or as it is where that is no news."""
+    receipt = read_receipt(data)
+    slip_no = str(receipt.slip_no)
+    slip = _known_slip(known, slip_no)
+    body = known.body("release_slips", slip_no)
+    if slip is None or body is None:
+        raise Malformed(
+            f"passportNo: {receipt.message} speaks of slip {slip_no}, which is not known here; it carries no "
+            "weights to make one from: import its approval first"
+        )
+    if receipt.plate is not None and slip.plate is not None and receipt.plate != slip.plate:
+        raise Malformed(
+            f"vehicleNo: expected {slip.plate}, the vehicle of slip {slip_no}, got {receipt.plate}"
+        )
+    if is_later(receipt.state, slip.state):
+        # Field by field, so that what this version does not know stays in the record.
+        fields = {**msgspec.json.decode(body), "state": receipt.state.value}
+        body = to_json(fields).decode()
+    return _Row(1, "release_slips", slip_no, body)
+
+
+def _known_slip(known: _Known, slip_no: str) -> ReleaseSlip | None:
+    body = known.body("release_slips", slip_no)
+    if body is None:
+        return None
+    slip = _DECODERS["release_slips"](body)
+    return slip if isinstance(slip, ReleaseSlip) else None
+
+
+def _waybill_file(path: Path, data: bytes, known: _Known) -> _File:
+    collections = frozenset({"waybills"})
+    try:
+        message = ceb.read_message(data)
+    except Malformed as error:
+        return _File(path, (), (Problem(path, 1, str(error)),), collections)
+    problems = [Problem(path, problem.line, problem.what) for problem in message.problems]
+    waybills: dict[str, Waybill] = {}
+    rows: dict[str, _Row] = {}
+    for entry in message.entries:
+        key = str(entry.waybill.waybill_no)
+        try:
+            before = waybills.get(key) or _known_waybill(known, key)
+            waybill = ceb.merged(before, entry)
+            _bounded(to_builtins(waybill), "")
+            rows[key] = _row(entry.line, "waybills", waybill)
+            waybills[key] = waybill
+        except Malformed as error:
+            problems.append(Problem(path, entry.line, f"waybills: {error}"))
+    return _File(path, tuple(rows.values()), tuple(problems), collections)
+
+
+def _known_waybill(known: _Known, key: str) -> Waybill | None:
+    body = known.body("waybills", key)
+    if body is None:
+        return None
+    waybill = _DECODERS["waybills"](body)
+    return waybill if isinstance(waybill, Waybill) else None
 
 
 # --- JSON -------------------------------------------------------------------------------------------------

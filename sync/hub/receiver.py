@@ -13,7 +13,9 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.hub.archive import (
@@ -22,6 +24,7 @@ from sync.hub.archive import (
     ArchiveTaken,
     ClaimRow,
     LogRow,
+    RecordChange,
     Run,
     Scope,
     StreamState,
@@ -59,7 +62,7 @@ from sync.vocabulary.facts import (
     VehicleCrossed,
     read_body,
 )
-from sync.vocabulary.records import ReleaseSlip, SlipState
+from sync.vocabulary.records import GateStage, ReleaseSlip, Site, SlipState
 from sync.vocabulary.rulings import Reason
 
 ALARM_CONNECTION = "alarm"
@@ -84,6 +87,7 @@ _read_claim = decoder(ClaimRequest)
 _read_pull = decoder(Pull)
 _read_status = decoder(Status)
 _read_slip = decoder(ReleaseSlip)
+_read_site = decoder(Site)
 
 
 class HubAlarm(enum.StrEnum):
@@ -435,7 +439,9 @@ class Receiver:
             used: set[str] = set()
             for fact, data, _ in new:
                 used.update(self._effect(fact, data, at_utc))
-            self._find_double_uses(device, sorted(used), at_utc)
+            if used:
+                self._find_double_uses(device, sorted(used), at_utc)
+                self._mark_passed(device, sorted(used), at_utc)
         self._states[(device, epoch, stream)] = after
         self._counters[device] = counter
         self.counts.facts += len(new)
@@ -619,7 +625,7 @@ class Receiver:
     ) -> ClaimRow:
         with self._archive.transaction():
             end = self._archive.claim_end(device, claim_id)
-            why = f"claim was {end} before it arrived" if end else self._obstacle(slip_nos)
+            why = f"claim was {end} before it arrived" if end else self._obstacle(device, slip_nos)
             verdict = ClaimVerdict.REFUSED if why else ClaimVerdict.GRANTED
             row = ClaimRow(device, passage, plate, verdict.value, why, slip_nos)
             self._archive.add_claim(claim_id, row, end or ("refused" if why else "granted"), at_utc)
@@ -627,17 +633,59 @@ class Receiver:
                 self._find_double_uses(device, slip_nos, at_utc)
         return row
 
-    def _obstacle(self, slip_nos: tuple[str, ...]) -> str:
-        """Why not every slip has a use left, beginning with a reason code; empty when all have."""
+    def _obstacle(self, device: str, slip_nos: tuple[str, ...]) -> str:
+        """Why not every slip has a use left at this gate, beginning with a reason code; empty when all do."""
+        stage = self._stage(device)
+        wanted = SlipState.PASSED_FIRST if stage is GateStage.SECOND else SlipState.APPROVED
         for slip_no in slip_nos:
             slip = self._slip(slip_no)
             if slip is None:
                 return f"{Reason.SLIP_NOT_FOUND.value} {slip_no}"
-            if slip.state is not SlipState.APPROVED:
+            if slip.state is not wanted:
+                if slip.state is SlipState.APPROVED:
+                    return f"{Reason.FIRST_GATE_MISSING.value} {slip_no}"
                 return f"{Reason.SLIP_NOT_APPROVED.value} {slip_no}"
-            if self._archive.uses_of(slip_no).taken >= slip.uses_allowed:
+            if self._archive.uses_of(slip_no, self._same_gate(device)).taken >= slip.uses_allowed:
                 return f"{Reason.SLIP_USED.value} {slip_no}"
         return ""
+
+    def _stage(self, device: str) -> GateStage:
+        """Which gate of a zone with two the device belongs to, as the site's record says (一卡, 二卡)."""
+        for scope in self._archive.scopes():
+            for key in self._archive.record_keys(scope.scope, "site"):
+                body = self._archive.record("site", key, scope.scope)
+                stage = None if body is None else _stages_of(body).get(device)
+                if stage is not None:
+                    return stage
+        return GateStage.ONLY
+
+    def _same_gate(self, device: str) -> Callable[[str], bool]:
+        """A slip is used once at each of two gates: only uses at the same one count against each other."""
+        stage = self._stage(device)
+        return lambda other: other == device or self._stage(other) is stage
+
+    def _mark_passed(self, device: str, slip_nos: Iterable[str], at_utc: str) -> None:
+        """A slip that went through the first of two gates is good for the second: its record says so at once
+        (`stucd` 3, then 4), without waiting for customs' own receipt."""
+        stage = self._stage(device)
+        if stage is GateStage.ONLY:
+            return
+        first = stage is GateStage.FIRST
+        before = SlipState.APPROVED if first else SlipState.PASSED_FIRST
+        after = SlipState.PASSED_FIRST if first else SlipState.PASSED_SECOND
+        for slip_no in slip_nos:
+            slip = self._slip(slip_no)
+            if slip is None or slip.state is not before:
+                continue
+            if len(self._archive.uses_of(slip_no, self._same_gate(device)).crossed) < slip.uses_allowed:
+                continue
+            for scope in self._archive.scopes():
+                body = self._archive.record("release_slips", slip_no, scope.scope)
+                if body is not None:
+                    # Field by field, so that what this version does not know stays in the record.
+                    fields = {**msgspec.json.decode(body), "state": after.value}
+                    change = RecordChange("release_slips", slip_no, to_json(fields).decode())
+                    self._archive.apply_changes(scope.scope, [change], at_utc)
 
     def _slip(self, slip_no: str) -> ReleaseSlip | None:
         body = self._archive.record("release_slips", slip_no)
@@ -697,7 +745,7 @@ class Receiver:
 
     def _find_double_uses(self, device: str, slip_nos: Iterable[str], at_utc: str) -> None:
         for slip_no in slip_nos:
-            crossed = self._archive.uses_of(slip_no).crossed
+            crossed = self._archive.uses_of(slip_no, self._same_gate(device)).crossed
             if len(crossed) <= 1:
                 # Every slip allows one use at least: no other is imported.
                 continue
@@ -955,6 +1003,15 @@ def _connect(state: StreamState, new: list[tuple[Fact, str]]) -> tuple[StreamSta
         else:
             contiguous, head_hash = run.last, run.last_hash
     return StreamState(contiguous, head_hash, tuple(beyond), state.branched), broken
+
+
+@lru_cache(maxsize=16)
+def _stages_of(site: str) -> Mapping[str, GateStage]:
+    """Device -> its gate, of a site's record. A record nobody can read says nothing."""
+    try:
+        return {lane.lane: lane.gate for lane in _read_site(site).lanes}
+    except Malformed:
+        return {}
 
 
 def feed_bytes(row: LogRow) -> int:

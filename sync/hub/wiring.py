@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import json
 import logging
+import os
 import sys
 import threading
 import time
@@ -15,11 +16,13 @@ from datetime import UTC, datetime
 from typing import TextIO, assert_never
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
-from sync.hub.archive import Archive, ArchiveTaken
+from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveTaken
 from sync.hub.config import HubConfig, LogLevel, broker_of
+from sync.hub.receipts import give_out
 from sync.hub.receiver import Limits, Outgoing, Receiver
+from sync.hub.service import Service
 from sync.link.client import HubLink
 from sync.link.keys import HUB_KID, KeySigner
 from sync.link.session import Connected, Connection, ConnectionRefused, Disconnected
@@ -107,9 +110,12 @@ class Hub:
     def __init__(self, config: HubConfig) -> None:
         self._config = config
         self._inbox = Inbox()
+        self._service = Service.of(os.environ)
         self._log = structlog.get_logger("sync.hub")
         self._told_refusal: tuple[str, float] = ("", 0.0)
         self._told_fault = ""
+        self._receipts_at_s = 0.0
+        self._receipt_fault = ""
 
     def stop(self) -> None:
         self._inbox.stop()
@@ -158,20 +164,24 @@ class Hub:
             broker=f"{config.sync.host}:{config.sync.port}",
         )
         link.start()
+        self._service.ready(f"hub of {config.site}")
         code = 0
         try:
-            self._converse(receiver, link)
+            self._converse(archive, receiver, link)
         except ArchiveTaken as error:
             self._log.critical("archive taken", why=str(error))
             code = 1
         finally:
+            self._service.stopping()
             self._leave(receiver, link, code)
+            self._service.close()
         return code
 
-    def _converse(self, receiver: Receiver, link: HubLink) -> None:
+    def _converse(self, archive: Archive, receiver: Receiver, link: HubLink) -> None:
         poll_s = self._config.sync.poll_s
         tick_at_s = time.monotonic()
         while not self._inbox.stopped:
+            self._service.alive()
             changes, messages, dropped = self._inbox.take(max(0.0, min(0.2, tick_at_s - time.monotonic())))
             for change in changes:
                 self._connection(change, receiver, link)
@@ -185,6 +195,28 @@ class Hub:
                 self._publish(link, receiver.tick(utc_now()))
                 tick_at_s = time.monotonic() + poll_s
                 self._tell_fault(receiver)
+                self._give_out_receipts(archive)
+
+    def _give_out_receipts(self, archive: Archive) -> None:
+        settings = self._config.receipts
+        if settings is None or time.monotonic() < self._receipts_at_s:
+            return
+        self._receipts_at_s = time.monotonic() + self._config.receipts_every_s
+        try:
+            done = give_out(archive, settings, utc_now())
+        except STORAGE_ERRORS as error:
+            fault = f"{type(error).__name__}: {error}"
+            if fault != self._receipt_fault:
+                self._receipt_fault = fault
+                self._log.error("receipts not given out", why=fault, doing="tried again")
+            return
+        if self._receipt_fault:
+            self._receipt_fault = ""
+            self._log.info("receipts are given out again")
+        if done.out:
+            self._log.info("receipts given out", files=len(done.out), last=done.out[-1])
+        if done.not_made:
+            self._log.error("receipts cannot be made", crossings=done.not_made, see="alarms of the hub")
 
     def _publish(self, link: HubLink, outgoing: list[Outgoing]) -> None:
         for message in outgoing:
@@ -243,14 +275,15 @@ def set_up_log(level: LogLevel, stream: TextIO | None = None) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         structlog.processors.format_exc_info,
     ]
-    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    out = sys.stderr if stream is None else stream
+    render: Processor = structlog.processors.JSONRenderer(serializer=_one_line)
+    if _goes_to_journal(out):
+        render = _for_journal
+    handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(serializer=_one_line),
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
     )
     root = logging.getLogger()
@@ -264,6 +297,25 @@ def set_up_log(level: LogLevel, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+_PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
+"""Of syslog, as sd-daemon(3) wants them in front of a line."""
+
+
+def _goes_to_journal(stream: TextIO) -> bool:
+    """Whether systemd's journal reads what is written there; systemd.exec(5) says how to know."""
+    device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        there = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return (str(there.st_dev), str(there.st_ino)) == (device, inode)
+
+
+def _for_journal(_logger: object, _method: str, event: EventDict) -> str:
+    event.pop("time", None)
+    return f"<{_PRIORITIES.get(str(event.get('level')), 6)}>{_one_line(event)}"
 
 
 def _one_line(event: object, **_: object) -> str:

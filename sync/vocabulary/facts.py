@@ -42,7 +42,6 @@ class AlarmCode(enum.StrEnum):
     TARE_DRIFT = "tare_drift"
     NO_RETURN_TO_ZERO = "no_return_to_zero"
     SCALE_FAULT = "scale_fault"
-    NOT_FULLY_ON = "not_fully_on"
     PLATFORM_LOST = "platform_lost"
     PLATFORM_ORDER = "platform_order"
     PARCEL_MISMATCH = "parcel_mismatch"
@@ -92,9 +91,9 @@ class RulingMade(msgspec.Struct, frozen=True, tag="ruling_made", kw_only=True):
     would_be: dict[str, str] = {}
     """Of every shadow or advisory control that matched, `id@version`: the verdict had it been live."""
     owner: str = ""
-    """Who has to end a hold: `driver`, `lane_officer`, `inspection`, `weighing`, `technician`, `shift_leader`."""
+    """Who has to end a hold, as `sync.vocabulary.rulings.Owner` names them; empty where nothing is held."""
     ways: tuple[str, ...] = ()
-    """How a hold can end: `back_out`, `release`, `aside`, `supplement`, `again` (looked at again by itself)."""
+    """How a hold can end, as `sync.vocabulary.rulings.Way` names them."""
     platform: str = ""
     """The customs platform's part: empty (not asked), `released`, `refused`, `unanswered`, `instead`."""
     claim: str = ""
@@ -158,6 +157,25 @@ class PictureTaken(msgspec.Struct, frozen=True, tag="picture_taken", kw_only=Tru
     size_bytes: int
 
 
+class PictureMissed(msgspec.Struct, frozen=True, tag="picture_missed", kw_only=True):
+    """A picture that should be there and is not."""
+
+    passage: int
+    moment: str
+    camera: str
+    why: str
+
+
+class PicturesShed(msgspec.Struct, frozen=True, tag="pictures_shed", kw_only=True):
+    """Old evidence pictures made room for new ones; facts never do (G8)."""
+
+    pictures: int
+    size_bytes: int
+    first_day: str
+    last_day: str
+    not_at_the_centre: int
+
+
 class ParcelChecked(msgspec.Struct, frozen=True, tag="parcel_checked", kw_only=True):
     """A carton of the load was scanned at the lane and looked up (卡口抽核)."""
 
@@ -188,7 +206,7 @@ class PlatformAsked(msgspec.Struct, frozen=True, tag="platform_asked", kw_only=T
 class PlatformAnswered(msgspec.Struct, frozen=True, tag="platform_answered", kw_only=True):
     """Kept whole: only two of the twenty digits have a known meaning."""
 
-    passage: int
+    passage: int | None = None
     seq_no: str
     check_result: str
     hint: str = ""
@@ -283,6 +301,8 @@ FactData = (
     | UsesReturned
     | LowerOrdered
     | PictureTaken
+    | PictureMissed
+    | PicturesShed
     | ParcelChecked
     | SupplementEntered
     | PlatformAsked

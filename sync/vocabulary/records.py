@@ -18,6 +18,9 @@ from sync.vocabulary.weights import MAX_KG, is_kilograms
 MAX_TEXT = 400
 MAX_LIST = 2_000
 
+LONGEST_CONSULTATION_S = 300
+"""No vehicle waits longer for the customs platform to speak (S9)."""
+
 
 class Direction(enum.StrEnum):
     IN = "I"
@@ -322,6 +325,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
             empty_tolerance_kg=self.empty_tolerance_kg,
             tare_drift_kg=self.tare_drift_kg,
         )
+        if not 1 <= self.platform_timeout_s <= LONGEST_CONSULTATION_S:
+            raise ValueError(
+                f"platform_timeout_s: expected 1 to {LONGEST_CONSULTATION_S}, got {self.platform_timeout_s}"
+            )
 
     def lane(self, name: str) -> SiteLane | None:
         """How the centre classes a lane; None where it says nothing."""

@@ -1,4 +1,5 @@
-"""The code an officer shows to a lane's scanner to release a held vehicle without a network (S8).
+"""The code an officer shows to a lane's scanner to release a held vehicle, lead it aside, or enter what could
+not be read, without a network (S8).
 
 Text: `KKR1:` + body + `.` + signature, both base64url without padding. The body is the exact JSON the Ed25519
 signature covers, after the context line. Sixty seconds, one lane, one passage, once.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Literal
 
 import msgspec
 
@@ -19,6 +21,7 @@ CONTEXT = "kakou/release/v1"
 VALID_S = 60.0
 MAX_TEXT = 1_000
 MAX_REASON = 200
+MAX_VALUE = 60
 
 
 class ReleaseCode(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +31,11 @@ class ReleaseCode(msgspec.Struct, frozen=True, kw_only=True):
     """Officer number, key of the `officers` collection."""
     reason: str
     issued: UtcText
+    action: Literal["release", "aside", "supplement"] = "release"
+    """Let it go on its journey, let it through to the waiting area (引导待检), or enter a value (补采)."""
+    field: Literal["", "plate", "weight", "slip", "container"] = ""
+    """What is entered, with `supplement`."""
+    value: str = ""
 
 
 class ShownCode(msgspec.Struct, frozen=True):
@@ -71,6 +79,10 @@ def parse(text: str) -> ShownCode:
     code = _read(text_body)
     if not 0 < len(code.reason.strip()) <= MAX_REASON:
         raise Malformed(f"reason: expected 1 to {MAX_REASON} characters")
+    if (code.action == "supplement") != bool(code.field and 0 < len(code.value) <= MAX_VALUE):
+        raise Malformed(
+            f"expected a field and a value of at most {MAX_VALUE} characters with supplement only"
+        )
     return ShownCode(code, text_body, signature)
 
 

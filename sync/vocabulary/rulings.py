@@ -48,6 +48,23 @@ class Reason(enum.StrEnum):
     LANE_CLOSED = "lane_closed"
     INTERRUPTED = "interrupted"
     MANUAL_RELEASE = "manual_release"
+    MANUAL_ASIDE = "manual_aside"
+    WRONG_LANE = "wrong_lane"
+    MANUAL_LANE = "manual_lane"
+    FIRST_GATE_MISSING = "first_gate_missing"
+    SLIP_WRONG_AREA = "slip_wrong_area"
+    CARD_MISMATCH = "card_mismatch"
+    TRAILER_MISMATCH = "trailer_mismatch"
+    CONTAINER_MISMATCH = "container_mismatch"
+    CONTAINER_UNREAD = "container_unread"
+    CREDIT_INSPECT = "credit_inspect"
+    RECALLED = "recalled"
+    PARCEL_NOT_ON_SLIP = "parcel_not_on_slip"
+    NOT_FULLY_ON = "not_fully_on"
+    SCALE_FAULT = "scale_fault"
+    WEIGHT_JUMPED = "weight_jumped"
+    PLATFORM_REFUSED = "platform_refused"
+    PLATFORM_UNANSWERED = "platform_unanswered"
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -90,7 +107,278 @@ TEXTS: dict[Reason, Text] = {
     Reason.LANE_CLOSED: Text("通道关闭 请换道", "Lane closed, use another lane"),
     Reason.INTERRUPTED: Text("通行中断 请等待", "Passage interrupted, please wait"),
     Reason.MANUAL_RELEASE: Text("关员放行 一路平安", "Released by an officer"),
+    Reason.MANUAL_ASIDE: Text("引导待检 请驶入待检区", "Drive to the waiting area"),
+    Reason.WRONG_LANE: Text("走错通道 请走{detail}通道", "Wrong lane, use {detail}"),
+    Reason.MANUAL_LANE: Text("人工通道 请等候关员", "Manual lane, wait for the officer"),
+    Reason.FIRST_GATE_MISSING: Text("未过一卡 请等待", "First gate not passed, please wait"),
+    Reason.SLIP_WRONG_AREA: Text("核放单不属本关区 请退出", "Slip of another customs area, back out"),
+    Reason.CARD_MISMATCH: Text("IC卡与核放单不符 请等待", "Card and slip differ, please wait"),
+    Reason.TRAILER_MISMATCH: Text("挂车 {detail} 与备案不符 请等待", "Trailer {detail} not as registered"),
+    Reason.CONTAINER_MISMATCH: Text("箱号 {detail} 不符 请等待", "Container {detail} not on the slip"),
+    Reason.CONTAINER_UNREAD: Text("箱号未识别 请等待", "Container not read, please wait"),
+    Reason.CREDIT_INSPECT: Text("信用查验 请到查验区", "Credit inspection, go to inspection"),
+    Reason.RECALLED: Text("货物召回 {detail} 请等待", "Goods recalled, please wait: {detail}"),
+    Reason.PARCEL_NOT_ON_SLIP: Text("包裹不在核放单内 请等待", "Parcel not on the slip, please wait"),
+    Reason.NOT_FULLY_ON: Text("车辆未完全上磅 请移动", "Not fully on the scale, please move"),
+    Reason.SCALE_FAULT: Text("地磅异常 {detail} 请等待", "Scale fault {detail}, please wait"),
+    Reason.WEIGHT_JUMPED: Text("称重数据异常 请等待", "Weight jumped, please wait"),
+    Reason.PLATFORM_REFUSED: Text("海关未放行 {detail} 请等待", "Refused by customs: {detail}"),
+    Reason.PLATFORM_UNANSWERED: Text("海关平台未应答 请等待", "No answer from customs, please wait"),
 }
+
+
+class Way(enum.StrEnum):
+    """How a hold can end: it is never a dead end."""
+
+    BACK_OUT = "back_out"
+    """退出: the vehicle reverses; whatever it reserved goes back."""
+    RELEASE = "release"
+    """人工放行: an officer's manual release (S8)."""
+    ASIDE = "aside"
+    """引导待检: an officer lets it through to the waiting area, so that the lane is free for the next."""
+    SUPPLEMENT = "supplement"
+    """补采: an officer enters what could not be read."""
+    AGAIN = "again"
+    """复核: the lane looks again by itself when records, link, device or vehicle change."""
+
+
+_RULED_ANEW = frozenset({Way.SUPPLEMENT, Way.AGAIN})
+
+
+class Owner(enum.StrEnum):
+    """Who has to end a hold."""
+
+    DRIVER = "driver"
+    LANE_OFFICER = "lane_officer"
+    INSPECTION = "inspection"
+    TECHNICIAN = "technician"
+    SHIFT_LEADER = "shift_leader"
+
+
+class Guide(msgspec.Struct, frozen=True):
+    """What is to be done about a hold, for officers; what the driver reads is in `TEXTS`."""
+
+    owner: Owner
+    ways: tuple[Way, ...]
+    zh: str
+    en: str
+
+
+_OUT, _RELEASE, _ASIDE, _SUPPLEMENT, _AGAIN = (
+    Way.BACK_OUT,
+    Way.RELEASE,
+    Way.ASIDE,
+    Way.SUPPLEMENT,
+    Way.AGAIN,
+)
+
+GUIDES: dict[Reason, Guide] = {
+    Reason.NO_IDENTITY: Guide(
+        Owner.LANE_OFFICER,
+        (_AGAIN, _SUPPLEMENT, _RELEASE, _OUT),
+        "核对车牌后补采，或引导至人工通道",
+        "Read the plate by eye and supplement it, or send the vehicle to the manual lane",
+    ),
+    Reason.PLATE_TAG_MISMATCH: Guide(
+        Owner.LANE_OFFICER,
+        (_RELEASE, _ASIDE, _OUT),
+        "核对行驶证、车牌与电子标签，疑似套牌移交处置",
+        "Check licence, plate and tag; hand over where plates may be swapped",
+    ),
+    Reason.VEHICLE_UNKNOWN: Guide(
+        Owner.DRIVER, (_OUT, _RELEASE), "车辆先办理备案", "The vehicle has to be registered first"
+    ),
+    Reason.VEHICLE_SUSPENDED: Guide(
+        Owner.DRIVER, (_OUT, _RELEASE), "企业先恢复备案", "The carrier has to lift the suspension first"
+    ),
+    Reason.VEHICLE_BLOCKED: Guide(
+        Owner.SHIFT_LEADER, (_ASIDE, _OUT), "控制车辆，报值班科长", "Keep the vehicle, call the shift leader"
+    ),
+    Reason.REGISTRATION_EXPIRED: Guide(
+        Owner.DRIVER, (_OUT, _RELEASE), "车辆先续期备案", "The registration has to be renewed first"
+    ),
+    Reason.SLIP_NOT_FOUND: Guide(
+        Owner.DRIVER,
+        (_AGAIN, _SUPPLEMENT, _OUT),
+        "请司机出示核放单条码；无单则退出",
+        "Have the driver show the slip's code; without a slip it backs out",
+    ),
+    Reason.SLIP_NOT_APPROVED: Guide(
+        Owner.DRIVER, (_AGAIN, _OUT), "等待审批，到时自动复核", "Wait for approval; looked at again by itself"
+    ),
+    Reason.SLIP_USED: Guide(
+        Owner.LANE_OFFICER,
+        (_RELEASE, _OUT),
+        "核对过卡记录；一单多用移交处置",
+        "Check the earlier passage; hand over where one slip is used twice",
+    ),
+    Reason.SLIP_CANCELLED: Guide(Owner.DRIVER, (_OUT,), "企业重新申报", "A new slip is needed"),
+    Reason.SLIP_NOT_YET_VALID: Guide(
+        Owner.DRIVER, (_AGAIN, _OUT), "生效后再来", "Come back when it is valid"
+    ),
+    Reason.SLIP_EXPIRED: Guide(Owner.DRIVER, (_OUT,), "企业重新申报", "A new slip is needed"),
+    Reason.SLIP_WRONG_DIRECTION: Guide(
+        Owner.DRIVER, (_OUT,), "改走对应方向通道", "Use a lane of the other direction"
+    ),
+    Reason.SLIP_OTHER_VEHICLE: Guide(
+        Owner.LANE_OFFICER,
+        (_RELEASE, _OUT),
+        "核对核放单与车辆；换车须变更核放单",
+        "Check slip and vehicle; another vehicle needs the slip changed",
+    ),
+    Reason.SLIPS_CONFLICT: Guide(
+        Owner.LANE_OFFICER,
+        (_RELEASE, _OUT),
+        "核对绑定方式，请企业更正核放单",
+        "Check the binding; the enterprise has to correct its slips",
+    ),
+    Reason.QUARANTINE_REQUIRED: Guide(
+        Owner.INSPECTION,
+        (_ASIDE, _OUT),
+        "应检未检不得入境：送检疫查验",
+        "No entry before the quarantine check: send it there",
+    ),
+    Reason.WEIGHT_OVER: Guide(
+        Owner.LANE_OFFICER,
+        (_ASIDE, _RELEASE, _OUT),
+        "核对申报重量，必要时复磅或开箱",
+        "Compare with the declaration, weigh again or open the load",
+    ),
+    Reason.WEIGHT_UNDER: Guide(
+        Owner.LANE_OFFICER,
+        (_ASIDE, _RELEASE, _OUT),
+        "核对申报重量，查是否短装",
+        "Compare with the declaration, look for missing goods",
+    ),
+    Reason.WEIGHT_UNREAD: Guide(
+        Owner.TECHNICIAN,
+        (_AGAIN, _SUPPLEMENT, _OUT),
+        "检查地磅；可人工读数补采",
+        "Look after the scale; the reading may be supplemented",
+    ),
+    Reason.CONTROL_INSPECT: Guide(
+        Owner.INSPECTION, (_ASIDE, _RELEASE, _OUT), "按布控指令实施查验", "Inspect as ordered"
+    ),
+    Reason.CONTROL_HOLD: Guide(
+        Owner.SHIFT_LEADER, (_ASIDE, _OUT), "控制车辆，报值班科长", "Keep the vehicle, call the shift leader"
+    ),
+    Reason.SPOT_CHECK: Guide(
+        Owner.INSPECTION, (_ASIDE, _RELEASE, _OUT), "实施抽核", "Carry out the spot check"
+    ),
+    Reason.CREDIT_INSPECT: Guide(
+        Owner.INSPECTION,
+        (_ASIDE, _RELEASE, _OUT),
+        "低信用企业逐车查验",
+        "Every vehicle of this credit tier is inspected",
+    ),
+    Reason.CLAIM_REFUSED: Guide(
+        Owner.LANE_OFFICER,
+        (_AGAIN, _RELEASE, _OUT),
+        "核放单在其他通道使用中，核对两车",
+        "The slip is in use in another lane: compare the two vehicles",
+    ),
+    Reason.CLAIM_UNANSWERED: Guide(
+        Owner.LANE_OFFICER,
+        (_AGAIN, _RELEASE, _OUT),
+        "中心恢复后自动复核；急需可人工放行",
+        "Looked at again when the centre answers; release by hand if it cannot wait",
+    ),
+    Reason.RECORDS_TOO_OLD: Guide(
+        Owner.TECHNICIAN,
+        (_AGAIN, _RELEASE, _OUT),
+        "检查网络与时钟，底账更新后自动复核",
+        "Look after network and clock; looked at again when records arrive",
+    ),
+    Reason.DEVICE_SILENT: Guide(
+        Owner.TECHNICIAN,
+        (_AGAIN, _SUPPLEMENT, _RELEASE, _OUT),
+        "检修设备；可补采",
+        "Look after the device; what it would read may be supplemented",
+    ),
+    Reason.JOURNAL_FULL: Guide(
+        Owner.TECHNICIAN,
+        (_AGAIN, _OUT),
+        "清理磁盘；恢复前不得放行",
+        "Free the disk; nothing moves before that",
+    ),
+    Reason.LANE_CLOSED: Guide(
+        Owner.SHIFT_LEADER,
+        (_AGAIN, _RELEASE, _OUT),
+        "查明原因后复位",
+        "Find the cause, then reset the lane",
+    ),
+    Reason.INTERRUPTED: Guide(
+        Owner.LANE_OFFICER,
+        (_RELEASE, _OUT),
+        "核对是否同一车辆后人工放行",
+        "See that it is the same vehicle, then release by hand",
+    ),
+    Reason.WRONG_LANE: Guide(
+        Owner.DRIVER, (_OUT, _RELEASE), "引导至对应通道", "Send it to the lane on the board"
+    ),
+    Reason.MANUAL_LANE: Guide(
+        Owner.LANE_OFFICER, (_RELEASE, _ASIDE, _OUT), "人工核验后放行", "Check by hand, then release"
+    ),
+    Reason.FIRST_GATE_MISSING: Guide(
+        Owner.LANE_OFFICER,
+        (_AGAIN, _RELEASE, _OUT),
+        "核对一卡过卡记录，到时自动复核",
+        "Check the passage at the first gate; looked at again by itself",
+    ),
+    Reason.SLIP_WRONG_AREA: Guide(
+        Owner.DRIVER, (_OUT, _RELEASE), "前往核放单所属场所", "Go to the place the slip names"
+    ),
+    Reason.CARD_MISMATCH: Guide(
+        Owner.LANE_OFFICER, (_RELEASE, _OUT), "核对IC卡与核放单", "Compare card and slip"
+    ),
+    Reason.TRAILER_MISMATCH: Guide(
+        Owner.LANE_OFFICER,
+        (_RELEASE, _ASIDE, _OUT),
+        "核对挂车号牌与备案",
+        "Compare the trailer with the register",
+    ),
+    Reason.CONTAINER_MISMATCH: Guide(
+        Owner.LANE_OFFICER, (_ASIDE, _RELEASE, _OUT), "核对箱号与铅封", "Check container number and seal"
+    ),
+    Reason.CONTAINER_UNREAD: Guide(
+        Owner.LANE_OFFICER,
+        (_AGAIN, _SUPPLEMENT, _OUT),
+        "人工读取箱号补采",
+        "Read the number and supplement it",
+    ),
+    Reason.RECALLED: Guide(Owner.INSPECTION, (_ASIDE, _OUT), "按召回指令封存", "Seize as the recall orders"),
+    Reason.PARCEL_NOT_ON_SLIP: Guide(
+        Owner.INSPECTION, (_ASIDE, _OUT), "核对包裹清单，查是否夹带", "Check the parcel list, look for extras"
+    ),
+    Reason.NOT_FULLY_ON: Guide(
+        Owner.DRIVER,
+        (_AGAIN, _SUPPLEMENT, _OUT),
+        "指挥车辆完全上磅",
+        "Have the driver move fully onto the scale",
+    ),
+    Reason.SCALE_FAULT: Guide(
+        Owner.TECHNICIAN, (_AGAIN, _SUPPLEMENT, _OUT), "检修地磅（超载、欠载、去皮）", "Look after the scale"
+    ),
+    Reason.WEIGHT_JUMPED: Guide(
+        Owner.SHIFT_LEADER,
+        (_ASIDE, _OUT),
+        "疑似遥控作弊：封存地磅数据，复磅",
+        "Possible tampering: keep the data, weigh elsewhere",
+    ),
+    Reason.PLATFORM_REFUSED: Guide(
+        Owner.LANE_OFFICER,
+        (_RELEASE, _ASIDE, _OUT),
+        "按海关平台提示处置",
+        "Do what the customs platform says",
+    ),
+    Reason.PLATFORM_UNANSWERED: Guide(
+        Owner.LANE_OFFICER,
+        (_AGAIN, _RELEASE, _OUT),
+        "平台恢复后自动复核",
+        "Looked at again when the platform answers",
+    ),
+}
+"""Every reason that holds or inspects; the three that release and the two by hand have none."""
 
 
 class Because(msgspec.Struct, frozen=True):
@@ -114,3 +402,20 @@ class Ruling(msgspec.Struct, frozen=True):
 
     def codes(self) -> tuple[str, ...]:
         return tuple(because.code.value for because in self.reasons)
+
+    def owner(self) -> str:
+        """Who has to end it: of the reason told first; empty where nothing is held."""
+        guide = GUIDES.get(self.reasons[0].code) if self.verdict is not Verdict.RELEASE else None
+        return "" if guide is None else guide.owner.value
+
+    def ways(self) -> tuple[str, ...]:
+        """How it can end. What lets a vehicle go must be left open by every reason. To look again or to enter
+        what was not read lets nobody go by itself: it helps where any reason asks for it."""
+        if self.verdict is Verdict.RELEASE:
+            return ()
+        guides = [GUIDES[because.code] for because in self.reasons if because.code in GUIDES]
+        return tuple(
+            way.value
+            for way in Way
+            if guides and (any if way in _RULED_ANEW else all)(way in guide.ways for guide in guides)
+        )

@@ -138,7 +138,9 @@ class Play:
         """Loop, plate, tag, records, weight."""
         self.say(InputsRead(CLEAR), LinkChanged(online), InputsRead(HERE))
         self.read(findings)
-        return self.weigh(kg)
+        new = self.weigh(kg)
+        looks = [effect for effect in new if isinstance(effect, LookUp)]
+        return new + (self.say(RecordsFound(looks[-1].passage, looks[-1].request, findings)) if looks else [])
 
     def read(self, findings: Findings = FINDINGS) -> list[Effect]:
         new = self.say(PlateRead(PLATE), TagRead(TAG))

@@ -219,9 +219,19 @@ def granted_and_unwritten() -> Play:
     return play
 
 
+def granted_and_stopped() -> Play:
+    """The hub granted while somebody pressed stop: held, with the grant in hand."""
+    play = Play()
+    play.arrive()
+    play.say(InputsRead(replace(ON_SCALE, stop=True)))
+    play.granted()
+    assert codes(play) == ("lane_closed",)
+    return play
+
+
 def test_a_grant_in_hand_covers_what_an_officer_releases() -> None:
-    play = granted_and_unwritten()
-    released = play.say(InputsRead(ON_SCALE), OfficerReleased(1, "4604001", "journal was full"))
+    play = granted_and_stopped()
+    released = play.say(InputsRead(ON_SCALE), OfficerReleased(1, "4604001", "nobody pressed it"))
     assert [use.claim_id for e in released if isinstance(e, Commit) for use in e.uses] == [
         "lane-in-1-r1-1-c1"
     ]
@@ -240,12 +250,14 @@ def test_a_grant_for_other_slips_goes_back_before_the_new_ones_are_claimed() -> 
 
 
 def test_a_grant_for_slips_that_are_no_longer_meant_goes_back_with_the_release() -> None:
-    play = granted_and_unwritten()
+    play = granted_and_stopped()
     look = next(e for e in play.say(RecordsChanged()) if isinstance(e, LookUp))
-    play.say(RecordsFound(look.passage, look.request, replace(FINDINGS, slips=())))
-    assert codes(play) == ("slip_not_found",)
-    released = play.say(InputsRead(ON_SCALE), OfficerReleased(1, "4604001", "paper slip"))
+    lighter = msgspec.structs.replace(FINDINGS.slips[0], slip_no=SECOND, cargo_gross_kg=Decimal(1000))
+    play.say(RecordsFound(look.passage, look.request, replace(FINDINGS, slips=(lighter,))))
+    assert codes(play) == ("weight_over",)
+    released = play.say(InputsRead(ON_SCALE), OfficerReleased(1, "4604001", "weighed by hand"))
     assert kinds(released) == ["uses_returned", "ruling_made", "raise_ordered"]
+    assert [use.slip_no for e in released if isinstance(e, Commit) for use in e.uses] == [SECOND]
     assert [e.claim_id for e in released if isinstance(e, WithdrawClaim)] == ["lane-in-1-r1-1-c1"]
 
 

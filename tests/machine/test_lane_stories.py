@@ -17,10 +17,22 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.gate.effects import AskClaim, Commit, Effect, LookUp, LowerArm, Memory, RaiseArm, WakeAfter
+from edge.gate.effects import (
+    AskClaim,
+    AskPlatform,
+    Commit,
+    Effect,
+    LookUp,
+    LowerArm,
+    Memory,
+    RaiseArm,
+    WakeAfter,
+)
 from edge.gate.events import (
+    CardRead,
     ClaimAnswered,
     CodeRead,
+    ContainerRead,
     DeviceSpoke,
     DeviceWentSilent,
     Event,
@@ -32,12 +44,18 @@ from edge.gate.events import (
     OfficerReset,
     OrderCarriedOut,
     OrderFailed,
+    ParcelCodeRead,
+    PictureKept,
     PlateRead,
+    PlatformOrdered,
+    PlatformRuled,
     ReadFailed,
     RecordsChanged,
     RecordsFound,
     ReleaseCodeShown,
     ReleaseRefused,
+    ScaleFault,
+    SupplementGiven,
     SyncSaid,
     TagRead,
     TimePassed,
@@ -47,12 +65,14 @@ from edge.gate.events import (
 )
 from edge.gate.lane import (
     Claiming,
+    Consulting,
     Free,
     Holding,
     Lane,
     LaneSettings,
     Lowering,
     Passing,
+    PlatformAddress,
     Raising,
     Reading,
     Shut,
@@ -65,13 +85,14 @@ from sync.vocabulary.facts import (
     FactData,
     MessageRefused,
     PassageClosed,
+    PlatformOrderSeen,
     RaiseOrdered,
     RulingMade,
     Stream,
     UsesReturned,
 )
-from sync.vocabulary.numbers import Epc, Plate
-from sync.vocabulary.records import CreditTier
+from sync.vocabulary.numbers import ContainerNo, Epc, Plate, WaybillNo
+from sync.vocabulary.records import CreditTier, PlatformLost, PlatformRole
 from sync.vocabulary.uses import SlipUse, UseState
 from tests.machine.plays import (
     CLEAR,
@@ -92,6 +113,7 @@ RANK = {UseState.RESERVED: 0, UseState.RAISED: 1, UseState.CROSSED: 2}
 OTHER = Plate("苏B67890")
 SCENES = (CLEAR, HERE, ON_SCALE, MOVING, UP, UNDER, GONE_UP)
 SWITCHES = (True, False, None)
+DEVICES = ("io", "weighbridge", "rfid", "plate_camera", "platform")
 
 
 def site_with(**changes: object) -> Findings:
@@ -105,7 +127,24 @@ ANSWERS = (
     replace(FINDINGS, age_s=None),
     site_with(offline_release_tiers=(CreditTier.HIGH,)),
     site_with(manual_release_officers=2),
+    site_with(platform=PlatformRole.BEFORE),
+    site_with(platform=PlatformRole.AFTER, platform_lost=PlatformLost.LOCAL),
+    site_with(platform=PlatformRole.INSTEAD, platform_may_raise=True),
+    replace(site_with(platform=PlatformRole.BEFORE), slips=()),
 )
+ASKED = replace(SETTINGS, platform=PlatformAddress("4604", "1", "I"))
+OPENS, REFUSES = "0" * 20, "1" * 20
+WAITS = {
+    Waking: "waking",
+    Reading: "reading",
+    Consulting: "platform",
+    Claiming: "claim",
+    Raising: "arm",
+    Passing: "passing",
+    Lowering: "arm",
+    Holding: "hold",
+}
+"""What ends each phase in which somebody is dealt with, if nothing else does (S9)."""
 
 
 @dataclass
@@ -113,7 +152,7 @@ class Story:
     """One lane, its disk, and what must be true of every step."""
 
     seed: int
-    settings: LaneSettings = SETTINGS
+    settings: LaneSettings = ASKED
     at_s: float = 0.0
     moves: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -126,6 +165,7 @@ class Story:
         self.asked: dict[int, set[str]] = {}
         self.timers: dict[Timer, float] = {}
         self.look: LookUp | None = None
+        self.question: AskPlatform | None = None
         self.inputs: Inputs | None = None
         self.inputs_s = -1e9
         self.runs = 0
@@ -139,7 +179,7 @@ class Story:
         self.runs += 1
         self.owed.clear()
         self.timers.clear()
-        self.look, self.inputs = None, None
+        self.look, self.inputs, self.question = None, None, None
         open_uses = tuple(u for u in self.uses.values() if u.state in (UseState.RESERVED, UseState.RAISED))
         down_s = self.dice.choice((None, 1.0, 5.0, 5.0, 5.0, 500.0))
         fresh = replace(self.settings, run=f"r{self.runs}")
@@ -176,6 +216,8 @@ class Story:
                     self.look = effect
                 case AskClaim(claim_id, passage):
                     self.asked.setdefault(passage, set()).add(claim_id)
+                case AskPlatform():
+                    self.question = effect
                 case _:
                     pass
             if self.dice.random() < 0.006:
@@ -183,7 +225,9 @@ class Story:
                 return
 
     def forget_what_did_not_happen(self, effects: tuple[Effect, ...]) -> None:
-        """A ruling whose order stood behind the commit that failed is the one fact that is not owed."""
+        """A ruling whose order stood behind the commit that failed is the one fact that is not owed; the
+        platform's order that led to it was not obeyed."""
+        self.owed = [d for d in self.owed if not isinstance(d, PlatformOrderSeen) or not d.obeyed]
         orders = {effect.order_id for effect in effects if isinstance(effect, RaiseArm)}
         for at, data in reversed(list(enumerate(self.owed))):
             if isinstance(data, RaiseOrdered) and data.order_id in orders and data.purpose != "safety":
@@ -228,11 +272,31 @@ class Story:
         assert isinstance(ruling, RulingMade)
         assert ruling.passage == ordered.passage
         assert ruling.ruling.verdict.value in ("release", "inspect")
+        self.check_platform(ruling)
         inputs = self.inputs
         assert inputs is not None
         assert self.at_s - self.inputs_s <= self.settings.io_stale_s
         seen = (inputs.limit_down, inputs.limit_up, inputs.fire, inputs.stop)
         assert seen == (True, False, False, False)
+
+    def check_platform(self, ruling: RulingMade) -> None:
+        """Where the site has it asked, nobody is admitted without its word, or the site's for its silence."""
+        passage = self.lane.passage
+        assert passage is not None
+        site = passage.findings.site if passage.findings is not None else None
+        if ruling.claim == "manual" or site is None or site.platform is PlatformRole.NONE:
+            return
+        alone = ["unanswered"] if site.platform_lost is PlatformLost.LOCAL else []
+        assert ruling.platform in ["released", *alone]
+
+    def check_waiting(self) -> None:
+        """S9: whatever the lane waits for has a time limit; a hold keeps it while it is looked at again."""
+        passage = self.lane.passage
+        number = passage.number if passage is not None else 0
+        armed = {timer.name for timer in self.timers if timer.passage in (number, 0)}
+        assert WAITS.get(type(self.lane.phase), "") in {*armed, ""}
+        if passage is not None and passage.held is not None and not passage.order_id:
+            assert "hold" in armed
 
     def check_use(self, use: SlipUse) -> None:
         old = self.uses.get(use.use_id)
@@ -269,15 +333,18 @@ class Story:
         else:
             self.tell(self.anything())
         self.check_nothing_lost()
+        self.check_waiting()
 
     def let_timers_fire(self) -> None:
         for timer, due_s in sorted(self.timers.items(), key=lambda item: item[1]):
-            if due_s <= self.at_s and self.timers.pop(timer, None) is not None:
+            if due_s <= self.at_s and self.timers.get(timer) == due_s:
+                del self.timers[timer]
                 self.tell(TimePassed(timer))
 
     def awaited(self) -> Iterator[Event]:
         """What the phase waits for; one story may take another turn in the middle."""
         phase, passage, dice = self.lane.phase, self.lane.passage, self.dice
+        number = passage.number if passage is not None else 0
         match phase:
             case Waking() if passage is not None and dice.random() < 0.7:
                 yield InputsRead(HERE)
@@ -287,8 +354,11 @@ class Story:
                 yield InputsRead(HERE)
             case Reading():
                 yield from self.evidence()
-            case Claiming() if dice.random() < 0.1:
+            case Claiming() | Consulting() if dice.random() < 0.1:
                 yield from self.backing_out()
+            case Consulting():
+                yield InputsRead(ON_SCALE)
+                yield self.platforms_answer(dice.choice((OPENS, OPENS, REFUSES)))
             case Claiming():
                 yield InputsRead(ON_SCALE)
                 yield ClaimAnswered(self.claim_id(), True)
@@ -303,6 +373,8 @@ class Story:
                 for _ in range(dice.randint(1, 20)):
                     yield InputsRead(GONE_UP)
                     yield WeightRead(Decimal(0), None)
+            case Lowering() if dice.random() < 0.1:
+                yield OrderFailed(f"{self.settings.lane_id}-r{self.runs}-{number}-lower", "too late")
             case Lowering():
                 yield InputsRead(replace(GONE_UP, limit_up=False))
                 yield InputsRead(dice.choice((CLEAR, CLEAR, HERE)))
@@ -330,7 +402,7 @@ class Story:
 
     def out_of_a_hold(self) -> Iterator[Event]:
         number = self.lane.passage.number if self.lane.passage is not None else 0
-        match self.dice.randrange(4):
+        match self.dice.randrange(6):
             case 0:
                 yield InputsRead(ON_SCALE)
                 yield OfficerReleased(number, self.dice.choice(("1", "2", "3")), "checked by hand", 1)
@@ -338,8 +410,17 @@ class Story:
                 yield RecordsChanged()
             case 2:
                 yield LinkChanged(True)
+            case 3:
+                entered = (("plate", PLATE), ("weight", "20000"), ("slip", SLIP), ("weight", "x"))
+                yield SupplementGiven(number, "4604001", *self.dice.choice(entered), "by eye")
+            case 4:
+                yield OfficerReleased(number, "1", "led aside", 1, aside=True)
             case _:
                 yield from self.backing_out()
+
+    def platforms_answer(self, check_result: str) -> Event:
+        seq_no = self.question.seq_no if self.question is not None else ""
+        return PlatformRuled("4604", "1", "I", seq_no, check_result, "hint")
 
     def backing_out(self) -> Iterator[Event]:
         for _ in range(30):
@@ -361,8 +442,15 @@ class Story:
             lambda: PlateRead(dice.choice((PLATE, PLATE, OTHER)), 0.9),
             lambda: TagRead(dice.choice((TAG, TAG, Epc("E2004074850A0103163070E2")))),
             lambda: CodeRead(SLIP),
-            lambda: DeviceWentSilent(dice.choice(("io", "weighbridge", "rfid", "plate_camera")), "cut"),
-            lambda: DeviceSpoke(dice.choice(("io", "weighbridge", "rfid", "plate_camera"))),
+            lambda: CardRead("C1"),
+            lambda: ContainerRead(ContainerNo("MSCU6639870"), "front"),
+            lambda: ParcelCodeRead(WaybillNo("SF1234567890123")),
+            lambda: ScaleFault(dice.choice(("overload", "net_weight"))),
+            lambda: PictureKept(number, "arrival", "front", f"{dice.randrange(99):064d}", 1),
+            lambda: self.platforms_answer(dice.choice((OPENS, REFUSES, "Y", OPENS[:19]))),
+            lambda: PlatformOrdered("4604", "1", "I", dice.choice((OPENS, REFUSES)), "OP1"),
+            lambda: DeviceWentSilent(dice.choice(DEVICES), "cut"),
+            lambda: DeviceSpoke(dice.choice(DEVICES)),
             lambda: LinkChanged(dice.random() < 0.6),
             RecordsChanged,
             lambda: RecordsFound(number, dice.randint(0, 4), dice.choice(ANSWERS)),
@@ -400,7 +488,7 @@ class Story:
 
 def told(seed: int, turns: int = 120) -> Story:
     dice = random.Random(seed + 1)
-    way = dice.choice((SETTINGS, SETTINGS, replace(SETTINGS, lowering_on_request=False)))
+    way = dice.choice((ASKED, ASKED, replace(ASKED, lowering_on_request=False)))
     story = Story(seed, way)
     for _ in range(turns):
         story.go_on()
@@ -423,6 +511,17 @@ def test_the_stories_reach_every_phase_and_every_row_of_the_table() -> None:
         moves += told(seed).moves
     assert {name for move in moves for name in move} == {
         phase.__name__
-        for phase in (Waking, Free, Reading, Claiming, Raising, Passing, Lowering, Holding, Shut)
+        for phase in (
+            Waking,
+            Free,
+            Reading,
+            Consulting,
+            Claiming,
+            Raising,
+            Passing,
+            Lowering,
+            Holding,
+            Shut,
+        )
     }
     assert ALLOWED - set(moves) == RARE

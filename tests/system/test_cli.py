@@ -74,7 +74,7 @@ def commands() -> dict[str, click.Command]:
 
 def test_the_commands_are_those_of_the_design() -> None:
     assert set(commands()) == {
-        "demo", "gate", "hub", "sims", "doctor", "frames", "world", "bench", "records import",
+        "demo", "gate", "hub", "sims", "doctor", "frames", "replay", "world", "bench", "records import",
         "records digest", "records diff", "journal verify", "journal export",
     }  # fmt: skip
 

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -730,6 +731,94 @@ def test_a_connection_that_hangs_in_the_making_does_not_hold_up_the_end() -> Non
         assert time.monotonic() - began_s < 2.0
         for each in filling:
             each.close()
+
+
+# --- TCP: a connection for each order ---
+
+
+def on_demand(server: socket.socket, **more: Any) -> Device[str, str]:
+    url = f"socket://127.0.0.1:{server.getsockname()[1]}"
+    return Device("scale", SerialAddress(url=url, on_demand=True, **more), Lines)
+
+
+def whole(connection: socket.socket) -> bytes:
+    """Everything until the other end closes."""
+    connection.settimeout(5.0)
+    with connection:
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+def test_on_demand_each_order_has_a_connection_of_its_own_that_ends_behind_it() -> None:
+    with serial_server() as server, supervised(on_demand(server)) as (supervisor, told):
+        told.wait_for(PortBack("scale"))
+        for number in range(3):
+            supervisor.order("scale", f"o{number}", "zero")
+        heard = [whole(server.accept()[0]) for _ in range(3)]
+        assert heard == [b"o0 zero\n", b"o1 zero\n", b"o2 zero\n"]
+        assert [each for each in told.all() if isinstance(each, PortLost)] == []
+        assert supervisor.health()["scale"].openings == 1
+
+
+def test_on_demand_an_order_nobody_takes_is_a_lost_port_and_the_next_is_tried_anew() -> None:
+    with serial_server() as server:
+        device = on_demand(server)
+        host, port = server.getsockname()
+    with supervised(device) as (supervisor, told):
+        told.wait_for(PortBack("scale"))
+        supervisor.order("scale", "o1", "zero")
+        said = told.wait_for(PortBack("scale"), times=2)
+        (lost,) = [each for each in said if isinstance(each, PortLost)]
+        assert lost.why.endswith("cannot connect: Connection refused")
+        with socket.create_server((host, port)) as again:
+            again.settimeout(5.0)
+            supervisor.order("scale", "o2", "zero")
+            assert whole(again.accept()[0]) == b"o2 zero\n"
+
+
+def test_on_demand_a_connection_that_hangs_in_the_making_does_not_hold_up_the_end() -> None:
+    with serial_server() as server:
+        server.listen(0)
+        filling = [socket.socket() for _ in range(4)]
+        for each in filling:
+            each.setblocking(False)
+            each.connect_ex(server.getsockname())
+        with supervised(on_demand(server, open_timeout_s=30.0)) as (supervisor, told):
+            told.wait_for(PortBack("scale"))
+            supervisor.order("scale", "o1", "zero")
+            time.sleep(0.2)
+            began_s = time.monotonic()
+        assert time.monotonic() - began_s < 2.0
+        for each in filling:
+            each.close()
+
+
+def test_on_demand_needs_a_connection_that_can_be_made() -> None:
+    with pytest.raises(ValueError, match="on_demand: expected only with a url of socket"):
+        SerialAddress(url="/dev/ttyUSB0", on_demand=True)
+
+
+@pytest.mark.parametrize("demand", [True, False])
+def test_one_message_longer_than_all_that_may_wait_is_sent_to_a_slow_reader(demand: bool) -> None:
+    """Pictures of a passage are one message of some megabytes."""
+    with serial_server() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        device = on_demand(server) if demand else at_server(server)
+        with supervised(device) as (supervisor, told):
+            if demand:
+                told.wait_for(PortBack("scale"))
+                supervisor.order("scale", "o1", "x" * 2_000_000)
+                connection, _ = server.accept()
+            else:
+                connection, _ = server.accept()
+                told.wait_for(PortBack("scale"))
+                supervisor.order("scale", "o1", "x" * 2_000_000)
+            with connection:
+                connection.settimeout(5.0)
+                heard = 0
+                while heard < 2_000_004:
+                    heard += len(connection.recv(65_536))
+            assert heard == 2_000_004
+            assert [each for each in told.all() if isinstance(each, PortLost)] == []
 
 
 @pytest.mark.filterwarnings(r"ignore:set(Daemon|Name)\(\) is deprecated:DeprecationWarning")

@@ -382,19 +382,6 @@ def test_the_ruling_is(
     assert (ruling.verdict, tuple(because.code for because in ruling.reasons)) == (verdict, codes)
 
 
-def test_every_reason_a_rule_can_give_is_in_the_table() -> None:
-    given = {code for *_, codes in CASES for code in codes}
-    elsewhere = {
-        Reason.CLAIM_REFUSED,
-        Reason.CLAIM_UNANSWERED,
-        Reason.JOURNAL_FULL,
-        Reason.LANE_CLOSED,
-        Reason.INTERRUPTED,
-        Reason.MANUAL_RELEASE,
-    }
-    assert given | elsewhere == set(Reason)
-
-
 def test_the_same_readings_and_records_give_the_same_ruling_whatever_their_order() -> None:
     one, two = many(FIRST, 2_000), many(SECOND, 4_000)
     forward = rule(IN, FULL, with_slips(one, two))

@@ -141,7 +141,7 @@ def test_a_right_code_of_an_authorised_officer_is_believed(cabinet: Cabinet) -> 
         (shown(), None, 1, "not on this lane's roster"),
         (shown(), officer(state=OfficerState.REVOKED), 1, "not active"),
         (shown(), officer(valid_until=UtcText("2026-11-22T03:00:30Z")), 1, "not active"),
-        (shown(), officer(authorisations=("patrol",)), 1, "may not release"),
+        (shown(), officer(authorisations=("supplement",)), 1, "no authorisation manual_release"),
         (shown(key=Ed25519PrivateKey.from_private_bytes(bytes(32))), officer(), 1, "signature"),
         (shown(), officer(public_key="no key"), 1, "signature"),
         (shown(), officer(), 2, "passage 1"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.vocabulary.codec import from_json, to_json
-from sync.vocabulary.rulings import TEXTS, Because, Reason, Ruling, Verdict
+from sync.vocabulary.rulings import GUIDES, TEXTS, Because, Reason, Ruling, Verdict, Way
 
 BOARD_ROWS = 2
 BOARD_ROW_CELLS = 24
@@ -20,8 +20,15 @@ LONGEST_DETAIL = {
     Reason.WEIGHT_OVER: "999999.999 kg",
     Reason.WEIGHT_UNDER: "999999.999 kg",
     Reason.DEVICE_SILENT: "weighbridge",
+    Reason.WRONG_LANE: "空车 empty",
+    Reason.TRAILER_MISMATCH: "豫A1234挂",
+    Reason.CONTAINER_MISMATCH: "MSCU6639870",
+    Reason.RECALLED: "ZH20260012",
+    Reason.SCALE_FAULT: "net_weight",
+    Reason.PLATFORM_REFUSED: "车辆信息不符",
 }
-"""What a lane fills in at the longest: the largest weight there is, the longest device role."""
+"""What a lane fills in at the longest: the largest weight there is, the longest device role. What the customs
+platform wants the driver to read is its own and may be longer than a board."""
 
 
 def cells(text: str) -> int:
@@ -103,6 +110,40 @@ def test_the_board_measure_itself_breaks_at_blanks_and_counts_chinese_double() -
     assert board_rows("车牌与电子标签不符 请到人工通道") == ["车牌与电子标签不符", "请到人工通道"]
     assert board_rows("一二三四五六七八九十一二三") == ["一二三四五六七八九十一二三"]
     assert cells("一二三四五六七八九十一二三") > BOARD_ROW_CELLS
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_hold_has_an_owner_something_to_do_and_always_a_way_out(reason: Reason) -> None:
+    """S9: whatever a vehicle is held for, it may back out; and who lets it go by hand has words for it."""
+    lets_go = {Reason.RELEASED, Reason.RELEASED_EMPTY, Reason.MANUAL_RELEASE, Reason.MANUAL_ASIDE}
+    assert (reason in GUIDES) is (reason not in lets_go)
+    guide = GUIDES.get(reason, GUIDES[Reason.NO_IDENTITY])
+    assert Way.BACK_OUT in guide.ways
+    assert len(set(guide.ways)) == len(guide.ways)
+    assert re.search(r"[\u4e00-\u9fff]{4}", guide.zh)
+    assert re.match(r"[A-Z][a-z]* [a-z]", guide.en)
+
+
+def test_what_lets_a_vehicle_go_must_be_left_open_by_every_reason() -> None:
+    over, due = Because(Reason.WEIGHT_OVER), Because(Reason.QUARANTINE_REQUIRED)
+    assert Ruling(Verdict.HOLD, (over,)).ways() == ("back_out", "release", "aside")
+    assert Ruling(Verdict.HOLD, (over, due)).ways() == ("back_out", "aside")
+    assert Ruling(Verdict.HOLD, (due, Because(Reason.SLIP_USED))).ways() == ("back_out",)
+
+
+def test_what_is_ruled_anew_may_be_read_or_entered_whatever_else_it_is_held_for() -> None:
+    unread, drawn = Because(Reason.WEIGHT_UNREAD), Because(Reason.SPOT_CHECK)
+    assert Ruling(Verdict.HOLD, (unread, drawn)).ways() == ("back_out", "supplement", "again")
+    assert Ruling(Verdict.INSPECT, (drawn,)).ways() == ("back_out", "release", "aside")
+
+
+def test_the_owner_is_of_the_reason_told_first_and_who_may_go_has_none() -> None:
+    held = Ruling(Verdict.HOLD, (Because(Reason.CONTROL_HOLD), Because(Reason.WEIGHT_UNREAD)))
+    assert held.owner() == "shift_leader"
+    for code in (Reason.RELEASED, Reason.RELEASED_EMPTY, Reason.MANUAL_RELEASE, Reason.MANUAL_ASIDE):
+        released = Ruling(Verdict.RELEASE, (Because(code),))
+        assert (released.owner(), released.ways()) == ("", ())
+    assert Ruling(Verdict.HOLD, (Because(Reason.RELEASED),)).ways() == ()
 
 
 def test_a_ruling_lists_its_codes_in_the_order_they_are_told_and_travels_whole() -> None:

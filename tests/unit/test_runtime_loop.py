@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,13 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from edge.runtime.clock import SystemClock
-from edge.runtime.inbox import Entry, Inbox
-from edge.runtime.loop import FAILED_EFFECTS, EffectFailed, Loop, Recorded, Recording, read_recording
+from edge.runtime.inbox import Inbox
+from edge.runtime.loop import EffectFailed, Loop, Recorder
 
 
 class HandClock:
@@ -74,7 +72,7 @@ def loop_of(
     inbox: Inbox[str],
     hands: Hands,
     step: Callable[[tuple[str, ...], float, str], Step],
-    recorder: Recording[str] | None = None,
+    recorder: Recorder[tuple[str, ...], str, str] | None = None,
 ) -> Loop[tuple[str, ...], str, str]:
     return Loop(
         inbox,
@@ -250,106 +248,40 @@ def test_an_idle_loop_costs_next_to_nothing() -> None:
     assert time.thread_time() - before_s < 0.05
 
 
-# --- recordings ---
+def test_the_loop_says_that_it_is_alive_on_every_turn_and_falls_silent_when_it_hangs() -> None:
+    inbox: Inbox[str] = Inbox(SystemClock(), on_timer=lambda key: "timer", on_lost=lambda s, n: "lost")
+    alive: list[float] = []
+    hangs, goes_on = threading.Event(), threading.Event()
 
+    def step(state: tuple[str, ...], at_s: float, event: str) -> Step:
+        hangs.set()
+        goes_on.wait(10.0)
+        return state, []
 
-def encode(event: str) -> bytes:
-    return json.dumps(event).encode()
-
-
-def test_a_recording_holds_every_entry_stepped_failures_included(tmp_path: Path) -> None:
-    clock = HandClock()
-    inbox, hands = inbox_at(clock), Hands({"record": 1})
-    recording = Recording(tmp_path / "inbox.jsonl", encode, clock)
-    loop = loop_of(inbox, hands, collecting({"timer 放行": ["record"]}), recording)
-    inbox.wake_after("放行", 2.0)
-    clock.at_s = 103.0
-    inbox.put("camera", "豫A12345", seen_s=102.5)
-    loop.run_waiting()
-    recording.close()
-    assert list(read_recording(tmp_path / "inbox.jsonl")) == [
-        Recorded(102.0, "timers", 102.0, "timer 放行"),
-        Recorded(102.0, FAILED_EFFECTS, 102.0, "failed record: no record"),
-        Recorded(102.5, "camera", 102.5, "豫A12345"),
-    ]
-    assert recording.unrecorded == 0
-
-
-def test_a_recording_played_again_gives_the_same_states(tmp_path: Path) -> None:
-    clock = HandClock()
-    inbox, hands = inbox_at(clock), Hands({"record": 1})
-    recording = Recording(tmp_path / "inbox.jsonl", encode, clock)
-    step = collecting({"truck": ["record"]})
-    loop = loop_of(inbox, hands, step, recording)
-    for number in range(5):
-        clock.at_s += 0.1
-        inbox.put("loops", ("truck", "plate")[number % 2])
-    loop.run_waiting()
-    recording.close()
-    state: tuple[str, ...] = ()
-    for entry in read_recording(tmp_path / "inbox.jsonl"):
-        state, _ = step(state, entry.at_s, entry.event)
-    assert state == loop.state
-
-
-@pytest.mark.parametrize("cut", range(1, 60, 7))
-def test_a_line_cut_off_by_a_kill_is_left_out_and_the_next_run_is_whole(tmp_path: Path, cut: int) -> None:
-    path = tmp_path / "inbox.jsonl"
-    first = Recording(path, encode, HandClock())
-    first.write(Entry(1.0, "loops", "whole", 1.0))
-    first.write(Entry(2.0, "loops", "cut", 2.0))
-    first.close()
-    path.write_bytes(path.read_bytes()[:-cut])
-    kept = [e.event for e in read_recording(path)]
-    assert kept == (["whole", "cut"] if cut == 1 else ["whole"])
-    second = Recording(path, encode, HandClock())
-    second.write(Entry(3.0, "loops", "after", 3.0))
-    second.close()
-    assert [e.event for e in read_recording(path)] == [*kept, "after"]
-
-
-def test_a_line_spoilt_in_the_middle_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "inbox.jsonl"
-    recording = Recording(path, encode, HandClock())
-    recording.write(Entry(1.0, "loops", "one", 1.0))
-    recording.write(Entry(2.0, "loops", "two", 2.0))
-    recording.close()
-    path.write_bytes(path.read_bytes().replace(b'"one"}', b'"one"'))
-    with pytest.raises(ValueError, match="line 2: expected an entry"):
-        list(read_recording(path))
-
-
-def test_a_full_recording_is_turned_over_and_bounded(tmp_path: Path) -> None:
-    path = tmp_path / "inbox.jsonl"
-    recording = Recording(path, encode, HandClock(), most_bytes=2_000)
-    for number in range(200):
-        recording.write(Entry(float(number), "loops", "x", float(number)))
-    recording.close()
-    older = [e.at_s for e in read_recording(tmp_path / "inbox.jsonl.1")]
-    newer = [e.at_s for e in read_recording(path)]
-    assert [*older, *newer] == [float(n) for n in range(int(older[0]), 200)]
-    assert max(path.stat().st_size, (tmp_path / "inbox.jsonl.1").stat().st_size) < 2_300
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_ends_the_recording_and_nothing_else() -> None:
-    inbox, hands = inbox_at(HandClock()), Hands()
-    recording = Recording(Path("/dev/full"), encode, HandClock())
-    loop = loop_of(inbox, hands, collecting({"truck": ["raise"]}), recording)
+    loop: Loop[tuple[str, ...], str, str] = Loop(
+        inbox,
+        (),
+        step,
+        Hands().perform,
+        on_failed=lambda effect, why: "failed",
+        make_safe=lambda: None,
+        alive=lambda: alive.append(time.monotonic()),
+    )
+    thread = threading.Thread(target=loop.run, kwargs={"signals": False})
+    thread.start()
+    time.sleep(0.7)
+    while_idle = len(alive)
     inbox.put("loops", "truck")
-    loop.run_waiting()
-    assert hands.done == ["raise"]
-    assert recording.unrecorded == 2
-
-
-def test_an_event_that_cannot_be_encoded_is_counted_and_stops_nothing(tmp_path: Path) -> None:
-    def failing(event: str) -> bytes:
-        raise TypeError("no form for it")
-
-    inbox, hands = inbox_at(HandClock()), Hands()
-    recording = Recording(tmp_path / "inbox.jsonl", failing, HandClock())
-    inbox.put("loops", "truck")
-    loop_of(inbox, hands, collecting({"truck": ["raise"]}), recording).run_waiting()
-    recording.close()
-    assert (hands.done, recording.unrecorded) == (["raise"], 1)
-    assert list(read_recording(tmp_path / "inbox.jsonl")) == []
+    assert hangs.wait(5.0)
+    time.sleep(0.1)
+    before = len(alive)
+    time.sleep(0.6)
+    while_hung = len(alive) - before
+    goes_on.set()
+    time.sleep(0.3)
+    after = len(alive) - before
+    loop.stop()
+    thread.join(5.0)
+    assert while_idle >= 3
+    assert while_hung == 0
+    assert after >= 1

@@ -17,12 +17,33 @@ from edge.devices.settings import SettingsRefused, check_settings, setting, sett
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "devices"
 PAGE_OF = {
     "weighbridge.yaohua_tf0": "weighbridge_yaohua.md",
+    "weighbridge.yaohua_command": "weighbridge_yaohua_command.md",
+    "weighbridge.yaohua_tf_eq": "weighbridge_yaohua_tf_eq.md",
+    "weighbridge.yaohua_a12_ascii": "weighbridge_yaohua_a12_ascii.md",
+    "weighbridge.yaohua_a12e": "weighbridge_yaohua_a12e.md",
     "weighbridge.toledo_continuous": "weighbridge_toledo.md",
+    "weighbridge.mt_sics": "weighbridge_mt_sics.md",
+    "weighbridge.st_gs_ascii": "weighbridge_st_gs.md",
     "rfid.r2000": "rfid_r2000.md",
     "io.modbus_rtu": "io_modbus.md",
     "plate_camera.vzenith": "plate_camera_vzenith.md",
+    "plate_camera.hikvision": "plate_camera_hikvision.md",
+    "plate_camera.dahua": "plate_camera_dahua.md",
+    "container_camera.http_json": "container_camera_http_json.md",
     "scanner.line": "scanner_line.md",
+    "scanner.gm65": "scanner_gm65.md",
+    "scanner.honeywell": "scanner_honeywell.md",
+    "scanner.newland": "scanner_newland.md",
+    "scanner.keyence": "scanner_keyence.md",
+    "scanner.sick": "scanner_sick.md",
     "led.fk": "led_fk.md",
+    "rfid.uhfreader18": "rfid_uhfreader18.md",
+    "rfid.uhfreader288": "rfid_uhfreader288.md",
+    "rfid.em125": "rfid_em125.md",
+    "rfid.wiegand26": "rfid_wiegand.md",
+    "rfid.wiegand34": "rfid_wiegand.md",
+    "led.ascii": "led_ascii.md",
+    "customs.front_end": "customs_front_end.md",
 }
 
 
@@ -45,8 +66,9 @@ def test_every_error_is_listed_with_its_path_and_what_was_expected() -> None:
         "devices.io.settings.unit_id: expected a whole number from 1 to 247, got 0",
         "devices.io.settings.poll_s: expected a number from 0 to 60, got 'fast'",
         "devices.io.settings.relays: expected a whole number from 1 to 32, got True",
-        "devices.io.settings.baud: expected one of: input_address, inputs, poll_s, relays, reply_timeout_s, "
-        "retries, settle_s, silent_after, unit_id, got an unknown key",
+        "devices.io.settings.baud: expected one of: framing, input_address, inputs, poll_s, relay_check_s, "
+        "relay_style, relay_unit_id, relays, reply_timeout_s, retries, settle_s, silent_after, unit_id, "
+        "got an unknown key",
     ]
 
 

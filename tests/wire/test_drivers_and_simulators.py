@@ -120,7 +120,8 @@ def test_frames_of_both_indicators_are_the_weight_they_were_made_from(kg: int) -
         0.0, toledo_continuous(kg, checksum=False)
     )
     assert yaohua.readings == (WeightSeen(kg, stable=None),)  # type: ignore[arg-type]
-    assert with_chk.readings == without.readings == (WeightSeen(kg, stable=True),)  # type: ignore[arg-type]
+    gross = WeightSeen(kg, stable=True, kind="gross")  # type: ignore[arg-type]
+    assert with_chk.readings == without.readings == (gross,)
 
 
 @pytest.mark.parametrize("kind", [FaultKind.CHATTER, FaultKind.CUT])

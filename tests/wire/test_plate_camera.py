@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 from collections.abc import Callable
@@ -14,17 +15,20 @@ from hypothesis import strategies as st
 
 from edge.devices.driver import Output
 from edge.devices.plate_camera_vzenith import wire
-from edge.devices.plate_camera_vzenith.driver import Memory, Settings, VzenithDriver
+from edge.devices.plate_camera_vzenith.driver import Settings, VzenithDriver, key_of
 from edge.devices.readings import (
     DeviceFault,
     OrderDone,
     OrderRefused,
+    PictureSeen,
     PlateSeen,
     PulseRelay,
     ReadGarbled,
+    Reading,
     ReadTruncated,
     TriggerRead,
 )
+from edge.devices.repeats import Repeats
 
 PLATE = "粤Z9000澳"
 
@@ -138,9 +142,10 @@ def test_a_confidence_that_is_none_is_left_out(confidence: object) -> None:
     assert [r.confidence for r in output.readings if isinstance(r, PlateSeen)] in ([None], [])
 
 
-def test_gb18030_is_understood_too() -> None:
-    body = json.dumps(push(), ensure_ascii=False).encode("gb18030")
-    assert camera().received(1.0, post(body)).readings == (PlateSeen(PLATE, 96.0, "21085"),)
+@pytest.mark.parametrize("plate", [PLATE, "豫A12345", "鲁B12345", "粤B·12345"])
+def test_gb18030_is_understood_too(plate: str) -> None:
+    body = json.dumps(push(license=plate), ensure_ascii=False).encode("gb18030")
+    assert camera().received(1.0, post(body)).readings == (PlateSeen(plate, 96.0, "21085"),)
 
 
 # --- repeats ----------------------------------------------------------------------------------------------
@@ -155,7 +160,7 @@ def test_the_same_recognition_sent_again_is_answered_and_told_once() -> None:
 
 
 def test_a_repeat_on_another_connection_or_as_a_stored_one_is_still_a_repeat() -> None:
-    memory = Memory(100)
+    memory = Repeats(100)
     first, second = VzenithDriver(Settings(), memory), VzenithDriver(Settings(), memory)
     first.opened(0.0)
     second.opened(0.0)
@@ -189,13 +194,99 @@ def test_without_number_and_time_nothing_is_taken_for_a_repeat() -> None:
 
 
 def test_the_memory_is_bounded_and_forgets_the_oldest() -> None:
-    memory = Memory(100)
+    memory = Repeats(100)
     seen = [wire.decode_json(body_of(push(plateid=number))) for number in range(250)]
     recognitions = [message for message in seen if isinstance(message, wire.Recognition)]
-    assert [memory.is_new(message) for message in recognitions] == [True] * 250
-    assert memory.is_new(recognitions[-1]) is False
-    assert memory.is_new(recognitions[150]) is False
-    assert memory.is_new(recognitions[0]) is True
+    assert [memory.is_new(key_of(message)) for message in recognitions] == [True] * 250
+    assert memory.is_new(key_of(recognitions[-1])) is False
+    assert memory.is_new(key_of(recognitions[150])) is False
+    assert memory.is_new(key_of(recognitions[0])) is True
+
+
+# --- pictures ---------------------------------------------------------------------------------------------
+
+JPEG = b"\xff\xd8\xff\xe0" + b"B" * 40 + b"\xff\xd9"
+ENCODED = base64.b64encode(JPEG).decode()
+
+
+def test_scene_and_plate_come_with_their_recognition_and_not_again_with_its_repeat() -> None:
+    driver = camera()
+    request = post(body_of(push(imageFile=ENCODED, imageFragmentFile=ENCODED[:20] + "\n" + ENCODED[20:])))
+    expected = (
+        PlateSeen(PLATE, 96.0, "21085"),
+        PictureSeen(JPEG, "vehicle", "21085"),
+        PictureSeen(JPEG, "plate", "21085"),
+    )
+    assert driver.received(1.0, request).readings == expected
+    assert driver.received(2.0, request).readings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (base64.b64encode(JPEG[:-2]).decode(), ReadTruncated),
+        (base64.b64encode(b"GIF89a").decode(), ReadGarbled),
+        ("%%%", ReadGarbled),
+        (base64.b64encode(JPEG + b"x" * 100 + b"\xff\xd9").decode(), ReadGarbled),
+    ],
+    ids=["cut off", "no jpeg", "no base64", "too long"],
+)
+def test_a_picture_that_is_none_is_reported_and_the_plate_told(text: str, told: type) -> None:
+    output = camera(most_picture_bytes=100).received(1.0, post(body_of(push(imageFile=text))))
+    assert [type(reading) for reading in output.readings] == [PlateSeen, told]
+    assert answer_of(output)["info"] == "no"
+
+
+def test_pictures_nobody_wants_are_left_out() -> None:
+    driver = camera(most_picture_bytes=0)
+    assert len(driver.received(1.0, post(body_of(push(imageFile=ENCODED)))).readings) == 1
+
+
+def test_a_picture_that_was_asked_for_is_one_of_the_lane() -> None:
+    body = body_of({"TriggerImage": {"imageFile": ENCODED, "imageFileLen": len(JPEG)}})
+    assert camera().received(1.0, post(body)).readings == (PictureSeen(JPEG, "lane"),)
+
+
+# --- storms -----------------------------------------------------------------------------------------------
+
+
+def test_the_same_garbage_again_is_answered_as_taken_so_that_it_does_not_come_for_ever() -> None:
+    memory = Repeats(100)
+    told: list[Reading] = []
+    answered = []
+    for at_s in range(50):
+        driver = VzenithDriver(Settings(), memory)
+        driver.opened(float(at_s))
+        output = driver.received(float(at_s), post(b'{"AlarmInfoPlate":'))
+        told += output.readings
+        answered += answers(output.send)
+    assert [type(reading) for reading in told] == [ReadGarbled]
+    assert [status for status, _ in answered] == [400] + [200] * 49
+    assert {answer["Response_AlarmInfoPlate"]["content"] for _, answer in answered} == {"retransfer_stop"}
+    assert {answer["Response_AlarmInfoPlate"]["info"] for _, answer in answered} == {"no"}
+
+
+def test_garbage_of_another_kind_is_still_asked_for_again() -> None:
+    driver = camera()
+    outputs = [driver.received(1.0, post(b"{%d" % number)) for number in range(5)]
+    assert [status for output in outputs for status, _ in answers(output.send)] == [400] * 5
+
+
+def test_a_storm_of_another_cameras_pushes_is_told_once() -> None:
+    driver = camera(serial_no="s-2")
+    outputs = [driver.received(1.0, post(body_of(push()))) for _ in range(20)]
+    assert sum(len(output.readings) for output in outputs) == 1
+
+
+def test_a_request_that_dribbles_is_cut_off_though_it_is_never_silent() -> None:
+    driver = camera(request_timeout_s=5.0, request_longest_s=30.0)
+    request = post(body_of(push()))
+    wakes = [driver.received(float(at), request[at : at + 1]).wake_at_s for at in range(30)]
+    assert wakes[:3] == [5.0, 6.0, 7.0]
+    assert wakes[-1] == 30.0
+    output = driver.due(30.0)
+    assert [type(reading) for reading in output.readings] == [ReadTruncated]
+    assert output.hang_up
 
 
 # --- other pushes -----------------------------------------------------------------------------------------

@@ -12,16 +12,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.devices.customs_front_end import wire as customs
 from edge.devices.framing import Cutter
 from edge.devices.io_modbus import wire as modbus
+from edge.devices.led_ascii import wire as text_board
+from edge.devices.led_ascii.frames import WORDS
 from edge.devices.led_fk import wire as led
 from edge.devices.plate_camera_vzenith.driver import Settings as CameraSettings
 from edge.devices.plate_camera_vzenith.driver import VzenithDriver
 from edge.devices.readings import ReadGarbled, ReadTruncated
+from edge.devices.rfid_em125 import wire as em125
 from edge.devices.rfid_r2000 import wire as r2000
+from edge.devices.rfid_uhfreader import wire as uhfreader
+from edge.devices.rfid_wiegand import wire as wiegand
+from edge.devices.scanner_gm65 import wire as gm65
+from edge.devices.scanner_honeywell import wire as honeywell
+from edge.devices.scanner_keyence import wire as keyence
 from edge.devices.scanner_line import wire as scanner
+from edge.devices.scanner_newland import wire as newland
+from edge.devices.scanner_sick import wire as sick
+from edge.devices.weighbridge_mt_sics import wire as mt_sics
+from edge.devices.weighbridge_st_gs import wire as st_gs
 from edge.devices.weighbridge_toledo import wire as toledo
 from edge.devices.weighbridge_yaohua import wire as yaohua
+from edge.devices.weighbridge_yaohua_a12_ascii import wire as a12_ascii
+from edge.devices.weighbridge_yaohua_a12e import wire as a12e
+from edge.devices.weighbridge_yaohua_command import wire as yaohua_command
+from edge.devices.weighbridge_yaohua_tf_eq import wire as tf_eq
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -40,13 +57,28 @@ class Decoder(Protocol):
 
 def lines(ending: scanner.Ending) -> Callable[[], Decoder]:
     rules = scanner.Rules(ending, scanner.Aim.ALLOWED, ("NoRead",), 40)
-    return lambda: scanner.LineDecoder(rules)
+    return lambda: scanner.decoder(rules)
+
+
+def said(
+    make: Callable[[scanner.Rules], Decoder], ending: scanner.Ending = scanner.Ending.CR
+) -> Callable[[], Decoder]:
+    return lambda: make(scanner.Rules(ending, scanner.Aim.ALLOWED, ("NoRead",), 40))
+
+
+def scanner_frames(make: str) -> list[bytes]:
+    return [*frames_in("scanner", f"scanner.{make}"), b"x" * 50 + b"\r", b"\n", b"\x02\x03"]
 
 
 POLL = modbus.ReadRequest(1, modbus.READ_INPUTS, 0, 16)
 ANSWERS = [
     modbus.encode(modbus.BitsReply(1, 2, (True, False) * 8)),
     modbus.encode(modbus.ExceptionReply(1, 2, 2)),
+]
+TCP_ANSWERS = [
+    modbus.encode_tcp(modbus.BitsReply(1, 2, (True, False) * 8), 1),
+    modbus.encode_tcp(modbus.ExceptionReply(1, 2, 2), 1),
+    modbus.encode_tcp(modbus.BitsReply(1, 2, (True, False) * 8), 2),
 ]
 TEXTS = [b"ABC\r", b"\n", b"]C0123\r\n", b"NoRead\t", b"x" * 50 + b"\r\n", "核放单".encode(), b"\r\r\n"]
 
@@ -60,14 +92,63 @@ SUBJECTS: dict[str, tuple[Callable[[], Decoder], list[bytes]]] = {
         lambda: toledo.decoder(toledo.Check.NOT_SENT),
         frames_in("weighbridge", "weighbridge.toledo_continuous"),
     ),
+    "yaohua command": (yaohua_command.decoder, frames_in("weighbridge", "weighbridge.yaohua_command")),
+    "tF = by shape": (
+        lambda: tf_eq.decoder(tf_eq.Digits.BY_SHAPE),
+        frames_in("weighbridge", "weighbridge.yaohua_tf_eq"),
+    ),
+    "tF = forward": (
+        lambda: tf_eq.decoder(tf_eq.Digits.FORWARD),
+        frames_in("weighbridge", "weighbridge.yaohua_tf_eq"),
+    ),
+    "A12 lines": (
+        a12_ascii.decoder,
+        [line + b"\r\n" for line in frames_in("weighbridge", "weighbridge.yaohua_a12_ascii")],
+    ),
+    "A12(E)": (a12e.decoder, frames_in("weighbridge", "weighbridge.yaohua_a12e")),
+    "mt_sics": (mt_sics.decoder, frames_in("weighbridge", "weighbridge.mt_sics")),
+    "comma lines": (st_gs.decoder, frames_in("weighbridge", "weighbridge.st_gs_ascii")),
     "r2000": (r2000.decoder, frames_in("rfid", "rfid.r2000")),
+    "uhfreader18": (
+        lambda: uhfreader.decoder(uhfreader.Make.UHFREADER18, 0),
+        frames_in("rfid", "rfid.uhfreader18"),
+    ),
+    "uhfreader288": (
+        lambda: uhfreader.decoder(uhfreader.Make.UHFREADER288),
+        frames_in("rfid", "rfid.uhfreader288"),
+    ),
+    "em125 ascii": (lambda: em125.decoder(em125.Form.ASCII), frames_in("rfid", "rfid.em125")),
+    "em125 binary": (lambda: em125.decoder(em125.Form.BINARY), frames_in("rfid", "rfid.em125")),
+    "lines of em125": (lambda: em125.decoder(em125.Form.BARE), frames_in("rfid", "rfid.em125")),
+    "lines of wiegand": (
+        lambda: wiegand.decoder(26, (wiegand.Form.BITS, wiegand.Form.HEX), quiet_ends=True),
+        frames_in("rfid", "rfid.wiegand26"),
+    ),
+    "wiegand bytes": (
+        lambda: wiegand.decoder(34, (wiegand.Form.BYTES,), quiet_ends=False),
+        frames_in("rfid", "rfid.wiegand34"),
+    ),
     "modbus answers": (lambda: Cutter(modbus.answers_to(POLL)), ANSWERS),
     "modbus, any": (lambda: Cutter(modbus.look_any), frames_in("io", "io.modbus_rtu")),
+    "modbus tcp, any": (lambda: Cutter(modbus.look_any_tcp), frames_in("io", "io.modbus_rtu")),
+    "modbus tcp answers": (lambda: Cutter(modbus.tcp_answers_to(POLL, 1)), TCP_ANSWERS),
     "led": (led.decoder, frames_in("led", "led.fk")),
+    "led ascii": (lambda: text_board.decoder(WORDS), frames_in("led", "led.ascii")),
     "lines ended by CR": (lines(scanner.Ending.CR), TEXTS),
     "lines ended by CR LF": (lines(scanner.Ending.CRLF), TEXTS),
     "lines ended by quiet": (lines(scanner.Ending.QUIET), TEXTS),
     "lines ended anyhow": (lines(scanner.Ending.ANY), TEXTS),
+    "lines of honeywell": (said(honeywell.decoder), scanner_frames("honeywell")),
+    "lines of newland": (said(newland.decoder), scanner_frames("newland")),
+    "lines of gm65": (said(gm65.decoder), scanner_frames("gm65")),
+    "lines of gm65 ended by quiet": (said(gm65.decoder, scanner.Ending.QUIET), scanner_frames("gm65")),
+    "lines of keyence": (said(keyence.decoder), scanner_frames("keyence")),
+    "lines of keyence ended by ETX": (
+        said(keyence.decoder, scanner.Ending.ETX),
+        scanner_frames("keyence"),
+    ),
+    "lines of sick": (said(sick.decoder, scanner.Ending.ETX), scanner_frames("sick")),
+    "customs": (lambda: customs.decoder(2000), frames_in("customs", "customs.front_end")),
 }
 
 noises = st.one_of(st.binary(max_size=6), st.binary(min_size=60, max_size=150))

@@ -1,10 +1,15 @@
-"""Weighbridge lines: what their checks are worth, proved byte by byte; and what the drivers tell."""
+"""Weighbridge lines with a check: what it is worth, byte by byte; what the drivers of two of them tell.
+
+The other makes, and all against their simulators: `test_weighbridge_makes.py`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
+from functools import reduce
+from operator import xor
 from typing import Any
 
 import pytest
@@ -26,6 +31,9 @@ from edge.devices.weighbridge_toledo import driver as toledo_driver
 from edge.devices.weighbridge_toledo import wire as toledo
 from edge.devices.weighbridge_yaohua import driver as yaohua_driver
 from edge.devices.weighbridge_yaohua import wire as yaohua
+from edge.devices.weighbridge_yaohua_a12e import wire as a12e
+from edge.devices.weighbridge_yaohua_command import wire as yaohua_command
+from edge.devices.weighing import Unit
 
 YAOHUA = [
     bytes.fromhex(text)
@@ -44,6 +52,15 @@ TOLEDO = [
         "02 2C 31 20 30 31 32 33 34 35 30 30 30 36 37 38 0D 10",
     )
 ]
+
+
+def checked(body: bytes, end: bytes) -> bytes:
+    """With the XOR that Yaohua puts behind it, as two characters."""
+    return body + b"%02X" % reduce(xor, body) + end
+
+
+COMMAND = [b"\x02" + checked(body, b"\x03") for body in (b"AB+0495200", b"AB-0000201", b"ZD+0020002")]
+A12E = [checked(body, b"\r\n") for body in (b"WG004.139kg", b"WN-00020 kg", b"         OL")]
 
 
 def with_chk() -> Cutter[toledo.Weight]:
@@ -76,6 +93,8 @@ def one_byte_more(frame: bytes) -> Iterator[bytes]:
 LINES = [
     pytest.param(yaohua.decoder, YAOHUA, id="yaohua"),
     pytest.param(with_chk, TOLEDO, id="toledo with CHK"),
+    pytest.param(yaohua_command.decoder, COMMAND, id="yaohua command"),
+    pytest.param(a12e.decoder, A12E, id="A12(E)"),
 ]
 
 
@@ -197,13 +216,13 @@ def readings_of(driver: Driver, *data: bytes) -> list[Reading]:
     return [reading for piece in data for reading in driver.received(1.0, piece).readings]
 
 
-def toledo_line(*, checksum: bool = True) -> toledo_driver.ToledoDriver:
-    return toledo_driver.ToledoDriver(toledo_driver.Settings(checksum=checksum))
+def toledo_line(unit: Unit = "kg") -> Driver:
+    return toledo_driver.toledo_line(toledo_driver.Settings(unit=unit))
 
 
 def test_a_yaohua_weight_says_nothing_of_stability_and_is_in_kilograms() -> None:
-    in_kg = yaohua_driver.YaohuaDriver(yaohua_driver.Settings())
-    in_tonnes = yaohua_driver.YaohuaDriver(yaohua_driver.Settings(unit="t"))
+    in_kg = yaohua_driver.yaohua_line(yaohua_driver.Settings())
+    in_tonnes = yaohua_driver.yaohua_line(yaohua_driver.Settings(unit="t"))
     assert readings_of(in_kg, YAOHUA[2]) == [WeightSeen(Decimal("20.00"), stable=None)]
     assert readings_of(in_tonnes, YAOHUA[2]) == [WeightSeen(Decimal(20000), stable=None)]
 
@@ -212,22 +231,44 @@ def test_a_toledo_weight_carries_motion_and_range() -> None:
     still, moving = toledo_frame(0x2A, b" 49500"), toledo_frame(0x2A, b" 49500", swb=0x38)
     over = toledo_frame(0x2A, b" 99999", swb=0x34)
     assert readings_of(toledo_line(), still, moving, over) == [
-        WeightSeen(Decimal(49500), stable=True),
-        WeightSeen(Decimal(49500), stable=False),
-        WeightSeen(Decimal(99999), stable=True, out_of_range=True),
+        WeightSeen(Decimal(49500), stable=True, kind="gross"),
+        WeightSeen(Decimal(49500), stable=False, kind="gross"),
+        DeviceFault("overload", "the indicator says overload"),
+        WeightSeen(Decimal(99999), stable=True, out_of_range=True, kind="gross"),
     ]
+
+
+def test_out_of_range_is_told_once_until_a_weight_in_range_and_a_negative_one_is_underload() -> None:
+    still, over = toledo_frame(0x2A, b" 49500"), toledo_frame(0x2A, b" 99999", swb=0x34)
+    under, blank = toledo_frame(0x2A, b"   500", swb=0x36), toledo_frame(0x2A, b"      ", swb=0x34)
+    found = readings_of(toledo_line(), over, over, blank, still, over, under, under)
+    codes = [r.code for r in found if isinstance(r, DeviceFault)]
+    assert codes == ["overload", "overload", "underload"]
+    assert [r.out_of_range for r in found if isinstance(r, WeightSeen)] == [True, True, False, *[True] * 3]
+
+
+def test_a_net_weight_is_told_as_net() -> None:
+    net = toledo_frame(0x2A, b" 34500", swb=0x31, tare=b" 15000")
+    assert readings_of(toledo_line(), net) == [WeightSeen(Decimal(34500), stable=True, kind="net")]
+
+
+def test_a_whole_frame_is_a_sign_of_life_even_where_it_gives_no_reading() -> None:
+    driver = toledo_line()
+    power_up = toledo_frame(0x2A, b" 49500", swb=0x70)
+    outputs = [driver.received(1.0, data) for data in (power_up, power_up, power_up[:9])]
+    assert [(len(output.readings), output.heard) for output in outputs] == [(1, True), (0, True), (0, False)]
 
 
 @pytest.mark.parametrize(
     ("frame", "code"),
     [
-        (toledo_frame(0x2A, b" 49500", swb=0x31), "net_mode"),
-        (toledo_frame(0x2A, b" 49500", swb=0x20), "unit_not_metric"),
+        (toledo_frame(0x2A, b" 49500", swb=0x20), "unit"),
+        (toledo_frame(0x2A, b" 49500", swc=0x22), "unit"),
         (toledo_frame(0x2A, b" 49500", swb=0x70), "power_up"),
         (toledo_frame(0x2A, b"      "), "blank_display"),
     ],
 )
-def test_what_is_no_gross_weight_in_kilograms_is_a_fault_told_once_and_never_a_weight(
+def test_what_is_no_weight_in_the_unit_of_the_settings_is_a_fault_told_once_and_never_a_weight(
     frame: bytes, code: str
 ) -> None:
     good = toledo_frame(0x2A, b"   500")
@@ -235,18 +276,26 @@ def test_what_is_no_gross_weight_in_kilograms_is_a_fault_told_once_and_never_a_w
     assert [r.code if isinstance(r, DeviceFault) else type(r) for r in found] == [code, WeightSeen, code]
 
 
-@pytest.mark.parametrize(("unit", "kilograms"), [(0x21, "0.5"), (0x22, "500000"), (0x20, "500")])
-def test_grams_and_tonnes_become_kilograms_exactly(unit: int, kilograms: str) -> None:
-    found = readings_of(toledo_line(), toledo_frame(0x2A, b"   500", swc=unit))
-    assert found == [WeightSeen(Decimal(kilograms), stable=True)]
+@pytest.mark.parametrize(
+    ("unit", "swb", "swc", "kilograms"),
+    [
+        ("g", 0x30, 0x21, "0.5"),
+        ("t", 0x30, 0x22, "500000"),
+        ("kg", 0x30, 0x20, "500"),
+        ("lb", 0x20, 0x20, "226.796185"),
+    ],
+)
+def test_other_units_become_kilograms_exactly(unit: Unit, swb: int, swc: int, kilograms: str) -> None:
+    found = readings_of(toledo_line(unit), toledo_frame(0x2A, b"   500", swb=swb, swc=swc))
+    assert found == [WeightSeen(Decimal(kilograms), stable=True, kind="gross")]
 
 
 DRIVERS = [
     pytest.param(
-        lambda: yaohua_driver.YaohuaDriver(yaohua_driver.Settings(quiet_s=0.2)), YAOHUA[0], id="yaohua"
+        lambda: yaohua_driver.yaohua_line(yaohua_driver.Settings(quiet_s=0.2)), YAOHUA[0], id="yaohua"
     ),
     pytest.param(
-        lambda: toledo_driver.ToledoDriver(toledo_driver.Settings(quiet_s=0.2)), TOLEDO[0], id="toledo"
+        lambda: toledo_driver.toledo_line(toledo_driver.Settings(quiet_s=0.2)), TOLEDO[0], id="toledo"
     ),
 ]
 

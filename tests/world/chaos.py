@@ -21,7 +21,7 @@ from hardware_sims.faults import Fault, FaultKind
 from hardware_sims.physics import INPUTS, LOOP
 from hardware_sims.scenario import FAULTS_OF, FaultPlan, Happening, HappeningKind, Scenario, read_scenario
 from sync.store.lock import lock_path
-from sync.vocabulary.records import CreditTier, Direction
+from sync.vocabulary.records import CreditTier, Direction, GateStage, LaneClass, SiteLane
 from tests.world.broker import Weather
 from tests.world.checks import Breach
 from tests.world.harness import START, Figures, LanePc, LanePlan, World, cpu_s, quiet, scratch
@@ -128,6 +128,8 @@ def make_plan(seed: int) -> Plan:
         max_age_s=draw.choice((21_600, 21_600, 150)),
         inspection_beyond_barrier=draw.random() < 0.35,
         manual_release_officers=draw.choice((1, 1, 2)),
+        lanes=_classed(draw, directions),
+        inspect_all_tiers=(CreditTier.LOW,) if draw.random() < 0.15 else (),
     )
     kinds = _dealt(sorted([*TROUBLES, *OFTEN]), seed, TROUBLES_A_SEED, "troubles")
     needed = ("stands_under_the_arm",) * any("somebody under the arm" in kind for kind in kinds)
@@ -144,6 +146,30 @@ def make_plan(seed: int) -> Plan:
     troubles = [_place(draw, kind, traffic, sorted(directions)) for kind in kinds]
     troubles.sort(key=lambda trouble: trouble.at_s)
     return Plan(seed, lanes, rules, traffic, troubles, draw.choice((10.0, 30.0)))
+
+
+def _classed(draw: random.Random, directions: dict[str, Direction]) -> tuple[SiteLane, ...]:
+    """Mostly lanes for everybody; now and then a class of its own, or two gates one behind the other."""
+    names = sorted(directions)
+    if len(set(directions.values())) == 1 and draw.random() < 0.3:
+        gates = (GateStage.FIRST, GateStage.SECOND)
+        return tuple(
+            SiteLane(lane=name, direction=directions[name], gate=gate)
+            for name, gate in zip(names, gates, strict=True)
+        )
+    if draw.random() < 0.7:
+        return ()
+    classes = (LaneClass.MIXED, LaneClass.MIXED, LaneClass.LOADED, LaneClass.EMPTY, LaneClass.EXPRESS)
+    return tuple(
+        SiteLane(
+            lane=name,
+            direction=directions[name],
+            lane_class=LaneClass.MANUAL if draw.random() < 0.1 else draw.choice(classes),
+            name_zh=f"{number}号",
+            name_en=f"No {number}",
+        )
+        for number, name in enumerate(names, 1)
+    )
 
 
 def plan_of_file(seed: int, path: Path) -> Plan:
@@ -801,6 +827,8 @@ def _written(lane: LanePc, happening: Happening) -> tuple[Act, Act | None]:
             return lambda at_s: physics.hand(at_s, up=up), None
         case HappeningKind.SHOW_CODE:
             return lambda at_s: physics.show_code(at_s, happening.text, happening.aim), None
+        case HappeningKind.SHOW_CARD:
+            return lambda at_s: physics.show_card(at_s, happening.text), None
         case _:
             assert_never(happening.kind)
 

@@ -22,7 +22,7 @@ from edge.gate.events import (
     RecordsFound,
 )
 from edge.gate.lane import Holding, Lane, Lowering, Shut, Waking
-from edge.gate.rules import Evidence, rule
+from edge.gate.rules import evidence_of, rule
 from edge.gate.transitions import ALLOWED
 from hardware_sims.drivers import ARM_X
 from hardware_sims.vehicles import Vehicle as Truck
@@ -49,7 +49,6 @@ from sync.vocabulary.facts import (
     kind_of,
     read_body,
 )
-from sync.vocabulary.numbers import Epc, Plate, SlipNo
 from sync.vocabulary.records import ReleaseSlip
 from sync.vocabulary.rulings import Reason, Verdict
 from sync.vocabulary.uses import UseState
@@ -74,6 +73,9 @@ _NOT_OF_RULES = frozenset(
         Reason.DEVICE_SILENT,
         Reason.NO_IDENTITY,
         Reason.MANUAL_RELEASE,
+        Reason.MANUAL_ASIDE,
+        Reason.PLATFORM_REFUSED,
+        Reason.PLATFORM_UNANSWERED,
     }
 )
 """Holds the lane itself decides on; the rules have no say in them."""
@@ -498,14 +500,7 @@ class Watch:
         codes = {because.code for because in made.ruling.reasons}
         if passage is None or passage.findings is None or codes & _NOT_OF_RULES:
             return
-        gross = _values(made.readings, "weight")
-        evidence = Evidence(
-            plates=tuple(Plate(value) for value in _values(made.readings, "plate")),
-            tags=tuple(Epc(value) for value in _values(made.readings, "tag")),
-            slip_nos=tuple(SlipNo(value) for value in _values(made.readings, "code")),
-            gross_kg=Decimal(gross[-1]) if gross else None,
-            own_use_ids=frozenset(use.use_id for use in passage.uses),
-        )
+        evidence = evidence_of(made.readings, frozenset(use.use_id for use in passage.uses))
         again = rule(after.settings.rules, evidence, passage.findings)
         self.reached("checked", "S11")
         if again.ruling != made.ruling:

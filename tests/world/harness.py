@@ -847,6 +847,7 @@ class GateProgram:
             line.begin()
         self.lane.silence_s = self.lane.now_s
         self.wake_after(Timer(wiring._AGAIN_TIMER, 0), wiring._AGAIN_EVERY_S)
+        self.wake_after(Timer(wiring._GREEN_TIMER, 0), self.lane.config.relays.green_renew_s)
         self.link.start()
         self.lane.turn()
 
@@ -883,6 +884,10 @@ class GateProgram:
         if isinstance(event, TimePassed) and event.timer.name == wiring._AGAIN_TIMER:
             self.performer.say_again()
             self.wake_after(event.timer, wiring._AGAIN_EVERY_S)
+            return state, ()
+        if isinstance(event, TimePassed) and event.timer.name == wiring._GREEN_TIMER:
+            self.performer.renew_green()
+            self.wake_after(event.timer, self.lane.config.relays.green_renew_s)
             return state, ()
         if isinstance(event, DeviceSpoke) and event.device == "io":
             self.performer.io_is_back()

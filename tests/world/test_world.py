@@ -104,17 +104,22 @@ def tells_nobody(before: Lane, event: Event, step: Step) -> Step:
     return step[0], tuple(effect for effect in step[1] if effect not in alarms)
 
 
+NOTICED_WITHIN = 40
+"""Seeds: not everything that can be broken is needed in every one."""
+
+
 @pytest.mark.parametrize(
-    ("breaks", "seed", "guarantee"),
+    ("breaks", "guarantee"),
     [
-        (raises_before_it_is_durable, 1, "S1"),
-        (does_not_raise_again, 5, "S2"),
-        (lowers_on_whoever_is_there, 1, "S2"),
-        (tells_nobody, 14, "S12"),
+        (raises_before_it_is_durable, "S1"),
+        (does_not_raise_again, "S2"),
+        (lowers_on_whoever_is_there, "S2"),
+        (tells_nobody, "S12"),
     ],
 )
-def test_the_world_notices_a_lane_that(
-    breaks: Callable[[Lane, Event, Step], Step], seed: int, guarantee: str
-) -> None:
-    outcome = run_seed(seed, spoil=breaks)
-    assert guarantee in {breach.guarantee for breach in outcome.breaches}
+def test_the_world_notices_a_lane_that(breaks: Callable[[Lane, Event, Step], Step], guarantee: str) -> None:
+    breached = (
+        {breach.guarantee for breach in run_seed(seed, spoil=breaks).breaches}
+        for seed in range(1, NOTICED_WITHIN + 1)
+    )
+    assert any(guarantee in found for found in breached)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from hardware_sims.scenario import random_plate
 from hardware_sims.vehicles import PRESETS, Behaviour, Trailer
 from hardware_sims.vehicles import Vehicle as Truck
-from sync.vocabulary.numbers import EnterpriseCode, Epc, Plate, SlipNo, UtcText
+from sync.vocabulary.numbers import ContainerNo, EnterpriseCode, Epc, Plate, SlipNo, UtcText, WaybillNo
 from sync.vocabulary.records import (
     Binding,
     Condition,
@@ -25,13 +25,16 @@ from sync.vocabulary.records import (
     Direction,
     Enterprise,
     Mode,
+    Recall,
     Record,
     ReleaseSlip,
     Site,
+    SiteLane,
     SlipKind,
     SlipState,
     Vehicle,
     VehicleState,
+    Waybill,
 )
 
 SITE = "world"
@@ -43,7 +46,9 @@ FIRMS = {
 }
 DRAWN_FIRM = EnterpriseCode("4101960004")
 """Every vehicle of this one is drawn for a spot check."""
+CUSTOMS_CODE = "4604"
 FRAME_KG = 1_000
+CONTAINERS = ("CSQU3054383", "TCNU7200794")
 PATIENT = Behaviour(held_patience_s=70.0, wait_patience_s=90.0, patience_s=150.0)
 """Stays whatever the board says: a hold that time can cure is cured under this one."""
 
@@ -73,6 +78,8 @@ class SiteRules:
     max_age_s: int
     inspection_beyond_barrier: bool
     manual_release_officers: int
+    lanes: tuple[SiteLane, ...] = ()
+    inspect_all_tiers: tuple[CreditTier, ...] = ()
 
 
 def make_traffic(
@@ -142,6 +149,9 @@ class _Maker:
             max_age_s=rules.max_age_s,
             inspection_beyond_barrier=rules.inspection_beyond_barrier,
             manual_release_officers=rules.manual_release_officers,
+            lanes=rules.lanes,
+            inspect_all_tiers=rules.inspect_all_tiers,
+            customs_codes=(CUSTOMS_CODE,),
         )
         return [*firms, drawn, site]
 
@@ -231,6 +241,8 @@ class _Maker:
         uses_allowed: int = 1,
         named: bool = True,
         quarantine: str = "",
+        customs_code: str = CUSTOMS_CODE,
+        containers: tuple[str, ...] = (),
     ) -> ReleaseSlip:
         """Written for this vehicle and its weight, unless told otherwise; in force at once."""
         self._slips += 1
@@ -247,7 +259,8 @@ class _Maker:
             cargo_gross_kg=Decimal(cargo),
             total_kg=Decimal(truck.tare_kg + cargo),
             enterprise=firm or self._draw.choice(list(FIRMS.values())),
-            customs_code="4604",
+            customs_code=customs_code,
+            container_nos=tuple(ContainerNo(number) for number in containers),
             state=state,
             valid_from=self.day(days[0]),
             valid_until=self.day(days[1]),
@@ -357,6 +370,52 @@ class _Maker:
         self.register(truck)
         foreign = self.slip(other)
         self.come(replace(truck, slip_codes=(str(foreign.slip_no),)))
+
+    def wrong_area(self, truck: Truck) -> None:
+        self.register(truck)
+        self.slip(truck, customs_code="3111")
+        self.come(truck)
+
+    def containers(self, truck: Truck) -> None:
+        """Its container's number is shown to the scanner, or another one's."""
+        self.register(truck)
+        self.slip(truck, containers=CONTAINERS[:1])
+        self.come(replace(truck, slip_codes=(self._draw.choice(CONTAINERS),)))
+
+    def parcels(self, truck: Truck) -> None:
+        """A carton of the load is scanned: on the slip, on another's, or unknown to everybody."""
+        self.register(truck)
+        mine, other = self.slip(truck), self._truck(truck.lane, 0.0)
+        self.register(other)
+        foreign = self.slip(other)
+        numbers = [f"YT{self._draw.randrange(10**12):013d}" for _ in range(3)]
+        for number, slip in zip(numbers, (mine, foreign), strict=False):
+            self.made.records.append(
+                Waybill(waybill_no=WaybillNo(number), slip_no=slip.slip_no, gross_kg=Decimal(2))
+            )
+        self.come(replace(truck, slip_codes=(self._draw.choice(numbers),)))
+
+    def recalled(self, truck: Truck) -> None:
+        self.register(truck)
+        slip = self.slip(truck)
+        self.made.records.append(
+            Recall(
+                recall_no=f"ZH{len(self.made.records):06d}",
+                slip_nos=(slip.slip_no,),
+                reason_zh="质量召回",
+                reason_en="Quality recall",
+            )
+        )
+        self.come(truck)
+
+    def both_gates(self, truck: Truck) -> None:
+        """In by the first gate, and on to the second, where the site has two."""
+        self.register(truck)
+        self.slip(truck)
+        way = self._directions[truck.lane]
+        lanes = sorted(lane for lane, its in self._directions.items() if its is way)
+        self.come(replace(truck, lane=lanes[0]))
+        self.come(replace(truck, lane=lanes[-1], arrives_s=truck.arrives_s + 70.0, behaviour=PATIENT))
 
     def conflict(self, truck: Truck) -> None:
         self.register(truck)
@@ -508,6 +567,11 @@ CASES: dict[str, Callable[[_Maker, Truck], None]] = {
     "wrong_direction": _Maker.wrong_direction,
     "others_slip": _Maker.others_slip,
     "conflict": _Maker.conflict,
+    "wrong_area": _Maker.wrong_area,
+    "containers": _Maker.containers,
+    "parcels": _Maker.parcels,
+    "recalled": _Maker.recalled,
+    "both_gates": _Maker.both_gates,
     "quarantine": _Maker.quarantine,
     "overweight": _Maker.overweight,
     "underweight": _Maker.underweight,

@@ -1,9 +1,13 @@
-"""Modbus I/O board: tells its inputs, carries out relay orders. The board ends a pulse, never we."""
+"""Modbus I/O board: tells its inputs, carries out relay orders. The board ends a pulse, never we.
+
+A relay that must fall when this program dies is held by pulses that are renewed in time: a pulse of a running
+pulse's relay starts its time again.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Literal, assert_never
 
 from edge.devices.driver import Output
 from edge.devices.io_modbus import wire
@@ -24,10 +28,21 @@ from edge.devices.settings import setting
 
 @dataclass(frozen=True, slots=True)
 class Settings:
+    framing: Literal["rtu", "tcp"] = setting(
+        "rtu", "rtu: serial lines and serial servers; tcp: Modbus TCP, with its own header"
+    )
     unit_id: int = setting(1, "the board's Modbus address", least=1, most=247)
     inputs: int = setting(16, "digital inputs read with every poll", least=1, most=128)
     input_address: int = setting(0, "address of the first input", least=0, most=65535)
     relays: int = setting(8, "relays of the board, numbered from 0", least=1, most=32)
+    relay_style: Literal["waveshare", "r421a08"] = setting("waveshare", "how the board takes relay orders")
+    relay_unit_id: int = setting(
+        0, "Modbus address of a relay board of its own on the same line; 0: inputs and relays are one board",
+        least=0, most=247,
+    )  # fmt: skip
+    relay_check_s: float = setting(
+        1.0, "how often a relay board of its own is asked whether it is there; 0: never", least=0, most=3600
+    )
     poll_s: float = setting(0.05, "rest between an answer and the next poll", least=0, most=60)
     reply_timeout_s: float = setting(
         0.2, "silence after which a request counts as unanswered", least=0.005, most=10
@@ -37,9 +52,6 @@ class Settings:
     )
     retries: int = setting(2, "how often an unanswered order is sent again", least=0, most=20)
     silent_after: int = setting(3, "unanswered requests in a row until it is told once", least=1, most=1000)
-
-
-_LONGEST_PULSE_S = wire.FLASH_MOST * wire.FLASH_UNIT_S
 
 
 class ModbusDriver:
@@ -55,9 +67,13 @@ class ModbusDriver:
             settings.settle_s,
             settings.retries,
             settings.silent_after,
+            settings.relay_check_s,
         )
+        own = settings.relay_unit_id not in (0, settings.unit_id)
+        self._relay_unit = settings.relay_unit_id if own else settings.unit_id
         poll = wire.ReadRequest(settings.unit_id, wire.READ_INPUTS, settings.input_address, settings.inputs)
-        self._session = BoardSession(timing, poll)
+        check = wire.relay_states(settings.relay_style, self._relay_unit, settings.relays) if own else None
+        self._session = BoardSession(timing, poll, check, settings.framing)
 
     def opened(self, at_s: float) -> Output:
         return self._output(self._session.opened(at_s))
@@ -76,16 +92,15 @@ class ModbusDriver:
 
     def _request(self, order: Order) -> wire.WriteOne | str:
         """The bytes' meaning, or why it cannot be done."""
-        unit = self._settings.unit_id
+        unit, style = self._relay_unit, self._settings.relay_style
         match order:
             case PulseRelay(channel, duration_s):
-                if not 0 < duration_s <= _LONGEST_PULSE_S:
-                    return f"a pulse of {duration_s:g} s: above 0, at most {_LONGEST_PULSE_S:g} s"
-                request = wire.WriteOne(
-                    unit, wire.WRITE_COIL, wire.FLASH_ON + channel, wire.flash_units(duration_s)
-                )
+                longest_s = wire.longest_pulse_s(style)
+                if not 0 < duration_s <= longest_s:
+                    return f"a pulse of {duration_s:g} s: above 0, at most {longest_s:g} s"
+                request = wire.pulse(style, unit, channel, duration_s)
             case SetRelay(channel, on):
-                request = wire.WriteOne(unit, wire.WRITE_COIL, channel, wire.ON if on else wire.OFF)
+                request = wire.switch(style, unit, channel, on=on)
             case ShowText() | TriggerRead() | Gather() | SendPictures() | AnswerDeviceOrder():
                 return f"an I/O board takes no {type(order).__name__}"
             case _:

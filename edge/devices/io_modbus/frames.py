@@ -1,4 +1,6 @@
-"""How `kakou frames` shows Modbus RTU frames, requests and answers. Names only, no judgement."""
+"""How `kakou frames` shows Modbus frames, requests and answers: RTU, and Modbus TCP where there is no RTU.
+Names only, no judgement.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +13,18 @@ from edge.devices.readings import ReadGarbled, ReadTruncated
 
 def decode(data: bytes) -> list[dict[str, object] | ReadGarbled | ReadTruncated]:
     cutter: Cutter[wire.Message | ReadGarbled] = Cutter(wire.look_any)
-    return [
+    found = [
         m if isinstance(m, ReadGarbled | ReadTruncated) else show(m)
         for m in cutter.feed(data) + cutter.quiet()
     ]
+    if any(isinstance(each, dict) for each in found):
+        return found
+    tcp: Cutter[wire.TcpFrame] = Cutter(wire.look_any_tcp)
+    over_tcp = [
+        m if isinstance(m, ReadGarbled | ReadTruncated) else show(m.message) | {"transaction": m.transaction}
+        for m in tcp.feed(data) + tcp.quiet()
+    ]
+    return over_tcp if any(isinstance(each, dict) for each in over_tcp) else found
 
 
 def show(message: wire.Message) -> dict[str, object]:

@@ -7,7 +7,12 @@ refused.
 
 An answer is taken only while its request is outstanding, and only if unit, function, address and value or
 size fit. After a request went unanswered the line must stay still for `settle_s` before the next one, so a
-late answer falls into that gap and is reported as noise instead of being taken for the next answer.
+late answer falls into that gap and is reported as noise instead of being taken for the next answer. What a
+board says unasked (the vendor lever board's uploads and heartbeats) is noise too.
+
+Where relays are on a board of their own, that board is asked for its relays every `relay_check_s`, so that
+its loss is known before an order needs it. It is told as a fault with the inputs that still come; an
+unanswered order to it lets a poll through before it is sent again.
 """
 
 from __future__ import annotations
@@ -38,6 +43,8 @@ class Timing:
     settle_s: float
     retries: int
     silent_after: int
+    relay_check_s: float = 0.0
+    """Zero: a separate relay board is not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +64,19 @@ class _Order:
 class BoardSession:
     """`wake_at_s` is when `due` wants to be called next; None before `opened`."""
 
-    def __init__(self, timing: Timing, poll: wire.ReadRequest) -> None:
+    def __init__(
+        self,
+        timing: Timing,
+        poll: wire.ReadRequest,
+        relay_check: wire.ReadRequest | None = None,
+        framing: wire.Framing = "rtu",
+    ) -> None:
+        """`relay_check`: what a relay board of its own is asked; None: the relays are on the polled board."""
         self._timing = timing
         self._poll = poll
+        self._relay_check = relay_check
+        self._framing = framing
+        self._transaction = 0
         self._idle: Cutter[wire.Reply] = Cutter(wire.look_for_nothing)
         self._cutter = self._idle
         self._orders: deque[_Order] = deque()
@@ -68,7 +85,11 @@ class BoardSession:
         self._settle_until_s: float | None = None
         self._settle_at_most_s = 0.0
         self._next_poll_s = 0.0
+        self._next_check_s = 0.0
         self._missed = 0
+        self._relay_missed = 0
+        self._relay_fault_told = False
+        self._poll_first = False
         self._fault: DeviceFault | None = None
         self._open = False
         self.wake_at_s: float | None = None
@@ -85,9 +106,13 @@ class BoardSession:
         self._attempts = 0
         self._settle_until_s = None
         self._missed = 0
+        self._relay_missed = 0
+        self._relay_fault_told = False
+        self._poll_first = False
         self._fault = None
         self._open = True
         self._next_poll_s = at_s
+        self._next_check_s = at_s
         return Turn(lost, self._next(at_s))
 
     def order(self, at_s: float, order_id: str, request: wire.WriteOne) -> Turn:
@@ -131,23 +156,47 @@ class BoardSession:
                 self.wake_at_s = self._settle_until_s
                 return b""
             self._settle_until_s = None
-        request: wire.WriteOne | wire.ReadRequest
-        if self._orders:
-            request = self._orders[0].request
-        elif at_s >= self._next_poll_s:
-            request = self._poll
-        else:
-            self.wake_at_s = self._next_poll_s
+        request = self._due_request(at_s)
+        if request is None:
+            check_s = self._next_check_s if self._checks else self._next_poll_s
+            self.wake_at_s = min(self._next_poll_s, check_s)
             return b""
         self._asked = request
-        self._cutter = Cutter(wire.answers_to(request))
         self.wake_at_s = at_s + self._timing.reply_timeout_s
-        return wire.encode(request)
+        if self._framing == "rtu":
+            self._cutter = Cutter(wire.answers_to(request))
+            return wire.encode(request)
+        self._transaction = (self._transaction + 1) & 0xFFFF
+        self._cutter = Cutter(wire.tcp_answers_to(request, self._transaction))
+        return wire.encode_tcp(request, self._transaction)
+
+    def _due_request(self, at_s: float) -> wire.WriteOne | wire.ReadRequest | None:
+        if self._poll_first:
+            self._poll_first = False
+            return self._poll
+        if self._orders:
+            return self._orders[0].request
+        if self._checks and at_s >= self._next_check_s:
+            return self._relay_check
+        return self._poll if at_s >= self._next_poll_s else None
+
+    @property
+    def _checks(self) -> bool:
+        return self._relay_check is not None and self._timing.relay_check_s > 0
 
     def _answered(self, at_s: float, reply: wire.Reply, readings: list[Reading]) -> None:
         order = self._orders[0] if self._orders and self._asked is self._orders[0].request else None
-        self._missed = 0
+        if self._is_for_relays():
+            self._relay_missed = 0
+            self._relay_fault_told = False
+        else:
+            self._missed = 0
+        checked = self._asked is self._relay_check
         self._release(readings)
+        if checked:
+            # whatever it said, it is there
+            self._checked(at_s)
+            return
         match reply:
             case wire.ExceptionReply() if order is not None:
                 if reply.code == wire.BUSY and self._may_retry():
@@ -161,6 +210,11 @@ class BoardSession:
                 self._polled(at_s)
                 self._fault = None
                 readings.append(InputsSeen(values[: self._poll.count]))
+                if self._relay_missed >= self._timing.silent_after and not self._relay_fault_told:
+                    # told beside the inputs: alone it would make a silent line seem to speak
+                    self._relay_fault_told = True
+                    detail = f"no answer to {self._relay_missed} requests in a row"
+                    readings.append(DeviceFault("relay_board_silent", detail))
             case _ if order is not None:
                 self._finish(OrderDone(order.order_id), readings)
             case _:
@@ -168,13 +222,20 @@ class BoardSession:
 
     def _unanswered(self, at_s: float, readings: list[Reading]) -> None:
         order = self._orders[0] if self._orders and self._asked is self._orders[0].request else None
-        self._missed += 1
+        checked = self._asked is self._relay_check
+        if self._is_for_relays():
+            self._relay_missed += 1
+            self._poll_first = True
+        else:
+            self._missed += 1
+            if self._missed == self._timing.silent_after:
+                # no DeviceFault: a device that says nothing reports nothing either
+                readings.append(ReadGarbled(b"", f"no answer to {self._missed} requests in a row"))
         self._release(readings)
         self._settle(at_s)
-        if self._missed == self._timing.silent_after:
-            # no DeviceFault: a device that says nothing reports nothing either
-            readings.append(ReadGarbled(b"", f"no answer to {self._missed} requests in a row"))
-        if order is None:
+        if checked:
+            self._checked(at_s)
+        elif order is None:
             self._polled(at_s)
         elif not self._may_retry():
             self._finish(
@@ -204,6 +265,13 @@ class BoardSession:
         self._orders.popleft()
         self._attempts = 0
         readings.append(answer)
+
+    def _is_for_relays(self) -> bool:
+        """What is asked goes to a relay board of its own."""
+        return self._relay_check is not None and self._asked is not self._poll
+
+    def _checked(self, at_s: float) -> None:
+        self._next_check_s = at_s + self._timing.relay_check_s
 
     def _polled(self, at_s: float) -> None:
         self._next_poll_s = at_s + self._timing.poll_s

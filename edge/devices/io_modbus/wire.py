@@ -1,23 +1,30 @@
-"""Bytes of Modbus RTU <-> messages, for the functions an I/O board needs. No port, no clock, no retry.
+"""Bytes of Modbus RTU and TCP <-> messages, for the functions an I/O board needs. No port, clock or retry.
 
-ADU: `unit | function | data | CRC16 low, high` (poly A001, init FFFF). RTU has no start byte and no length:
+RTU: `unit | function | data | CRC16 low, high` (poly A001, init FFFF). RTU has no start byte and no length:
 what an answer's length is follows from the function and from what was asked, so answers are cut from the
 stream by `answers_to`, which knows the one outstanding request. Functions 01, 02 (bits), 03, 04
-(registers), 05, 06 (write one), 0F (write coils), exceptions (function + 80). Over TCP the same bytes
-travel (serial servers).
+(registers), 05, 06 (write one), 0F (write coils), exceptions (function + 80). Serial servers carry the same
+bytes over TCP. Modbus TCP proper: `transaction | 0000 | length | unit | function | data`, no CRC; the answer
+repeats the transaction.
 
 Waveshare relay boards: FC05 at 0200 + channel closes the relay for value * 100 ms, ended by the board (0400
-+ channel opens it); value 5500 toggles and is never sent by us.
++ channel opens it); value 5500 toggles and is never sent by us. R421A08 and its kin: FC06, register = channel
+counted from 1, value 0100 closes, 0200 opens, 0500 closes for one second, 06ss for ss seconds, both ended by
+the board; 0300 toggles and 0400 opens all others, neither is ever sent by us.
 
 What the check is worth: CRC-16 finds every change within 16 adjacent bits and all but 1 in 65,536 of the
-others, lost and added bytes included. An answer counts only if it also fits the request.
+others, lost and added bytes included. Modbus TCP leans on TCP's own check, and an answer on its transaction.
+Either way an answer counts only if it also fits the request.
 
-Source: Modbus application protocol V1.1b3, Modbus over serial line V1.02; Waveshare Modbus RTU Relay wiki.
+Source: Modbus application protocol V1.1b3, Modbus over serial line V1.02, Modbus messaging on TCP/IP V1.0b;
+Waveshare Modbus RTU Relay wiki; Erriez R421A08 package and its board's product pages.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Literal
 
 from edge.devices.framing import MORE, NO_START, Look, NotHere, Unfinished, Whole
 from edge.devices.readings import ReadGarbled
@@ -30,6 +37,12 @@ ON, OFF = 0xFF00, 0x0000
 FLASH_ON, FLASH_OFF = 0x0200, 0x0400
 FLASH_UNIT_S = 0.1
 FLASH_MOST = 0x7FFF
+
+R421_CLOSE, R421_OPEN, R421_ONE_SECOND, R421_SECONDS = 0x0100, 0x0200, 0x0500, 0x0600
+R421_MOST_SECONDS = 255
+
+RelayStyle = Literal["waveshare", "r421a08"]
+Framing = Literal["rtu", "tcp"]
 
 EXCEPTIONS = {
     1: "illegal_function", 2: "illegal_address", 3: "illegal_value", 4: "device_failure", 5: "acknowledge",
@@ -134,7 +147,42 @@ def flash_units(duration_s: float) -> int:
     return max(1, round(duration_s / FLASH_UNIT_S))
 
 
+def longest_pulse_s(style: RelayStyle) -> float:
+    """What a board can time by itself; a longer one is refused."""
+    return FLASH_MOST * FLASH_UNIT_S if style == "waveshare" else float(R421_MOST_SECONDS)
+
+
+def pulse(style: RelayStyle, unit_id: int, channel: int, duration_s: float) -> WriteOne:
+    """Close for a time the board ends by itself. `channel` counts from 0; `duration_s` is above 0 and at most
+    `longest_pulse_s`. R421A08 knows whole seconds only: it never closes for less than was asked."""
+    if style == "waveshare":
+        return WriteOne(unit_id, WRITE_COIL, FLASH_ON + channel, flash_units(duration_s))
+    seconds = math.ceil(duration_s)
+    value = R421_ONE_SECOND if seconds == 1 else R421_SECONDS + seconds
+    return WriteOne(unit_id, WRITE_REGISTER, channel + 1, value)
+
+
+def switch(style: RelayStyle, unit_id: int, channel: int, *, on: bool) -> WriteOne:
+    """`channel` counts from 0."""
+    if style == "waveshare":
+        return WriteOne(unit_id, WRITE_COIL, channel, ON if on else OFF)
+    return WriteOne(unit_id, WRITE_REGISTER, channel + 1, R421_CLOSE if on else R421_OPEN)
+
+
+def relay_states(style: RelayStyle, unit_id: int, relays: int) -> ReadRequest:
+    """Asks a relay board something it can answer, to know that it is there."""
+    if style == "waveshare":
+        return ReadRequest(unit_id, READ_COILS, 0, relays)
+    return ReadRequest(unit_id, READ_HOLDING, 1, 1)
+
+
 def encode(message: Message) -> bytes:
+    """The frame of Modbus RTU."""
+    return sealed(body_of(message))
+
+
+def body_of(message: Message) -> bytes:
+    """Unit, function and data."""
     match message:
         case ReadRequest(unit, function, address, count):
             body = bytes([unit, function]) + _words(address, count)
@@ -152,7 +200,7 @@ def encode(message: Message) -> bytes:
             body = bytes([unit, WRITE_COILS]) + _words(address, count)
         case ExceptionReply(unit, function, code):
             body = bytes([unit, function | EXCEPTION_BIT, code])
-    return sealed(body)
+    return body
 
 
 def _words(*words: int) -> bytes:
@@ -202,6 +250,41 @@ def answers_to(request: Request) -> Look[Reply]:
         if function != asked:
             return Whole(length, ExceptionReply(adu[0], asked, adu[2]))
         return Whole(length, _reply(request, adu))
+
+    return look
+
+
+def tcp_answers_to(request: Request, transaction: int) -> Look[Reply]:
+    """As `answers_to`, for Modbus TCP: an answer to any other transaction is no frame."""
+    begin = transaction.to_bytes(2) + b"\0\0"
+
+    def look(held: bytes, at: int) -> Whole[Reply] | NotHere | Unfinished:
+        head = held[at : at + 8]
+        if head[:4] != begin[: len(head)]:
+            return NotHere(f"not an answer to transaction {transaction:04X}")
+        if len(head) < 8:
+            return MORE
+        unit, function, size = head[6], head[7], _word(head, 4)
+        asked = WRITE_COILS if isinstance(request, WriteCoils) else request.function
+        if unit != request.unit_id:
+            return NotHere(f"unit {unit}, asked was {request.unit_id}")
+        if function == asked | EXCEPTION_BIT:
+            length, start = 5, b""
+        elif function == asked:
+            length, start = _answer_shape(request)
+        else:
+            return NotHere(f"function {function:02X}, asked was {asked:02X}")
+        # the shape counts unit to CRC
+        if size != length - 2:
+            return NotHere(f"{size} bytes announced, an answer has {length - 2}")
+        body = held[at + 6 : at + 6 + size]
+        if body[2 : 2 + len(start)] != start[: len(body) - 2]:
+            return NotHere(f"begins with {body[2:4].hex(' ')}, an answer begins with {start.hex(' ')}")
+        if len(body) < size:
+            return MORE
+        if function != asked:
+            return Whole(6 + size, ExceptionReply(unit, asked, body[2]))
+        return Whole(6 + size, _reply(request, sealed(body)))
 
     return look
 
@@ -307,3 +390,38 @@ def _meaning(adu: bytes) -> Message | str:
             "this is how the vendor lever board's pulse (channel, time) looks, which is not supported"
         )
     return WriteCoils(unit, address, _bits(adu[7:-2])[:count])
+
+
+@dataclass(frozen=True, slots=True)
+class TcpFrame:
+    transaction: int
+    message: Message
+
+
+def encode_tcp(message: Message, transaction: int) -> bytes:
+    """The frame of Modbus TCP."""
+    body = body_of(message)
+    return transaction.to_bytes(2) + b"\0\0" + len(body).to_bytes(2) + body
+
+
+def look_any_tcp(held: bytes, at: int) -> Whole[TcpFrame] | NotHere | Unfinished:
+    """Any request or answer of Modbus TCP. It has no check: only whole frames whose lengths, function and
+    content agree count."""
+    head = held[at : at + 8]
+    if head[2:4] != b"\0\0"[: len(head[2:4])]:
+        return NO_START
+    if len(head) < 8:
+        return MORE
+    size = _word(head, 4)
+    adu_sizes = _possible_lengths(held[at + 6 : at + 13])
+    possible = [length - 2 for length in adu_sizes]
+    if size not in possible:
+        known = len(held) - at >= 13 or not adu_sizes
+        return NotHere("the length fits no function this codec reads") if known or size < 3 else MORE
+    body = held[at + 6 : at + 6 + size]
+    if len(body) < size:
+        return MORE
+    message = _meaning(sealed(body))
+    if isinstance(message, str):
+        return NotHere(message)
+    return Whole(6 + size, TcpFrame(_word(head, 0), message))

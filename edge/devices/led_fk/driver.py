@@ -31,6 +31,14 @@ class Settings:
     voice: Literal["queue", "interrupt", "none"] = setting(
         "interrupt", "a voice text joins the queue, interrupts it, or is not sent"
     )
+    voice_prefix: str = setting(
+        "", "put before every voice text, for modules that take volume or speed in the text, such as [v8]",
+        most=32,
+    )  # fmt: skip
+    in_speed: int = setting(1, "speed of texts that run, 1 to 32", least=1, most=32)
+    for_good: bool = setting(
+        False, "write texts with command 67, which outlasts a power cut and wears the board's memory"
+    )
     gap_s: float = setting(0.02, "rest between two frames", least=0, most=5)
 
 
@@ -43,9 +51,13 @@ class LedDriver:
         self._order_id = ""
         self._waiting: list[bytes] = []
         self._next_at_s: float | None = None
+        self._writing: list[wire.Row] = []
+        self._lasting: list[wire.Row] = []
+        """Rows in the board's memory: not written again while they stay the same."""
 
     def opened(self, at_s: float) -> Output:
         self._heard.clear()
+        self._lasting = []
         if not self._waiting:
             return NOTHING
         self._waiting = []
@@ -77,12 +89,16 @@ class LedDriver:
         return self._write(at_s, replaced)
 
     def _write(self, at_s: float, readings: tuple[Reading, ...]) -> Output:
+        if not self._waiting:
+            self._next_at_s = None
+            return Output((*readings, OrderDone(self._order_id)))
         if self._settings.gap_s == 0:
             frame, self._waiting = b"".join(self._waiting), []
         else:
             frame = self._waiting.pop(0)
         if not self._waiting:
             self._next_at_s = None
+            self._lasting = self._writing
             return Output((*readings, OrderDone(self._order_id)), frame)
         self._next_at_s = at_s + self._settings.gap_s
         return Output(readings, frame, self._next_at_s)
@@ -92,12 +108,25 @@ class LedDriver:
         last = self._settings.rows - 1
         texts = [*order.rows[:last], " ".join(order.rows[last:])]
         texts += [""] * (self._settings.rows - len(texts))
-        messages: list[wire.Message] = [
-            wire.Row(row, text or " ", _RGBA[order.colour], in_mode=self._in_mode(text))
+        self._writing = [
+            wire.Row(
+                row,
+                text or " ",
+                _RGBA[order.colour],
+                in_mode=self._in_mode(text),
+                in_speed=self._settings.in_speed,
+                for_good=self._settings.for_good,
+            )
             for row, text in enumerate(texts)
         ]
+        known = self._settings.for_good and self._writing == self._lasting
+        messages: list[wire.Message] = [] if known else [*self._writing]
+        if not known:
+            # until all of it is written nobody knows what stands there
+            self._lasting = []
         if order.voice and self._settings.voice != "none":
-            messages.append(wire.Voice(_VOICE_OPTIONS[self._settings.voice], order.voice))
+            said = self._settings.voice_prefix + order.voice
+            messages.append(wire.Voice(_VOICE_OPTIONS[self._settings.voice], said))
         return [wire.encode(message) for message in messages]
 
     def _in_mode(self, text: str) -> int:

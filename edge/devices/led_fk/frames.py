@@ -21,7 +21,7 @@ def show(message: wire.Message) -> dict[str, object]:
         case wire.Row():
             return {
                 "type": "text_row",
-                "cmd": f"{wire.SHOW_ROW:02X}",
+                "cmd": f"{wire.SHOW_ROW_FOR_GOOD if message.for_good else wire.SHOW_ROW:02X}",
                 "row": message.row,
                 "text": message.text,
                 "aim": "",

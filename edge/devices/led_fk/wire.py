@@ -5,7 +5,8 @@ Command 62, one row of text until something else is shown: `row | in-mode (00 at
 up, 04 down, 15 continuous) | in-speed 1-32 | stay 00 | stay seconds | out-mode | out-speed | font 03 |
 times (0 for ever) | text RGBA | background RGBA | length LE16 | text`. Command 30, voice: `option (00
 queue, 01 queue and play, 02 clear, queue and play) | text`. Text is GB2312; a character outside it is shown
-as `?`. 67 is lasting text, 68 plays a file; their data is not taken apart here.
+as `?`. Command 67, text that outlasts a power cut, is read where its data has the shape of 62; 68 plays a
+file, its data is not taken apart here.
 
 What the check is worth: CRC-16, as Modbus. The boards' answers are not documented in public: none is
 expected, and what comes is only looked at to be reported.
@@ -22,7 +23,7 @@ from edge.devices.io_modbus.wire import crc16
 from edge.devices.readings import ReadGarbled
 
 HEAD = b"\x00\x64\xff\xff"
-SHOW_ROW, VOICE = 0x62, 0x30
+SHOW_ROW, SHOW_ROW_FOR_GOOD, VOICE = 0x62, 0x67, 0x30
 _ROW_HEAD_BYTES = 19
 MOST_TEXT_BYTES = 255 - _ROW_HEAD_BYTES
 MOST_VOICE_BYTES = 254
@@ -44,6 +45,8 @@ class Row:
     font: int = 3
     times: int = 0
     stay_mode: int = 0
+    for_good: bool = False
+    """Command 67: still there after a power cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ def encode(message: Message) -> bytes:
                  message.out_mode, message.out_speed, message.font, message.times]
             )  # fmt: skip
             data += message.rgba + message.background + len(text).to_bytes(2, "little") + text
-            return _sealed(SHOW_ROW, data)
+            return _sealed(SHOW_ROW_FOR_GOOD if message.for_good else SHOW_ROW, data)
         case Voice(option, text_said):
             return _sealed(VOICE, bytes([option]) + gb2312(text_said, MOST_VOICE_BYTES))
         case Command(cmd, data):
@@ -121,8 +124,9 @@ def _message(frame: bytes) -> Message | ReadGarbled:
     try:
         if cmd == VOICE and data:
             return Voice(data[0], data[1:].decode("gb2312"))
-        if cmd == SHOW_ROW:
-            return _row(frame, data)
+        if cmd in (SHOW_ROW, SHOW_ROW_FOR_GOOD):
+            row = _row(frame, data)
+            return row if isinstance(row, Row) or cmd == SHOW_ROW else Command(cmd, data)
     except UnicodeDecodeError:
         return ReadGarbled(frame, "the text is not GB2312")
     return Command(cmd, data)
@@ -137,5 +141,5 @@ def _row(frame: bytes, data: bytes) -> Row | ReadGarbled:
     row, in_mode, in_speed, stay_mode, stay_s, out_mode, out_speed, font, times = data[:9]
     return Row(
         row, data[19:].decode("gb2312"), data[9:13], data[13:17],
-        in_mode, in_speed, stay_s, out_mode, out_speed, font, times, stay_mode,
+        in_mode, in_speed, stay_s, out_mode, out_speed, font, times, stay_mode, frame[4] == SHOW_ROW_FOR_GOOD,
     )  # fmt: skip

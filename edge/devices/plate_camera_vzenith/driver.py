@@ -1,31 +1,36 @@
-"""Vzenith camera pushing to us: renames recognitions, answers every push. It never lets the camera open
-anything.
+"""Vzenith camera pushing to us: renames recognitions, hands pictures on, answers every push. It never lets
+the camera open anything.
 
 A camera keeps several connections open at once, so there is one driver to a connection, and all drivers of
-one camera share a `Memory` of what was already told: the same recognition sent again changes nothing.
+one camera share what was already told: the same recognition sent again changes nothing. A body that cannot be
+read is answered 400 once, so that the camera sends it again; when the very same comes again it was not the
+line, and it is answered as taken, or it would come for ever and keep what is stored behind it from coming.
 """
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Hashable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import assert_never
+from typing import Literal, assert_never
 
+from edge.devices import jpeg
 from edge.devices.driver import NOTHING, Output
+from edge.devices.http_listening import Connection, Patience, Refused, Request
 from edge.devices.plate_camera_vzenith import wire
-from edge.devices.plate_camera_vzenith.session import Connection, Refused, Request
 from edge.devices.readings import (
     DeviceFault,
     Order,
     OrderDone,
     OrderRefused,
+    PictureSeen,
     PlateSeen,
     ReadGarbled,
     Reading,
     ReadTruncated,
     TriggerRead,
 )
+from edge.devices.repeats import Repeats
 from edge.devices.settings import setting
 
 
@@ -34,8 +39,14 @@ class Settings:
     most_body_bytes: int = setting(
         4 << 20, "longest push, pictures included; longer is refused", least=1024, most=64 << 20
     )
+    most_picture_bytes: int = setting(
+        2 << 20, "longest picture handed on; 0: pictures are not wanted", least=0, most=16 << 20
+    )
     request_timeout_s: float = setting(
         5.0, "silence inside a request after which it was cut off", least=0.05, most=120
+    )
+    request_longest_s: float = setting(
+        30.0, "a request must be whole in so long, silent or not", least=0.1, most=600
     )
     trigger_timeout_s: float = setting(
         3.0, "how long an order to read waits for a push or poll to answer", least=0.05, most=120
@@ -47,61 +58,42 @@ class Settings:
     remember: int = setting(20_000, "recognitions remembered to know repeats", least=100, most=1_000_000)
 
 
-_Seen = tuple[str, int | None, str | None, float | None]
+def key_of(seen: wire.Recognition) -> Hashable | None:
+    """What makes two pushes one recognition; None for one that carries neither number nor time.
 
-
-class Memory:
-    """Recognitions already told, oldest forgotten first. Shared by the drivers of one camera's connections.
-
-    The key is serial number, plate id, plate text and the camera's time: a restarted camera counts plate ids
-    from the start again, and a new vehicle must not pass for an old one. Single dict operations only, so
-    drivers on different threads need no lock.
+    Serial number, plate id, plate text and the camera's time: a restarted camera counts plate ids from the
+    start again, and a new vehicle must not pass for an old one. A stored recognition keeps its key.
     """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._seen: dict[_Seen, object] = {}
-
-    def is_new(self, recognition: wire.Recognition) -> bool:
-        """True once for each recognition; always for one that carries neither number nor time."""
-        if recognition.plate_id is None and recognition.at_s is None:
-            return True
-        key = (recognition.serial_no, recognition.plate_id, recognition.license, recognition.at_s)
-        mark = object()
-        if self._seen.setdefault(key, mark) is not mark:
-            return False
-        while len(self._seen) > self._most:
-            # another connection's thread may add between the two calls: then try again
-            with contextlib.suppress(RuntimeError, StopIteration):
-                self._seen.pop(next(iter(self._seen)), None)
-        return True
+    if seen.plate_id is None and seen.at_s is None:
+        return None
+    return seen.serial_no, seen.plate_id, seen.license, seen.at_s
 
 
 class VzenithDriver:
     """One connection. `opened` begins a new one; what was already told stays remembered."""
 
-    def __init__(self, settings: Settings, memory: Memory | None = None) -> None:
+    def __init__(self, settings: Settings, memory: Repeats | None = None) -> None:
         self._settings = settings
-        self._memory = memory if memory is not None else Memory(settings.remember)
+        self._memory = memory if memory is not None else Repeats(settings.remember)
         self._connection = Connection(settings.most_body_bytes)
-        self._cut_at_s: float | None = None
+        self._patience = Patience(settings.request_timeout_s, settings.request_longest_s)
         self._trigger: tuple[str, float] | None = None
 
     def opened(self, at_s: float) -> Output:
         self._connection = Connection(self._settings.most_body_bytes)
-        self._cut_at_s = None
+        self._patience.forget()
         refused = self._drop_trigger("the connection was opened again before the camera asked")
         return Output(refused) if refused else NOTHING
 
     def received(self, at_s: float, data: bytes) -> Output:
         readings = list(self._overdue(at_s))
-        heard = False
+        heard = whole = False
         if data and not self._connection.closing:
             self._connection.feed(data)
             while (event := self._connection.next()) is not None:
+                whole = True
                 heard = self._take(event, readings) or heard
-            halfway = self._connection.halfway
-            self._cut_at_s = at_s + self._settings.request_timeout_s if halfway else None
+            self._patience.heard(at_s, halfway=self._connection.halfway, whole=whole)
         return self._output(readings, heard=heard)
 
     def due(self, at_s: float) -> Output:
@@ -115,7 +107,8 @@ class VzenithDriver:
         return self._output(list(replaced))
 
     def _output(self, readings: list[Reading], *, heard: bool = False) -> Output:
-        times = [time for time in (self._cut_at_s, self._trigger and self._trigger[1]) if time is not None]
+        waits = (self._patience.cut_at_s, self._trigger and self._trigger[1])
+        times = [time for time in waits if time is not None]
         return Output(
             tuple(readings),
             self._connection.take_bytes(),
@@ -128,8 +121,8 @@ class VzenithDriver:
         readings: tuple[Reading, ...] = ()
         if self._trigger is not None and at_s >= self._trigger[1]:
             readings += self._drop_trigger("the camera did not ask in time")
-        if self._cut_at_s is not None and at_s >= self._cut_at_s:
-            self._cut_at_s = None
+        if self._patience.cut_at_s is not None and at_s >= self._patience.cut_at_s:
+            self._patience.forget()
             refused = self._connection.refuse(HTTPStatus.REQUEST_TIMEOUT, "cut off")
             readings += (ReadTruncated(refused.raw),)
         return readings
@@ -148,29 +141,60 @@ class VzenithDriver:
         message = wire.decode_request(event.target, event.body)
         match message:
             case ReadGarbled():
-                readings.append(message)
-                self._connection.answer(HTTPStatus.BAD_REQUEST, wire.encode_answer())
+                self._not_read(event, message, readings)
                 return False
             case wire.Recognition():
                 return self._recognised(message, readings)
             case wire.Heartbeat():
                 self._answer(readings)
-            case wire.InputChanged() | wire.SerialReceived() | wire.Picture() | wire.Answer():
+            case wire.Picture(content):
+                self._connection.answer(HTTPStatus.OK, wire.encode_answer())
+                if content != b"":
+                    self._picture("lane", content, "", readings)
+            case wire.InputChanged() | wire.SerialReceived() | wire.Answer():
                 self._connection.answer(HTTPStatus.OK, wire.encode_answer())
             case _:
                 assert_never(message)
         return True
 
+    def _not_read(self, request: Request, garbled: ReadGarbled, readings: list[Reading]) -> None:
+        first = self._memory.is_new(("garbled", hash(request.body), hash(request.target)))
+        if first:
+            readings.append(garbled)
+        self._connection.answer(HTTPStatus.BAD_REQUEST if first else HTTPStatus.OK, wire.encode_answer())
+
     def _recognised(self, seen: wire.Recognition, readings: list[Reading]) -> bool:
         if self._settings.serial_no and seen.serial_no != self._settings.serial_no:
             why = f"a push of camera {seen.serial_no!r}, expected {self._settings.serial_no!r}"
-            readings.append(ReadGarbled(b"", why))
+            if self._memory.is_new(("foreign", key_of(seen))):
+                readings.append(ReadGarbled(b"", why))
             self._connection.answer(HTTPStatus.FORBIDDEN, wire.encode_answer())
             return False
-        if self._memory.is_new(seen):
+        if self._memory.is_new(key_of(seen)):
             readings.extend(_to_readings(seen))
+            for shot in seen.shots:
+                plate_id = "" if seen.plate_id is None else str(seen.plate_id)
+                self._picture(shot.shows, shot.content(), plate_id, readings)
         self._answer(readings, seen)
         return True
+
+    def _picture(
+        self,
+        shows: Literal["vehicle", "plate", "lane"],
+        content: bytes | None,
+        plate_id: str,
+        readings: list[Reading],
+    ) -> None:
+        if not self._settings.most_picture_bytes:
+            return
+        if content is None:
+            readings.append(ReadGarbled(b"", f"a picture of the {shows} that is no base64"))
+            return
+        picture = jpeg.check(content, most_bytes=self._settings.most_picture_bytes)
+        if isinstance(picture, bytes):
+            readings.append(PictureSeen(picture, shows, plate_id))
+        else:
+            readings.append(picture)
 
     def _answer(self, readings: list[Reading], seen: wire.Recognition | None = None) -> None:
         """An answer the camera acts on: it acknowledges, and carries an order that waits."""

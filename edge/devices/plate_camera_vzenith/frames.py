@@ -7,8 +7,8 @@ from typing import assert_never
 
 import h11
 
+from edge.devices.http_listening import Connection, Refused
 from edge.devices.plate_camera_vzenith import wire
-from edge.devices.plate_camera_vzenith.session import Connection, Refused
 from edge.devices.readings import ReadGarbled, ReadTruncated
 
 MOST_BODY_BYTES = 64 << 20
@@ -82,6 +82,9 @@ def show(message: wire.Message) -> dict[str, object]:
                 "fake": message.fake,
                 "ts": message.at_s,
                 "serialno": message.serial_no,
+                "pictures": [
+                    {"shows": shot.shows, "bytes": len(shot.content() or b"")} for shot in message.shots
+                ],
             }
         case wire.InputChanged(source, value, serial_no):
             return {"type": "input", "input": source + 1, "value": value, "serialno": serial_no}
@@ -93,8 +96,8 @@ def show(message: wire.Message) -> dict[str, object]:
                 "channel": channel,
                 "serialno": serial_no,
             }
-        case wire.Picture(size):
-            return {"type": "picture", "bytes": size}
+        case wire.Picture(content):
+            return {"type": "picture", "bytes": len(content or b"")}
         case wire.Heartbeat(serial_no):
             return {"type": "heartbeat", "serialno": serial_no}
         case wire.Answer():

@@ -2,8 +2,9 @@
 
 JSON, one object with one of: `AlarmInfoPlate` (a recognition: result.PlateResult with license, confidence
 1-100, colorType, type, direction, triggerType, plateid, isoffline, is_fake_plate, timeStamp.Timeval{sec,
-usec}; serialno), `AlarmGioIn` (an input changed; source 0-3 are inputs 1-4, 4 a TCP trigger), `SerialData`
-(base64 of its RS485), `TriggerImage` (a picture asked for), and our answer `Response_AlarmInfoPlate`. The
+usec}, imageFile of the scene and imageFragmentFile of the plate in base64; serialno), `AlarmGioIn` (an input
+changed; source 0-3 are inputs 1-4, 4 a TCP trigger), `SerialData` (base64 of its RS485), `TriggerImage` (a
+picture asked for, in base64), and our answer `Response_AlarmInfoPlate`. The
 ordinary heartbeat is no JSON but a form (device_name, ipaddr, port, serialno, channel_num). `license` is
 `_无_` where the camera saw a vehicle and could not read it. Text is UTF-8; some firmware sends GB 18030.
 
@@ -23,11 +24,12 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import msgspec
 
+from edge.devices import chinese_text
 from edge.devices.readings import ReadGarbled
 
 NO_PLATE = ("_无_", "", "无")
@@ -36,6 +38,18 @@ KEPT_BYTES = 256
 """So much of a body that is refused is kept for the report."""
 
 PLATE_COLOURS = {0: "unknown", 1: "blue", 2: "yellow", 3: "white", 4: "black", 5: "green", 6: "yellow-green"}
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A picture as it was sent; whether it is a whole one is not looked at here."""
+
+    shows: Literal["vehicle", "plate"]
+    base64_text: str = field(repr=False)
+
+    def content(self) -> bytes | None:
+        """None where it is no base64."""
+        return _base64(self.base64_text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,7 @@ class Recognition:
     at_s: float | None
     """Seconds since 1970 by the camera's clock."""
     serial_no: str
+    shots: tuple[Shot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +86,9 @@ class SerialReceived:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    size: int
+    """A picture we asked for; None where it is no base64."""
+
+    content: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +129,7 @@ def encode_answer(
 def decode_json(body: bytes) -> Message | ReadGarbled:
     """A JSON body. Never raises."""
     try:
-        found = msgspec.json.decode(_utf8(body))
+        found = msgspec.json.decode(chinese_text.decode(body.strip(b"\0 \t\r\n")))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return ReadGarbled(body[:KEPT_BYTES], f"not JSON: {error}")
     if not isinstance(found, dict):
@@ -145,14 +162,6 @@ def decode_request(target: bytes, body: bytes) -> Message | ReadGarbled:
     return heartbeat or ReadGarbled(body[:KEPT_BYTES], "neither JSON nor a heartbeat's form")
 
 
-def _utf8(body: bytes) -> str:
-    text = body.strip(b"\0 \t\r\n")
-    try:
-        return text.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return text.decode("gb18030")
-
-
 def _message(found: dict[str, Any]) -> Message | str:
     """The message, or why it is none."""
     match found:
@@ -176,8 +185,8 @@ def _message(found: dict[str, Any]) -> Message | str:
             return SerialReceived(
                 content, _whole(serial.get("serialChannel")) or 0, _text(serial.get("serialno"))
             )
-        case {"TriggerImage": {"imageFile": str(), **rest}}:
-            return Picture(_whole(rest.get("imageFileLen")) or 0)
+        case {"TriggerImage": {"imageFile": str() as picture}}:
+            return Picture(_base64(picture))
         case {"Response_AlarmInfoPlate": dict() as answer}:
             return _answer(answer)
         case {"heartbeat": _} | {"Heartbeat": _}:
@@ -195,8 +204,8 @@ def _recognition(alarm: dict[str, Any], plate: dict[str, Any]) -> Recognition | 
     if not isinstance(license_text, str):
         return "PlateResult without license"
     license_text = license_text.strip()
-    if len(license_text) > MOST_LICENSE_CHARACTERS:
-        return f"a license of {len(license_text)} characters"
+    if len(license_text) > MOST_LICENSE_CHARACTERS or not license_text.isprintable():
+        return f"a license of {len(license_text)} characters, or with some that cannot be printed"
     confidence = _number(plate.get("confidence"))
     time = plate.get("timeStamp")
     interval = time.get("Timeval") if isinstance(time, dict) else None
@@ -215,7 +224,27 @@ def _recognition(alarm: dict[str, Any], plate: dict[str, Any]) -> Recognition | 
         fake=bool(_whole(plate.get("is_fake_plate"))),
         at_s=None if seconds is None else seconds + (micro or 0) / 1e6,
         serial_no=_text(alarm.get("serialno")),
+        shots=_shots(plate),
     )
+
+
+def _shots(plate: dict[str, Any]) -> tuple[Shot, ...]:
+    """Those that are there; the lengths sent beside them are not looked at: firmware counts differently."""
+    scene, fragment = plate.get("imageFile"), plate.get("imageFragmentFile")
+    shots = []
+    if isinstance(scene, str) and scene:
+        shots.append(Shot("vehicle", scene))
+    if isinstance(fragment, str) and fragment:
+        shots.append(Shot("plate", fragment))
+    return tuple(shots)
+
+
+def _base64(text: str) -> bytes | None:
+    try:
+        # wrapped lines occur
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _answer(answer: dict[str, Any]) -> Answer:

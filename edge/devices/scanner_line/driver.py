@@ -40,6 +40,9 @@ class Settings:
     )
     no_read: tuple[str, ...] = setting(NO_READ, "texts that mean nothing was read", least=1, most=64)
     max_bytes: int = setting(4096, "longest line", least=1, most=65536)
+    encoding: Literal["auto", "utf-8", "gb18030"] = setting(
+        "auto", "how the scanner sends what is not ASCII; auto: UTF-8 where it can be, else GB 18030"
+    )
     trigger_hex: str = setting(
         "", "bytes that start a read, hex; empty: the scanner triggers itself", most=128
     )
@@ -53,9 +56,13 @@ class ScannerDriver:
         self._settings = settings
         self._trigger = _hex_bytes(settings.trigger_hex)
         rules = wire.Rules(
-            _ENDINGS[settings.ending], _AIMS[settings.aim], settings.no_read, settings.max_bytes
+            _ENDINGS[settings.ending],
+            _AIMS[settings.aim],
+            settings.no_read,
+            settings.max_bytes,
+            settings.encoding,
         )
-        self._lines = wire.LineDecoder(rules)
+        self._lines = wire.decoder(rules)
         self._quiet_at_s: float | None = None
 
     def opened(self, at_s: float) -> Output:

@@ -1,4 +1,4 @@
-"""One HTTP connection a camera opened to us: bytes in, bodies out, answers back. Pure: no socket, no clock.
+"""One HTTP connection a device opened to us: bytes in, bodies out, answers back. Pure: no socket, no clock.
 
 h11 does HTTP; it is told how much may come. A request that cannot be understood gets a 4xx and the end of the
 connection. Nothing in here knows what a body means.
@@ -22,6 +22,15 @@ class Request:
     method: str
     target: bytes
     body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Names in lower case, as h11 gives them."""
+    too_long: bool = False
+    """The body was longer than allowed and is left out."""
+
+    def header(self, name: bytes) -> str:
+        """The first header of this (lower-case) name; empty where there is none."""
+        found = next((value for key, value in self.headers if key == name), b"")
+        return found.decode("latin-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +41,47 @@ class Refused:
     why: str
 
 
-class Connection:
-    """Answer each `Request` with `answer` before asking for the next; `closing` when no more will come."""
+class Patience:
+    """When a request half sent counts as cut off: after a silence, or when all of it takes too long (a sender
+    that dribbles is never silent). Times are the caller's."""
 
-    def __init__(self, most_body_bytes: int) -> None:
+    def __init__(self, silence_s: float, longest_s: float) -> None:
+        self._silence_s = silence_s
+        self._longest_s = longest_s
+        self._began_s: float | None = None
+        self.cut_at_s: float | None = None
+
+    def heard(self, at_s: float, *, halfway: bool, whole: bool) -> None:
+        """Bytes came: something is `halfway` now, and something else became `whole` before it."""
+        if not halfway:
+            self.forget()
+            return
+        if whole or self._began_s is None:
+            self._began_s = at_s
+        self.cut_at_s = min(at_s + self._silence_s, self._began_s + self._longest_s)
+
+    def forget(self) -> None:
+        self._began_s = self.cut_at_s = None
+
+
+class Connection:
+    """Answer each `Request` with `answer` before asking for the next; `closing` when no more will come.
+
+    `swallow`: a body longer than allowed is taken in and thrown away, and its request is given as `too_long`,
+    for devices that repeat whatever is not answered 200. Otherwise it is refused.
+    """
+
+    def __init__(
+        self,
+        most_body_bytes: int,
+        *,
+        content_type: str = "application/json; charset=utf-8",
+        swallow: bool = False,
+    ) -> None:
         self._most_body_bytes = most_body_bytes
+        self._content_type = content_type
+        self._swallow = swallow
+        self._too_long = False
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MOST_HEAD_BYTES)
         self._request: h11.Request | None = None
         self._body = bytearray()
@@ -56,7 +101,7 @@ class Connection:
         return taken
 
     def feed(self, data: bytes) -> None:
-        """More bytes; b"" means the camera closed its side."""
+        """More bytes; b"" means the device closed its side."""
         if self.closing:
             return
         if self._request is None:
@@ -83,18 +128,33 @@ class Connection:
                 case h11.Request():
                     self._request = event
                     self._body.clear()
-                    if self._announced(event) > self._most_body_bytes:
+                    self._too_long = self._announced(event) > self._most_body_bytes
+                    if self._too_long and not self._swallow:
                         return self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a body longer than allowed")
                 case h11.Data(data=data):
-                    self._body += data
-                    if len(self._body) > self._most_body_bytes:
-                        return self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a body longer than allowed")
+                    if not self._too_long:
+                        self._body += data
+                        self._too_long = len(self._body) > self._most_body_bytes
+                    if self._too_long:
+                        if not self._swallow:
+                            return self.refuse(
+                                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a body longer than allowed"
+                            )
+                        self._body.clear()
                 case h11.EndOfMessage() if self._request is not None:
-                    request = self._request
-                    return Request(request.method.decode("ascii"), bytes(request.target), bytes(self._body))
+                    return self._whole(self._request)
                 case h11.ConnectionClosed():
                     self.closing = True
         return None
+
+    def _whole(self, request: h11.Request) -> Request:
+        return Request(
+            request.method.decode("ascii"),
+            bytes(request.target),
+            bytes(self._body),
+            tuple((bytes(name), bytes(value)) for name, value in request.headers),
+            self._too_long,
+        )
 
     def answer(self, status: int, body: bytes) -> None:
         """Answer the request `next` gave."""
@@ -116,7 +176,7 @@ class Connection:
         return Refused(raw, why)
 
     def _respond(self, status: int, body: bytes, *, close: bool) -> None:
-        headers = [("Content-Type", "application/json; charset=utf-8"), ("Content-Length", str(len(body)))]
+        headers = [("Content-Type", self._content_type), ("Content-Length", str(len(body)))]
         if close:
             headers.append(("Connection", "close"))
         reason = HTTPStatus(status).phrase

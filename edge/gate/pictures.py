@@ -1,0 +1,292 @@
+"""Evidence pictures: asked for by the lane, whose thread only latches frames and enqueues.
+
+One thread draws, writes and sheds; each camera has one of its own. Whatever goes wrong here is an event and
+holds nobody: a picture that failed says why, a camera that shows nothing is an alarm.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, assert_never
+
+import structlog
+
+from edge.devices.fixed_camera.camera import CameraHealth, FixedCamera, Frame
+from edge.devices.jpeg import check
+from edge.gate.effects import TakePicture
+from edge.gate.events import DeviceSpoke, DeviceWentSilent, Event, PictureFailed, PictureKept
+from edge.gate.overlay import Caption, earlier, evidence
+from edge.gate.picture_files import DiskNearlyFull, Kept, PictureFiles, Shed
+from edge.gate.pictures_config import CameraPart, PicturesPart, address_of, limits_of
+from edge.runtime.clock import UNKNOWN_MS, Clock
+from edge.runtime.supervisor import BackOff
+
+RECOGNISED: Final = "recognised"
+"""The moment of a picture that a plate or container camera sent by itself."""
+
+MOST_SENT_BYTES: Final = 8_000_000
+
+_LOOK_EVERY_S: Final = 0.5
+_CLOSE_S: Final = 3.0
+_TEND_EVERY_S: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """A request with what its camera had at that moment."""
+
+    request: TakePicture
+    camera: FixedCamera
+    frame: Frame | None
+    at_s: float
+    utc: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Keep:
+    passage: int
+    jpeg: bytes = field(repr=False)
+    camera: str
+    shows: str
+    utc: str
+
+
+class NotKept(Exception):
+    """Why there is no picture."""
+
+
+class Pictures:
+    """`take`, `keep` and `read` may be called by any thread, and never wait for a camera."""
+
+    def __init__(
+        self,
+        folder: Path,
+        cameras: Mapping[str, CameraPart],
+        settings: PicturesPart,
+        *,
+        lane_id: str,
+        clock: Clock,
+        put: Callable[[Event], None],
+        may_shed: Callable[[str], bool] = lambda sha256: False,
+        on_shed: Callable[[Shed], None] = lambda shed: None,
+        back_off: BackOff | None = None,
+    ) -> None:
+        """`put(event)` is called on several threads: it may only enqueue. `may_shed(sha256)`: the centre has
+        it; asked on the pictures' own thread. Raises `OSError` where a camera's password cannot be read."""
+        self._settings = settings
+        self._zone = settings.zone()
+        self._lane_id = lane_id
+        self._clock = clock
+        self._put = put
+        self._on_shed = on_shed
+        self._files = PictureFiles(
+            folder,
+            most_bytes=settings.most_mb * 1_000_000,
+            keep_days=settings.keep_days,
+            keep_free_bytes=settings.keep_free_mb * 1_000_000,
+            may_shed=may_shed,
+        )
+        delay_s = (back_off or BackOff()).delay_s
+        self._cameras = {
+            name: FixedCamera(
+                name, address_of(part), limits_of(part), monotonic_s=clock.monotonic_s, delay_s=delay_s
+            )
+            for name, part in cameras.items()
+        }
+        self._longest_s = max((part.open_timeout_s for part in cameras.values()), default=0.0) + _CLOSE_S
+        self._moments = {name: frozenset(part.moments) for name, part in cameras.items()}
+        self._jobs: queue.Queue[_Take | _Keep] = queue.Queue(settings.most_waiting)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
+
+    def start(self) -> None:
+        """Once. Returns at once; a camera that cannot be opened is reported."""
+        for camera in self._cameras.values():
+            camera.start()
+        self._thread.start()
+
+    def close(self) -> tuple[str, ...]:
+        """What was asked for is finished. Returns the cameras whose threads did not end in their time (a name
+        being looked up): the program must then end by `os._exit`, since OpenCV aborts where Python takes its
+        threads away."""
+        until_s = self._clock.monotonic_s() + self._longest_s
+        for camera in self._cameras.values():
+            camera.stop()
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(self._longest_s)
+        hanging = tuple(
+            name
+            for name, camera in self._cameras.items()
+            if not camera.join(until_s - self._clock.monotonic_s())
+        )
+        if hanging:
+            _log().warning("cameras did not close in time", cameras=hanging)
+        return hanging
+
+    # --- any thread ---
+
+    def take(self, request: TakePicture) -> None:
+        """A picture of every camera that has this moment; each is answered by one event."""
+        at_s, utc = self._clock.monotonic_s(), self._clock.utc_text()
+        for name, camera in self._cameras.items():
+            if request.moment in self._moments[name]:
+                job = _Take(request, camera, camera.newest(), at_s, utc)
+                self._enqueue(job, request.passage, request.moment, name)
+
+    def keep(self, passage: int, jpeg: bytes, camera: str, shows: str) -> None:
+        """A picture that a camera sent with what it recognised, as it came: nothing is drawn on it."""
+        self._enqueue(
+            _Keep(passage, jpeg, camera, shows, self._clock.utc_text()), passage, RECOGNISED, camera
+        )
+
+    def read(self, sha256: str) -> bytes | None:
+        """A kept picture, its hash proved."""
+        return self._files.read(sha256)
+
+    def health(self) -> dict[str, CameraHealth]:
+        return {name: camera.health() for name, camera in self._cameras.items()}
+
+    def _enqueue(self, job: _Take | _Keep, passage: int, moment: str, camera: str) -> None:
+        if self._stopping.is_set():
+            self._put(PictureFailed(passage, moment, camera, "the program is ending"))
+            return
+        try:
+            self._jobs.put(job, timeout=1)
+        except queue.Full:
+            why = f"{self._settings.most_waiting} pictures wait for the disk already"
+            self._put(PictureFailed(passage, moment, camera, why))
+
+    # --- the pictures' own thread ---
+
+    def _run(self) -> None:
+        tend_s = self._open_files()
+        while True:
+            ending = self._stopping.is_set()
+            try:
+                job = self._jobs.get(block=not ending, timeout=_LOOK_EVERY_S)
+            except queue.Empty:
+                if ending:
+                    return
+            else:
+                self._do(job)
+            if not self._stopping.is_set():
+                self._look()
+                if self._clock.monotonic_s() >= tend_s:
+                    tend_s = self._clock.monotonic_s() + _TEND_EVERY_S
+                    self._shed()
+
+    def _open_files(self) -> float:
+        """When the pictures are to be looked through next."""
+        try:
+            self._files.open()
+        except OSError as error:
+            _log().error("the folder of the pictures cannot be used", why=str(error))
+        return self._clock.monotonic_s()
+
+    def _look(self) -> None:
+        for name, camera in self._cameras.items():
+            news = camera.look()
+            if news is not None:
+                self._put(DeviceWentSilent(name, news.why[:200]) if news.why else DeviceSpoke(name))
+
+    def _do(self, job: _Take | _Keep) -> None:
+        match job:
+            case _Take(request, camera):
+                passage, moment, name = request.passage, request.moment, camera.name
+            case _Keep(passage, _, name):
+                moment = RECOGNISED
+            case _:
+                assert_never(job)
+        event: PictureKept | PictureFailed
+        try:
+            kept = self._kept(self._made(job), job.utc)
+            event = PictureKept(passage, moment, name, kept.sha256, kept.size_bytes)
+        except (NotKept, OSError) as error:
+            event = PictureFailed(passage, moment, name, str(error)[:200])
+        except Exception as error:  # noqa: BLE001 - one picture's fault must not end all others
+            _log().error("a picture failed", camera=name, exc_info=error)
+            event = PictureFailed(passage, moment, name, f"fault of the program: {error!r}"[:200])
+        self._put(event)
+        if self._files.size_bytes > self._settings.most_mb * 1_000_000:
+            self._shed()
+
+    def _kept(self, jpeg: bytes, utc: str) -> Kept:
+        try:
+            return self._files.keep(jpeg, utc)
+        except DiskNearlyFull:
+            self._shed()
+            return self._files.keep(jpeg, utc)
+
+    def _made(self, job: _Take | _Keep) -> bytes:
+        match job:
+            case _Take():
+                return self._taken(job)
+            case _Keep(_, jpeg, _, shows):
+                whole = check(jpeg, most_bytes=MOST_SENT_BYTES)
+                if not isinstance(whole, bytes):
+                    raise NotKept(f"no whole picture of the {shows}: {len(jpeg)} bytes")
+                return whole
+            case _:
+                assert_never(job)
+
+    def _taken(self, job: _Take) -> bytes:
+        settings, request = self._settings, job.request
+        frame = job.frame
+        if frame is None or job.at_s - frame.seen_s > settings.fresh_s:
+            left_s = job.at_s + settings.wait_s - self._clock.monotonic_s()
+            frame = job.camera.fresher(job.at_s - settings.fresh_s, max(0.0, left_s))
+        if frame is None:
+            raise NotKept(job.camera.health().why or "no picture yet")
+        early_s = job.at_s - frame.seen_s
+        if early_s > settings.oldest_s:
+            raise NotKept(f"its newest picture is {early_s:.1f} s old")
+        if -early_s > settings.wait_s + settings.fresh_s:
+            raise NotKept(f"its next picture came {-early_s:.1f} s after")
+        if frame.fault == "frozen":
+            raise NotKept(f"it has shown the same picture for {frame.fault_s:.0f} s")
+        caption = Caption(
+            utc=earlier(job.utc, early_s),
+            lane=self._lane_id,
+            passage=request.passage,
+            moment=request.moment,
+            camera=job.camera.name,
+            plate=request.plate,
+            gross_kg=request.gross_kg,
+            slip_no=request.slip_no,
+            late_s=early_s if early_s > settings.fresh_s else 0.0,
+            fault=frame.fault,
+        )
+        try:
+            return evidence(
+                frame.pixels, caption.items(self._zone), widest=settings.widest, quality=settings.quality
+            )
+        except ValueError as error:
+            raise NotKept(str(error)) from error
+
+    def _shed(self) -> None:
+        try:
+            known = self._clock.uncertainty_ms() != UNKNOWN_MS
+            shed = self._files.shed(self._clock.utc_text(), clock_is_known=known)
+        except OSError as error:
+            _log().error("pictures not shed", why=str(error))
+            return
+        if shed is not None:
+            _log().warning(
+                "pictures shed",
+                pictures=shed.pictures,
+                size_bytes=shed.size_bytes,
+                first_day=shed.first_day,
+                last_day=shed.last_day,
+                not_at_the_centre=shed.needed,
+            )
+            self._on_shed(shed)
+
+
+def _log() -> structlog.stdlib.BoundLogger:
+    log: structlog.stdlib.BoundLogger = structlog.get_logger("pictures")
+    return log
