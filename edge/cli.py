@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 app = typer.Typer(
@@ -158,10 +159,14 @@ def doctor(
     for finding in findings:
         bad = bad or finding.level == "bad"
         if as_json or not sys.stdout.isatty():
-            _say_json({"check": finding.check, "level": finding.level, "text": finding.text})
+            _say_json(
+                {"check": finding.check, "level": finding.level, "text": finding.text, "zh": finding.zh,
+                 "en": finding.en}
+            )  # fmt: skip
         else:
             mark = {"good": "[green]✔[/]", "note": "[yellow]•[/]", "bad": "[red]✘[/]"}[finding.level]
-            console.print(f"{mark} [bold]{finding.check}[/]  {finding.text}")
+            to_do = f"  [cyan]→ {escape(finding.zh)} · {escape(finding.en)}[/]" if finding.en else ""
+            console.print(f"{mark} [bold]{finding.check}[/]  {escape(finding.text)}{to_do}", soft_wrap=True)
     raise typer.Exit(1 if bad else 0)
 
 

@@ -36,7 +36,7 @@ class FaultKind(enum.StrEnum):
     BLACK = "black"
     """A fixed camera with its lens covered."""
     JUMP = "jump"
-    """A weight that changes by `kg` when the vehicle has stood still for `delay_s` (a remote-control chip)."""
+    """A weight that changes by `kg` once the vehicle has stood still for `delay_s` (remote-control chip)."""
     NO_ZERO = "no_zero"
     """An empty plate that shows `kg`."""
     DRIFT = "drift"

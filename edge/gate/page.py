@@ -104,7 +104,7 @@ class Page:
                 if self._stopping.is_set():
                     return
                 self._log.info("page shown", host=self._where[0], port=self.bound_port)
-                listener.serve_forever(poll_interval=0.5)
+                listener.serve_forever(poll_interval=0.2)
             return
 
 

@@ -99,7 +99,7 @@ class Pictures:
         }
         self._longest_s = max((part.open_timeout_s for part in cameras.values()), default=0.0) + _CLOSE_S
         self._moments = {name: frozenset(part.moments) for name, part in cameras.items()}
-        self._jobs: queue.Queue[_Take | _Keep] = queue.Queue(settings.most_waiting)
+        self._waiting: queue.Queue[_Take | _Keep] = queue.Queue(settings.most_waiting)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
 
@@ -125,7 +125,7 @@ class Pictures:
             if not camera.join(until_s - self._clock.monotonic_s())
         )
         if hanging:
-            _log().warning("cameras did not close in time", cameras=hanging)
+            _logger().warning("cameras did not close in time", cameras=hanging)
         return hanging
 
     # --- any thread ---
@@ -135,8 +135,8 @@ class Pictures:
         at_s, utc = self._clock.monotonic_s(), self._clock.utc_text()
         for name, camera in self._cameras.items():
             if request.moment in self._moments[name]:
-                job = _Take(request, camera, camera.newest(), at_s, utc)
-                self._enqueue(job, request.passage, request.moment, name)
+                wanted = _Take(request, camera, camera.newest(), at_s, utc)
+                self._enqueue(wanted, request.passage, request.moment, name)
 
     def keep(self, passage: int, jpeg: bytes, camera: str, shows: str) -> None:
         """A picture that a camera sent with what it recognised, as it came: nothing is drawn on it."""
@@ -151,12 +151,12 @@ class Pictures:
     def health(self) -> dict[str, CameraHealth]:
         return {name: camera.health() for name, camera in self._cameras.items()}
 
-    def _enqueue(self, job: _Take | _Keep, passage: int, moment: str, camera: str) -> None:
+    def _enqueue(self, wanted: _Take | _Keep, passage: int, moment: str, camera: str) -> None:
         if self._stopping.is_set():
             self._put(PictureFailed(passage, moment, camera, "the program is ending"))
             return
         try:
-            self._jobs.put(job, timeout=1)
+            self._waiting.put_nowait(wanted)
         except queue.Full:
             why = f"{self._settings.most_waiting} pictures wait for the disk already"
             self._put(PictureFailed(passage, moment, camera, why))
@@ -168,12 +168,12 @@ class Pictures:
         while True:
             ending = self._stopping.is_set()
             try:
-                job = self._jobs.get(block=not ending, timeout=_LOOK_EVERY_S)
+                wanted = self._waiting.get(block=not ending, timeout=_LOOK_EVERY_S)
             except queue.Empty:
                 if ending:
                     return
             else:
-                self._do(job)
+                self._do(wanted)
             if not self._stopping.is_set():
                 self._look()
                 if self._clock.monotonic_s() >= tend_s:
@@ -185,7 +185,7 @@ class Pictures:
         try:
             self._files.open()
         except OSError as error:
-            _log().error("the folder of the pictures cannot be used", why=str(error))
+            _logger().error("the folder of the pictures cannot be used", why=str(error))
         return self._clock.monotonic_s()
 
     def _look(self) -> None:
@@ -194,22 +194,22 @@ class Pictures:
             if news is not None:
                 self._put(DeviceWentSilent(name, news.why[:200]) if news.why else DeviceSpoke(name))
 
-    def _do(self, job: _Take | _Keep) -> None:
-        match job:
+    def _do(self, wanted: _Take | _Keep) -> None:
+        match wanted:
             case _Take(request, camera):
                 passage, moment, name = request.passage, request.moment, camera.name
             case _Keep(passage, _, name):
                 moment = RECOGNISED
             case _:
-                assert_never(job)
+                assert_never(wanted)
         event: PictureKept | PictureFailed
         try:
-            kept = self._kept(self._made(job), job.utc)
+            kept = self._kept(self._made(wanted), wanted.utc)
             event = PictureKept(passage, moment, name, kept.sha256, kept.size_bytes)
         except (NotKept, OSError) as error:
             event = PictureFailed(passage, moment, name, str(error)[:200])
         except Exception as error:  # noqa: BLE001 - one picture's fault must not end all others
-            _log().error("a picture failed", camera=name, exc_info=error)
+            _logger().error("a picture failed", camera=name, exc_info=error)
             event = PictureFailed(passage, moment, name, f"fault of the program: {error!r}"[:200])
         self._put(event)
         if self._files.size_bytes > self._settings.most_mb * 1_000_000:
@@ -222,27 +222,27 @@ class Pictures:
             self._shed()
             return self._files.keep(jpeg, utc)
 
-    def _made(self, job: _Take | _Keep) -> bytes:
-        match job:
+    def _made(self, wanted: _Take | _Keep) -> bytes:
+        match wanted:
             case _Take():
-                return self._taken(job)
+                return self._taken(wanted)
             case _Keep(_, jpeg, _, shows):
                 whole = check(jpeg, most_bytes=MOST_SENT_BYTES)
                 if not isinstance(whole, bytes):
                     raise NotKept(f"no whole picture of the {shows}: {len(jpeg)} bytes")
                 return whole
             case _:
-                assert_never(job)
+                assert_never(wanted)
 
-    def _taken(self, job: _Take) -> bytes:
-        settings, request = self._settings, job.request
-        frame = job.frame
-        if frame is None or job.at_s - frame.seen_s > settings.fresh_s:
-            left_s = job.at_s + settings.wait_s - self._clock.monotonic_s()
-            frame = job.camera.fresher(job.at_s - settings.fresh_s, max(0.0, left_s))
+    def _taken(self, wanted: _Take) -> bytes:
+        settings, request = self._settings, wanted.request
+        frame = wanted.frame
+        if frame is None or wanted.at_s - frame.seen_s > settings.fresh_s:
+            left_s = wanted.at_s + settings.wait_s - self._clock.monotonic_s()
+            frame = wanted.camera.fresher(wanted.at_s - settings.fresh_s, max(0.0, left_s))
         if frame is None:
-            raise NotKept(job.camera.health().why or "no picture yet")
-        early_s = job.at_s - frame.seen_s
+            raise NotKept(wanted.camera.health().why or "no picture yet")
+        early_s = wanted.at_s - frame.seen_s
         if early_s > settings.oldest_s:
             raise NotKept(f"its newest picture is {early_s:.1f} s old")
         if -early_s > settings.wait_s + settings.fresh_s:
@@ -250,11 +250,11 @@ class Pictures:
         if frame.fault == "frozen":
             raise NotKept(f"it has shown the same picture for {frame.fault_s:.0f} s")
         caption = Caption(
-            utc=earlier(job.utc, early_s),
+            utc=earlier(wanted.utc, early_s),
             lane=self._lane_id,
             passage=request.passage,
             moment=request.moment,
-            camera=job.camera.name,
+            camera=wanted.camera.name,
             plate=request.plate,
             gross_kg=request.gross_kg,
             slip_no=request.slip_no,
@@ -272,11 +272,11 @@ class Pictures:
         try:
             known = self._clock.uncertainty_ms() != UNKNOWN_MS
             shed = self._files.shed(self._clock.utc_text(), clock_is_known=known)
-        except OSError as error:
-            _log().error("pictures not shed", why=str(error))
+        except Exception as error:  # noqa: BLE001 - what cannot be shed now is shed later; pictures go on
+            _logger().error("pictures not shed", why=str(error))
             return
         if shed is not None:
-            _log().warning(
+            _logger().warning(
                 "pictures shed",
                 pictures=shed.pictures,
                 size_bytes=shed.size_bytes,
@@ -287,6 +287,6 @@ class Pictures:
             self._on_shed(shed)
 
 
-def _log() -> structlog.stdlib.BoundLogger:
+def _logger() -> structlog.stdlib.BoundLogger:
     log: structlog.stdlib.BoundLogger = structlog.get_logger("pictures")
     return log

@@ -56,7 +56,7 @@ RELEASE_PREFIX = PREFIX
 MAX_RELEASE_TEXT = MAX_TEXT + 1
 """One more than a code may have: a longer one is refused as too long, not cut to fit."""
 
-SCALE_FAULTS = frozenset({"overload", "underload"})
+SCALE_FAULTS = frozenset({"overload", "underload", "unit"})
 """Codes of `DeviceFault` by which an indicator says that it cannot weigh."""
 
 STALE_PLATE_S = 10.0

@@ -5,8 +5,10 @@ Dull on purpose. Whatever must be decided is decided in `lane` and `rules`.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
+import sys
 from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -278,11 +280,18 @@ class Program:
 
     def run(self) -> int:
         """0 when told to stop; raises what broke it, after making itself safe."""
+        broken = True
         try:
             self._start()
             self._loop.run()
+            broken = False
         finally:
-            self._close()
+            if self._close():
+                # A camera's thread hangs inside OpenCV, which aborts where Python takes its threads away.
+                # All that counts is on the disk and closed.
+                logging.shutdown()
+                sys.stderr.flush()
+                os._exit(1 if broken else 0)
         return 0
 
     def _start(self) -> None:
@@ -311,11 +320,12 @@ class Program:
         self._log.info("lane is listening", devices=sorted(self._config.devices))
         self._say_if_clock_is_not_set()
 
-    def _close(self) -> None:
+    def _close(self) -> tuple[str, ...]:
+        """Cameras whose threads did not end."""
         self._service.stopping()
         self._client.stop()
         self._supervisor.stop()
-        self._pictures.close()
+        hanging = self._pictures.close()
         if self._speaker is not None:
             self._speaker.stop()
         if self._page is not None:
@@ -325,6 +335,7 @@ class Program:
         self._records.close()
         self._journal.close()
         self._service.close()
+        return hanging
 
     def _say_if_clock_is_not_set(self) -> None:
         utc = self._clock.utc_text()

@@ -111,9 +111,9 @@ def _passing(archive: Archive, settings: ReceiptSettings, use: CrossedUse) -> Pa
     if body is None:
         raise _Impossible("the slip is not in the archive")
     slip = _read_slip(body)
-    gate = _gate_of(archive, use.device)
+    gate = _stage_of(archive, use.device)
     collected = None if ruling is None else kilograms(ruling.gross_kg or "")
-    first = _first_gate(archive, use) if gate is GateStage.SECOND else None
+    first = _at_first(archive, use) if gate is GateStage.SECOND else None
     return Passing(
         slip=slip,
         gate=gate,
@@ -156,7 +156,7 @@ def _expected(slip: ReleaseSlip, ruling: RulingMade | None, collected: Decimal |
     return summed if summed is not None and collected is not None else slip.total_kg
 
 
-def _gate_of(archive: Archive, device: str) -> GateStage:
+def _stage_of(archive: Archive, device: str) -> GateStage:
     for scope in archive.scopes():
         for key in archive.record_keys(scope.scope, "site"):
             body = archive.record("site", key, scope.scope)
@@ -169,7 +169,7 @@ def _gate_of(archive: Archive, device: str) -> GateStage:
     return GateStage.ONLY
 
 
-def _first_gate(archive: Archive, use: CrossedUse) -> ReceiptRow | None:
+def _at_first(archive: Archive, use: CrossedUse) -> ReceiptRow | None:
     first = [row for row in archive.receipts_of_slip(use.slip_no) if row.gate == GateStage.FIRST.value]
     return first[-1] if first else None
 

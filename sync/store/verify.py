@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from sync.store.lock import remembered_beside
-from sync.store.opening import JOURNAL, StoreRefused, open_database
+from sync.store.opening import JOURNAL, StoreRefused, open_database, refused
 from sync.store.places import first_place, last_place
 from sync.vocabulary.facts import GENESIS, EpochBegan, Stream, kind_of
 
@@ -69,6 +69,17 @@ class _Head:
     def name(self, first: int, last: int | None = None) -> str:
         numbers = str(first) if last is None or last == first else f"{first}..{last}"
         return f"epoch {self.epoch[:8]} {self.stream.value} {numbers}"
+
+
+def last_fact_utc(path: Path) -> str | None:
+    """When the last routine fact was made, by the clock of its day; None in a new journal. Raises
+    `StoreRefused`."""
+    try:
+        with closing(open_database(path, JOURNAL, create=False, writable=False)) as connection:
+            row = connection.execute("SELECT time FROM facts ORDER BY place DESC LIMIT 1").fetchone()
+    except sqlite3.Error as error:
+        raise refused(path, JOURNAL, error) from error
+    return None if row is None else str(row[0])
 
 
 def verify_journal(path: Path) -> list[str]:

@@ -694,14 +694,14 @@ def _head_of(passing: Passing) -> dict[str, str]:
         "rltTbTypecd": slip.related_type, "rltNo": "\\".join(slip.related_nos), **_enterprise_of(passing),
         "vehicleNo": passing.plate or slip.plate or "", "vehicleIcNo": slip.card_no,
         "containerNo": "\\".join(slip.container_nos), **weights, "dclErConc": "", "dclTime": "",
-        **_gates(passing, "passID"), "emapvMarkcd": "1", "logisticsStucd": "1", "ownerSystem": "1",
+        **_passes(passing, "passID"), "emapvMarkcd": "1", "logisticsStucd": "1", "ownerSystem": "1",
         "rmk": "", "col1": "",
     }  # fmt: skip
 
 
 def _two_step_head(passing: Passing) -> dict[str, str]:
     slip = passing.slip
-    gates = _gates(passing, "passId")
+    gates = _passes(passing, "passId")
     return {
         "passportNo": slip.slip_no, "sasPassportPreentNo": "", "chgTmsCnt": "0", "dclTypecd": "1",
         "masterCuscd": slip.customs_code, **_enterprise_of(passing),
@@ -722,7 +722,7 @@ def _enterprise_of(passing: Passing) -> dict[str, str]:
     }
 
 
-def _gates(passing: Passing, first_id: str) -> dict[str, str]:
+def _passes(passing: Passing, first_id: str) -> dict[str, str]:
     """Which gate was passed when, and the state that makes."""
     passed = f"{_beijing(passing.passed_at):%Y-%m-%d %H:%M:%S}"
     if passing.gate is GateStage.SECOND:

@@ -15,8 +15,10 @@ import argparse
 import ast
 import importlib
 import os
+import re
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -39,7 +41,10 @@ COPIED = (
 )
 TESTS = (
     "tests/unit/test_lane_rules.py",
+    "tests/unit/test_lane_rules_site.py",
     "tests/machine/test_lane.py",
+    "tests/machine/test_lane_platform.py",
+    "tests/machine/test_lane_complete.py",
     "tests/machine/test_lane_review.py",
     "tests/machine/test_lane_world_finds.py",
     "tests/machine/test_lane_guards.py",
@@ -203,6 +208,14 @@ def all_guards(root: Path) -> list[Guard]:
     return [*guards_of(LANE, lane, on_the_way(lane)), *guards_of(RULES, rules)]
 
 
+def changed_lines(revision: str, path: str) -> set[int]:
+    """Numbers of lines that are other or new since then, as the file stands now."""
+    git = ["git", "diff", "--unified=0", revision, "--", path]
+    diff = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    hunks = re.findall(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", diff, re.MULTILINE)
+    return {line for first, count in hunks for line in range(int(first), int(first) + int(count or 1))}
+
+
 # --- taking them out --------------------------------------------------------------------------------------
 
 
@@ -309,11 +322,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.machine.guards", description=__doc__)
     parser.add_argument("--list", action="store_true", help="only list the guards")
     parser.add_argument("--only", default="", help="only guards whose function or source contains this")
+    parser.add_argument("--since", default="", help="only guards on lines changed since this Git revision")
     parser.add_argument("--workers", type=int, default=max(1, min(4, os.cpu_count() or 1)))
     chosen = parser.parse_args()
     known = all_guards(ROOT)
     stale = set(EQUIVALENT) - {guard.key for guard in known}
     guards = [guard for guard in known if chosen.only in f"{guard.function}: {guard.source}"]
+    if chosen.since:
+        changed = {path: changed_lines(chosen.since, path) for path in (LANE, RULES)}
+        guards = [guard for guard in guards if guard.line in changed[guard.path]]
     if chosen.list:
         for guard in guards:
             _say(guard, "listed")
@@ -322,7 +339,7 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kakou-guards-") as scratch:
         folder = Path(scratch)
-        if not chosen.only and not _whole_tree_passes(folder / "whole"):
+        if not chosen.only and not chosen.since and not _whole_tree_passes(folder / "whole"):
             return 1
         shares = [guards[n :: chosen.workers] for n in range(chosen.workers)]
         children = []

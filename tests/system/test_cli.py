@@ -8,10 +8,9 @@ import hashlib
 import json
 import os
 import re
-import socket
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,6 @@ from typer.testing import CliRunner
 from edge.cli import app
 from edge.devices.catalogue import PROTOCOLS
 from hardware_sims.cast import LANE_IN, SCOPE
-from sync.link.keys import make_private, public_pem
 from sync.store.journal import Journal
 from sync.vocabulary.facts import FactDraft, LaneReset, Stream
 from tests.system.conftest import ROOT, LaneSite, Launcher, kakou
@@ -75,7 +73,7 @@ def commands() -> dict[str, click.Command]:
 def test_the_commands_are_those_of_the_design() -> None:
     assert set(commands()) == {
         "demo", "gate", "hub", "sims", "doctor", "frames", "replay", "world", "bench", "records import",
-        "records digest", "records diff", "journal verify", "journal export",
+        "records digest", "records diff", "records receipts", "journal verify", "journal export",
     }  # fmt: skip
 
 
@@ -210,173 +208,6 @@ def test_on_a_terminal_frames_are_for_people(launch: Launcher) -> None:
     assert "weight" in text
     assert "1560" in text
     assert "✘" in text
-
-
-# --- doctor -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def examined(lane_site: LaneSite) -> Iterator[LaneSite]:
-    """A demo site whose ports are there and whose broker's port answers; nobody speaks."""
-    ports = lane_site.site.folder / "ports"
-    ports.mkdir()
-    for device in ("io", "weighbridge", "rfid", "scanner", "led"):
-        (ports / f"{LANE_IN}-{device}").touch()
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as broker:
-        lane_site.change((f"port = {lane_site.site.broker_port}\n", f"port = {broker.getsockname()[1]}\n"))
-        yield lane_site
-
-
-def findings(site: LaneSite) -> tuple[int, dict[str, tuple[str, str]]]:
-    """Exit code, and what was found of each check: level and text. The disk of this machine left out."""
-    code, out, _ = say("doctor", site.config)
-    told = {line["check"]: (line["level"], line["text"]) for line in lines(out)}
-    assert len(told) == len(lines(out)), "two findings of one name"
-    disk = told.pop("disk")
-    assert disk[0] in ("good", "bad")
-    return (code if disk[0] == "good" else 0, told)
-
-
-def bad(site: LaneSite) -> dict[str, str]:
-    code, found = findings(site)
-    wrong = {check: text for check, (level, text) in found.items() if level == "bad"}
-    assert (code != 0) == (wrong != {})
-    return wrong
-
-
-def test_a_site_in_order_has_nothing_bad(examined: LaneSite) -> None:
-    examined.give_records()
-    assert bad(examined) == {}
-    _, found = findings(examined)
-    assert found["records"][0] == "good"
-    assert found["journal"][0] == "good"
-    assert "S0" in found["safety"][1]
-    assert {check for check in found if check.startswith("port ")} == {
-        "port io", "port weighbridge", "port rfid", "port scanner", "port board",
-    }  # fmt: skip
-
-
-def test_doctor_finds_swapped_polarity(examined: LaneSite) -> None:
-    examined.change(
-        ('photocell = { input = 2, active = "low" }', 'photocell = { input = 2, active = "high" }'),
-        ('limit_down = { input = 3, active = "high" }', 'limit_down = { input = 3, active = "low" }'),
-    )
-    wrong = bad(examined)
-    assert set(wrong) == {"wiring photocell", "wiring limit_down"}
-    assert 'say "low"' in wrong["wiring photocell"]
-    assert "a cut wire would prove the arm there" in wrong["wiring limit_down"]
-
-
-def test_doctor_finds_a_missing_port(examined: LaneSite) -> None:
-    (examined.site.folder / "ports" / f"{LANE_IN}-rfid").unlink()
-    assert set(bad(examined)) == {"port rfid"}
-    assert f"{LANE_IN}-rfid: no such port" in bad(examined)["port rfid"]
-
-
-def no_row_of_the_site(site: LaneSite) -> None:
-    site.give_records(without="site")
-
-
-def six_hours_old(site: LaneSite) -> None:
-    site.give_records(age_s=6 * 3600 + 60)
-
-
-def never_proved(site: LaneSite) -> None:
-    site.give_records(age_s=None)
-
-
-def damaged_records(site: LaneSite) -> None:
-    file = site.give_records()
-    data = bytearray(file.read_bytes())
-    data[100:300] = b"\x55" * 200
-    file.write_bytes(data)
-
-
-@pytest.mark.parametrize(
-    ("make", "expected"),
-    [
-        (six_hours_old, "too old (S10)"),
-        (never_proved, "never proved equal to the centre's"),
-        (no_row_of_the_site, "has no row of this site: every vehicle is held"),
-        (damaged_records, "fetched again from the centre"),
-    ],
-)
-def test_doctor_finds_records_no_ruling_may_stand_on(
-    examined: LaneSite, make: Callable[[LaneSite], None], expected: str
-) -> None:
-    make(examined)
-    wrong = bad(examined)
-    assert set(wrong) == {"records"}
-    assert expected in wrong["records"]
-
-
-def test_doctor_says_that_records_are_not_there_yet(examined: LaneSite) -> None:
-    assert findings(examined)[1]["records"] == (
-        "note",
-        "no records yet: they come with the first contact to the centre",
-    )
-
-
-def test_doctor_finds_wrong_keys(examined: LaneSite) -> None:
-    keys = examined.site.folder / "keys"
-    (keys / f"{LANE_IN}.key").write_bytes(public_pem(make_private().public_key()))
-    (keys / "hub.pub").write_bytes((keys / "hub.key").read_bytes())
-    (examined.site.folder / "draw.key").write_text("0badc0de")
-    wrong = bad(examined)
-    assert set(wrong) == {"device key", "hub key", "spot check"}
-    assert "expected an unencrypted Ed25519 private key" in wrong["device key"]
-    assert "expected an Ed25519 public key" in wrong["hub key"]
-    assert "at least 32 hex digits" in wrong["spot check"]
-
-
-def test_doctor_finds_a_journal_that_was_changed(examined: LaneSite) -> None:
-    with Journal.open(examined.journal, device=LANE_IN):
-        pass
-    flip(examined.journal)
-    wrong = bad(examined)
-    assert set(wrong) == {"journal"}
-
-
-def test_doctor_finds_that_nobody_answers_for_the_broker(lane_site: LaneSite) -> None:
-    with socket.socket() as deaf:
-        deaf.bind(("127.0.0.1", 0))
-        port = deaf.getsockname()[1]
-        lane_site.change((f"port = {lane_site.site.broker_port}\n", f"port = {port}\n"))
-        assert f"127.0.0.1:{port}: Connection refused" in bad(lane_site)["broker"]
-
-
-def test_doctor_shows_a_bad_config_as_its_only_finding(examined: LaneSite) -> None:
-    examined.change(("[timing]\n", "[timing]\nreading_ss = 3\n"))
-    code, out, _ = say("doctor", examined.config)
-    (found,) = lines(out)
-    assert (code, found["check"], found["level"]) == (1, "config", "bad")
-    assert "timing.reading_ss: unknown key; did you mean `reading_s`?" in found["text"]
-
-
-@pytest.mark.timeout(180)
-def test_doctor_listens_to_the_devices_when_asked(lane_site: LaneSite, launch: Launcher) -> None:
-    """Real lines: what speaks is heard, what is silent is named, what is wired wrongly shows."""
-    ports = f"{(lane_site.site.folder / 'ports').resolve()}/{LANE_IN}"
-    lane_site.change(
-        (f"{ports}-rfid", f"{ports}-gone"),
-        ('arm_loop = { input = 1, active = "low" }', 'arm_loop = { input = 1, active = "high" }'),
-    )
-    lane_site.start_sims()
-    lane_site.tell(f"fault {LANE_IN} weighbridge silence on")
-    lane_site.happened("fault", device="weighbridge", on=True)
-    doctor = launch.run(kakou("doctor", str(lane_site.config), "--live"), 60.0)
-    told = {line["check"]: (line["level"], line["text"]) for line in doctor.lines()}
-    assert doctor.process.returncode == 1
-    assert told["device io"][0] == "good"
-    assert "polls" in told["device io"][1]
-    assert told["arm"] == ("good", "proven down")
-    assert told["arm loop"][0] == "bad"
-    assert "polarity is swapped" in told["arm loop"][1]
-    assert told["device weighbridge"][0] == "bad"
-    assert "nothing heard in" in told["device weighbridge"][1]
-    assert told["device rfid"][0] == "bad"
-    assert "gone" in told["device rfid"][1]
-    assert lane_site.physics("relay_pulse") == []
 
 
 # --- journal ----------------------------------------------------------------------------------------------

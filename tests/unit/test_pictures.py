@@ -705,6 +705,19 @@ def test_what_the_budget_sheds_is_reported(tmp_path: Path) -> None:
     assert all(shed.needed == shed.pictures for shed in lane.shed)
 
 
+def test_a_centre_that_cannot_be_asked_ends_nothing(tmp_path: Path) -> None:
+    def unreadable(sha256: str) -> bool:
+        raise RuntimeError("the journal is closed")
+
+    old = tmp_path / "pictures" / "2020-01-01"
+    old.mkdir(parents=True)
+    (old / f"{'0' * 64}.jpg").write_bytes(b"x")
+    with site(tmp_path, may_shed=unreadable) as lane:
+        for passage in range(2):
+            lane.pictures.keep(passage, jpeg(picture()), "plate_camera", "vehicle")
+            assert isinstance(lane.next(*ANSWERS), PictureKept)
+
+
 def test_by_an_unknown_clock_old_pictures_stay(tmp_path: Path) -> None:
     old = tmp_path / "pictures" / "2020-01-01"
     old.mkdir(parents=True)

@@ -109,6 +109,19 @@ def test_what_is_heard_does_not_depend_on_how_time_is_sliced(between: list[float
     assert heard(site(HERE, NEXT_DOOR), "in", between=tuple(between), until_s=20.0) == plain
 
 
+def test_one_long_step_hears_what_many_short_ones_do() -> None:
+    lanes = (
+        LaneSettings(name="in", hears_neighbour="out", rfid="uhfreader288", rfid_active=True),
+        LaneSettings(name="out"),
+    )
+    told = []
+    for steps in (1, 400):
+        world = SimulatedSite(Scenario(lanes=lanes, vehicles=(NEXT_DOOR,)))
+        sent = [each for step in range(steps) for each in world.advance((step + 1) * 20.0 / steps)]
+        told.append([(lane, each) for lane, each in sent if each.device == "rfid"])
+    assert told[0] == told[1] != []
+
+
 # --- cards --------------------------------------------------------------------------------------------------
 
 

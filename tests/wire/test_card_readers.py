@@ -52,33 +52,33 @@ def cards_of(decoder: object, data: bytes) -> set[str]:
 
 # --- EM4100 -------------------------------------------------------------------------------------------------
 
-FORMS = {em125.Form.ASCII: ASCII, em125.Form.BINARY: BINARY, em125.Form.BARE: BARE}
+FRAMINGS = {em125.Framing.ASCII: ASCII, em125.Framing.BINARY: BINARY, em125.Framing.BARE: BARE}
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_one_byte_changed_lost_or_added_never_gives_another_card(form: em125.Form) -> None:
-    sent = cards_of(em125.decoder(form), FORMS[form])
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_one_byte_changed_lost_or_added_never_gives_another_card(framing: em125.Framing) -> None:
+    sent = cards_of(em125.decoder(framing), FRAMINGS[framing])
     found: set[str] = set()
-    for wrong in spoilt(FORMS[form]):
-        found |= cards_of(em125.decoder(form), wrong)
+    for wrong in spoilt(FRAMINGS[framing]):
+        found |= cards_of(em125.decoder(framing), wrong)
     assert len(sent) == 1
     assert found <= sent
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("framing", FRAMINGS)
 @given(card=st.binary(min_size=5, max_size=5))
-def test_every_card_reads_back_as_written(form: em125.Form, card: bytes) -> None:
+def test_every_card_reads_back_as_written(framing: em125.Framing, card: bytes) -> None:
     number = card.hex().upper()
-    assert cards_of(em125.decoder(form), em125.encode(number, form)) == {number}
+    assert cards_of(em125.decoder(framing), em125.encode(number, framing)) == {number}
 
 
 def test_two_equal_changes_are_what_the_check_cannot_see() -> None:
     swapped = b"\x02E362086CED08\x03"
-    assert cards_of(em125.decoder(em125.Form.ASCII), swapped) == {"E362086CED"}
+    assert cards_of(em125.decoder(em125.Framing.ASCII), swapped) == {"E362086CED"}
 
 
 def test_reads_follow_each_other_and_noise_between_them_is_told() -> None:
-    decoder = em125.decoder(em125.Form.ASCII)
+    decoder = em125.decoder(em125.Framing.ASCII)
     told = [*decoder.feed(ASCII + b"\x00\x55" + ASCII), *decoder.quiet()]
     assert [type(message) for message in told] == [em125.Card, ReadGarbled, em125.Card]
 
@@ -93,19 +93,20 @@ def test_reads_follow_each_other_and_noise_between_them_is_told() -> None:
         (b"\x00" + BARE, set()),
         (BARE.lower(), set()),
         (b"A" * 500 + b"\r" + BARE, {OTHER}),
+        (b"A" * 64 + BARE, set()),
     ],
 )
 def test_bare_digits_are_a_card_only_where_they_stand_alone(data: bytes, cards: set[str]) -> None:
-    assert cards_of(em125.decoder(em125.Form.BARE), data) == cards
+    assert cards_of(em125.decoder(em125.Framing.BARE), data) == cards
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_garbage_gives_no_card_whose_check_is_wrong_and_raises_nothing(form: em125.Form) -> None:
-    rng = random.Random(f"em125 {form.value}")
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_garbage_gives_no_card_whose_check_is_wrong_and_raises_nothing(framing: em125.Framing) -> None:
+    rng = random.Random(f"em125 {framing.value}")
     for _ in range(FUZZED):
-        data = mangled(rng, FORMS[form])
-        for number in cards_of(em125.decoder(form), data):
-            assert em125.encode(number, form).strip(b"\x02\x03") in data.replace(b"\r\n\x03", b"\x03")
+        data = mangled(rng, FRAMINGS[framing])
+        for number in cards_of(em125.decoder(framing), data):
+            assert em125.encode(number, framing).strip(b"\x02\x03") in data.replace(b"\r\n\x03", b"\x03")
 
 
 def mangled(rng: random.Random, frame: bytes) -> bytes:
@@ -127,20 +128,20 @@ def mangled(rng: random.Random, frame: bytes) -> bytes:
 SIZES: list[wiegand.Size] = [26, 34]
 
 
-def read(data: bytes, size: wiegand.Size, *forms: wiegand.Form, quiet_ends: bool = True) -> set[str]:
-    return cards_of(wiegand.decoder(size, forms, quiet_ends=quiet_ends), data)
+def read(data: bytes, size: wiegand.Size, *framings: wiegand.Framing, quiet_ends: bool = True) -> set[str]:
+    return cards_of(wiegand.decoder(size, framings, quiet_ends=quiet_ends), data)
 
 
-@pytest.mark.parametrize("form", list(wiegand.Form))
+@pytest.mark.parametrize("framing", list(wiegand.Framing))
 @pytest.mark.parametrize("size", SIZES)
 @given(drawn=st.data())
 def test_every_value_reads_back_as_written(
-    size: wiegand.Size, form: wiegand.Form, drawn: st.DataObject
+    size: wiegand.Size, framing: wiegand.Framing, drawn: st.DataObject
 ) -> None:
     value = drawn.draw(st.integers(0, 2 ** (size - 2) - 1))
-    decoder = wiegand.decoder(size, (form,), quiet_ends=True)
-    (card,) = [*decoder.feed(wiegand.encode(size, value, form)), *decoder.quiet()]
-    assert card == wiegand.Card(size, value, checked=form is not wiegand.Form.DATA)
+    decoder = wiegand.decoder(size, (framing,), quiet_ends=True)
+    (card,) = [*decoder.feed(wiegand.encode(size, value, framing)), *decoder.quiet()]
+    assert card == wiegand.Card(size, value, checked=framing is not wiegand.Framing.DATA)
 
 
 @pytest.mark.parametrize(("size", "bits"), [(26, W26), (34, W34)])
@@ -152,26 +153,35 @@ def test_every_single_wrong_bit_is_found_in_every_form_that_has_parities(
     for place in range(size):
         wrong = whole ^ 1 << place
         texts = {
-            wiegand.Form.BITS: f"{wrong:0{size}b}".encode(),
-            wiegand.Form.HEX: f"{wrong:0{(size + 3) // 4}X}".encode(),
-            wiegand.Form.BYTES: wrong.to_bytes((size + 7) // 8),
-            wiegand.Form.BYTES_LEFT: (wrong << (-size % 8)).to_bytes((size + 7) // 8),
+            wiegand.Framing.BITS: f"{wrong:0{size}b}".encode(),
+            wiegand.Framing.HEX: f"{wrong:0{(size + 3) // 4}X}".encode(),
+            wiegand.Framing.BYTES: wrong.to_bytes((size + 7) // 8),
+            wiegand.Framing.BYTES_LEFT: (wrong << (-size % 8)).to_bytes((size + 7) // 8),
         }
-        accepted += [(place, form) for form, data in texts.items() if read(data, size, form)]
+        accepted += [(place, framing) for framing, data in texts.items() if read(data, size, framing)]
     assert accepted == []
+
+
+@pytest.mark.parametrize("framing", [wiegand.Framing.BYTES, wiegand.Framing.BYTES_LEFT])
+def test_spare_bits_are_zero_or_it_is_no_read(framing: wiegand.Framing) -> None:
+    good = wiegand.encode(26, 0x3D12D6, framing)
+    spare = [0x80000000 >> bit if framing is wiegand.Framing.BYTES else 1 << bit for bit in range(6)]
+    spoilt = [(int.from_bytes(good) ^ bit).to_bytes(4) for bit in spare]
+    assert read(good, 26, framing) == {"061,04822"}
+    assert [data for data in spoilt if read(data, 26, framing)] == []
 
 
 def test_two_wrong_bits_in_one_half_are_what_the_parities_cannot_see() -> None:
     wrong = bytearray(W26)
     wrong[3] ^= 1
     wrong[4] ^= 1
-    assert read(bytes(wrong), 26, wiegand.Form.BITS) not in (set(), {"061,04822"})
+    assert read(bytes(wrong), 26, wiegand.Framing.BITS) not in (set(), {"061,04822"})
 
 
 def test_one_digit_lost_or_added_is_always_found() -> None:
     lost = [W26[:place] + W26[place + 1 :] for place in range(26)]
     added = [W26[:place] + digit + W26[place:] for place in range(27) for digit in (b"0", b"1")]
-    assert [text for text in lost + added if read(text + b"\r", 26, wiegand.Form.BITS)] == []
+    assert [text for text in lost + added if read(text + b"\r", 26, wiegand.Framing.BITS)] == []
 
 
 @pytest.mark.parametrize(
@@ -187,14 +197,15 @@ def test_one_digit_lost_or_added_is_always_found() -> None:
         (W26[:13] + b"\r" + W26[13:] + b"\r", set()),
         (W34 + b"\r", set()),
         (b"0" * 500 + b"\r" + W26 + b"\r", {"061,04822"}),
+        (b"0" * 64 + W26 + b"\r", set()),
     ],
 )
 def test_a_line_is_a_card_only_with_its_ending_and_exactly_its_digits(data: bytes, cards: set[str]) -> None:
-    assert read(data, 26, wiegand.Form.BITS, quiet_ends=False) == cards
+    assert read(data, 26, wiegand.Framing.BITS, quiet_ends=False) == cards
 
 
 def test_noise_in_front_of_a_read_is_told_and_the_read_counts() -> None:
-    decoder = wiegand.decoder(26, (wiegand.Form.BITS,), quiet_ends=False)
+    decoder = wiegand.decoder(26, (wiegand.Framing.BITS,), quiet_ends=False)
     told = decoder.feed(b"\x80\x11" + W26 + b"\r\n")
     assert told == [
         ReadGarbled(b"\x80\x11", "no digits in front of a read"),
@@ -209,10 +220,10 @@ def test_garbage_gives_no_card_whose_parities_are_wrong_and_raises_nothing(size:
     unexplained = []
     for _ in range(FUZZED):
         data = mangled(rng, frame)
-        decoder = wiegand.decoder(size, (wiegand.Form.BITS,), quiet_ends=False)
+        decoder = wiegand.decoder(size, (wiegand.Framing.BITS,), quiet_ends=False)
         told = [*decoder.feed(data), *decoder.quiet()]
         for card in (message for message in told if isinstance(message, wiegand.Card)):
-            line = wiegand.encode(size, card.value, wiegand.Form.BITS)
+            line = wiegand.encode(size, card.value, wiegand.Framing.BITS)
             if line + b"\r" not in data.replace(b"\n", b"\r"):
                 unexplained.append(data)
     assert unexplained == []
@@ -243,13 +254,13 @@ def test_every_cut_of_a_read_is_refused_when_frames_are_shown() -> None:
 
 # --- drivers ------------------------------------------------------------------------------------------------
 
-FORM_OF = {"crlf": "ascii"}
+FRAMING_OF = {"crlf": "ascii"}
 """The driver's word for how a simulated reader sends, where it is another."""
 
 
 def driver_for(kind: Kind) -> Driver:
-    scheme, _, form = kind.partition("_")
-    return make_driver(f"rfid.{scheme}", {"form": FORM_OF.get(form, form)} if form else {})
+    scheme, _, framing = kind.partition("_")
+    return make_driver(f"rfid.{scheme}", {"framing": FRAMING_OF.get(framing, framing)} if framing else {})
 
 
 def test_a_driver_tells_the_card_when_its_read_is_whole_and_sends_nothing() -> None:
@@ -269,7 +280,7 @@ def test_a_read_cut_off_by_quiet_is_no_card_however_it_goes_on() -> None:
 
 
 def test_quiet_that_nobody_asked_about_still_separates_reads() -> None:
-    driver = make_driver("rfid.em125", {"form": "bare"})
+    driver = make_driver("rfid.em125", {"framing": "bare"})
     driver.received(1.0, BARE)
     assert driver.received(5.0, BARE).readings == (CardSeen(OTHER, "em125"),)
     assert driver.due(5.2).readings == (CardSeen(OTHER, "em125"),)

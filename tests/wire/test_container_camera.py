@@ -143,7 +143,9 @@ def test_every_field_is_checked_and_the_sender_told_what_was_expected(
 @pytest.mark.parametrize(
     "body",
     [b"", b"{", b"[]", b"null", b"{}", b'{"container":1}', b'{"container":{},"more":1}', b'{"heartbeat":1}',
-     b"\xff", b"[" * 100_000, b'{"container":{"id":"1","number":null,"age_s":1e999}}'],
+     b"\xff", b"[" * 100_000, b'{"container":{"id":"1","number":null,"age_s":1e999}}',
+     b'{"container":{"id":"1","number":null,"age_s":' + b"1" * 400 + b"}}",
+     b'{"container":{"id":"1","number":null,"age_s":' + b"1" * 9000 + b"}}"],
     ids=lambda body: repr(body[:30]),
 )  # fmt: skip
 def test_a_body_that_is_none_is_garbled_and_the_connection_goes_on(body: bytes) -> None:

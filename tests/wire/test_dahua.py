@@ -158,7 +158,7 @@ def test_several_events_of_one_message_are_several_plates() -> None:
     body = (
         event(0)
         + event(1, TrafficCar__PlateNumber="豫A00001", GroupID="42")
-        + event(2, EventBaseInfo__Action="Stop")
+        + event(2, EventBaseInfo__Action="Stop", GroupID="43")
     )
     assert plates(subscribed().received(1.0, part(body.encode())).readings) == [PLATE, "豫A00001"]
 

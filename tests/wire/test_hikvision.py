@@ -193,7 +193,7 @@ HOSTILE = {
     "undefined entity": event().replace(b"<licensePlate>", b"<licensePlate>&x;"),
     "deep": b"<EventNotificationAlert>" + b"<a>" * 50_000,
     "deep and closed": b"<a>" * 30_000 + b"</a>" * 30_000,
-    "long": b"<EventNotificationAlert>" + b" " * 300_000 + b"</EventNotificationAlert>",
+    "long": event().replace(b"<ANPR>", b" " * 300_000 + b"<ANPR>"),
     "cut": event()[:-9],
     "doubled": event() + event(),
     "no ANPR": b"<EventNotificationAlert><eventType>ANPR</eventType></EventNotificationAlert>",

@@ -349,7 +349,7 @@ def test_the_connection_is_closed_where_the_camera_wants_it_so() -> None:
     "body",
     [
         b"{", b"", b"[]", b"[1,2]", b"null", b'{"a":1}', b"\xff\xfe{}", b'{"AlarmInfoPlate":1}',
-        b"[" * 100_000,
+        b"[" * 100_000, b"9" * 9000,
         b'{"AlarmInfoPlate":{"result":{"PlateResult":{}}}}', body_of(push())[:-3], body_of(push(license=5)),
         body_of(push(license="A" * 17)), b'{"AlarmGioIn":{"result":{"TriggerResult":{}}}}',
         b'{"SerialData":{"data":"%%%"}}', b'{"SerialData":{"data":"Y2g=","dataLen":9}}',

@@ -149,7 +149,7 @@ def test_garbage_passes_for_a_tag_no_more_often_than_the_check_allows(make: wire
     rng = random.Random(f"uhfreader {make.value}")
     frames = [TAG_18, DONE_18, NO_TAG] if make is wire.Make.UHFREADER18 else [TAG_288, DONE_288]
     sent = set().union(*(epcs(decoded(frame, make)) for frame in frames))
-    passed = []
+    passed: list[str] = []
     for _ in range(FUZZED):
         data = bytearray(rng.choice(frames))
         for _ in range(rng.randrange(1, 5)):

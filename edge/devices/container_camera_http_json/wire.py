@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import re
 from dataclasses import dataclass, field
 from typing import Literal
@@ -135,7 +134,7 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        number = float(value)
+        # a fraction out of range is refused with the whole JSON; a whole number has no such limit
+        return float(value)
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None

@@ -145,7 +145,7 @@ class FixedCamera:
             if wrong is None or bool(wrong) == bool(self._told):
                 return None
             self._told = wrong
-        _log().warning("camera", camera=self.name, why=wrong or "shows something again")
+        _logger().warning("camera", camera=self.name, why=wrong or "shows something again")
         return CameraNews(wrong)
 
     def health(self) -> CameraHealth:
@@ -186,14 +186,14 @@ class FixedCamera:
                 why = str(lost)
             except Exception as error:  # noqa: BLE001 - a library's fault must not end the care for its camera
                 why = f"fault of the source: {error!r}"[:300]
-                _log().error("a camera's source raised", camera=self.name, exc_info=error)
+                _logger().error("a camera's source raised", camera=self.name, exc_info=error)
             failures = 1 if self._frames > before + 1 else failures + 1
             with self._changed:
                 again = self._state == "lost" and self._why == why
                 self._state, self._why = "lost", why
                 self._losses += 1
             if not again:
-                _log().warning("camera lost", camera=self.name, why=why)
+                _logger().warning("camera lost", camera=self.name, why=why)
             # A source that opens and ends at once is not asked again without a pause.
             self._stopping.wait(max(self._delay_s(failures), 0.05))
 
@@ -262,6 +262,6 @@ class _Look:
         return dark >= int(_BRIGHT_SHARE * some.shape[0] * some.shape[1])
 
 
-def _log() -> structlog.stdlib.BoundLogger:
+def _logger() -> structlog.stdlib.BoundLogger:
     log: structlog.stdlib.BoundLogger = structlog.get_logger("cameras")
     return log

@@ -13,14 +13,14 @@ from edge.devices.settings import setting
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    form: Literal["ascii", "binary", "bare"] = setting(
+    framing: Literal["ascii", "binary", "bare"] = setting(
         "ascii", "digits between STX and ETX, the ten-byte frame, or twelve digits alone"
     )
     quiet_s: float = setting(0.1, "silence that ends (bare) or cuts off a read", least=0.001, most=10)
 
 
 def em125(settings: Settings) -> CardDriver:
-    return CardDriver(wire.decoder(wire.Form(settings.form)), _card, settings.quiet_s)
+    return CardDriver(wire.decoder(wire.Framing(settings.framing)), _card, settings.quiet_s)
 
 
 def _card(card: wire.Card) -> CardSeen:

@@ -1,6 +1,6 @@
 """Bytes of 125 kHz EM4100 card readers <-> messages. No port, no clock.
 
-Three forms, all 9600 8N1, all with the XOR of what stands before the check:
+Three framings, all 9600 8N1, all with the XOR of what stands before the check:
 - `ascii`: `02 | 10 hex digits | 2 hex digits XOR of the 5 bytes | [0D 0A] | 03` (RDM6300, Seeed; ID-12 with
   CR LF).
 - `binary`: `02 | 0A | 02 | 5 bytes | XOR of all between | 03`; 0A counts the whole frame, 02 is an EM card.
@@ -8,7 +8,7 @@ Three forms, all 9600 8N1, all with the XOR of what stands before the check:
 
 What the check is worth: one changed byte is always found, so is one lost or added. Two bytes swapped, or two
 equal changes, are not: it is an XOR of 8 bits. A bare read is one only where exactly twelve digits stand
-alone. A Mifare card (type 01 of the binary form) is refused: its number is another kind of number.
+alone. A Mifare card (type 01 of the binary framing) is refused: its number is another kind of number.
 
 Source: Seeed Studio 125 kHz module page (62E3086CED, 08), EM-18 data sheet, ID-2/12/20 data sheet (CR LF),
 the maker's page of the binary reader (02 0A 02 06 00 8E 6D 5D B0 03).
@@ -33,7 +33,7 @@ BARE_DIGITS = 12
 _DIGITS_AT = range(1, 13)
 
 
-class Form(enum.Enum):
+class Framing(enum.Enum):
     ASCII = "ascii"
     BINARY = "binary"
     BARE = "bare"
@@ -44,7 +44,7 @@ class Card:
     number: str
     """Ten hex digits, upper case."""
     check: str
-    form: Form
+    framing: Framing
 
 
 Message = Card | ReadGarbled | ReadTruncated
@@ -54,26 +54,26 @@ def check_of(data: bytes) -> int:
     return reduce(xor, data)
 
 
-def encode(number: str, form: Form = Form.ASCII) -> bytes:
+def encode(number: str, framing: Framing = Framing.ASCII) -> bytes:
     card = bytes.fromhex(number)
     digits = b"%s%02X" % (number.encode("ascii"), check_of(card))
-    match form:
-        case Form.ASCII:
+    match framing:
+        case Framing.ASCII:
             return b"\x02" + digits + b"\x03"
-        case Form.BARE:
+        case Framing.BARE:
             return digits
-        case Form.BINARY:
+        case Framing.BINARY:
             body = bytes([BINARY_BYTES, EM_CARD]) + card
             return b"\x02" + body + bytes([check_of(body)]) + b"\x03"
 
 
-def decoder(form: Form) -> Cutter[Card | ReadGarbled] | LoneLines[Message]:
-    match form:
-        case Form.ASCII:
+def decoder(framing: Framing) -> Cutter[Card | ReadGarbled] | LoneLines[Message]:
+    match framing:
+        case Framing.ASCII:
             return Cutter(look_ascii, start=STX)
-        case Form.BINARY:
+        case Framing.BINARY:
             return Cutter(look_binary, start=STX)
-        case Form.BARE:
+        case Framing.BARE:
             return LoneLines(read_bare)
 
 
@@ -94,8 +94,8 @@ def look_ascii(held: bytes, at: int) -> Whole[Card | ReadGarbled] | NotHere | Un
     elif b"\r\n\x03".startswith(ending):
         return MORE
     else:
-        return NotHere(f"{ending.hex()} instead of ETX")
-    found = read_digits(frame[1:13], Form.ASCII)
+        return NotHere("no ETX behind the digits")
+    found = read_digits(frame[1:13], Framing.ASCII)
     return NotHere(found) if isinstance(found, str) else Whole(length, found)
 
 
@@ -116,22 +116,22 @@ def look_binary(held: bytes, at: int) -> Whole[Card | ReadGarbled] | NotHere | U
         return NotHere(f"check is {frame[8]:02X}, computed {check:02X}")
     if frame[2] == MIFARE_CARD:
         return Whole(BINARY_BYTES, ReadGarbled(frame, "a Mifare card, not one of 125 kHz"))
-    return Whole(BINARY_BYTES, Card(frame[3:8].hex().upper(), f"{check:02X}", Form.BINARY))
+    return Whole(BINARY_BYTES, Card(frame[3:8].hex().upper(), f"{check:02X}", Framing.BINARY))
 
 
 def look_any(held: bytes, at: int) -> Whole[Card | ReadGarbled] | NotHere | Unfinished:
-    """Either form that has a start; for looking at single frames."""
+    """Either framing that has a start; for looking at single frames."""
     second = held[at + 1 : at + 2]
     return look_binary(held, at) if second == b"\x0a" else look_ascii(held, at)
 
 
-def read_digits(digits: bytes, form: Form) -> Card | str:
+def read_digits(digits: bytes, framing: Framing) -> Card | str:
     """The card of twelve digits, or what is wrong with them."""
     number, check = digits[:10].decode("ascii"), digits[10:].decode("ascii")
     computed = f"{check_of(bytes.fromhex(number)):02X}"
     if check != computed:
         return f"check is {check}, computed {computed}"
-    return Card(number, check, form)
+    return Card(number, check, framing)
 
 
 def read_bare(line: bytes) -> tuple[Message]:
@@ -143,5 +143,5 @@ def read_bare(line: bytes) -> tuple[Message]:
         return (ReadTruncated(line),)
     if len(line) > BARE_DIGITS:
         return (ReadGarbled(line, f"{len(line)} digits: {BARE_DIGITS} expected"),)
-    found = read_digits(line, Form.BARE)
+    found = read_digits(line, Framing.BARE)
     return (ReadGarbled(line, found) if isinstance(found, str) else found,)

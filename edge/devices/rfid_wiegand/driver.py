@@ -13,7 +13,7 @@ from edge.devices.settings import setting
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    form: Literal["bits", "hex", "bytes", "bytes_left", "data"] = setting(
+    framing: Literal["bits", "hex", "bytes", "bytes_left", "data"] = setting(
         "bits", "how the converter writes the bits; data has no parity and so no check"
     )
     ending: Literal["line", "quiet"] = setting(
@@ -31,7 +31,7 @@ def wiegand34(settings: Settings) -> CardDriver:
 
 
 def _driver(settings: Settings, size: wire.Size) -> CardDriver:
-    decoder = wire.decoder(size, (wire.Form(settings.form),), quiet_ends=settings.ending == "quiet")
+    decoder = wire.decoder(size, (wire.Framing(settings.framing),), quiet_ends=settings.ending == "quiet")
     return CardDriver(decoder, _card, settings.quiet_s)
 
 

@@ -1,4 +1,4 @@
-"""How `kakou frames` shows Wiegand reads, in whichever form with parities. Names only, no judgement."""
+"""How `kakou frames` shows Wiegand reads, in whichever framing with parities. Names only, no judgement."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge.devices.rfid_wiegand import wire
 
 _TYPED = frozenset((0x00, 0x01, 0x10, 0x11))
 """Bytes whose two hex digits are bits."""
-_TEXTS = (wire.Form.BITS, wire.Form.HEX)
+_TEXTS = (wire.Framing.BITS, wire.Framing.HEX)
 
 Shown = list[dict[str, object] | ReadGarbled | ReadTruncated]
 
@@ -26,11 +26,11 @@ def _decode(size: wire.Size, data: bytes) -> Shown:
     """Texts, or exactly one read in bytes, or bits as typed: `kakou frames rfid.wiegand26 0001…`."""
     found: Sequence[wire.Message]
     if len(data) * 2 == size and _TYPED.issuperset(data):
-        found = wire.read_line(data.hex().encode("ascii"), size, (wire.Form.BITS,))
+        found = wire.read_line(data.hex().encode("ascii"), size, (wire.Framing.BITS,))
     elif len(data) == wire.bytes_in(size):
-        found = wire.read_line(data, size, (wire.Form.BYTES,))
+        found = wire.read_line(data, size, (wire.Framing.BYTES,))
         if not isinstance(found[-1], wire.Card):
-            left = wire.read_line(data, size, (wire.Form.BYTES_LEFT,))
+            left = wire.read_line(data, size, (wire.Framing.BYTES_LEFT,))
             found = left if isinstance(left[-1], wire.Card) else found
     else:
         lines = wire.decoder(size, _TEXTS, quiet_ends=True)

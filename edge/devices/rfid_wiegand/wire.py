@@ -33,7 +33,7 @@ HEX_DIGITS = b"0123456789ABCDEF"
 ANY_HEX_DIGITS = HEX_DIGITS + b"abcdef"
 
 
-class Form(enum.Enum):
+class Framing(enum.Enum):
     BITS = "bits"
     HEX = "hex"
     BYTES = "bytes"
@@ -41,7 +41,7 @@ class Form(enum.Enum):
     DATA = "data"
 
 
-TEXTS = (Form.BITS, Form.HEX, Form.DATA)
+TEXTS = (Framing.BITS, Framing.HEX, Framing.DATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,19 +78,19 @@ def bits_of(size: Size, value: int) -> str:
     return f"{even}{data}{odd}"
 
 
-def encode(size: Size, value: int, form: Form) -> bytes:
+def encode(size: Size, value: int, framing: Framing) -> bytes:
     """One read, without an ending."""
     whole = int(bits_of(size, value), 2)
-    match form:
-        case Form.BITS:
+    match framing:
+        case Framing.BITS:
             return bits_of(size, value).encode("ascii")
-        case Form.HEX:
+        case Framing.HEX:
             return b"%0*X" % (_hex_lengths(size)[0], whole)
-        case Form.BYTES:
+        case Framing.BYTES:
             return whole.to_bytes(bytes_in(size))
-        case Form.BYTES_LEFT:
+        case Framing.BYTES_LEFT:
             return (whole << _spare_bits(size)).to_bytes(bytes_in(size))
-        case Form.DATA:
+        case Framing.DATA:
             return b"%0*X" % ((size - 2) // 4, value)
 
 
@@ -106,64 +106,64 @@ def _hex_lengths(size: Size) -> tuple[int, ...]:
     return ((size + 3) // 4, bytes_in(size) * 2)
 
 
-def decoder(size: Size, forms: Sequence[Form], *, quiet_ends: bool) -> LoneLines[Message]:
+def decoder(size: Size, framings: Sequence[Framing], *, quiet_ends: bool) -> LoneLines[Message]:
     """`quiet_ends`: the converter sends no CR or LF; silence ends a text. Bytes are ended by it always."""
-    text = any(form in TEXTS for form in forms)
+    text = any(framing in TEXTS for framing in framings)
     return LoneLines(
-        lambda line: read_line(line, size, forms), line_ends=text, quiet_ends=quiet_ends or not text
+        lambda line: read_line(line, size, framings), line_ends=text, quiet_ends=quiet_ends or not text
     )
 
 
-def read_line(line: bytes, size: Size, forms: Sequence[Form]) -> tuple[Message, ...]:
-    """One line, ending taken off, in the first of these forms that has its length."""
-    for form in forms:
-        start = _starts_at(line, form)
-        if form is Form.HEX and Form.BITS in forms and not line[start:].strip(b"01"):
+def read_line(line: bytes, size: Size, framings: Sequence[Framing]) -> tuple[Message, ...]:
+    """One line, ending taken off, in the first of these framings that has its length."""
+    for framing in framings:
+        start = _starts_at(line, framing)
+        if framing is Framing.HEX and Framing.BITS in framings and not line[start:].strip(b"01"):
             continue  # rather bits that were cut off
-        if len(line) - start in lengths_of(size, form):
+        if len(line) - start in lengths_of(size, framing):
             noise = (ReadGarbled(line[:start], "no digits in front of a read"),) if start else ()
-            return (*noise, _read(line[start:], size, form))
-    expected = " or ".join(str(length) for form in forms for length in lengths_of(size, form))
-    found = len(line) - _starts_at(line, forms[0])
+            return (*noise, _read(line[start:], size, framing))
+    expected = " or ".join(str(length) for framing in framings for length in lengths_of(size, framing))
+    found = len(line) - _starts_at(line, framings[0])
     return (ReadGarbled(line, f"{found} digits or bytes: {expected} expected"),)
 
 
-def lengths_of(size: Size, form: Form) -> tuple[int, ...]:
+def lengths_of(size: Size, framing: Framing) -> tuple[int, ...]:
     """How many digits or bytes a read may have."""
-    match form:
-        case Form.BITS:
+    match framing:
+        case Framing.BITS:
             return (size,)
-        case Form.HEX:
+        case Framing.HEX:
             return _hex_lengths(size)
-        case Form.BYTES | Form.BYTES_LEFT:
+        case Framing.BYTES | Framing.BYTES_LEFT:
             return (bytes_in(size),)
-        case Form.DATA:
+        case Framing.DATA:
             return ((size - 2) // 4,)
 
 
-def _starts_at(line: bytes, form: Form) -> int:
+def _starts_at(line: bytes, framing: Framing) -> int:
     """Where the digits at the end of the line begin."""
-    digits = {Form.BITS: b"01", Form.HEX: ANY_HEX_DIGITS, Form.DATA: ANY_HEX_DIGITS}.get(form)
+    digits = {Framing.BITS: b"01", Framing.HEX: ANY_HEX_DIGITS, Framing.DATA: ANY_HEX_DIGITS}.get(framing)
     at = len(line)
     while digits is not None and at and line[at - 1] in digits:
         at -= 1
     return at if digits is not None else 0
 
 
-def _read(digits: bytes, size: Size, form: Form) -> Card | ReadGarbled:
-    match form:
-        case Form.BITS:
+def _read(digits: bytes, size: Size, framing: Framing) -> Card | ReadGarbled:
+    match framing:
+        case Framing.BITS:
             return _checked(digits, size, int(digits, 2))
-        case Form.HEX:
+        case Framing.HEX:
             return _checked(digits, size, int(digits, 16))
-        case Form.BYTES:
+        case Framing.BYTES:
             return _checked(digits, size, int.from_bytes(digits))
-        case Form.BYTES_LEFT:
+        case Framing.BYTES_LEFT:
             whole, spare = divmod(int.from_bytes(digits), 1 << _spare_bits(size))
             return (
                 ReadGarbled(digits, "spare bits that are not 0") if spare else _checked(digits, size, whole)
             )
-        case Form.DATA:
+        case Framing.DATA:
             return Card(size, int(digits, 16), checked=False)
 
 
