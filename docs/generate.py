@@ -13,7 +13,8 @@ from edge.devices.catalogue import PROTOCOLS, settings_of  # noqa: E402
 from edge.gate.config import INPUT_NAMES, GateConfig  # noqa: E402
 from edge.gate.transitions import diagram, table  # noqa: E402
 from edge.runtime.config_reading import reference_table  # noqa: E402
-from sync.vocabulary.rulings import TEXTS  # noqa: E402
+from sync.vocabulary.rulings import GUIDES, OWNERS, TEXTS, WAYS, Guide, Reason, Text, Way  # noqa: E402
+from tests.unit.test_lane_rules_site import shown_by  # noqa: E402
 
 
 def lane_states() -> str:
@@ -40,10 +41,55 @@ def signals() -> str:
     return "\n".join(f"- `{name}`" for name in INPUT_NAMES) + "\n"
 
 
+LET_GO = frozenset({Reason.RELEASED, Reason.RELEASED_EMPTY, Reason.MANUAL_RELEASE, Reason.MANUAL_ASIDE})
+"""Nobody has to end these."""
+
+
+def reason_rows(
+    texts: dict[Reason, Text], guides: dict[Reason, Guide], shown: dict[Reason, str]
+) -> list[str]:
+    """One row a reason. Raises `SystemExit` naming the reason that nobody wrote words or a test for."""
+    rows: list[str] = []
+    for reason in Reason:
+        missing = [
+            what
+            for what, there in (
+                ("text for the driver", reason in texts),
+                ("guide for the officer", reason in guides or reason in LET_GO),
+                ("test that shows it", reason in shown),
+            )
+            if not there
+        ]
+        if missing:
+            raise SystemExit(f"reason {reason.value}: expected a {', a '.join(missing)}")
+        text, guide = texts[reason], guides.get(reason)
+        owner = "" if guide is None else _both(OWNERS[guide.owner])
+        ways = "" if guide is None else "<br>".join(_beside(WAYS[way]) for way in Way if way in guide.ways)
+        done = "" if guide is None else f"{guide.zh}<br>{guide.en}"
+        cells = (f"`{reason.value}`", _both(text), owner, ways, done, _test(shown[reason]))
+        rows.append("| " + " | ".join(cells) + " |")
+    return rows
+
+
+def _both(text: Text) -> str:
+    return f"{text.zh}<br>{text.en}"
+
+
+def _beside(text: Text) -> str:
+    return f"{text.zh} {text.en}"
+
+
+def _test(shown: str) -> str:
+    path, _, name = shown.partition("::" if "::" in shown else ": ")
+    link = f"[{Path(path).name}](../{path})"
+    return f"{link} `{name}`" if "::" in shown else f"{link}: {name}"
+
+
 def reasons() -> str:
-    rows = ["| code | the driver sees (zh) | (en) |", "|---|---|---|"]
-    rows += [f"| `{reason.value}` | {text.zh} | {text.en} |" for reason, text in TEXTS.items()]
-    return "\n".join(rows) + "\n"
+    head = [
+        "| code | 司机看到 · the driver reads | 负责 · owner | 出路 · ways out | 关员处置 · what is done | shown by |"
+    ]
+    return "\n".join([*head, "|---|---|---|---|---|---|", *reason_rows(TEXTS, GUIDES, shown_by())]) + "\n"
 
 
 SECTIONS = {
@@ -52,8 +98,8 @@ SECTIONS = {
         "gate-keys": gate_keys,
         "device-settings": device_settings,
         "signals": signals,
-        "reasons": reasons,
     },
+    "reasons.md": {"reasons": reasons},
 }
 
 

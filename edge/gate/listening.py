@@ -141,8 +141,9 @@ def _contradictions(config: GateConfig, heard: dict[str, list[Reading]]) -> Iter
     if not seen:
         return
     weights = [r.value_kg for r in heard.get("weighbridge", []) if isinstance(r, WeightSeen)]
-    empty = bool(weights) and max(weights) < config.weighing.presence_kg
-    yield from _arm(seen, nobody=empty and _never(seen, "arrival"))
+    loaded = bool(weights) and max(weights) >= config.weighing.presence_kg
+    empty = bool(weights) and not loaded
+    yield from _arm(seen, nobody=not loaded and _never(seen, "arrival"))
     yield from _signals(config, seen)
     yield from _occupied(seen, empty=empty)
     yield from _scale(config, seen, weights)

@@ -572,7 +572,7 @@ class _Conversation(Generic[R, O]):
                 self._longest_unsent = 0
             self._unsent += send
             self._longest_unsent = max(self._longest_unsent, len(send))
-            if len(self._unsent) > _MOST_UNSENT_BYTES:
+            if len(self._unsent) > _MOST_UNSENT_BYTES + 2 * self._longest_unsent:
                 raise ChannelLost(f"{len(self._unsent)} bytes wait to be sent")
         if heard:
             self._ears.heard(now_s, self._device)

@@ -68,7 +68,7 @@ class Reason(enum.StrEnum):
 
 
 class Text(msgspec.Struct, frozen=True):
-    """What a driver reads. `{detail}` is filled with the reason's detail."""
+    """Words in both languages. In what a driver reads `{detail}` is filled with the reason's detail."""
 
     zh: str
     en: str
@@ -153,6 +153,23 @@ class Owner(enum.StrEnum):
     INSPECTION = "inspection"
     TECHNICIAN = "technician"
     SHIFT_LEADER = "shift_leader"
+
+
+WAYS: dict[Way, Text] = {
+    Way.BACK_OUT: Text("退出", "back out"),
+    Way.RELEASE: Text("人工放行", "release by hand"),
+    Way.ASIDE: Text("引导待检", "lead aside"),
+    Way.SUPPLEMENT: Text("补采", "enter what was not read"),
+    Way.AGAIN: Text("自动复核", "looked at again by itself"),
+}
+
+OWNERS: dict[Owner, Text] = {
+    Owner.DRIVER: Text("司机", "driver"),
+    Owner.LANE_OFFICER: Text("卡口关员", "officer at the lane"),
+    Owner.INSPECTION: Text("查验关员", "inspection"),
+    Owner.TECHNICIAN: Text("运维人员", "technician"),
+    Owner.SHIFT_LEADER: Text("值班科长", "shift leader"),
+}
 
 
 class Guide(msgspec.Struct, frozen=True):

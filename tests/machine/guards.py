@@ -5,8 +5,9 @@ lane's tests must fail. A guard is an operand of an `and` or `or`, or a whole co
 an `if`, a `case`, a comprehension, or a boolean a function answers. Taken out means: the operand is dropped,
 the early return never happens, the case always matches.
 
-Which guards: of every function in `edge/gate/lane.py` from which an order or the phases `Raising` and
-`Lowering` can be reached, of the predicates those ask, and of every function in `edge/gate/rules.py`.
+Which guards: of every function in `edge/gate/lane.py` from which an order or the phases `Raising`, `Lowering`
+and `Reading` (the way out of a hold) can be reached, of the predicates those ask, and of every function in
+`edge/gate/rules.py`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LANE, RULES = "edge/gate/lane.py", "edge/gate/rules.py"
-TARGETS = frozenset({"RaiseArm", "LowerArm", "Raising", "Lowering"})
+TARGETS = frozenset({"RaiseArm", "LowerArm", "Raising", "Lowering", "Reading"})
 COPIED = (
     "edge",
     "sync",
@@ -199,7 +200,8 @@ def _called(function: ast.FunctionDef) -> set[str]:
 def _is_predicate(function: ast.FunctionDef) -> bool:
     """It answers something a caller decides on: a yes or no, or a value that may be missing."""
     answer = ast.unparse(function.returns) if function.returns is not None else ""
-    return answer in ("bool", "str", "tuple[str, ...]", "Lane") or answer.endswith("| None")
+    plain = ("bool", "str", "tuple[str, ...]", "tuple[Epc, ...]", "frozenset[str]", "Lane")
+    return answer in plain or answer.endswith("| None")
 
 
 def all_guards(root: Path) -> list[Guard]:
@@ -211,7 +213,7 @@ def all_guards(root: Path) -> list[Guard]:
 def changed_lines(revision: str, path: str) -> set[int]:
     """Numbers of lines that are other or new since then, as the file stands now."""
     git = ["git", "diff", "--unified=0", revision, "--", path]
-    diff = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    diff = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     hunks = re.findall(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", diff, re.MULTILINE)
     return {line for first, count in hunks for line in range(int(first), int(first) + int(count or 1))}
 

@@ -396,9 +396,7 @@ def test_a_key_file_others_may_read_is_found(examined: LaneSite) -> None:
     key.chmod(0o644)
     code, (told,) = say(examined.config)
     assert (code, told["check"]) == (1, "config")
-    assert f"chmod 600 {key.resolve()}" in told["text"].replace(str(key), str(key.resolve())).replace(
-        "/../", "/"
-    )
+    assert f"keys/{LANE_IN}.key is open to every user of this machine; chmod 600" in told["text"]
     assert "600" in told["zh"]
 
 

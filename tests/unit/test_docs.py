@@ -10,6 +10,9 @@ from types import ModuleType
 
 import pytest
 
+from edge.gate.rules import NOT_THE_PLATFORMS
+from sync.vocabulary.rulings import Reason
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -23,10 +26,37 @@ def _generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["architecture.md", "configuration.md"])
+@pytest.mark.parametrize("name", ["architecture.md", "configuration.md", "reasons.md"])
 def test_generated_parts_of_the_guides_are_fresh(name: str) -> None:
     now, then = _generator().generated(name)
     assert now == then
+
+
+def test_the_guide_lists_every_reason_once() -> None:
+    page = (ROOT / "docs" / "reasons.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert sorted(listed) == sorted(reason.value for reason in Reason)
+
+
+@pytest.mark.parametrize("what", ["text for the driver", "guide for the officer", "test that shows it"])
+def test_a_reason_nobody_wrote_about_stops_the_guide(what: str) -> None:
+    """Words for driver and officer, and a test: without one of them the page is not written."""
+    generator = _generator()
+    whole = (generator.TEXTS, generator.GUIDES, generator.shown_by())
+    kinds = ["text for the driver", "guide for the officer", "test that shows it"]
+    assert len(generator.reason_rows(*whole)) == len(Reason)
+    without = [
+        {reason: row for reason, row in known.items() if reason is not Reason.WEIGHT_OVER or kind != what}
+        for known, kind in zip(whole, kinds, strict=True)
+    ]
+    with pytest.raises(SystemExit, match=f"weight_over: expected a {what}"):
+        generator.reason_rows(*without)
+
+
+def test_what_the_platform_cannot_override_is_named_in_the_guide() -> None:
+    page = (ROOT / "docs" / "reasons.md").read_text(encoding="utf-8")
+    said = page.partition("can override none of")[2].partition("whatever the site")[0]
+    assert sorted(re.findall(r"`(\w+)`", said)) == sorted(NOT_THE_PLATFORMS)
 
 
 def test_the_hub_guide_names_every_key_the_hub_reads() -> None:

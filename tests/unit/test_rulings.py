@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sync.vocabulary.codec import from_json, to_json
-from sync.vocabulary.rulings import GUIDES, TEXTS, Because, Reason, Ruling, Verdict, Way
+from sync.vocabulary.rulings import (
+    GUIDES,
+    OWNERS,
+    TEXTS,
+    WAYS,
+    Because,
+    Owner,
+    Reason,
+    Ruling,
+    Verdict,
+    Way,
+)
 
 BOARD_ROWS = 2
 BOARD_ROW_CELLS = 24
@@ -122,6 +133,12 @@ def test_a_hold_has_an_owner_something_to_do_and_always_a_way_out(reason: Reason
     assert len(set(guide.ways)) == len(guide.ways)
     assert re.search(r"[\u4e00-\u9fff]{4}", guide.zh)
     assert re.match(r"[A-Z][a-z]* [a-z]", guide.en)
+
+
+def test_every_way_and_every_owner_has_words_of_its_own_in_both_languages() -> None:
+    assert (set(WAYS), set(OWNERS)) == (set(Way), set(Owner))
+    words = [*WAYS.values(), *OWNERS.values()]
+    assert len({text.zh for text in words}) == len({text.en for text in words}) == len(words)
 
 
 def test_what_lets_a_vehicle_go_must_be_left_open_by_every_reason() -> None:
