@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from bench import drain, durable, ingest, records, ruling
+from bench import drain, durable, ingest, lane, records, ruling
 from bench.harness import Bench, missed, show
 
 BENCHES: Mapping[str, Callable[[Path, float], Bench]] = {
@@ -17,6 +17,7 @@ BENCHES: Mapping[str, Callable[[Path, float], Bench]] = {
     "records": records.run,
     "ingest": ingest.run,
     "drain": drain.run,
+    "lane": lane.run,
 }
 SCALE = 0.1
 

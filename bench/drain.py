@@ -44,7 +44,7 @@ def run(folder: Path, scale: float) -> Bench:
     facts = passages * FACTS_A_PASSAGE
     hub_key, device_key = make_private(), make_private()
     with (
-        _broker(folder) as (port, broker),
+        broker(folder) as (port, by),
         _hub(folder, port, hub_key, device_key),
         Journal.open(folder / "drain.sqlite", device=DEVICE, reserve_bytes=0) as journal,
     ):
@@ -62,7 +62,7 @@ def run(folder: Path, scale: float) -> Bench:
                 at_least=2.0, note="durable at the hub, chain checked, acknowledged with a signature",
             ),
         ],
-        f"{facts:,} facts of passages a round, {ROUNDS} rounds in turn, {broker}, QoS 1",
+        f"{facts:,} facts of passages a round, {ROUNDS} rounds in turn, {by}, QoS 1",
     )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _broker(folder: Path) -> Iterator[tuple[int, str]]:
+def broker(folder: Path) -> Iterator[tuple[int, str]]:
     port = _free_port()
     mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if mosquitto is not None:

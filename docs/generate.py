@@ -87,7 +87,7 @@ def _test(shown: str) -> str:
 
 def reasons() -> str:
     head = [
-        "| code | 司机看到 · the driver reads | 负责 · owner | 出路 · ways out | 关员处置 · what is done | shown by |"
+        "| code | 司机看到 the driver reads | 负责 owner | 出路 ways out | 处置 what is done | shown by |"
     ]
     return "\n".join([*head, "|---|---|---|---|---|---|", *reason_rows(TEXTS, GUIDES, shown_by())]) + "\n"
 

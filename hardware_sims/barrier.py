@@ -102,12 +102,14 @@ class BarrierController:
         return "down" if self.is_down else "between"
 
     def next_event_s(self) -> float:
-        due = NEVER
+        free_s = self._arm_is_free_s
         if self._rate > 0.0:
             due = self._now + (1.0 - self._phase) / self._rate
         elif self._rate < 0.0:
             due = self._now - self._phase / self._rate
-        return min(due, self._arm_is_free_s)
+        else:
+            return free_s
+        return due if due < free_s else free_s
 
     # --- time ---
 

@@ -387,12 +387,18 @@ class LanePhysics:
 
     def next_event_s(self) -> float:
         """When `advance` has something to do; `inf` when nothing will ever happen by itself."""
+        barrier_s = self.barrier.next_event_s()
         if self._must_step:
-            return min((self._tick + 1) * TICK_S, self.barrier.next_event_s())
-        due = min(self._wake_s, self._reset_until_s, self._key_turn_s)
+            due = (self._tick + 1) * TICK_S
+            return due if due < barrier_s else barrier_s
+        due = self._wake_s
+        if self._reset_until_s < due:
+            due = self._reset_until_s
+        if self._key_turn_s < due:
+            due = self._key_turn_s
         if due < NEVER:
             due = max(self._tick + 1, math.ceil(due * TICKS_PER_S - 1e-6)) * TICK_S
-        return min(due, self.barrier.next_event_s())
+        return due if due < barrier_s else barrier_s
 
     def advance(self, to_s: float) -> None:
         target = int(to_s * TICKS_PER_S + 1e-6)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from edge.devices.catalogue import driver_maker
+from edge.devices.io_modbus.wire import longest_pulse_s
 from edge.devices.readings import Order, Reading
 from edge.devices.settings import SettingsRefused
 from edge.gate.events import Inputs
@@ -298,6 +299,9 @@ def read_gate_config(path: Path) -> GateConfig:
         errors.append(ConfigError("relays.close", 'a relay number is needed with lane.lowering = "request"'))
     errors += _relay_errors(config)
     errors += camera_errors(config.cameras, config.pictures, taken=config.devices)
+    longest_s = _longest_pulse_s(config)
+    if max(config.relays.green_pulse_s, config.relays.pulse_s) > longest_s:
+        errors.append(ConfigError("relays.green_pulse_s", f"expected at most {longest_s:g} s of this board"))
     if config.relays.green_renew_s * 2 > config.relays.green_pulse_s:
         errors.append(ConfigError("relays.green_renew_s", "expected at most half of green_pulse_s"))
     errors += [
@@ -310,6 +314,13 @@ def read_gate_config(path: Path) -> GateConfig:
     if errors:
         raise ConfigRefused(path, tuple(errors))
     return config
+
+
+def _longest_pulse_s(config: GateConfig) -> float:
+    """What the board can end by itself; its makes differ."""
+    io = config.devices.get("io")
+    style = str(io.settings.get("relay_style", "waveshare")) if io is not None else "waveshare"
+    return longest_pulse_s("r421a08" if style == "r421a08" else "waveshare")
 
 
 def _relay_errors(config: GateConfig) -> list[ConfigError]:

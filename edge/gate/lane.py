@@ -70,6 +70,7 @@ from edge.gate.events import (
     WriteFailed,
 )
 from edge.gate.rules import (
+    INSPECTS,
     JUMPED,
     NEXT_LANE,
     SCALE_FAULT,
@@ -357,7 +358,11 @@ class Passage:
     """Since when loop and beam under the arm are both free."""
     gone_since_s: float | None = None
     officers: tuple[str, ...] = ()
-    """Who has released it by hand so far (S8)."""
+    """Who has released it by hand so far, or led it aside (S8)."""
+    officers_for: Way | None = None
+    """Which of the two those officers mean: one who leads aside has not released."""
+    entered: tuple[tuple[str, str, str], ...] = ()
+    """(officer, field, value) of what still waits for a second officer's same word (补采)."""
     held: Ruling | None = None
     """The hold already told, so that looking again does not repeat it."""
     resumes: tuple[str, ...] = ()
@@ -949,8 +954,9 @@ def _look_up(passage: Passage) -> LookUp:
 
 
 def _cures(event: _Evidence, ruling: Ruling, passage: Passage) -> bool:
-    """Whether this could end or change the hold. A plate or tag only where none was read, and nobody else can
-    have driven up: others are not this one's (S5). A carton also while the load is inspected."""
+    """Whether this could end or change the hold. A plate or tag only where none was read, and neither these
+    nor a container where somebody else can have driven up: others are not this one's (S5). A carton also
+    while the load is inspected."""
     if isinstance(event, ParcelCodeRead) and ruling.verdict is Verdict.INSPECT:
         return True
     if not _curable(ruling):
@@ -960,7 +966,8 @@ def _cures(event: _Evidence, ruling: Ruling, passage: Passage) -> bool:
             unread = any(because.code is Reason.NO_IDENTITY for because in ruling.reasons)
             return (unread or not (passage.plates or passage.tags)) and not passage.followed
         case ContainerRead():
-            return any(because.code is Reason.CONTAINER_UNREAD for because in ruling.reasons)
+            unread = any(because.code is Reason.CONTAINER_UNREAD for because in ruling.reasons)
+            return unread and not passage.followed
         case CodeRead() | CardRead() | ParcelCodeRead():
             return True
         case _:
@@ -1243,7 +1250,8 @@ def _curable(ruling: Ruling) -> bool:
 
 
 def _curable_by_time(ruling: Ruling) -> bool:
-    return all(b.code in _CURABLE for b in ruling.reasons) and any(b.code in _BY_TIME for b in ruling.reasons)
+    codes = {because.code for because in ruling.reasons}
+    return codes <= _CURABLE | INSPECTS and bool(codes & _BY_TIME)
 
 
 # --- ruling -----------------------------------------------------------------------------------------------
@@ -1429,8 +1437,9 @@ def _claim_answered(
         return lane, []
     if granted:
         return _admit(lane, at_s, lane.phase.opinion, lane.phase.findings, claim="granted")
+    ruling = hold(Because(Reason.CLAIM_REFUSED, why[:80]), *_to_inspect(lane.phase.opinion))
     lane = replace(lane, passage=replace(passage, claim_id=""))
-    return _hold(lane, at_s, hold(Because(Reason.CLAIM_REFUSED, why[:80])), claim="refused")
+    return _hold(lane, at_s, ruling, claim="refused")
 
 
 def _claim_unanswered(lane: Lane, at_s: float, *, asked: bool) -> tuple[Lane, list[Effect]]:
@@ -1456,7 +1465,7 @@ def _claim_unanswered(lane: Lane, at_s: float, *, asked: bool) -> tuple[Lane, li
     if offline_verdict(findings, opinion):
         lane, more = _admit(lane, at_s, opinion, findings, claim="offline", also=withdrawn)
     else:
-        ruling = hold(Because(Reason.CLAIM_UNANSWERED))
+        ruling = hold(Because(Reason.CLAIM_UNANSWERED), *_to_inspect(opinion))
         lane, more = _hold(lane, at_s, ruling, claim="unanswered", also=withdrawn)
     return lane, [*more, *effects]
 
@@ -1473,17 +1482,11 @@ def _admit(
     """S1: ruling, slip use and order become durable in one transaction; only then is the arm asked up."""
     passage = lane.passage
     assert passage is not None  # noqa: S101  callers matched a phase that has one
-    if not lane.inputs.proven_down() or at_s - lane.inputs_s > lane.settings.io_stale_s:
-        # An arm that is not known to be down has no business being ordered up.
-        return _hold(lane, at_s, hold(Because(Reason.DEVICE_SILENT, "io")), claim=claim, also=also)
-    if lane.inputs.stop is not False or lane.inputs.fire is not False:
-        return _hold(lane, at_s, hold(Because(Reason.LANE_CLOSED)), claim=claim, also=also)
-    if passage.jumped and claim != "manual":
-        # It jumped while hub or platform were asked: what was ruled on is not what stands there.
-        return _hold(lane, at_s, hold(Because(Reason.WEIGHT_JUMPED)), claim=claim, also=also)
-    if _left(lane, at_s, passage):
-        # S5: whom this was read of is gone; the arm is not raised for nobody, or for the next one.
-        return _hold(lane, at_s, hold(Because(Reason.INTERRUPTED)), claim=claim, also=also)
+    against = _against_raising(lane, at_s, passage, claim)
+    if against is not None and claim == "manual":
+        return _not_by_hand(lane, passage, against)
+    if against is not None:
+        return _hold(lane, at_s, hold(against, *_to_inspect(opinion)), claim=claim, also=also)
     vehicle = opinion.vehicle
     order = passage.orders + 1
     order_id = f"{lane.settings.lane_id}-{lane.settings.run}-{passage.number}-{order}"
@@ -1530,7 +1533,7 @@ def _admit(
     lane = replace(lane, phase=Raising(at_s), passage=passage)
     # Led through to the inspection area, or seen by an officer: the draw is discharged by this very passage.
     # Whom the customs platform lets go uninspected stays drawn (S11).
-    inspected = purpose != "admit" or claim == "manual"
+    inspected = purpose != "admit" or (claim == "manual" and passage.officers != (_REMOTE,))
     discharged = (str(vehicle.plate),) if vehicle is not None and opinion.spot_check and inspected else ()
     pending = () if inspected else _pending(opinion, findings)
     told = [
@@ -1550,6 +1553,39 @@ def _admit(
         *_drift(lane, opinion, findings),
         *_picture(lane, "ruling"),
     ]
+
+
+def _against_raising(lane: Lane, at_s: float, passage: Passage, claim: str) -> Because | None:
+    """Why the arm may not be ordered up just now, whoever wants it."""
+    if not lane.inputs.proven_down() or at_s - lane.inputs_s > lane.settings.io_stale_s:
+        # An arm that is not known to be down has no business being ordered up.
+        return Because(Reason.DEVICE_SILENT, "io")
+    if lane.inputs.stop is not False or lane.inputs.fire is not False:
+        return Because(Reason.LANE_CLOSED)
+    if passage.jumped and claim != "manual":
+        # It jumped while hub or platform were asked: what was ruled on is not what stands there.
+        return Because(Reason.WEIGHT_JUMPED)
+    if _left(lane, at_s, passage):
+        # S5: whom this was read of is gone; the arm is not raised for nobody, or for the next one.
+        return Because(Reason.INTERRUPTED)
+    return None
+
+
+def _not_by_hand(lane: Lane, passage: Passage, against: Because) -> tuple[Lane, list[Effect]]:
+    """The hold stays what it was: a quarantine or a live control is not forgotten over a pressed stop."""
+    told = _alarm(
+        AlarmCode.INPUT_REFUSED,
+        passage.number,
+        f"by {', '.join(passage.officers)}: {against.code.value} {against.detail}".strip(),
+        "人工放行未执行",
+        "A release by hand could not be carried out",
+    )
+    return lane, [_commit([told]), Show(against.zh(), against.en(), "red")]
+
+
+def _to_inspect(opinion: Opinion) -> tuple[Because, ...]:
+    """What it was to be inspected for stays in whatever it is held for besides."""
+    return opinion.ruling.reasons if opinion.ruling.verdict is Verdict.INSPECT else ()
 
 
 def _hold(
@@ -1729,6 +1765,8 @@ def _ruling_fact(
 _OPENS = re.compile(r"00[0-9]{18}")
 """Release, and raise: only these two digits of twenty have a known meaning, anything else is closed."""
 _DIGITS = re.compile(r"[0-9]{20}")
+_REMOTE = "platform"
+"""Who releases by the platform's own order: one officer, who has not seen the vehicle."""
 
 
 def _asks_platform(findings: Findings, opinion: Opinion) -> bool:
@@ -1840,7 +1878,7 @@ def _with_platform(passage: Passage, opinion: Opinion, findings: Findings) -> tu
     if site is None or not passage.platform or site.platform is PlatformRole.NONE:
         return opinion, None
     passes = _passes(opinion, findings)
-    local = () if passes else opinion.ruling.reasons
+    local = _to_inspect(opinion) if passes else opinion.ruling.reasons
     match passage.platform:
         case "refused":
             refused = Because(Reason.PLATFORM_REFUSED, passage.platform_hint)
@@ -1882,7 +1920,7 @@ def _platform_ordered(lane: Lane, at_s: float, order: PlatformOrdered) -> tuple[
     else:
         # One officer whoever sends it, and however often.
         reason = f"{order.operator} {order.order_no} {order.reason}".strip()[:200] or "customs platform"
-        lane, effects = _officer_released(lane, at_s, OfficerReleased(passage.number, "platform", reason))
+        lane, effects = _officer_released(lane, at_s, OfficerReleased(passage.number, _REMOTE, reason))
     done = isinstance(lane.phase, Raising) and not refused
     why = refused or ("" if done else "it counts as one officer's, and nothing was raised yet")
     fact = PlatformOrderSeen(
@@ -1928,8 +1966,6 @@ def _supplemented(lane: Lane, at_s: float, event: SupplementGiven) -> tuple[Lane
     passage = lane.passage
     if passage is None or passage.number != event.passage or not isinstance(lane.phase, Holding):
         return lane, []
-    if not _allows(lane.phase.ruling, Way.SUPPLEMENT):
-        return _release_refused(lane, passage.number, "nothing can be supplemented here")
     if event.field not in _lacks(lane.phase.ruling):
         return _release_refused(lane, passage.number, f"held for no want of a {event.field[:20]}")
     after_s = round(at_s - passage.opened_s, 3)
@@ -1949,7 +1985,7 @@ def _supplemented(lane: Lane, at_s: float, event: SupplementGiven) -> tuple[Lane
             passage = replace(passage, gross_kg=gross_kg, weighed_s=at_s)
         case _:
             return _release_refused(lane, passage.number, f"not a {event.field[:20]}: {event.value[:40]}")
-    if event.field == "plate" and passage.first_identity_s is None:
+    if event.field == "plate":
         passage = replace(passage, first_identity_s=at_s)
     passage = replace(
         _asked_anew(passage),
@@ -1993,9 +2029,11 @@ def _officer_released(lane: Lane, at_s: float, event: OfficerReleased) -> tuple[
         return _release_refused(lane, passage.number, f"held for {', '.join(held.codes())}")
     site = findings.site if findings is not None else None
     needed = site.manual_release_officers if site is not None else event.needed
-    if needed is None or event.officer in passage.officers:
+    way = Way.ASIDE if event.aside else Way.RELEASE
+    before = passage.officers if passage.officers_for is way else ()
+    if needed is None or event.officer in before:
         return lane, []
-    passage = replace(passage, officers=(*passage.officers, event.officer))
+    passage = replace(passage, officers=(*before, event.officer), officers_for=way)
     lane = replace(lane, passage=passage)
     if len(passage.officers) < needed:
         return lane, [Show("请第二位关员确认", "Second officer, please confirm", "amber")]

@@ -79,7 +79,7 @@ _FIRST_TOLD = (
     Reason.RELEASED,
 )
 
-_INSPECT = frozenset({Reason.CONTROL_INSPECT, Reason.CREDIT_INSPECT, Reason.SPOT_CHECK})
+INSPECTS = frozenset({Reason.CONTROL_INSPECT, Reason.CREDIT_INSPECT, Reason.SPOT_CHECK})
 _RELEASE = frozenset({Reason.RELEASED, Reason.RELEASED_EMPTY})
 
 NOT_THE_PLATFORMS = frozenset(
@@ -261,8 +261,7 @@ def would_be(opinion: Opinion) -> dict[str, str]:
     for control in opinion.controls:
         if control.mode is Mode.LIVE:
             continue
-        reasons = [b for b in opinion.ruling.reasons if b.code not in _RELEASE]
-        ruling = _opinion([*reasons, _of_control(control)]).ruling
+        ruling = _opinion([*opinion.ruling.reasons, _of_control(control)]).ruling
         told[f"{control.control_id}@{control.version}"] = ruling.verdict.value
     return told
 
@@ -293,9 +292,9 @@ def hold(*reasons: Because) -> Ruling:
 def _opinion(reasons: list[Because], **rest: object) -> Opinion:
     ordered = tuple(sorted(dict.fromkeys(reasons), key=lambda because: _FIRST_TOLD.index(because.code)))
     codes = {because.code for because in ordered}
-    if codes - _INSPECT - _RELEASE:
+    if codes - INSPECTS - _RELEASE:
         verdict = Verdict.HOLD
-    elif codes & _INSPECT:
+    elif codes & INSPECTS:
         verdict = Verdict.INSPECT
     else:
         verdict = Verdict.RELEASE
@@ -350,7 +349,7 @@ def _containers(lane: LaneRules, evidence: Evidence, slips: tuple[ReleaseSlip, .
     strange = [number for number in evidence.containers if number not in declared]
     if strange:
         return [Because(Reason.CONTAINER_MISMATCH, strange[0])]
-    if declared and lane.reads_containers and not declared <= set(evidence.containers):
+    if lane.reads_containers and not declared <= set(evidence.containers):
         return [Because(Reason.CONTAINER_UNREAD)]
     return []
 
@@ -428,8 +427,6 @@ def _parcels(evidence: Evidence, findings: Findings, slips: tuple[ReleaseSlip, .
 
 def _credit(findings: Findings, site: Site, enterprises: tuple[str, ...]) -> list[Because]:
     """Credit tiers whose every vehicle is inspected; who is not known is not trusted."""
-    if not site.inspect_all_tiers:
-        return []
     for code in enterprises:
         enterprise = findings.enterprises.get(code)
         tier = CreditTier.LOW if enterprise is None else enterprise.tier

@@ -11,7 +11,6 @@ import secrets
 import sys
 from collections.abc import Hashable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -46,6 +45,7 @@ from edge.gate.picture_files import Shed
 from edge.gate.pictures import Pictures
 from edge.gate.publishing import PICTURES, Publisher
 from edge.gate.recording import LaneScribe, Woken, scrub_key, woken
+from edge.gate.retention import Retention
 from edge.gate.scrubbing import Scrubber
 from edge.gate.speaking import Speaker
 from edge.gate.translation import is_valid, to_event, to_report
@@ -234,6 +234,9 @@ class Program:
         lane, self._first = woken(begin)
         self._recording = self._begin_recording(begin)
         self._service = Service.of(os.environ)
+        self._retention = Retention(
+            self._journal, self._records.current, clock, keep_s=86_400.0 * config.store.keep_acknowledged_days
+        )
         self._publisher = self._begin_page()
         self._loop: Loop[Lane, Event, Effect] = Loop(
             self._inbox,
@@ -392,11 +395,7 @@ class Program:
             self._inbox.wake_after(_AGAIN_TIMER, _AGAIN_EVERY_S)
             return
         self._say_if_clock_is_not_set()
-        keep_days = self._config.store.keep_acknowledged_days
-        try:
-            self._journal.drop_acknowledged(_days_before(self._clock.utc_text(), keep_days))
-        except (StoreRefused, OSError) as error:
-            self._log.warning("retention did not run", why=str(error))
+        self._retention.run()
         self._inbox.wake_after(_RETENTION_TIMER, _RETENTION_EVERY_S)
 
     # --- on other threads: only enqueue -------------------------------------------------------------------
@@ -490,11 +489,6 @@ def _health_word(health: DeviceHealth) -> str:
     return f"{health.port}, {health.speech}" + (
         f": {health.why}" if health.why and health.port == "lost" else ""
     )
-
-
-def _days_before(utc: str, days: int) -> str:
-    earlier = datetime.fromisoformat(utc) - timedelta(days=days)
-    return earlier.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _link_config(config: GateConfig, digest: str, boot_id: str) -> LinkConfig:

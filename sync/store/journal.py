@@ -501,6 +501,35 @@ class Journal:
             self._settle(self._load())
             return max_facts - left
 
+    def settled_uses(self, after: str = "", *, most: int = 200) -> tuple[SlipUse, ...]:
+        """Uses crossed or returned whose passages have left by retention, by use id: the next `most` with an
+        id after `after`. Whether a slip may be used again the journal does not know; the caller does."""
+        now = self._now()
+        first = first_place(now.epoch_no, Stream.ROUTINE)
+        oldest = self._read_one(
+            "SELECT passage FROM facts WHERE place > ? AND passage IS NOT NULL ORDER BY place LIMIT 1",
+            (first,),
+        )
+        if oldest is None:
+            return ()
+        rows = self._read_all(
+            f"{_USES}WHERE use_id > ? AND state IN ('crossed', 'returned') AND passage < ? "
+            "ORDER BY use_id LIMIT ?",
+            (after, oldest[0], most),
+        )
+        return tuple(_use_of(row) for row in rows)
+
+    def forget_uses(self, use_ids: Sequence[str]) -> None:
+        """For good: of a slip that can never be used again (S4). Open uses stay whatever is asked."""
+        with self._writing:
+            now = self._settled()
+            with self._transaction() as writer:
+                writer.executemany(
+                    "DELETE FROM uses WHERE use_id = ? AND state IN ('crossed', 'returned')",
+                    [(use_id,) for use_id in use_ids],
+                )
+            self._settle(now)
+
     def generation(self) -> int | None:
         """Which `records-<n>.sqlite` is the current one (G1); None before the first."""
         row = self._read_one("SELECT generation FROM store", ())

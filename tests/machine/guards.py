@@ -94,6 +94,16 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("_held", "lane.passage is not None", "True"): _TYPES,
     ("_choose_slips", "flaw is not None", "True"): "none of them is usable, so each has a flaw",
     ("rule", "not slips", "True"): "with slips there is no reason, so none that is the only one",
+    ("_weight", "lane.passage.followed", "True"): "clears what is clear already",
+    ("_weighed", "jumped", "True"): _TWICE,
+    ("_weighed", "isinstance(lane.phase, Reading)", "True"): _TWICE,
+    ("_curable", "ruling.verdict is Verdict.HOLD", "True"): "nothing that inspects can be cured",
+    ("_platform_ruled", "passage is None", "False"): _TYPES,
+    ("_platform_ruled", "not isinstance(phase, Consulting)", "False"): _TYPES,
+    ("_platform_silent", "passage is None", "False"): _TYPES,
+    ("_platform_ordered", "passage is None", "False"): _TYPES,
+    ("_lacks", "because.code is Reason.DEVICE_SILENT", "True"): "no other reason speaks of a device",
+    ("_flaw", "site is not None", "True"): _TYPES,
 }
 
 

@@ -59,7 +59,7 @@ from edge.gate.events import (
 )
 from edge.gate.lane import Holding, LaneSettings, Needs, wake
 from edge.gate.performer import LanePerformer, Things
-from edge.gate.rules import LaneRules
+from edge.gate.rules import LaneRules, evidence_of, rule
 from sync.store.journal import Journal
 from sync.vocabulary.facts import (
     Alarm,
@@ -517,6 +517,7 @@ def test_a_trailers_plate_does_not_stand_for_the_trucks() -> None:
     assert phase(play) == "Reading"
     play.timer("reading")
     assert codes(play) == ("no_identity",)
+    assert looks(play.say(PlateRead(PLATE)))
     play = reading()
     found(play, play.say(PlateRead(TRAILER), TagRead(TAG)))
     assert claims(weighs(play, "20000", frames=20)) == []
@@ -548,7 +549,8 @@ def test_a_card_is_looked_up_names_a_slip_and_identifies_nobody() -> None:
 
 def test_a_card_or_a_code_read_first_does_not_shorten_the_wait_for_the_other_identity() -> None:
     """A plate alone waits for the tag from when the plate was read."""
-    for early in (CardRead("C1"), CodeRead(SLIP), ContainerRead(BOX), ParcelCodeRead(CARTON)):
+    firsts = (CardRead("C1"), CodeRead(SLIP), ContainerRead(BOX), ParcelCodeRead(CARTON), PlateRead(TRAILER))
+    for early in firsts:
         play = reading()
         weighs(play, "20000")
         play.say(early)
@@ -556,6 +558,23 @@ def test_a_card_or_a_code_read_first_does_not_shorten_the_wait_for_the_other_ide
         weighs(play, "20000", frames=2)
         assert claims(found(play, play.say(PlateRead(PLATE)))) == []
         assert claims(play.timer("second_identity"))
+
+
+def test_one_identity_alone_is_ruled_on_when_the_other_was_given_its_time() -> None:
+    play = reading()
+    weighs(play, "20000")
+    assert claims(found(play, play.say(TagRead(TAG)))) == []
+    assert claims(play.timer("second_identity"))
+
+
+def test_a_second_tag_does_not_give_the_plate_its_time_anew() -> None:
+    play = reading()
+    weighs(play, "20000")
+    found(play, play.say(TagRead(TAG)))
+    play.at_s += 3.0
+    second = play.say(TagRead(NEXT_TAG))
+    play.at_s += 1.5
+    assert claims(found(play, second))
 
 
 def test_the_wrong_card_is_held_and_the_right_one_does_not_undo_it_unseen() -> None:
@@ -688,6 +707,7 @@ def test_cartons_are_checked_while_the_load_is_inspected_each_once() -> None:
     drawn = replace(FINDINGS, spot_checks={SLIP: SpotCheck(True, "4101960001", "2026-11-22")})
     play = held(drawn)
     assert codes(play) == ("spot_check",)
+    assert play.say(CodeRead(SECOND), CardRead("C1"), ContainerRead(BOX), PlateRead(OTHER)) == []
     first = found(play, play.say(ParcelCodeRead(CARTON)), carton(SLIP, drawn))
     assert (checked(first), codes(play)) == ([(CARTON, SLIP, "on_slip")], ("spot_check",))
     both = carton(SECOND, carton(SLIP, drawn), OTHER_CARTON)
@@ -864,6 +884,19 @@ def test_a_plate_makes_up_for_camera_and_reader_both_silent() -> None:
     assert codes(play) == ("device_silent", "device_silent")
     play.say(InputsRead(ON_SCALE))
     assert claims(found(play, play.say(entered("plate", PLATE))))
+
+
+def test_a_weight_an_officer_enters_does_not_shorten_the_wait_for_the_other_identity() -> None:
+    play = reading()
+    play.say(DeviceWentSilent("weighbridge", "cable"))
+    play.timer("reading")
+    found(play, play.say(entered("weight", "20000")))
+    play.timer("reading")
+    assert codes(play) == ("no_identity",)
+    play.say(InputsRead(ON_SCALE))
+    assert claims(found(play, play.say(PlateRead(PLATE)))) == []
+    play.say(InputsRead(ON_SCALE))
+    assert claims(play.timer("second_identity"))
 
 
 @pytest.mark.parametrize("device", ["io", "board"])
@@ -1232,6 +1265,20 @@ def test_a_hold_is_looked_at_again_also_when_the_signals_flickered_just_then() -
     assert other.say(TimePassed(Timer("again", 1))) == []
 
 
+def test_what_only_a_weight_or_an_identity_can_cure_is_not_looked_at_for_the_time_alone() -> None:
+    play = reading()
+    play.read()
+    play.timer("reading")
+    assert codes(play) == ("weight_unread",)
+    for there in (play, unidentified()):
+        assert [e for e in there.asked if isinstance(e, WakeAfter) and e.timer.name == "again"] == []
+
+
+def test_to_look_at_the_same_hold_again_writes_nothing() -> None:
+    play = held(NONE)
+    assert [e for e in found(play, play.timer("again"), NONE) if isinstance(e, Commit)] == []
+
+
 def test_time_alone_is_not_waited_for_where_something_else_holds_too() -> None:
     play = held(replace(FINDINGS, age_s=None), "25000")
     assert codes(play) == ("records_too_old", "weight_over")
@@ -1248,6 +1295,13 @@ def test_a_next_vehicles_plate_never_cures_anothers_hold() -> None:
         assert before is not None
         assert play.lane.passage is not None
         assert (play.lane.passage.plates, play.lane.passage.tags) == (before.plates, before.tags)
+    for own, others in ((PlateRead(PLATE), TagRead(NEXT_TAG)), (TagRead(TAG), PlateRead(OTHER))):
+        play = reading()
+        weighs(play, "20000")
+        found(play, play.say(own), NONE)
+        play.timer("second_identity")
+        assert codes(play) == ("slip_not_found",)
+        assert play.say(others) == []
     play = unidentified()
     drives_up = replace(ON_SCALE, arrival=True)
     assert play.say(InputsRead(drives_up), WeightRead(Decimal(20_000), None), PlateRead(OTHER)) == []
@@ -1266,7 +1320,7 @@ def test_who_was_never_read_is_read_whenever_its_plate_comes() -> None:
     play = unidentified()
     assert looks(play.say(PlateRead(PLATE)))
     play = reading()
-    play.say(ReadFailed("plate_camera", "plate not readable"))
+    play.say(ReadFailed("plate_camera", "plate not readable"), InputsRead(HERE), InputsRead(HERE))
     play.timer("reading")
     assert looks(play.say(TagRead(TAG)))
 
@@ -1280,6 +1334,107 @@ def test_new_evidence_is_not_ruled_on_before_it_is_looked_up() -> None:
     assert (claims(weighed), phase(play)) == ([], "Reading")
     play.say(RecordsFound(look.passage, look.request, neighbour()))
     assert codes(play) == ("plate_tag_mismatch",)
+
+
+# --- made again from its fact (S11) ----------------------------------------------------------------------
+
+
+def entered_plate() -> Play:
+    play = unidentified()
+    found(play, play.say(entered("plate", PLATE)))
+    play.timer("reading")
+    return granted(play)
+
+
+def misread_and_corrected() -> Play:
+    """What was read stands behind what the officer entered."""
+    play = reading()
+    play.say(PlateRead(OTHER_TRAILER), CardRead("C1"), CodeRead(SLIP))
+    weighs(play, "20000")
+    play.timer("reading")
+    play.say(InputsRead(ON_SCALE))
+    found(play, play.say(entered("plate", PLATE)))
+    play.timer("reading")
+    return granted(play)
+
+
+def jumped_and_ruled() -> Play:
+    play = reading()
+    weighs(play, "20500")
+    weighs(play, "20000")
+    play.read()
+    return play
+
+
+def weightless(*events: Event) -> Play:
+    play = reading()
+    play.read()
+    play.say(*events)
+    play.timer("reading")
+    return play
+
+
+def boxed() -> Play:
+    play = reading(READS)
+    play.say(ContainerRead(BOX), ParcelCodeRead(CARTON))
+    play.read(carton(SECOND, BOXED))
+    weighs(play, "20000")
+    return play
+
+
+def over_and_entered() -> Play:
+    play = weightless()
+    found(play, play.say(entered("weight", "25000.5")))
+    return play
+
+
+@pytest.mark.parametrize(
+    ("stage", "lane"),
+    [
+        (lambda: held(FINDINGS, "25000"), SETTINGS),
+        (lambda: with_tags(TagRead(TAG, -50), TagRead(NEXT_TAG, -50)), SETTINGS),
+        (lambda: granted(with_tags(TagRead(TAG, -50), TagRead(NEXT_TAG, -70))), SETTINGS),
+        (entered_plate, SETTINGS),
+        (misread_and_corrected, SETTINGS),
+        (over_and_entered, SETTINGS),
+        (jumped_and_ruled, SETTINGS),
+        (weightless, SETTINGS),
+        (lambda: weightless(InputsRead(ON_SCALE), ScaleFault("net_weight")), SETTINGS),
+        (lambda: weightless(InputsRead(STRADDLING), WeightRead(Decimal(20_000), None)), SETTINGS),
+        (boxed, READS),
+    ],
+    ids=[
+        "overweight",
+        "two tags",
+        "the next lane's tag",
+        "an officer's plate",
+        "an officer's plate beside others",
+        "an officer's weight",
+        "jumped",
+        "unweighed",
+        "scale fault",
+        "a wheel off",
+        "boxes and cartons",
+    ],
+)
+def test_a_ruling_can_be_made_again_from_its_fact_and_the_records_of_then(
+    stage: Callable[[], Play], lane: LaneSettings
+) -> None:
+    play = stage()
+    made = ruling(play.asked)
+    answers = [look for look in play.asked if isinstance(look, LookUp)]
+    assert answers
+    assert play.lane.passage is not None
+    findings = play.lane.passage.findings
+    assert findings is not None
+    again = rule(lane.rules, evidence_of(made.readings, frozenset(made.use_ids)), findings)
+    assert again.ruling == made.ruling
+
+
+def granted(play: Play) -> Play:
+    weighs(play, "20000", frames=3)
+    play.granted()
+    return play
 
 
 # --- pictures ---------------------------------------------------------------------------------------------

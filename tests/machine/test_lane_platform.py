@@ -407,6 +407,12 @@ def test_a_platform_that_goes_silent_while_it_is_asked_is_not_waited_for() -> No
     assert codes(play) == ("platform_unanswered",)
 
 
+def test_another_device_that_goes_silent_while_it_is_asked_changes_nothing_of_that() -> None:
+    play = consulting()
+    assert alarms(play.say(DeviceWentSilent("rfid", "cable"))) == ["device_lost"]
+    assert phase(play) == "Consulting"
+
+
 def test_a_platform_that_is_silent_already_is_not_asked() -> None:
     play = Play(SETTINGS_ASKED)
     play.say(InputsRead(CLEAR), DeviceWentSilent("platform", "connection refused"))
@@ -533,7 +539,7 @@ def test_who_is_to_be_inspected_beyond_the_barrier_is_not_led_through_without_it
     assert ruling.ruling.codes() == ("control_inspect",)
     play = consulting(beyond)
     answered(play, REFUSES)
-    assert codes(play) == ("platform_refused",)
+    assert codes(play) == ("platform_refused", "control_inspect")
 
 
 DRAWN = {str(SLIP): SpotCheck(True, "4101960001", "2026-11-22")}
@@ -561,6 +567,9 @@ def test_who_is_led_to_inspection_or_released_by_an_officer_is_no_longer_drawn()
     play = Play()
     play.arrive(findings=replace(FINDINGS, spot_checks=DRAWN))
     assert commits(play.say(OfficerReleased(1, "4604001", "inspected here"))) == ([PLATE], [])
+    play = Play()
+    play.arrive(kg="25000")
+    assert commits(play.say(OfficerReleased(1, "4604001", "weighed again"))) == ([], [])
 
 
 def test_a_refusal_of_the_lanes_own_release_holds_also_instead() -> None:
@@ -686,6 +695,20 @@ def test_what_it_said_of_less_evidence_is_no_answer_to_more() -> None:
     assert (asks(anew)[0].gross_kg, claims(anew)) == (Decimal(20_000), [])
 
 
+def test_a_weight_that_comes_while_it_is_asked_without_one_counts_after_it_was_asked_with_it() -> None:
+    """S5."""
+    play = Play(SETTINGS_ASKED)
+    play.say(InputsRead(CLEAR), LinkChanged(True), InputsRead(HERE))
+    play.read(site())
+    play.timer("reading")
+    assert [ask.gross_kg for ask in asks(play.asked)] == [None]
+    play.weigh("20000", frames=40)
+    assert claims(answered(play)) == []
+    assert codes(play) == ("weight_unread",)
+    anew = found(play, play.weigh("20000"), site())
+    assert [ask.gross_kg for ask in asks(anew)] == [Decimal(20_000)]
+
+
 def test_a_slip_shown_after_a_refusal_is_asked_about() -> None:
     play = consulting(site(replace(FINDINGS, slips=())))
     answered(play, REFUSES)
@@ -800,6 +823,14 @@ def test_an_order_for_nobody_or_for_whom_nobody_holds_moves_nothing() -> None:
     assert phase(raising) == "Raising"
 
 
+def test_an_order_for_whom_no_officer_may_release_moves_nothing() -> None:
+    """S8: the platform is no more than an officer."""
+    play = may_raise(replace(FINDINGS, slips=()))
+    told = play.say(InputsRead(ON_SCALE), RAISE)
+    assert (orders(told), alarms(told)) == ([], ["platform_order"])
+    assert seen(told).why == "nobody is held who may be released by hand"
+
+
 def test_an_order_to_a_lane_without_a_platform_is_recorded() -> None:
     play = Play()
     play.arrive(kg="25000", findings=site(role=PlatformRole.NONE, platform_may_raise=True))
@@ -832,6 +863,7 @@ def test_where_two_officers_are_needed_the_platform_is_one_of_them_whoever_sends
     play = may_raise(manual_release_officers=2)
     first = play.say(InputsRead(ON_SCALE), RAISE)
     assert (orders(first), done(first), alarms(first)) == ([], [False], [])
+    assert seen(first).why == "it counts as one officer's, and nothing was raised yet"
     second = play.say(InputsRead(ON_SCALE), replace(RAISE, operator="关员乙", order_no="OP2"))
     assert (orders(second), done(second), seen(second).obeyed) == ([], [False], False)
     officer = play.say(InputsRead(ON_SCALE), OfficerReleased(1, "4604001", "checked"))
@@ -845,7 +877,7 @@ def test_an_order_that_could_not_be_done_is_not_answered_as_done() -> None:
     play = may_raise()
     told = play.say(InputsRead(replace(ON_SCALE, stop=True)), RAISE)
     assert (orders(told), done(told), seen(told).obeyed) == ([], [False], False)
-    assert codes(play) == ("lane_closed",)
+    assert codes(play) == ("weight_over",)
 
 
 def test_an_order_that_could_not_be_recorded_was_not_obeyed() -> None:

@@ -6,6 +6,7 @@ import http.client
 import os
 import sys
 import time
+from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ class ClockAt:
 EARLY, RIGHT = "1970-01-01T00:00:40.000000Z", f"{BUILT[:10]}T00:00:01.000000Z"
 
 
-def looked_up(site: LaneSite, utc: str) -> tuple[RecordsFound, list[dict[str, Any]]]:
+def looked_up(site: LaneSite, utc: str) -> tuple[RecordsFound, list[MutableMapping[str, Any]]]:
     """What a lane finds whose records were proved this very second, by its clock; and what it logged."""
     if not site.journal.exists():
         site.give_records(None)
@@ -225,10 +226,9 @@ def test_a_lane_starts_soon_stays_small_and_idles_cheaply(
     after = process.cpu_times()
     share = ((after.user - before.user) + (after.system - before.system)) / 8.0
     memory_mb = rss_anon_mb(process)
+    figures = f"listening after {started_s:.2f} s, RssAnon {memory_mb:.1f} MB, idle {share:.1%} of a core"
     with capsys.disabled():
-        print(
-            f"\nlane: listening after {started_s:.2f} s, RssAnon {memory_mb:.1f} MB, idle {100 * share:.1f} % of a core"
-        )
+        print(f"\nlane: {figures}")
     assert started_s < 8.0
     assert memory_mb < 100.0
     assert share < 0.15

@@ -1,5 +1,5 @@
-"""Rulings by what a site is: classes, gates, areas, cards, trailers, containers, credit, recalls, cartons, and by
-what the scale complains of. Each condition from both sides. And where every reason is shown."""
+"""Rulings by what a site is: classes, gates, areas, cards, trailers, containers, credit, recalls, cartons,
+and by what the scale complains of. Each condition from both sides. And where every reason is shown."""
 
 from __future__ import annotations
 
@@ -365,6 +365,13 @@ CARDS: list[Case] = [
     ),
     ("two cards, one of them the slip's", HERE, read(cards=("C2", "C1")), carrying(card_no="C1"), OK),
     ("no card was read", HERE, FULL, carrying(card_no="C1"), OK),
+    (
+        "no card was read, and one of two slips has one",
+        HERE,
+        FULL,
+        with_slips(many(FIRST, 2_000), msgspec.structs.replace(many(SECOND, 4_000), card_no="C1")),
+        OK,
+    ),
     ("a card, and the slip has none", HERE, read(cards=("C2",)), KNOWN, OK),
     (
         "a card names a slip that names no vehicle",
@@ -873,6 +880,11 @@ def test_the_board_sends_an_empty_vehicle_to_the_lane_for_empty_ones(lane_class:
     lanes = (here(lane_class), other("c", LaneClass.LOADED, "3号"), other("d", LaneClass.EMPTY, "4号"))
     assert details(HERE, EMPTY, at_site(known, lanes=lanes)) == ["4号"]
     assert details(HERE, EMPTY, at_site(known, lanes=lanes[:1])) == ["空车 empty"]
+
+
+def test_the_express_lane_sends_a_load_to_the_lane_for_loads() -> None:
+    lanes = (here(LaneClass.EXPRESS), other("d", LaneClass.EMPTY, "4号"), other("c", LaneClass.LOADED, "3号"))
+    assert details(HERE, FULL, at_site(of_tier(CreditTier.LOW), lanes=lanes)) == ["3号"]
 
 
 def test_a_lane_does_not_send_a_vehicle_to_itself() -> None:

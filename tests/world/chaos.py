@@ -9,7 +9,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -19,14 +19,41 @@ from edge.gate.lane import Claiming, Free, Holding, Lane, Passing, Shut
 from hardware_sims.barrier import BarrierSettings
 from hardware_sims.faults import Fault, FaultKind
 from hardware_sims.physics import INPUTS, LOOP
-from hardware_sims.scenario import FAULTS_OF, FaultPlan, Happening, HappeningKind, Scenario, read_scenario
+from hardware_sims.scenario import (
+    FAULTS_OF,
+    FaultPlan,
+    Happening,
+    HappeningKind,
+    Scenario,
+    faults_of,
+    read_scenario,
+)
 from sync.store.lock import lock_path
-from sync.vocabulary.records import CreditTier, Direction, GateStage, LaneClass, SiteLane
+from sync.vocabulary.records import (
+    CreditTier,
+    Direction,
+    GateStage,
+    LaneClass,
+    PlatformLost,
+    PlatformRole,
+    ReleaseSlip,
+    SiteLane,
+)
+from sync.vocabulary.rulings import Reason
 from tests.world.broker import Weather
 from tests.world.checks import Breach
+from tests.world.equipment import deal
 from tests.world.harness import START, Figures, LanePc, LanePlan, World, cpu_s, quiet, scratch
-from tests.world.officers import ShownByOfficer, bad_codes, good_codes, roster
-from tests.world.traffic import CASES, SCOPE, SiteRules, Traffic, make_traffic, papers_for
+from tests.world.officers import (
+    Field,
+    ShownByOfficer,
+    aside_codes,
+    bad_codes,
+    good_codes,
+    roster,
+    supplement_codes,
+)
+from tests.world.traffic import CASES, CONTAINERS, SCOPE, SiteRules, Traffic, make_traffic, papers_for
 
 LEAST_S = 600.0
 """A seed lasts at least so long."""
@@ -102,6 +129,10 @@ class Outcome:
 def make_plan(seed: int) -> Plan:
     draw = random.Random(f"{seed}/plan")
     same = draw.random() < 0.4
+    kinds = _dealt(sorted([*TROUBLES, *OFTEN]), seed, TROUBLES_A_SEED, "troubles")
+    cases = _dealt(sorted(CASES), seed, CASES_A_SEED, "cases")
+    befallen = {kind.split(" ")[0] for kind in kinds} | {_NEEDS_DEVICE.get(case, "") for case in cases}
+    platform = "platform" in befallen or draw.random() < 0.3
     directions = {"lane-1": Direction.IN, "lane-2": Direction.IN if same else Direction.OUT}
     lanes = tuple(
         LanePlan(
@@ -119,6 +150,8 @@ def make_plan(seed: int) -> Plan:
             require_synchronised=draw.random() < 0.5,
             zero_kg=draw.choice((0.0, 0.0, 20.0, -40.0)),
             slices=draw.random() < 0.25,
+            equipment=deal(seed, like, draw, platform=platform, wanted=sorted(befallen)),
+            neighbour="lane-2" if name == "lane-1" else "lane-1",
         )
         for like, (name, direction) in enumerate(directions.items())
     )
@@ -130,8 +163,16 @@ def make_plan(seed: int) -> Plan:
         manual_release_officers=draw.choice((1, 1, 2)),
         lanes=_classed(draw, directions),
         inspect_all_tiers=(CreditTier.LOW,) if draw.random() < 0.15 else (),
+        platform=draw.choice(_ROLES) if platform else PlatformRole.NONE,
+        platform_timeout_s=draw.choice((4, 8, 15)),
+        platform_lost=draw.choice((PlatformLost.HOLD, PlatformLost.LOCAL)),
+        platform_may_raise=draw.random() < 0.6,
+        card_readers={
+            lane.name: lane.equipment.card_reader
+            for lane in lanes
+            if lane.equipment is not None and lane.equipment.card_reader is not None
+        },
     )
-    kinds = _dealt(sorted([*TROUBLES, *OFTEN]), seed, TROUBLES_A_SEED, "troubles")
     needed = ("stands_under_the_arm",) * any("somebody under the arm" in kind for kind in kinds)
     traffic = make_traffic(
         draw,
@@ -140,12 +181,31 @@ def make_plan(seed: int) -> Plan:
         today=START,
         vehicles=10,
         mean_gap_s=draw.choice((80.0, 100.0)),
-        first=(*_dealt(sorted(CASES), seed, CASES_A_SEED, "cases"), *needed),
+        first=(*cases, *needed),
+    )
+    # Who has neither plate nor tag of his own is taken for the vehicle next door where only its tag is heard:
+    # the lane has nothing to tell by (DESIGN names no least strength). Such lanes hear their own tags only.
+    without = {truck.lane for truck in traffic.trucks if truck.tag is None}
+    lanes = tuple(
+        replace(lane, equipment=replace(lane.equipment, hears_neighbour=False))
+        if lane.name in without and lane.equipment is not None
+        else lane
+        for lane in lanes
     )
     traffic.records += roster(START)
     troubles = [_place(draw, kind, traffic, sorted(directions)) for kind in kinds]
     troubles.sort(key=lambda trouble: trouble.at_s)
     return Plan(seed, lanes, rules, traffic, troubles, draw.choice((10.0, 30.0)))
+
+
+_ROLES = (PlatformRole.BEFORE, PlatformRole.AFTER, PlatformRole.INSTEAD)
+_LACKING = ("nameless", "no_slip", "wheel_off", "containers", "shared_slip")
+_NEEDS_DEVICE = {
+    "card": "card_reader",
+    "other_card_and_slip": "card_reader",
+    "containers": "container_camera",
+}
+"""Cases that show little where the lane lacks a device."""
 
 
 def _classed(draw: random.Random, directions: dict[str, Direction]) -> tuple[SiteLane, ...]:
@@ -208,10 +268,17 @@ def _place(draw: random.Random, kind: str, traffic: Traffic, lanes: list[str]) -
     standing = [truck for truck in traffic.trucks if truck.behaviour.creeps_for_s]
     # Where the controller lowers by itself a restarted lane finds the arm down, and perhaps somebody else.
     alone = [truck for truck in traffic.trucks if truck.lane == lanes[-1]]
-    among = {"somebody under the arm": standing, "behind a raised arm": alone}
+    # Who lacks something an officer can enter.
+    lacking = [truck for truck in traffic.trucks if traffic.cases.get(truck.id) in _LACKING]
+    among = {
+        "somebody under the arm": standing,
+        "behind a raised arm": alone,
+        "supplements": lacking,
+    }
     wanted = next((trucks for words, trucks in among.items() if words in kind), [])
     truck = draw.choice(wanted or traffic.trucks)
-    lane = truck.lane if "somebody" in kind or draw.random() < 0.9 else draw.choice(lanes)
+    there = "somebody" in kind or "supplements" in kind
+    lane = truck.lane if there or draw.random() < 0.9 else draw.choice(lanes)
     low, high = _LASTS.get(kind) or _LASTS.get(kind.split(" ")[0], (3.0, 35.0))
     at_s = max(0.5, truck.arrives_s + draw.uniform(-8.0, 40.0))
     return Trouble(kind, lane, round(at_s, 3), round(draw.uniform(low, high), 3))
@@ -234,6 +301,11 @@ _LASTS = {
     "program killed behind a raised arm": (60.0, 150.0),
     "program's": (30.0, 200.0),
     "mains": (2.0, 25.0),
+    "weighbridge jump": (40.0, 120.0),
+    "weighbridge drift": (30.0, 120.0),
+    "weighbridge no_zero": (40.0, 90.0),
+    "platform": (20.0, 120.0),
+    "platform orders the arm up": (60.0, 200.0),
 }
 """Seconds a trouble lasts, by the first word of its kind."""
 
@@ -253,7 +325,8 @@ def _device_fault(device: str, kind: FaultKind) -> Begin:
                 FaultKind.CUT: draw.uniform(0.2, 1.0),
                 FaultKind.CHATTER: draw.uniform(1.0, 20.0),
             }.get(kind),
-            delay_s=draw.choice((0.05, 0.2, 0.7, 2.0)),
+            delay_s=draw.uniform(0.5, 5.0) if kind is FaultKind.JUMP else draw.choice((0.05, 0.2, 0.7, 2.0)),
+            kg=draw.choice((250.0, 2_000.0, -1_500.0)) if kind is FaultKind.JUMP else None,
             input=draw.choice(INPUTS) if kind is FaultKind.BROKEN_WIRE else "",
         )
         lane.set_fault(device, fault, True)
@@ -605,8 +678,46 @@ def _disk_full(world: World, lane: LanePc, draw: random.Random, trouble: Trouble
     return lambda: lane.fill_disk(False)
 
 
-def _officer(*, holds: bool) -> Begin:
-    """Somebody with a handheld comes to a held vehicle and shows a code; one that holds, or one that does not."""
+def _platform_orders(*, raises: bool) -> Begin:
+    """Type 31, unasked for: now, and when somebody is held."""
+
+    def begin(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
+        over = False
+
+        def order() -> None:
+            platform = lane.sim.platform
+            if platform is not None:
+                number = str(draw.randrange(1, 10_000))
+                lane.happen(lambda at_s: platform.order_device(at_s, raises=raises, order_no=number))
+                lane.sim._touched("platform")
+                lane.known_next_s = -1.0
+
+        def look() -> None:
+            if over:
+                return
+            program = lane.program
+            if program is not None and isinstance(program.loop.state.phase, Holding):
+                order()
+                world.at(world.now_s + draw.uniform(2.0, 6.0), order)
+            else:
+                world.at(world.now_s + 1.0, look)
+
+        def end() -> None:
+            nonlocal over
+            over = True
+
+        order()
+        look()
+        return end
+
+    return begin
+
+
+Shows = Callable[[random.Random, LanePc, int], list[ShownByOfficer]]
+
+
+def _officer(shows: Shows, *, way: str = "") -> Begin:
+    """Somebody with a handheld comes to a held vehicle and shows codes. `way`: only to a hold that may end so."""
 
     def begin(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
         over = False
@@ -616,11 +727,14 @@ def _officer(*, holds: bool) -> Begin:
                 return
             program = lane.program
             state = program.loop.state if program is not None else None
-            if state is None or state.passage is None or not isinstance(state.phase, Holding):
+            phase = state.phase if state is not None else None
+            if state is None or state.passage is None or not isinstance(phase, Holding):
                 world.at(world.now_s + 1.0, look)
                 return
-            number = state.passage.number
-            codes = good_codes(lane, number) if holds else bad_codes(draw, lane, number)
+            codes = [] if way and way not in phase.ruling.ways() else shows(draw, lane, state.passage.number)
+            if not codes:
+                world.at(world.now_s + 1.0, look)
+                return
             for place, code in enumerate(codes):
                 world.at(world.now_s + 2.0 * place, lambda code=code: show(code))
 
@@ -628,7 +742,8 @@ def _officer(*, holds: bool) -> Begin:
             world.watch.reached("officers", code.what)
             world.watch.note(f"{lane.name} officer {code.officer} shows a code: {code.what}")
             if code.holds:
-                world.watch.of(lane).codes.setdefault(code.passage, set()).add(code.officer)
+                shown = world.watch.of(lane).codes.setdefault((code.passage, code.action), set())
+                shown.add((code.officer, code.field, code.value))
             text = code.text(lane.clock.utc_text())
             lane.happen(lambda at_s: lane.sim.physics.show_code(at_s, text, "]Q1"))
 
@@ -642,11 +757,39 @@ def _officer(*, holds: bool) -> Begin:
     return begin
 
 
+def _supplements(draw: random.Random, lane: LanePc, passage: int) -> list[ShownByOfficer]:
+    """What the hold lacks, as an officer beside the lane sees it."""
+    program = lane.program
+    state = program.loop.state if program is not None else None
+    front = lane.world.watch.front(lane)
+    if state is None or not isinstance(state.phase, Holding) or front is None:
+        return []
+    values: dict[Field, str] = {}
+    for because in state.phase.ruling.reasons:
+        silent = because.detail if because.code is Reason.DEVICE_SILENT else ""
+        if because.code is Reason.NO_IDENTITY or silent in ("plate_camera", "rfid"):
+            values["plate"] = front.plate or "京A99999"
+        elif because.code is Reason.SLIP_NOT_FOUND:
+            values["slip"] = lane.world.watch.slip_of.get(front.plate or "", f"Z4604{'I'}260302{'0' * 12}")
+        elif because.code is Reason.CONTAINER_UNREAD:
+            values["container"] = draw.choice(CONTAINERS)
+        elif because.code in _UNWEIGHED or silent == "weighbridge":
+            values["weight"] = str(front.gross_kg)
+    return supplement_codes(draw, lane, passage, values)
+
+
+_UNWEIGHED = (Reason.WEIGHT_UNREAD, Reason.NOT_FULLY_ON, Reason.SCALE_FAULT)
+
+
+BREAKING = (*FAULTS_OF, "platform", "card_reader", "container_camera")
+
 TROUBLES: dict[str, Begin] = {
     f"{device} {kind.value}": _device_fault(device, kind)
-    for device, kinds in FAULTS_OF.items()
-    for kind in sorted(kinds)
+    for device in BREAKING
+    for kind in sorted(faults_of(device))
 } | {
+    "platform orders the arm up": _platform_orders(raises=True),
+    "platform orders the arm down": _platform_orders(raises=False),
     "fire": _happening("fire on", "fire off"),
     "fire over somebody under the arm": _fire_over_somebody,
     "mains fail": _happening("mains off", "mains on"),
@@ -661,8 +804,10 @@ TROUBLES: dict[str, Begin] = {
     "the board is gone while the arm falls": _while_falling(
         "io", Fault(kind=FaultKind.SILENCE), Fault(kind=FaultKind.DEAD), Fault(kind=FaultKind.VANISH)
     ),
-    "officer releases": _officer(holds=True),
-    "officer's code does not hold": _officer(holds=False),
+    "officer releases": _officer(lambda draw, lane, passage: good_codes(lane, passage)),
+    "officer leads aside": _officer(lambda draw, lane, passage: aside_codes(lane, passage), way="aside"),
+    "officer supplements": _officer(_supplements, way="supplement"),
+    "officer's code does not hold": _officer(bad_codes),
     "program killed": _program_killed,
     "program killed behind a raised arm": _killed_behind_a_raised_arm,
     "program's disk restored": _disk_restored,
@@ -701,6 +846,9 @@ OFTEN = (
     *("fire", "mains fail", "stop pressed") * 2,
     *("hand raises", "hand lowers") * 3,
     "officer releases",
+    *("officer supplements",) * 4,
+    "officer leads aside",
+    *("weighbridge jump",) * 2,
     "disk full",
     "link lost",
 )
@@ -747,6 +895,12 @@ def run_seed(
 def _run(world: World, plan: Plan) -> None:
     world.watch.max_age_s = plan.rules.max_age_s
     world.watch.officers_needed = plan.rules.manual_release_officers
+    world.watch.rules = plan.rules
+    world.watch.slip_of = {
+        str(record.plate): str(record.slip_no)
+        for record in plan.traffic.records
+        if isinstance(record, ReleaseSlip) and record.plate is not None
+    }
     world.hub.head_every_s = plan.head_every_s
     world.hub.start()
     world.put_records(plan.traffic.records)

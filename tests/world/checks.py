@@ -5,13 +5,25 @@ What physically happened is taken from the simulators; what the programs knew, f
 
 from __future__ import annotations
 
+import itertools
+import re
 import traceback
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from edge.devices.readings import InputsSeen, Order, OrderDone, OrderRefused, PulseRelay, Reading
+from edge.devices.readings import (
+    InputsSeen,
+    Order,
+    OrderDone,
+    OrderRefused,
+    PlatformCommand,
+    PlatformDeviceOrder,
+    PulseRelay,
+    Reading,
+    WeightSeen,
+)
 from edge.gate.effects import Commit, Effect, LowerArm, Memory, RaiseArm, SetLights
 from edge.gate.events import (
     UNKNOWN_INPUTS,
@@ -40,19 +52,31 @@ from sync.vocabulary.facts import (
     OrderInterrupted,
     PassageClosed,
     PassageOpened,
+    PlatformAsked,
     RaiseOrdered,
     ReadingKept,
     RulingMade,
     Stream,
+    SupplementEntered,
     UsesReturned,
     VehicleCrossed,
     kind_of,
     read_body,
 )
-from sync.vocabulary.records import ReleaseSlip
-from sync.vocabulary.rulings import Reason, Verdict
+from sync.vocabulary.records import (
+    ControlAction,
+    GateStage,
+    Mode,
+    PlatformLost,
+    PlatformRole,
+    RecallState,
+    ReleaseSlip,
+    Vehicle,
+    VehicleState,
+)
+from sync.vocabulary.rulings import Reason, Ruling, Verdict
 from sync.vocabulary.uses import UseState
-from tests.world.traffic import DRAWN_FIRM, SCOPE
+from tests.world.traffic import DRAWN_FIRM, SCOPE, SiteRules
 
 if TYPE_CHECKING:
     from tests.world.harness import GateProgram, LanePc, World
@@ -105,6 +129,12 @@ _RESTORED = frozenset(
     }
 )
 """How the hub names a device whose disk forgot."""
+
+
+_NOT_FOR_THE_PLATFORM = frozenset(
+    {"vehicle_blocked", "control_hold", "control_inspect", "quarantine_required", "recalled", "weight_jumped"}
+)
+"""Written out again: not taken from the rules that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +199,16 @@ class LaneWatch:
         self.clock_stepped = False
         self.restored = False
         """Its disk was put back to an earlier state: what it forgot it cannot be held to."""
-        self.codes: dict[int, set[str]] = {}
-        """Passage -> officers who showed a code that holds."""
+        self.codes: dict[tuple[int, str], set[tuple[str, str, str]]] = {}
+        """(passage, action) -> (officer, field, value) of codes shown that hold."""
+        self.weights: list[tuple[float, int, Decimal | None, bool]] = []
+        """(when, passage, kg read, all wheels on); None where the indicator saw motion."""
+        self.supplements: dict[int, list[tuple[str, str]]] = defaultdict(list)
+        """Passage -> (field, value) entered."""
+        self.asked: dict[int, tuple[float, str]] = {}
+        """Passage -> when and under which number the customs platform was asked last."""
+        self.answers: list[tuple[float, PlatformCommand]] = []
+        self.platform_silent_s = -1e9
         self.blind = False
         self.crossings = 0
 
@@ -189,6 +227,9 @@ class Watch:
         """When the way to the hub was not what it should be."""
         self.max_age_s = 0
         self.officers_needed = 1
+        self.rules: SiteRules | None = None
+        self.slip_of: dict[str, str] = {}
+        """Plate -> a slip that names it."""
         self._found_by_end: set[str] = set()
         self._alarms: list[tuple[float, str, str, int]] = []
         """(when committed, device, epoch, seq) of alarm facts."""
@@ -241,6 +282,8 @@ class Watch:
                 self.reached("physical", f"left {line['how']}")
             case "vehicle_crossed_arm":
                 self._crossed(lane, watch, str(line["vehicle"]))
+            case "platform_answer":
+                self.reached("platform answers", str(line["answer"]))
             case "fault":
                 self._fault(watch, f"{line['device']} {line['fault']}", bool(line["on"]))
             case _:
@@ -400,6 +443,7 @@ class Watch:
         since_s = self._world.now_s if watch.down_since_s is None else watch.down_since_s
         self.rough.append((since_s, self._world.now_s + 5.0))
         watch.inputs, watch.inputs_s, watch.under_s = UNKNOWN_INPUTS, -1e9, None
+        watch.weights.clear()
         if watch.down_since_s is not None:
             watch.program_down.append((watch.down_since_s, self._world.now_s))
             watch.down_since_s = None
@@ -427,10 +471,42 @@ class Watch:
                     watch.under_s = None
                 elif watch.under_s is None:
                     watch.under_s = self._world.now_s
+            case WeightSeen():
+                self._weight_read(lane, watch, reading)
+            case PlatformCommand():
+                watch.answers.append((self._world.now_s, reading))
+            case PlatformDeviceOrder():
+                self._platform_wants(lane, watch, reading)
             case OrderDone(order_id) | OrderRefused(order_id):
                 watch.arm_orders = [each for each in watch.arm_orders if each[0] != order_id]
             case _:
                 pass
+
+    def _weight_read(self, lane: LanePc, watch: LaneWatch, reading: WeightSeen) -> None:
+        assert lane.program is not None
+        passage = lane.program.loop.state.passage
+        if passage is None:
+            watch.weights.clear()
+            return
+        kg = None if reading.stable is False or reading.out_of_range else Decimal(reading.value_kg)
+        watch.weights.append((self._world.now_s, passage.number, kg, watch.inputs.fully_on is True))
+
+    def _platform_wants(self, lane: LanePc, watch: LaneWatch, order: PlatformDeviceOrder) -> None:
+        """S8: where the site says so, an order to raise is one officer's; nothing else it says is."""
+        assert lane.program is not None
+        passage = lane.program.loop.state.passage
+        raises = re.fullmatch(r"[0-9]0[0-9]{18}", order.command) is not None
+        allowed = self.rules is not None and self.rules.platform_may_raise
+        if passage is not None and raises and allowed and self._is_here(lane, order):
+            watch.codes.setdefault((passage.number, "release"), set()).add(("platform", "", ""))
+
+    def _is_here(self, lane: LanePc, said: PlatformDeviceOrder | PlatformCommand) -> bool:
+        settings = lane.sim.settings
+        return (said.area_id, said.channel_no, said.direction) == (
+            settings.platform_area_id,
+            settings.platform_channel_no,
+            settings.platform_direction,
+        )
 
     def not_taken(self, lane: LanePc, order_id: str) -> None:
         watch = self.of(lane)
@@ -477,6 +553,8 @@ class Watch:
                             self._ruled(lane, self.of(lane), told.data)
                 case _:
                     pass
+        if isinstance(event, DeviceWentSilent) and event.device == "platform":
+            self.of(lane).platform_silent_s = self._world.now_s
         if isinstance(event, RecordsFound):
             self.reached("events", "RecordsFound")
 
@@ -503,11 +581,59 @@ class Watch:
         evidence = evidence_of(made.readings, frozenset(use.use_id for use in passage.uses))
         again = rule(after.settings.rules, evidence, passage.findings)
         self.reached("checked", "S11")
+        if self._goes(made) and self._platform_speaks(lane, made, again.ruling):
+            # Its word in the local rules' place: checked for itself.
+            return
         if again.ruling != made.ruling:
             self.breach(
                 "S11",
                 f"{lane.name}: ruled {made.ruling.codes()}, the same readings give {again.ruling.codes()}",
             )
+
+    def _goes(self, made: RulingMade) -> bool:
+        """Let through, and not only told what comes next on this side of the barrier."""
+        beyond = self.rules is not None and self.rules.inspection_beyond_barrier
+        return made.ruling.verdict is Verdict.RELEASE or (made.ruling.verdict is Verdict.INSPECT and beyond)
+
+    def _platform_speaks(self, lane: LanePc, made: RulingMade, local: Ruling) -> bool:
+        """Nobody goes but by an answer of twenty digits that begins 00, quotes this lane and the question that
+        is open, and came in time; without one, only by the site's setting and the lane's own rules; and never
+        against a local quarantine, live control, recall or block. Whether the answer stands for the rules."""
+        rules, watch = self.rules, self.of(lane)
+        if rules is None or rules.platform is PlatformRole.NONE:
+            return False
+        passes = local.verdict is Verdict.RELEASE or (
+            local.verdict is Verdict.INSPECT and rules.inspection_beyond_barrier
+        )
+        asked_s, number = watch.asked.get(made.passage, (self._world.now_s, ""))
+        answer = next(
+            (
+                said.check_result
+                for at_s, said in watch.answers
+                if asked_s <= at_s <= asked_s + rules.platform_timeout_s + 0.01
+                and said.seq_no == number
+                and self._is_here(lane, said)
+                and re.fullmatch(r"[0-9]{20}", said.check_result)
+            ),
+            None,
+        )
+        if watch.platform_silent_s >= asked_s:
+            answer = answer if answer is not None and answer.startswith("00") else None
+        where = f"{lane.name}: passage {made.passage} let go, asked under {number or 'no number'}, "
+        self.reached("checked", f"platform {rules.platform.value}")
+        if answer is None:
+            self.reached("checked", "platform lost")
+            if rules.platform_lost is PlatformLost.HOLD or not passes:
+                self.breach("platform", f"{where}without an answer that counts")
+            return False
+        if not answer.startswith("00"):
+            self.breach("platform", f"{where}answered {answer}")
+        if passes:
+            return False
+        self.reached("checked", "platform instead")
+        if rules.platform is not PlatformRole.INSTEAD or set(local.codes()) & _NOT_FOR_THE_PLATFORM:
+            self.breach("platform", f"{where}against {local.codes()}")
+        return True
 
     def performing(self, lane: LanePc, effect: Effect) -> None:
         watch = self.of(lane)
@@ -561,6 +687,10 @@ class Watch:
                     watch.passage_of_order[order_id] = passage
                     self.reached("purposes", purpose)
                     self._admitted_on_evidence(lane, ruled, data)
+                case PlatformAsked(passage=passage, seq_no=number):
+                    watch.asked[passage] = (now_s, number)
+                case SupplementEntered():
+                    self._supplemented(lane, watch, data)
                 case Alarm(code=code):
                     self.reached("alarms", code.value)
                     self.note(f"{lane.name} ALARM {code.value}: {data.detail}")
@@ -607,7 +737,12 @@ class Watch:
         if not lied:
             self._evidence_is_of(lane, made, here)
         if made.ruling.verdict is Verdict.HOLD:
+            # S9: never a dead end.
+            if not made.owner or not made.ways:
+                self.breach("S9", f"{lane.name}: passage {made.passage} held {made.ruling.codes()} by nobody")
+            self.reached("checked", "S9 owner")
             return
+        self._not_forbidden(lane, watch, made)
         if made.claim == "manual":
             self._by_hand(lane, watch, made)
             return
@@ -629,7 +764,15 @@ class Watch:
     def _evidence_is_of(self, lane: LanePc, made: RulingMade, here: list[Stay]) -> None:
         plates = {stay.truck.plate for stay in here}
         tags = {stay.truck.tag for stay in here}
-        foreign = [value for value in _values(made.readings, "plate") if value not in plates]
+        neighbour = lane.sim.settings.hears_neighbour
+        if neighbour is not None:
+            # Its antenna hears that lane too: a reading all the same. Nobody is let go by it (below).
+            tags |= {stay.truck.tag for stay in self._lanes[neighbour].stays.values()}
+        foreign = [
+            kept.value
+            for kept in made.readings
+            if kept.kind == "plate" and kept.value not in plates and not kept.detail.startswith("officer ")
+        ]
         if not self.was_faulty(self.of(lane), "rfid", self._world.now_s - 60.0, "flip", "chatter", "cut"):
             foreign += [value for value in _values(made.readings, "tag") if value not in tags]
         if foreign:
@@ -649,7 +792,18 @@ class Watch:
         self, lane: LanePc, watch: LaneWatch, made: RulingMade, front: Truck, since_s: float
     ) -> None:
         """S7: only a read becomes a weight."""
-        if made.gross_kg is None or self.was_faulty(watch, "weighbridge", since_s, "stuck", "slow"):
+        if made.gross_kg is None:
+            return
+        self._no_jump(lane, watch, made)
+        gross_kg = Decimal(made.gross_kg)
+        entered = [Decimal(value) for field, value in watch.supplements[made.passage] if field == "weight"]
+        if gross_kg in entered:
+            return
+        if gross_kg not in {kg for _, passage, kg, _ in watch.weights if passage == made.passage}:
+            self.breach("S7", f"{lane.name}: passage {made.passage} weighed {gross_kg} kg, never read so")
+        # What an indicator truly shows is what it weighs, whoever has been at its cells.
+        wrong = ("stuck", "slow", "jump", "no_zero", "drift")
+        if self.was_faulty(watch, "weighbridge", since_s, *wrong):
             return
         away_kg = abs(Decimal(made.gross_kg) - Decimal(front.gross_kg) - Decimal(lane.plan.zero_kg))
         if away_kg > 100:
@@ -659,6 +813,81 @@ class Watch:
                 f"{front.id} has {front.gross_kg} kg",
             )
         self.reached("checked", "S7 weight")
+
+    def _no_jump(self, lane: LanePc, watch: LaneWatch, made: RulingMade) -> None:
+        """One steady weight that became another far from it, all wheels on: nobody goes without an officer."""
+        if self.was_faulty(watch, "io", self._world.now_s - 60.0):
+            return
+        steady: list[Decimal] = []
+        began_s, first, frames = 0.0, Decimal(0), 0
+        for at_s, passage, kg, on in watch.weights:
+            if passage != made.passage:
+                continue
+            if not on:
+                steady.clear()
+            if not on or kg is None or not frames or abs(kg - first) > 40:
+                began_s, first, frames = at_s, kg or Decimal(0), int(on and kg is not None)
+                continue
+            frames += 1
+            if at_s - began_s >= 1.6 and frames >= 10 and (not steady or steady[-1] != first):
+                steady.append(first)
+        for before_kg, after_kg in itertools.pairwise(steady):
+            if abs(after_kg - before_kg) >= 300:
+                self.breach(
+                    "S7", f"{lane.name}: passage {made.passage} let go, {before_kg} became {after_kg} kg"
+                )
+        self.reached("checked", "S7 jump")
+
+    def _not_forbidden(self, lane: LanePc, watch: LaneWatch, made: RulingMade) -> None:
+        """Whoever says so, customs platform or officer: a block, live hold, recall or quarantine is ended by
+        nobody at the lane; an officer may lead it aside (S8)."""
+        program = lane.program
+        records = program.records.current() if program is not None else None
+        aside = any(because.code is Reason.MANUAL_ASIDE for because in made.ruling.reasons)
+        if records is None or aside or watch.clock_stepped:
+            return
+        vehicle = records.get("vehicles", made.plate) if made.plate else None
+        against: list[str] = []
+        if isinstance(vehicle, Vehicle) and vehicle.state is VehicleState.BLOCKED:
+            against.append("blocked")
+        against += [
+            control.control_id
+            for control in records.controls()
+            if control.mode is Mode.LIVE
+            and control.action is ControlAction.HOLD
+            and made.plate in control.condition.plates
+        ]
+        slips = [records.get("release_slips", slip_no) for slip_no in made.slips]
+        against += [
+            f"quarantine of {slip.slip_no}"
+            for slip in slips
+            if isinstance(slip, ReleaseSlip) and slip.quarantine == "required"
+        ]
+        against += [
+            recall.recall_no
+            for recall in records.recalls()
+            if recall.state is RecallState.ACTIVE and set(made.slips) & set(recall.slip_nos)
+        ]
+        if against:
+            self.breach(
+                "S8" if made.claim == "manual" else "S11",
+                f"{lane.name}: passage {made.passage} let {made.plate} go by {made.ruling.codes()}, "
+                f"platform {made.platform or 'not asked'}, against {against}",
+            )
+        self.reached("checked", "not forbidden")
+
+    def _supplemented(self, lane: LanePc, watch: LaneWatch, entered: SupplementEntered) -> None:
+        """S8: an authorised officer, who meant this passage and this very value."""
+        shown = watch.codes.get((entered.passage, "supplement"), set())
+        watch.supplements[entered.passage].append((entered.field, entered.value))
+        if (entered.officer, entered.field, entered.value) not in shown:
+            self.breach("S8", f"{lane.name}: {entered} stands on none of the codes {shown}")
+        self.reached("supplements", entered.field)
+        self.reached("checked", "S8 supplement")
+
+    def front(self, lane: LanePc) -> Truck | None:
+        """Who stands at the stop line, as somebody beside the lane sees it."""
+        return _front(lane, self.of(lane))
 
     def _fresh(self, lane: LanePc, watch: LaneWatch, made: RulingMade) -> None:
         """S10: the age is in the fact, is not too old, and is not younger than it can be."""
@@ -677,14 +906,16 @@ class Watch:
     def _by_hand(self, lane: LanePc, watch: LaneWatch, made: RulingMade) -> None:
         """S8: authorised officers, as many as the site asks for, who meant this very passage, and a reason."""
         officers = [name for name in made.officer.split(", ") if name]
-        allowed = watch.codes.get(made.passage, set())
+        aside = made.ruling.reasons[0].code is Reason.MANUAL_ASIDE
+        shown = watch.codes.get((made.passage, "aside" if aside else "release"), set())
+        allowed = {officer for officer, _, _ in shown}
         if not made.ruling.reasons[0].detail.strip():
             self.breach("S8", f"{lane.name}: passage {made.passage} released by hand without a reason")
         if len(set(officers)) < self.officers_needed or set(officers) - allowed:
             self.breach(
                 "S8", f"{lane.name}: passage {made.passage} released by {officers}, valid codes of {allowed}"
             )
-        self.reached("checked", "S8")
+        self.reached("checked", "S8 aside" if aside else "S8")
 
     def _drawn(self, lane: LanePc, watch: LaneWatch, made: RulingMade) -> None:
         """S11: who was drawn is not let go until the check is discharged."""
@@ -697,7 +928,12 @@ class Watch:
             for each in self._lanes.values()
             for _, data in each.facts
         )
-        if not checked or made.ruling.verdict is Verdict.RELEASE:
+        # Where the customs platform rules instead of the lane it lets go whom the lane would inspect: the draw
+        # stays, and is asked for again at the next passage.
+        instead = self.rules is not None and self.rules.platform is PlatformRole.INSTEAD
+        if instead and made.platform == "released":
+            self.reached("checked", "S11 released by the platform")
+        elif not checked or made.ruling.verdict is Verdict.RELEASE:
             self.breach("S11", f"{lane.name}: {made.plate} was drawn and is let go: {made.ruling.codes()}")
 
     # --- the link ---
@@ -828,21 +1064,21 @@ class Watch:
 
     def _uses(self) -> None:
         """S4: as often as it allows and no more, or listed and alarmed."""
-        slips: dict[str, Counter[str]] = defaultdict(Counter)
-        physical: Counter[str] = Counter()
+        slips: set[str] = set()
+        physical: Counter[tuple[str, GateStage]] = Counter()
         for lane in self._world.lanes.values():
             watch = self.of(lane)
             assert lane.program is not None
-            for passage, rulings in [*watch.rulings.items()]:
+            for rulings in [*watch.rulings.values()]:
                 for made in rulings:
                     for slip_no in made.slips if made.use_ids else ():
-                        slips[slip_no][f"{lane.name}/{passage}"] += 0
+                        slips.add(slip_no)
             for raising in watch.raisings:
                 number = watch.passage_of_order.get(raising.order_id)
                 if number is None or not raising.crossed or not watch.rulings[number]:
                     continue
                 for slip_no in watch.rulings[number][-1].slips:
-                    physical[slip_no] += 1
+                    physical[slip_no, self._gate(lane)] += 1
         hub = self._world.hub.archive
         assert hub is not None
         alarmed = [
@@ -859,25 +1095,31 @@ class Watch:
             for made in rulings
             for slip_no in made.slips
         }
-        for slip_no in {*slips, *physical} - forgotten:
+        through = {slip_no for slip_no, _ in physical}
+        for slip_no, gate in itertools.product((slips | through) - forgotten, GateStage):
             allowed = self._allowed(slip_no)
             crossed = sum(
                 use.state is UseState.CROSSED
                 for lane in self._world.lanes.values()
-                if lane.program is not None
+                if lane.program is not None and self._gate(lane) is gate
                 for use in lane.program.journal.uses_of([slip_no])
             )
             listed = any(slip_no in detail for detail in alarmed)
             if crossed > allowed and not listed:
-                self.breach("S4", f"slip {slip_no} crossed {crossed} times, {allowed} allowed, no alarm")
-            if physical[slip_no] > allowed and not listed:
                 self.breach(
-                    "S4",
-                    f"slip {slip_no} let {physical[slip_no]} vehicles through, {allowed} allowed, no alarm",
+                    "S4", f"slip {slip_no} crossed {crossed} times at one gate, {allowed} allowed, no alarm"
                 )
+            went = physical[slip_no, gate]
+            if went > allowed and not listed:
+                self.breach("S4", f"slip {slip_no} let {went} vehicles through, {allowed} allowed, no alarm")
             if listed:
                 self.reached("checked", "S4 double use listed")
             self.reached("checked", "S4")
+
+    def _gate(self, lane: LanePc) -> GateStage:
+        """A slip counts once at each of two gates (一卡, 二卡)."""
+        lanes = self.rules.lanes if self.rules is not None else ()
+        return next((each.gate for each in lanes if each.lane == lane.name), GateStage.ONLY)
 
     def _allowed(self, slip_no: str) -> int:
         for lane in self._world.lanes.values():

@@ -8,11 +8,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from edge.gate.config import DevicePart, GateConfig
+from edge.gate.config import DeviceName, DevicePart, GateConfig
 from edge.runtime.channels import ListenAddress, SerialAddress
 from hardware_sims.barrier import BarrierSettings
 from hardware_sims.devices.card_reader import KINDS as CARD_READERS
@@ -26,6 +27,7 @@ from sync.vocabulary.records import Direction
 
 AREA_ID = "3711210009"
 CHANNELS = {"lane-1": "3711020001", "lane-2": "3711020002"}
+PASSWORD = "camera of the world"
 LISTENER = "127.0.0.1:9006"
 """Nobody listens there: the world carries the bytes itself."""
 
@@ -96,7 +98,7 @@ def deal(
         container_camera="container_camera" in wanted or draw.random() < 0.25,
         hears_neighbour=draw.random() < 0.3,
         pictures=draw.random() < 0.3,
-        io_poll_s=draw.choice((0.1, 0.2)),
+        io_poll_s=draw.choice((0.1, 0.2, 0.2)),
     )
     if not platform:
         return plain
@@ -136,6 +138,7 @@ def simulated(
         scanner=equipment.scanner,
         led=equipment.board,
         camera=equipment.camera,
+        camera_password=PASSWORD,
         container_listener=LISTENER if equipment.container_camera else None,
         platform=equipment.platform,
         platform_answers=equipment.platform_answers,
@@ -150,8 +153,10 @@ def simulated(
     )
 
 
-def configured(config: GateConfig, settings: LaneSettings, equipment: Equipment) -> GateConfig:
-    """A lane's config with these devices in it."""
+def configured(
+    config: GateConfig, settings: LaneSettings, equipment: Equipment, password_file: Path
+) -> GateConfig:
+    """A lane's config with these devices in it; the cameras that serve are given a password."""
     devices = dict(config.devices)
     change = msgspec.structs.replace
     weighbridge = "yaohua_tf_eq" if settings.weighbridge == "yaohua_tf_eq_2" else settings.weighbridge
@@ -162,10 +167,12 @@ def configured(config: GateConfig, settings: LaneSettings, equipment: Equipment)
     )
     io = devices["io"]
     devices["io"] = change(io, settings={**io.settings, "poll_s": equipment.io_poll_s})
+    rfid = devices["rfid"]
+    devices["rfid"] = change(rfid, settings={**rfid.settings, "poll_s": 0.4})
     if equipment.rfid != "r2000":
         mode = "active" if equipment.rfid_active else "answer"
         devices["rfid"] = change(
-            devices["rfid"], protocol=f"rfid.{equipment.rfid}", settings={"mode": mode, "poll_s": 0.3}
+            devices["rfid"], protocol=f"rfid.{equipment.rfid}", settings={"mode": mode, "poll_s": 0.4}
         )
     if equipment.scanner != "line":
         devices["scanner"] = change(
@@ -173,7 +180,7 @@ def configured(config: GateConfig, settings: LaneSettings, equipment: Equipment)
         )
     if equipment.board == "ascii":
         devices["board"] = change(devices["board"], protocol="led.ascii", settings={"rows": 2})
-    devices["plate_camera"] = _camera(devices["plate_camera"], equipment.camera)
+    devices["plate_camera"] = _camera(devices["plate_camera"], equipment.camera, password_file)
     if equipment.card_reader is not None:
         devices["card_reader"] = _card_reader(equipment.card_reader)
     if equipment.container_camera:
@@ -188,7 +195,7 @@ def configured(config: GateConfig, settings: LaneSettings, equipment: Equipment)
     return change(config, devices=devices)
 
 
-def _camera(part: DevicePart, kind: CameraKind) -> DevicePart:
+def _camera(part: DevicePart, kind: CameraKind, password_file: Path) -> DevicePart:
     change = msgspec.structs.replace
     serial = SerialAddress(url="socket://127.0.0.1:9008")
     match kind:
@@ -197,12 +204,23 @@ def _camera(part: DevicePart, kind: CameraKind) -> DevicePart:
         case "hikvision":
             return change(part, protocol="plate_camera.hikvision", settings={"mode": "push"})
         case "hikvision_stream":
-            stream = {"mode": "stream"}
             return change(
-                part, protocol="plate_camera.hikvision", settings=stream, listen=None, serial=serial
+                part,
+                protocol="plate_camera.hikvision",
+                settings={"mode": "stream", "password_file": str(password_file)},
+                listen=None,
+                serial=serial,
+                silent_after_s=25.0,
             )
         case "dahua":
-            return change(part, protocol="plate_camera.dahua", settings={}, listen=None, serial=serial)
+            return change(
+                part,
+                protocol="plate_camera.dahua",
+                settings={"password_file": str(password_file)},
+                listen=None,
+                serial=serial,
+                silent_after_s=16.0,
+            )
 
 
 def _card_reader(kind: CardReaderKind) -> DevicePart:
@@ -216,7 +234,7 @@ def _card_reader(kind: CardReaderKind) -> DevicePart:
     )
 
 
-def _platform(settings: LaneSettings, equipment: Equipment) -> dict[str, DevicePart]:
+def _platform(settings: LaneSettings, equipment: Equipment) -> dict[DeviceName, DevicePart]:
     style, bare = equipment.platform, equipment.platform_bare_xml
     said = {
         "area_id": settings.platform_area_id,
@@ -226,7 +244,7 @@ def _platform(settings: LaneSettings, equipment: Equipment) -> dict[str, DeviceP
         "bare_xml": bare,
     }
     heard = equipment.platform_heartbeat_s > 0
-    parts = {
+    parts: dict[DeviceName, DevicePart] = {
         "platform": DevicePart(
             protocol="customs.front_end",
             role="optional",

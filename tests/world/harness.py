@@ -8,7 +8,9 @@ something is due, so that idle time costs nothing.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
+import hashlib
 import heapq
 import logging
 import math
@@ -32,16 +34,25 @@ from edge.devices.driver import Driver, Output
 from edge.devices.readings import Order, Reading
 from edge.gate import wiring
 from edge.gate.config import GateConfig, lane_settings, read_gate_config, wires
-from edge.gate.effects import Effect
-from edge.gate.events import DeviceSpoke, Event, TimePassed, Timer, WriteFailed
+from edge.gate.effects import Effect, TakePicture
+from edge.gate.events import (
+    DeviceSpoke,
+    Event,
+    PictureFailed,
+    PictureKept,
+    TimePassed,
+    Timer,
+    WriteFailed,
+)
 from edge.gate.lane import Free, Lane, step, wake
-from edge.gate.performer import LanePerformer, Things, read_memory
+from edge.gate.performer import LanePerformer, NoPictures, Things, read_memory
 from edge.gate.translation import is_valid, to_event, to_report
 from edge.runtime.inbox import Inbox
 from edge.runtime.loop import EffectFailed, Loop
 from edge.runtime.ports import OrderNotTaken
 from edge.runtime.supervisor import DeviceReport, DeviceSilent, DeviceSpeaking, Hearing, PortBack, PortLost
 from hardware_sims.barrier import BarrierSettings
+from hardware_sims.devices.customs_platform import CustomsPlatform
 from hardware_sims.faults import Fault
 from hardware_sims.lanes import Sent, SimulatedLane
 from hardware_sims.scenario import LaneSettings as SimulatedLaneSettings
@@ -62,6 +73,7 @@ from sync.vocabulary.numbers import Plate, SlipNo
 from sync.vocabulary.records import COLLECTIONS, Direction, Record, key_of
 from tests.world.broker import Broker, Wire
 from tests.world.checks import Watch
+from tests.world.equipment import PASSWORD, Equipment, configured, simulated
 from tests.world.traffic import SCOPE, SITE
 
 START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -73,6 +85,7 @@ HUB_AFTER_S = 0.003
 RESTART_S = 2.0
 """The service manager starts a program that ended again."""
 REST_AFTER_S = 1.0
+JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
 SIMULATED = {"plate_camera": "camera", "board": "led"}
 """The product's device names -> those of the simulators, where they differ."""
 
@@ -116,6 +129,10 @@ class LanePlan:
     """Serial bytes arrive in pieces."""
     settings: SimulatedLaneSettings | None = None
     """The equipment as a scenario file says it."""
+    equipment: Equipment | None = None
+    """None: as in the demo."""
+    neighbour: str | None = None
+    """The lane beside this one."""
 
 
 @dataclass(slots=True)
@@ -148,6 +165,9 @@ class World:
         self.seed = seed
         self.spoil = spoil
         self.folder = folder
+        self.password_file = folder / "camera.password"
+        self.password_file.write_text(PASSWORD)
+        self.password_file.chmod(0o600)
         self.now_s = 0.0
         self.figures = Figures()
         self.ids = random.Random(f"{seed}/ids")
@@ -159,6 +179,10 @@ class World:
         self.broker = Broker(self, random.Random(f"{seed}/broker"))
         self.hub = HubProgram(self)
         self.lanes = {plan.name: LanePc(self, plan) for plan in lanes}
+        for lane in self.lanes.values():
+            beside = lane.sim.settings.hears_neighbour
+            if beside is not None:
+                lane.sim.physics.neighbour = self.lanes[beside].sim.physics
 
     # --- time ---
 
@@ -249,19 +273,26 @@ class LanePc:
             store=replace(config.store, folder=world.folder / plan.name),
         )
         self.config.store.folder.mkdir(parents=True)
-        self.sim = SimulatedLane(
-            plan.settings
-            or SimulatedLaneSettings(
-                name=plan.name,
-                weighbridge="yaohua_tf0" if plan.like == 0 else "toledo_continuous",
+        settings = plan.settings or SimulatedLaneSettings(
+            name=plan.name,
+            weighbridge="yaohua_tf0" if plan.like == 0 else "toledo_continuous",
+            barrier=plan.barrier,
+            zero_kg=plan.zero_kg,
+        )
+        if plan.equipment is not None:
+            settings = simulated(
+                plan.name,
+                plan.direction,
+                plan.equipment,
                 barrier=plan.barrier,
                 zero_kg=plan.zero_kg,
-            ),
-            seed=world.seed,
-            sink=self._physical,
-            unix_of=self._camera_clock,
-        )
+                neighbour=plan.neighbour,
+            )
+            self.config = configured(self.config, settings, plan.equipment, world.password_file)
+        self.sim = SimulatedLane(settings, seed=world.seed, sink=self._physical, unix_of=self._camera_clock)
         self.sim.physics.turns_key_after_s = 15.0
+        if self.sim.platform is not None:
+            _beside_the_devices(self.sim, self.sim.platform)
         self.now_s = 0.0
         """The lane's own time: the world's, less what it rested."""
         self.ahead_s = 0.0
@@ -272,17 +303,23 @@ class LanePc:
         self.lively = 0
         """Faults and happenings in force here: it does not rest under them."""
         self.clock = LaneClock(self)
-        self.lines: dict[str, Line | CameraCalls] = {}
+        self.lines: dict[str, AnyLine] = {}
+        self._protocols: dict[str, str] = {name: part.protocol for name, part in self.config.devices.items()}
         for name, part in self.config.devices.items():
             maker = driver_maker(part.protocol, part.settings)
-            kind = CameraCalls if part.listen is not None else Line
-            self.lines[name] = kind(self, name, SIMULATED.get(name, name), maker, part.silent_after_s)
-        self._serial = tuple(line for line in self.lines.values() if isinstance(line, Line))
+            if part.listen is None:
+                on_demand = part.serial is not None and part.serial.on_demand
+                line: AnyLine = Line(
+                    self, name, SIMULATED.get(name, name), maker, part.silent_after_s, on_demand=on_demand
+                )
+            elif name == "platform_back":
+                line = PlatformCalls(self, name, maker)
+            else:
+                line = CameraCalls(self, name, SIMULATED.get(name, name), maker, part.silent_after_s)
+            self.lines[name] = line
         self._all = tuple(self.lines.values())
         self._by_sim = {line.sim_name: line for line in self._all}
-        camera = self.lines["plate_camera"]
-        assert isinstance(camera, CameraCalls)
-        self._camera = camera
+        self._callers = tuple(line for line in self._all if not isinstance(line, Line))
         self.program: GateProgram | None = None
         self.timers: list[float] = []
         self.silence_s = NEVER
@@ -368,7 +405,8 @@ class LanePc:
         for line in self._all:
             if line.due_s <= now_s:
                 line.on_time()
-        self._camera.look()
+        for caller in self._callers:
+            caller.look()
         if self.silence_s <= now_s:
             self._look_for_silence()
         self.turn()
@@ -384,7 +422,8 @@ class LanePc:
             self.now_s = now_s
         for sent in self.sim.advance(self.now_s):
             self.deliver(sent)
-        self._camera.look()
+        for caller in self._callers:
+            caller.look()
 
     def deliver(self, sent: Sent) -> None:
         line = self._by_sim.get(sent.device)
@@ -454,6 +493,9 @@ class LanePc:
                 due_s = min(due_s, line.hearing.due_s() or NEVER)
         self.silence_s = due_s
 
+    def speaks(self, device: str) -> None:
+        self.world.watch.reached("protocols", self._protocols[device])
+
     # --- hardware ---
 
     def _physical(self, line: dict[str, Any]) -> None:
@@ -474,6 +516,8 @@ class LanePc:
         self.collect()
         self.lively += 1 if on else -1
         self.sim.apply_fault(self.now_s, device, fault, on)
+        if device == "platform":
+            self.sim._touched(device)
         line = self._by_sim.get(device)
         if isinstance(line, Line) and not self.sim.port_present(device):
             line.lose("the port has vanished")
@@ -522,6 +566,8 @@ class Line:
         sim_name: str,
         make_driver: Callable[[], Driver],
         silent_after_s: float | None,
+        *,
+        on_demand: bool = False,
     ) -> None:
         self.lane = lane
         self.name = name
@@ -531,6 +577,8 @@ class Line:
         self.hearing = Hearing(silent_after_s, 0.0)
         self._silent_after_s = silent_after_s
         self._make_driver = make_driver
+        self._on_demand = on_demand
+        """A connection for each order, ended when it is sent."""
         self._open = False
         self._wake_s = NEVER
         self._try_s = NEVER
@@ -545,7 +593,8 @@ class Line:
         self.hearing = Hearing(self._silent_after_s, self.lane.now_s)
         self._failures = 0
         self._why = ""
-        self._open_now()
+        if not self._on_demand:
+            self._open_now()
 
     def drop(self) -> None:
         """The program is gone."""
@@ -558,7 +607,8 @@ class Line:
         self._note_due()
 
     def is_well(self) -> bool:
-        return self._open and (self._silent_after_s is None or self.hearing.speaking) and not self._pieces
+        silent = self._silent_after_s is not None and not self.hearing.speaking
+        return (self._open or self._on_demand) and not silent and not self._pieces
 
     def lose(self, why: str) -> None:
         if self._open:
@@ -600,6 +650,8 @@ class Line:
         self._take(self.driver.opened(lane.now_s))
 
     def order(self, order_id: str, order: Order) -> None:
+        if self._on_demand and self.driver is not None:
+            self._open_now()
         if not self._open or self.driver is None:
             raise OrderNotTaken(f"{self.name}: the port is not open")
         self._take(self.driver.order(self.lane.now_s, order_id, order))
@@ -656,10 +708,18 @@ class Line:
             if is_valid(reading):
                 self.heard()
             program.read(self, reading)
+        if output.hang_up and self._on_demand:
+            self._open = False
+            self._wake_s = NEVER
+            self._note_due()
+            lane.sim.disconnect(lane.now_s, self.sim_name)
+        elif output.hang_up:
+            self.lose("the driver hung up")
 
     def heard(self) -> None:
         if self.hearing.heard(self.lane.now_s):
             self.lane.silence_s = min(self.lane.silence_s, self.hearing.due_s() or NEVER)
+            self.lane.speaks(self.name)
             if self.lane.program is not None:
                 self.lane.program.report(DeviceSpeaking(self.name))
 
@@ -671,7 +731,7 @@ class Line:
 
 
 class CameraCalls:
-    """The plate camera calls us: each connection has a driver of its own, as `edge.runtime.ports.Listener`."""
+    """A camera that calls us: each connection has a driver of its own, as `edge.runtime.ports.Listener`."""
 
     def __init__(
         self,
@@ -691,7 +751,7 @@ class CameraCalls:
         self._new_driver = make_driver
         self._listening = False
         self._byte_s = 0.0
-        listen = lane.config.devices["plate_camera"].listen
+        listen = next(part.listen for device, part in lane.config.devices.items() if device == name)
         self._idle_timeout_s = listen.idle_timeout_s if listen is not None else NEVER
 
     def begin(self) -> None:
@@ -711,13 +771,13 @@ class CameraCalls:
 
     def look(self) -> None:
         """Whether the camera wants its connection, and whether it may have it."""
-        camera, now_s = self.lane.sim.camera, self.lane.now_s
+        camera, now_s = self.lane.sim.calling[self.sim_name], self.lane.now_s
         if self.driver is not None:
             if not camera.calling or now_s - self._byte_s >= self._idle_timeout_s:
                 self._hang_up()
         elif camera.calling:
             if not self._listening:
-                for sent in self.lane.sim.camera_not_answered(now_s):
+                for sent in self.lane.sim.camera_not_answered(now_s, self.sim_name):
                     self.lane.deliver(sent)
                 return
             self.driver = self._new_driver()
@@ -769,8 +829,128 @@ class CameraCalls:
     def heard(self) -> None:
         if self.hearing.heard(self.lane.now_s):
             self.lane.silence_s = min(self.lane.silence_s, self.hearing.due_s() or NEVER)
+            self.lane.speaks(self.name)
             if self.lane.program is not None:
                 self.lane.program.report(DeviceSpeaking(self.name))
+
+
+class PlatformCalls:
+    """The customs platform connects to us with what it has to say; one connection kept, or one for each."""
+
+    def __init__(self, lane: LanePc, name: str, make_driver: Callable[[], Driver]) -> None:
+        self.lane = lane
+        self.name = name
+        self.sim_name = name
+        self.due_s = NEVER
+        self.hearing = Hearing(None, 0.0)
+        self._make_driver = make_driver
+        self._driver: Driver | None = None
+        self._listening = False
+
+    def begin(self) -> None:
+        self.hearing = Hearing(None, self.lane.now_s)
+        self._listening = True
+        if self.lane.program is not None:
+            self.lane.program.report(PortBack(self.name))
+
+    def drop(self) -> None:
+        self._listening = False
+        self._hang_up()
+
+    def is_well(self) -> bool:
+        return self._listening and self.due_s == NEVER
+
+    def look(self) -> None:
+        platform, now_s = self.lane.sim.platform, self.lane.now_s
+        assert platform is not None
+        for data in platform.take_calls():
+            if not self._listening:
+                continue
+            if self._driver is None:
+                self._driver = self._make_driver()
+                self._take(self._driver.opened(now_s))
+            if self._driver is not None:
+                self._take(self._driver.received(now_s, data))
+            if platform.style == "send_and_close":
+                self._hang_up()
+
+    def order(self, order_id: str, order: Order) -> None:
+        raise OrderNotTaken(f"{self.name}: it only receives")
+
+    def arrived(self, data: bytes) -> None:
+        """Its bytes come by `look`."""
+
+    def on_time(self) -> None:
+        self.due_s = NEVER
+        if self._driver is not None:
+            self._take(self._driver.due(self.lane.now_s))
+
+    def _hang_up(self) -> None:
+        self._driver = None
+        self.due_s = NEVER
+
+    def _take(self, output: Output) -> None:
+        lane = self.lane
+        self.due_s = NEVER if output.wake_at_s is None else max(output.wake_at_s, lane.now_s + 0.001)
+        program = lane.program
+        if program is not None:
+            if output.heard:
+                self.heard()
+            for reading in output.readings:
+                if is_valid(reading):
+                    self.heard()
+                program.read(self, reading)
+        if output.hang_up:
+            self._hang_up()
+
+    def heard(self) -> None:
+        if self.hearing.heard(self.lane.now_s) and self.lane.program is not None:
+            self.lane.speaks(self.name)
+            self.lane.program.report(DeviceSpeaking(self.name))
+
+
+AnyLine = Line | CameraCalls | PlatformCalls
+
+
+def _beside_the_devices(sim: SimulatedLane, platform: CustomsPlatform) -> None:
+    """The platform is no device of the lane to the simulators; here it is driven as one, byte by byte."""
+    sim.devices["platform"] = platform
+    sim._listed = tuple(sim.devices.items())
+    sim._due["platform"] = 0.0
+    sim._present["platform"] = True
+
+
+class FakePictures:
+    """Fixed cameras are threads of their own: here their answers come a moment later, or not at all."""
+
+    def __init__(self, lane: LanePc, program: GateProgram) -> None:
+        self._lane = lane
+        self._program = program
+        self._kept: dict[str, bytes] = {}
+
+    def take(self, request: TakePicture) -> None:
+        lane = self._lane
+        after_s = lane.draw.uniform(0.05, 0.6)
+        jpeg = JPEG + f"{request.passage} {request.moment} {lane.draw.random()}".encode()
+        answer: Event
+        if lane.draw.random() < 0.1:
+            answer = PictureFailed(request.passage, request.moment, "front", "no picture came")
+        else:
+            sha256 = hashlib.sha256(jpeg).hexdigest()
+            self._kept[sha256] = jpeg
+            answer = PictureKept(request.passage, request.moment, "front", sha256, len(jpeg))
+        lane.world.at(lane.world.now_s + after_s, lambda: self._answer(answer))
+
+    def read(self, sha256: str) -> bytes | None:
+        return self._kept.get(sha256)
+
+    def _answer(self, answer: Event) -> None:
+        lane = self._lane
+        if lane.program is self._program:
+            lane.waken()
+            lane.collect()
+            self._program.put("pictures", answer)
+            lane.turn()
 
 
 class GateProgram:
@@ -793,6 +973,7 @@ class GateProgram:
             self.records = wiring.RecordsInForce(self.journal, config.store.folder)
             self.inbox: Inbox[Event] = Inbox(clock, on_timer=wiring._on_timer, on_lost=wiring._on_lost)
             self.link = EdgeLink(self)
+            pictured = lane.plan.equipment is not None and lane.plan.equipment.pictures
             self.performer = LanePerformer(
                 Things(
                     lane_id=lane.name,
@@ -807,12 +988,14 @@ class GateProgram:
                     draw_key=b"world draw key",
                     clock_must_be_known=config.clock.require_synchronised,
                     has_board=True,
+                    pictures=FakePictures(lane, self) if pictured else NoPictures(),
                     new_id=world.new_id,
                 )
             )
             self.settings = lane_settings(
                 config, version="world", digest="", boot_id=clock.boot_id(), run=world.new_id()[:8]
             )
+            self.settings = dataclasses.replace(self.settings, takes_pictures=pictured)
             memory, down_s = read_memory(self.journal.lane_state(), clock.utc_text())
             state, self._first = wake(
                 self.settings, clock.monotonic_s(), memory, self.journal.open_uses(), down_s
@@ -863,7 +1046,7 @@ class GateProgram:
         self.inbox.put(source, event)
         self.lane.due_again = True
 
-    def read(self, line: Line | CameraCalls, reading: Reading) -> None:
+    def read(self, line: AnyLine, reading: Reading) -> None:
         self.lane.world.watch.reading(self.lane, line.name, reading)
         event = to_event(line.name, reading, self.wires)
         if event is not None:
@@ -913,6 +1096,7 @@ class GateProgram:
 
     def order(self, device: str, order_id: str, order: Order) -> None:
         watch = self.lane.world.watch
+        self.lane.speaks(device)
         watch.ordered(self.lane, device, order_id, order)
         try:
             self.lane.lines[device].order(order_id, order)

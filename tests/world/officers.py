@@ -6,7 +6,7 @@ import base64
 import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 GOOD = ("GY0001", "GY0002")
 UNAUTHORISED, REVOKED, STRANGER = "GY0003", "GY0004", "GY0099"
+SUPPLEMENTS = "GY0005"
+"""May enter what was not read, and release nobody."""
 REASON = "人工核验通过"
+Action = Literal["release", "aside", "supplement"]
+Field = Literal["", "plate", "weight", "slip", "container"]
 
 
 def _key(officer: str) -> Ed25519PrivateKey:
@@ -44,6 +48,7 @@ def roster(today: datetime) -> list[Record]:
 
     return [
         *(officer(number, ("manual_release",), OfficerState.ACTIVE) for number in GOOD),
+        officer(SUPPLEMENTS, ("supplement",), OfficerState.ACTIVE),
         officer(UNAUTHORISED, ("inspect",), OfficerState.ACTIVE),
         officer(REVOKED, ("manual_release",), OfficerState.REVOKED),
     ]
@@ -61,6 +66,9 @@ class ShownByOfficer:
     issued_ago_s: float = 0.0
     signed_by: str = ""
     spoiled: bool = False
+    action: Action = "release"
+    field: Field = ""
+    value: str = ""
 
     def text(self, now_utc: str) -> str:
         """`now_utc`: what the lane's clock says; handhelds are set by the same source."""
@@ -71,6 +79,9 @@ class ShownByOfficer:
             officer=self.officer,
             reason=REASON,
             issued=UtcText(issued.strftime("%Y-%m-%dT%H:%M:%S.%fZ")),
+            action=self.action,
+            field=self.field,
+            value=self.value,
         )
         body = body_of(code)
         text = text_of(body, _key(self.signed_by or self.officer).sign(signed_bytes(body)))
@@ -82,12 +93,48 @@ def good_codes(lane: LanePc, passage: int) -> list[ShownByOfficer]:
     return [ShownByOfficer(f"good {number}", number, lane.name, passage, True) for number in GOOD]
 
 
+def aside_codes(lane: LanePc, passage: int) -> list[ShownByOfficer]:
+    """The same two lead it to the waiting area."""
+    return [
+        ShownByOfficer(f"aside {number}", number, lane.name, passage, True, action="aside") for number in GOOD
+    ]
+
+
+def supplement_codes(
+    draw: random.Random, lane: LanePc, passage: int, values: dict[Field, str]
+) -> list[ShownByOfficer]:
+    """What is lacking, entered by who may; before it by who may not, or may no more."""
+    codes: list[ShownByOfficer] = []
+    for field, value in values.items():
+        for what, officer, holds in (
+            ("supplement by one who may only release", GOOD[0], False),
+            ("supplement by a stranger", STRANGER, False),
+            ("supplement", SUPPLEMENTS, True),
+        ):
+            if holds or draw.random() < 0.5:
+                codes.append(
+                    ShownByOfficer(
+                        what,
+                        officer,
+                        lane.name,
+                        passage,
+                        holds,
+                        action="supplement",
+                        field=field,
+                        value=value,
+                    )
+                )
+    return codes
+
+
 def bad_codes(draw: random.Random, lane: LanePc, passage: int) -> list[ShownByOfficer]:
     """All that must not hold, in any order. The same officer twice is one officer."""
     other = "lane-2" if lane.name == "lane-1" else "lane-1"
     bad = [
         ShownByOfficer("unauthorised", UNAUTHORISED, lane.name, passage, False),
         ShownByOfficer("revoked", REVOKED, lane.name, passage, False),
+        ShownByOfficer("may only supplement", SUPPLEMENTS, lane.name, passage, False),
+        ShownByOfficer("unauthorised aside", SUPPLEMENTS, lane.name, passage, False, action="aside"),
         ShownByOfficer("stranger", STRANGER, lane.name, passage, False),
         ShownByOfficer("old", GOOD[0], lane.name, passage, False, issued_ago_s=75.0),
         ShownByOfficer("from the future", GOOD[0], lane.name, passage, False, issued_ago_s=-75.0),
@@ -98,5 +145,7 @@ def bad_codes(draw: random.Random, lane: LanePc, passage: int) -> list[ShownByOf
     ]
     if lane.world.watch.officers_needed > 1:
         bad += [ShownByOfficer("one officer twice", GOOD[0], lane.name, passage, True)] * 2
+        # One lets it go, the other only leads it aside: neither has two officers behind it.
+        bad.append(ShownByOfficer("only aside", GOOD[1], lane.name, passage, True, action="aside"))
     draw.shuffle(bad)
     return bad

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edge.devices.catalogue import PROTOCOLS
 from edge.gate.transitions import TRANSITIONS
+from hardware_sims.devices.customs_platform import ANSWERS
 from sync.vocabulary.facts import AlarmCode
 from sync.vocabulary.rulings import Reason
 from tests.world.chaos import TROUBLES, Outcome
 from tests.world.traffic import CASES
 
-PHASES = ("Waking", "Free", "Reading", "Claiming", "Raising", "Passing", "Lowering", "Holding", "Shut")
+PHASES = ("Waking", "Free", "Reading", "Consulting", "Claiming", "Raising", "Passing", "Lowering", "Holding", "Shut")
 
 CHECKED = (
     "G2",
@@ -32,14 +34,22 @@ CHECKED = (
     "S4",
     "S5",
     "S7 weight",
+    "S7 jump",
     "S8",
+    "S8 aside",
+    "S8 supplement",
+    "S9 owner",
+    "not forbidden",
+    "platform before",
+    "platform after",
+    "platform instead",
+    "platform lost",
 )
 """Checks that look only when there is something to look at: each must have looked."""
 
 UNREACHED: dict[str, dict[str, str]] = {
     "alarms": {
         AlarmCode.DOUBLE_USE.value: "raised at the hub, which lists double uses; lanes do not raise it",
-        AlarmCode.WEIGHT_JUMP.value: "named for a later issue; no lane raises it yet",
         AlarmCode.RECORDS_DIFFER.value: "needs a damaged records file; tests/machine/test_session_model.py",
     },
     "reasons": {},
@@ -127,6 +137,9 @@ class Tally:
             "reasons": [reason.value for reason in Reason],
             "alarms": [code.value for code in AlarmCode],
             "checked": list(CHECKED),
+            "protocols": list(PROTOCOLS),
+            "platform answers": list(ANSWERS),
+            "supplements": ["plate", "weight", "slip", "container"],
         }
         return [
             f"{what}: {name}"

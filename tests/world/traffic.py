@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from hardware_sims.devices.card_reader import Kind as CardReaderKind
+from hardware_sims.devices.card_reader import as_read
 from hardware_sims.scenario import random_plate
 from hardware_sims.vehicles import PRESETS, Behaviour, Trailer
 from hardware_sims.vehicles import Vehicle as Truck
@@ -25,6 +27,8 @@ from sync.vocabulary.records import (
     Direction,
     Enterprise,
     Mode,
+    PlatformLost,
+    PlatformRole,
     Recall,
     Record,
     ReleaseSlip,
@@ -80,6 +84,12 @@ class SiteRules:
     manual_release_officers: int
     lanes: tuple[SiteLane, ...] = ()
     inspect_all_tiers: tuple[CreditTier, ...] = ()
+    platform: PlatformRole = PlatformRole.NONE
+    platform_timeout_s: int = 20
+    platform_lost: PlatformLost = PlatformLost.HOLD
+    platform_may_raise: bool = False
+    card_readers: dict[str, CardReaderKind] = field(default_factory=dict)
+    """By lane: a number is known by what its reader makes of it."""
 
 
 def make_traffic(
@@ -93,7 +103,7 @@ def make_traffic(
     first: tuple[str, ...] = (),
 ) -> Traffic:
     """`directions`: by lane. `first`: cases that must be among those who come."""
-    return _Maker(draw, directions, today).make(rules, vehicles, mean_gap_s, first)
+    return _Maker(draw, directions, today, rules.card_readers).make(rules, vehicles, mean_gap_s, first)
 
 
 def papers_for(
@@ -106,8 +116,15 @@ def papers_for(
 
 
 class _Maker:
-    def __init__(self, draw: random.Random, directions: dict[str, Direction], today: datetime) -> None:
+    def __init__(
+        self,
+        draw: random.Random,
+        directions: dict[str, Direction],
+        today: datetime,
+        card_readers: dict[str, CardReaderKind] | None = None,
+    ) -> None:
         self._draw = draw
+        self._card_readers = card_readers or {}
         self._directions = directions
         self._today = today
         self._slips = 0
@@ -151,6 +168,10 @@ class _Maker:
             manual_release_officers=rules.manual_release_officers,
             lanes=rules.lanes,
             inspect_all_tiers=rules.inspect_all_tiers,
+            platform=rules.platform,
+            platform_timeout_s=rules.platform_timeout_s,
+            platform_lost=rules.platform_lost,
+            platform_may_raise=rules.platform_may_raise,
             customs_codes=(CUSTOMS_CODE,),
         )
         return [*firms, drawn, site]
@@ -243,6 +264,7 @@ class _Maker:
         quarantine: str = "",
         customs_code: str = CUSTOMS_CODE,
         containers: tuple[str, ...] = (),
+        card_no: str = "",
     ) -> ReleaseSlip:
         """Written for this vehicle and its weight, unless told otherwise; in force at once."""
         self._slips += 1
@@ -266,6 +288,7 @@ class _Maker:
             valid_until=self.day(days[1]),
             uses_allowed=uses_allowed,
             quarantine=quarantine,
+            card_no=card_no,
         )
         self.made.records.append(made)
         return made
@@ -377,10 +400,39 @@ class _Maker:
         self.come(truck)
 
     def containers(self, truck: Truck) -> None:
-        """Its container's number is shown to the scanner, or another one's."""
+        """Its container's number, or another one's, is on it for a camera, or shown to the scanner."""
         self.register(truck)
         self.slip(truck, containers=CONTAINERS[:1])
-        self.come(replace(truck, slip_codes=(self._draw.choice(CONTAINERS),)))
+        number = self._draw.choice((*CONTAINERS, ""))
+        if self._draw.random() < 0.6:
+            self.come(replace(truck, containers=(number,), behaviour=PATIENT))
+        else:
+            self.come(replace(truck, slip_codes=(number or CONTAINERS[0],)))
+
+    def card(self, truck: Truck) -> None:
+        """A slip that goes with a card; the driver holds it to the reader, or somebody else's."""
+        self.register(truck)
+        kind = self._card_readers.get(truck.lane, "em125")
+        mine, other = (self._draw.randbytes(5).hex().upper() for _ in range(2))
+        self.slip(truck, card_no=as_read(mine, kind))
+        if self._draw.random() < 0.4:
+            foreign = self._truck(truck.lane, 0.0)
+            self.register(foreign)
+            self.slip(foreign, card_no=as_read(other, kind))
+        self.come(replace(truck, card=self._draw.choice((mine, mine, other))))
+
+    def other_card_and_slip(self, truck: Truck) -> None:
+        """The right slip's code, and a card that is not that slip's."""
+        self.register(truck)
+        kind = self._card_readers.get(truck.lane, "em125")
+        mine, other = (self._draw.randbytes(5).hex().upper() for _ in range(2))
+        slip = self.slip(truck, card_no=as_read(mine, kind))
+        self.come(replace(truck, card=other, slip_codes=(str(slip.slip_no),)))
+
+    def drifted_tare(self, truck: Truck) -> None:
+        """Empty, and heavier than it is registered, though within what passes for empty."""
+        self.register(replace(truck, tare_kg=truck.tare_kg))
+        self.come(replace(truck, gross_kg=truck.tare_kg + 160))
 
     def parcels(self, truck: Truck) -> None:
         """A carton of the load is scanned: on the slip, on another's, or unknown to everybody."""
@@ -569,6 +621,9 @@ CASES: dict[str, Callable[[_Maker, Truck], None]] = {
     "conflict": _Maker.conflict,
     "wrong_area": _Maker.wrong_area,
     "containers": _Maker.containers,
+    "card": _Maker.card,
+    "other_card_and_slip": _Maker.other_card_and_slip,
+    "drifted_tare": _Maker.drifted_tare,
     "parcels": _Maker.parcels,
     "recalled": _Maker.recalled,
     "both_gates": _Maker.both_gates,
