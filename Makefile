@@ -16,6 +16,7 @@ ARGS ?=
 PYTHON ?=
 PROVE_SEEDS ?= 1-5000
 PROVE_KILL_POINTS ?= 500
+PROVE_DAYS ?= 30
 # What `make lock` may move: everything stays where it is unless told otherwise, make lock LOCK_FLAGS=--upgrade
 LOCK_FLAGS ?=
 UV_VERSION := 0.13.9
@@ -46,7 +47,7 @@ help:
 	echo "make test      everything that must hold: check, then all tests (installs mosquitto where it can)"
 	echo "make check     format, lint, types, import contracts"
 	echo "make bench     measurements beside their peers"
-	echo "make prove     the long runs: $(PROVE_SEEDS) seeds of the world test, every guard, $(PROVE_KILL_POINTS) kills"
+	echo "make prove     the long runs: $(PROVE_SEEDS) seeds of the world test, every guard, $(PROVE_KILL_POINTS) kills, $(PROVE_DAYS) days"
 	echo "make lock      requirements.lock and requirements-dev.lock from pyproject.toml"
 
 install: $(VENV)/.installed
@@ -74,6 +75,7 @@ prove: $(VENV)/.installed-dev
 	@$(BIN)/kakou world --seeds $(PROVE_SEEDS)
 	$(BIN)/python -m tests.machine.guards
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
+	KAKOU_DAYS=$(PROVE_DAYS) $(BIN)/pytest tests/endurance --timeout 0 --benchmark-disable
 
 # --- how .venv comes about; each step leaves a mark inside it, so that a second run has nothing to do ---
 

@@ -7,6 +7,7 @@ the board was told to raise the arm.
 from __future__ import annotations
 
 import contextlib
+import functools
 import heapq
 import json
 import select
@@ -123,7 +124,7 @@ class Cabinet:
         self.tag = None
         self._inputs[ARRIVAL] = True
         for number, (index, value) in enumerate(steps):
-            self._at(begin_s + number * after_s, lambda i=index, v=value: self.set_input(i, v))
+            self._at(begin_s + number * after_s, functools.partial(self.set_input, index, value))
         self._at(begin_s + after_s, self._unload)
         return len(steps) * after_s
 
@@ -259,7 +260,7 @@ class Cabinet:
             del buffer[: len(command)]
             address, code = command[2], command[3]
             if code in _INVENTORIES:
-                self._at(heard_s + ROUND_S, lambda a=address, c=code: self._inventory(a, c))
+                self._at(heard_s + ROUND_S, functools.partial(self._inventory, address, code))
             else:
                 self._write("rfid", reader_frame(address, code, b"\x10"))
 

@@ -1,7 +1,7 @@
 """The shortest time physics lets a vehicle take through a lane: an ideal lane in virtual time. No program.
 
-It raises the arm and shows green at the very moment the last required reading could be there, by the same rule
-for a stable weight as the lane's config, and asks the arm down as soon as nothing is under it any more.
+It raises the arm and shows green at the very moment the last required reading could be there, by the rule for
+a stable weight in the lane's config, and asks the arm down as soon as nothing is under it any more.
 """
 
 from __future__ import annotations

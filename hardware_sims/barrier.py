@@ -109,7 +109,7 @@ class BarrierController:
             due = self._now - self._phase / self._rate
         else:
             return free_s
-        return due if due < free_s else free_s
+        return due if due < free_s else free_s  # noqa: FURB136  a hot path
 
     # --- time ---
 
@@ -219,7 +219,9 @@ class BarrierController:
     # --- movement ---
 
     def _raise(self, cause: str) -> None:
-        if self._stop or not self._power or self._jammed or self._phase >= 1.0 or self._rate > 0.0:
+        if self._stop or not self._power or self._jammed or self._rate > 0.0:
+            return
+        if self._phase >= 1.0 and self._rate == 0.0:
             return
         self._move(1.0 / self._settings.raise_s, cause)
 

@@ -164,10 +164,10 @@ class SimulatedLane:
         physics, dues = self.physics, self._due
         while True:
             moves_s = physics.next_event_s()
-            due = moves_s if moves_s < self._least_due_s else self._least_due_s
+            due = moves_s if moves_s < self._least_due_s else self._least_due_s  # noqa: FURB136  a hot path
             if due > to_s:
                 break
-            at_s = self.now_s = due if due > self.now_s else self.now_s
+            at_s = self.now_s = due if due > self.now_s else self.now_s  # noqa: FURB136  a hot path
             physics.advance(at_s)
             # What a device says changes by itself, or when something moved.
             moved = moves_s <= at_s

@@ -390,7 +390,7 @@ class LanePhysics:
         barrier_s = self.barrier.next_event_s()
         if self._must_step:
             due = (self._tick + 1) * TICK_S
-            return due if due < barrier_s else barrier_s
+            return due if due < barrier_s else barrier_s  # noqa: FURB136  a hot path
         due = self._wake_s
         if self._reset_until_s < due:
             due = self._reset_until_s
@@ -398,7 +398,7 @@ class LanePhysics:
             due = self._key_turn_s
         if due < NEVER:
             due = max(self._tick + 1, math.ceil(due * TICKS_PER_S - 1e-6)) * TICK_S
-        return due if due < barrier_s else barrier_s
+        return due if due < barrier_s else barrier_s  # noqa: FURB136  a hot path
 
     def advance(self, to_s: float) -> None:
         target = int(to_s * TICKS_PER_S + 1e-6)

@@ -180,6 +180,8 @@ class SupplementGiven:
     """`plate`, `weight`, `slip`, `container`."""
     value: str
     reason: str
+    needed: int | None = None
+    """How many different officers the site asks for; None where no site record says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,6 +217,8 @@ class Consulting:
     opinion: Opinion
     findings: Findings
     seq_no: str
+    outdated: bool = False
+    """More was read since it was asked: its answer is none to that, and it will be asked anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,6 +407,12 @@ class Lane:
     off_zero_s: float | None = None
     """Since when the empty scale has not shown zero."""
     off_zero_told: bool = False
+    scale_told: tuple[tuple[str, float], ...] = ()
+    """When each of its complaints was last an alarm."""
+    loop_s: float = -1e9
+    """When the arrival loop was last taken, or unknown."""
+    remote_orders: tuple[tuple[str, int, float], ...] = ()
+    """(order, passage it found here, when) of the customs platform's last orders to raise."""
 
 
 Step = tuple[Lane, tuple[Effect, ...]]
@@ -620,7 +628,7 @@ def _take(lane: Lane, at_s: float, event: Event) -> tuple[Lane, list[Effect]]:
         case RecordsFound(passage, request, findings):
             return _found(lane, at_s, passage, request, findings)
         case RecordsChanged():
-            return _look_again(lane, at_s)
+            return _records_changed(lane, at_s)
         case ClaimAnswered(claim_id, granted, why):
             return _claim_answered(lane, at_s, claim_id, granted, why)
         case LinkChanged(online):
@@ -648,6 +656,8 @@ def _take(lane: Lane, at_s: float, event: Event) -> tuple[Lane, list[Effect]]:
 def _inputs(lane: Lane, at_s: float, inputs: Inputs) -> tuple[Lane, list[Effect]]:
     before = lane.inputs
     lane = replace(lane, inputs=inputs, inputs_s=at_s)
+    if inputs.arrival is not False:
+        lane = replace(lane, loop_s=at_s)
     if inputs.fire is True and not isinstance(lane.phase, Shut):
         return _shut(lane, at_s, "fire", AlarmCode.SAFETY_INPUT, "fire signal")
     key_turned = inputs.reset_key is True and before.reset_key is not True
@@ -709,7 +719,8 @@ def _count_parts(lane: Lane, at_s: float, inputs: Inputs) -> Lane:
         ours = passage.parts == 0 and passage.strangers == 0
         if not ours and not _is_trailer(lane.settings, at_s, passage):
             passage = replace(passage, strangers=passage.strangers + 1)
-        passage = replace(passage, blocked=True)
+        # What the scale showed while it was still driving up to the beam says nothing of its leaving.
+        passage = replace(passage, blocked=True, lightest_kg=None if ours else passage.lightest_kg)
     elif inputs.photocell is False and passage.blocked:
         passage = replace(passage, blocked=False, parts=passage.parts + 1, beam_cleared_s=at_s)
     if inputs.under_arm():
@@ -812,7 +823,7 @@ def _watch_gone(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     known_free = inputs.arrival is False and not inputs.under_arm()
     # With a silent scale a tag that is still being read shows that somebody stands there.
     tag_seen = not _scale_known(lane, at_s) and at_s - lane.tag_s < lane.settings.gone_blind_s
-    if not known_free or _scale_loaded(lane, at_s) or tag_seen:
+    if not known_free or _scale_loaded(lane, at_s) or tag_seen or _cannot_have_left(lane, at_s):
         if passage.gone_since_s is None:
             return lane, []
         if _scale_known(lane, at_s) and _left(lane, at_s, passage):
@@ -825,6 +836,13 @@ def _watch_gone(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     if at_s - passage.gone_since_s < wait_s:
         return lane, []
     return _backed_out(lane, at_s)
+
+
+def _cannot_have_left(lane: Lane, at_s: float) -> bool:
+    """Somebody stood on the scale, off the arrival loop, when the scale fell silent. The way back is over
+    that loop, and nobody has been on it since."""
+    stood = lane.scale_kg is not None and lane.scale_kg > lane.settings.presence_kg
+    return stood and not _scale_known(lane, at_s) and lane.loop_s < lane.scale_s
 
 
 def _left(lane: Lane, at_s: float, passage: Passage) -> bool:
@@ -908,6 +926,8 @@ def _evidence(lane: Lane, at_s: float, event: _Evidence) -> tuple[Lane, list[Eff
     passage = lane.passage
     if passage is not None and isinstance(lane.phase, Raising | Passing | Lowering):
         return _evidence_behind(lane, passage, event), []
+    if passage is not None and isinstance(lane.phase, Consulting):
+        return _shown_meanwhile(lane, lane.phase, passage, at_s, event)
     if passage is None or not isinstance(lane.phase, Reading | Holding):
         return lane, []
     if isinstance(event, TagRead):
@@ -930,6 +950,20 @@ def _evidence(lane: Lane, at_s: float, event: _Evidence) -> tuple[Lane, list[Eff
         WakeAfter(Timer("reading", passage.number), lane.settings.reading_s),
     ]
     return lane, effects
+
+
+def _shown_meanwhile(
+    lane: Lane, phase: Consulting, passage: Passage, at_s: float, event: _Evidence
+) -> tuple[Lane, list[Effect]]:
+    """The customs platform may take minutes: what a driver shows then, or a container camera reads late, is
+    looked up, and asked about anew. Who stands here is settled; plates and tags change nothing (S5)."""
+    if isinstance(event, PlateRead | TagRead) or (isinstance(event, ContainerRead) and passage.followed):
+        return lane, []
+    after = _with_evidence(passage, at_s, event)
+    if after is None:
+        return lane, []
+    passage = replace(after, request=after.request + 1)
+    return replace(lane, phase=replace(phase, outdated=True), passage=passage), [_look_up(passage)]
 
 
 def _asked_anew(passage: Passage) -> Passage:
@@ -1153,6 +1187,11 @@ def _scale_faulty(lane: Lane, at_s: float, code: str, detail: str) -> tuple[Lane
     if lane.scale_fault == code:
         return lane, []
     lane = replace(lane, scale_fault=code)
+    told = dict(lane.scale_told)
+    if at_s - told.get(code, -1e9) < lane.settings.again_s:
+        # At the edge of what it can weigh an indicator changes its mind with every frame.
+        return lane, []
+    lane = replace(lane, scale_told=tuple({**told, code: at_s}.items())[-8:])
     passage = lane.passage
     alarm = _alarm(
         AlarmCode.SCALE_FAULT,
@@ -1193,6 +1232,12 @@ def _found(
     passage = lane.passage
     if passage is None or passage.number != number or passage.request != request:
         return lane, []
+    if isinstance(lane.phase, Consulting):
+        passage = replace(passage, findings=findings, found_s=at_s)
+        if lane.phase.outdated:
+            return _rule(replace(lane, phase=Reading()), at_s, passage, findings)
+        # Its answer is ruled on by the records as they are by now.
+        return replace(lane, phase=replace(lane.phase, findings=findings), passage=passage), []
     if not isinstance(lane.phase, Reading):
         return lane, []
     return _rule_if_ready(replace(lane, passage=replace(passage, findings=findings, found_s=at_s)), at_s)
@@ -1223,6 +1268,14 @@ def _parcels_checked(passage: Passage, opinion: Opinion, findings: Findings) -> 
                 )
             )
     return replace(passage, waybills_told=passage.waybill_nos), told
+
+
+def _records_changed(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
+    """A control that comes into force while the customs platform is asked counts at the ruling."""
+    if isinstance(lane.phase, Consulting) and lane.passage is not None:
+        passage = replace(lane.passage, request=lane.passage.request + 1)
+        return replace(lane, passage=passage), [_look_up(passage)]
+    return _look_again(lane, at_s)
 
 
 def _look_again(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
@@ -1696,6 +1749,13 @@ def _picture_kept(lane: Lane, kept: PictureKept) -> tuple[Lane, list[Effect]]:
     return lane, [_commit([_routine(taken)]), *shown]
 
 
+def pictured(lane: Lane) -> int | None:
+    """Whose a picture is that a camera sends with a recognition now. Once somebody is let through, it may be
+    of the next one (S5)."""
+    evidence = isinstance(lane.phase, Reading | Consulting | Claiming | Holding)
+    return lane.passage.number if lane.passage is not None and evidence else None
+
+
 def _readings(lane: Lane, passage: Passage) -> tuple[ReadingKept, ...]:
     """All that the ruling stands on, so that it can be made again from the fact alone (S11)."""
     near = _near_tags(lane, passage)
@@ -1753,7 +1813,7 @@ def _ruling_fact(
         officer=", ".join(passage.officers) if claim == "manual" else "",
         would_be=would_be(opinion),
         owner=ruling.owner(),
-        ways=ruling.ways(),
+        ways=_ways(ruling, findings),
         platform=passage.platform,
         texts_zh=tuple(because.zh() for because in ruling.reasons),
         texts_en=tuple(because.en() for because in ruling.reasons),
@@ -1765,6 +1825,7 @@ def _ruling_fact(
 _OPENS = re.compile(r"00[0-9]{18}")
 """Release, and raise: only these two digits of twenty have a known meaning, anything else is closed."""
 _DIGITS = re.compile(r"[0-9]{20}")
+_MOST_ORDERS = 64
 _REMOTE = "platform"
 """Who releases by the platform's own order: one officer, who has not seen the vehicle."""
 
@@ -1854,6 +1915,8 @@ def _not_ours(lane: Lane, said: PlatformRuled) -> str:
         return "nothing is asked, or it came too late"
     if said.seq_no != lane.phase.seq_no:
         return "answers another question"
+    if lane.phase.outdated:
+        return "more was read since"
     return "" if _DIGITS.fullmatch(said.check_result) else "not twenty digits"
 
 
@@ -1907,10 +1970,16 @@ def _platform_ordered(lane: Lane, at_s: float, order: PlatformOrdered) -> tuple[
     site = passage.findings.site if passage is not None and passage.findings is not None else None
     held = lane.phase.ruling if isinstance(lane.phase, Holding) else None
     refused, effects = "", list[Effect]()
+    if ours and raises and order.order_no:
+        first = (order.order_no[:40], _number(lane), at_s)
+        lane = replace(lane, remote_orders=(*lane.remote_orders, first)[-_MOST_ORDERS:])
     if not ours:
         refused = "addressed to another lane"
     elif not raises:
         refused = "not a raise: nothing is lowered from afar"
+    elif _meant_another(lane, at_s, order.order_no):
+        # S5: nothing in an order names a vehicle; sent again, it means whoever stood here then.
+        refused = "sent before, for another vehicle"
     elif site is None or not site.platform_may_raise:
         refused = "the site does not allow it"
     elif passage is None or held is None or not _allows(held, Way.RELEASE):
@@ -1946,6 +2015,16 @@ def _platform_ordered(lane: Lane, at_s: float, order: PlatformOrdered) -> tuple[
     return lane, [_commit(told), *effects, AnswerPlatform(order.order_no, done)]
 
 
+def _meant_another(lane: Lane, at_s: float, order_no: str) -> bool:
+    """Whether this order was first sent a short while ago, about somebody else."""
+    since_s = at_s - lane.settings.hold_s
+    return any(
+        no == order_no[:40] and number != _number(lane)
+        for no, number, sent_s in lane.remote_orders
+        if sent_s >= since_s
+    )
+
+
 # --- released by hand (S8) --------------------------------------------------------------------------------
 
 
@@ -1961,6 +2040,12 @@ def _allows(ruling: Ruling, way: Way) -> bool:
     return way.value in ruling.ways()
 
 
+def _ways(ruling: Ruling, findings: Findings | None) -> tuple[str, ...]:
+    """How this hold can end here: aside only where the waiting area lies beyond the barrier."""
+    beyond = findings is not None and findings.site is not None and findings.site.waiting_area_beyond_barrier
+    return tuple(way for way in ruling.ways() if beyond or way != Way.ASIDE.value)
+
+
 def _supplemented(lane: Lane, at_s: float, event: SupplementGiven) -> tuple[Lane, list[Effect]]:
     """补采: what an officer entered counts as read, in a fact under the officer's number; ruled anew."""
     passage = lane.passage
@@ -1968,8 +2053,13 @@ def _supplemented(lane: Lane, at_s: float, event: SupplementGiven) -> tuple[Lane
         return lane, []
     if event.field not in _lacks(lane.phase.ruling):
         return _release_refused(lane, passage.number, f"held for no want of a {event.field[:20]}")
+    read = _read_already(passage, event.field)
+    if read and event.value not in read:
+        # Its device is silent by now, but has spoken: that is not taken back by an officer's word.
+        return _release_refused(lane, passage.number, f"{event.field} was read: {' '.join(read)}"[:80])
+    asked, officers = passage, _who_entered(passage, event)
     after_s = round(at_s - passage.opened_s, 3)
-    kept = ReadingKept(event.field, event.value, after_s, f"officer {event.officer}")
+    kept = ReadingKept(event.field, event.value, after_s, f"officer {', '.join(officers)}")
     plate, slip_no = Plate.parse(event.value), SlipNo.parse(event.value)
     container = ContainerNo.parse(event.value)
     gross_kg = Decimal(event.value) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", event.value) else None
@@ -1985,6 +2075,22 @@ def _supplemented(lane: Lane, at_s: float, event: SupplementGiven) -> tuple[Lane
             passage = replace(passage, gross_kg=gross_kg, weighed_s=at_s)
         case _:
             return _release_refused(lane, passage.number, f"not a {event.field[:20]}: {event.value[:40]}")
+    fact = SupplementEntered(
+        passage=passage.number,
+        officer=event.officer,
+        field=event.field,
+        value=event.value,
+        reason=event.reason,
+    )
+    if len(officers) < _officers_to_enter(asked, event):
+        word = (event.officer, event.field, event.value)
+        if word in asked.entered:
+            return lane, []
+        lane = replace(lane, passage=replace(asked, entered=(*asked.entered, word)[-8:]))
+        return lane, [
+            _commit([_routine(fact)]),
+            Show("请第二位关员确认", "Second officer, please confirm", "amber"),
+        ]
     if event.field == "plate":
         passage = replace(passage, first_identity_s=at_s)
     passage = replace(
@@ -1993,18 +2099,35 @@ def _supplemented(lane: Lane, at_s: float, event: SupplementGiven) -> tuple[Lane
         readings=(*passage.readings, kept),
     )
     lane = replace(lane, phase=Reading(), passage=passage)
-    fact = SupplementEntered(
-        passage=passage.number,
-        officer=event.officer,
-        field=event.field,
-        value=event.value,
-        reason=event.reason,
-    )
     return lane, [
         _commit([_routine(fact)]),
         _look_up(passage),
         WakeAfter(Timer("reading", passage.number), lane.settings.second_identity_s),
     ]
+
+
+def _read_already(passage: Passage, field: str) -> tuple[str, ...]:
+    match field:
+        case "plate":
+            return tuple(str(plate) for plate in passage.plates if not is_trailer_plate(plate))
+        case "weight" if passage.gross_kg is not None:
+            return (str(passage.gross_kg),)
+        case _:
+            return ()
+
+
+def _who_entered(passage: Passage, event: SupplementGiven) -> tuple[str, ...]:
+    """The officers who entered this very value so far, this one included."""
+    same = [who for who, field, value in passage.entered if (field, value) == (event.field, event.value)]
+    return tuple(dict.fromkeys([*same, event.officer]))
+
+
+def _officers_to_enter(passage: Passage, event: SupplementGiven) -> int:
+    """A plate, weight or container entered lets a vehicle go like a release by hand: it takes as many
+    officers (S8). A slip's number is no more than what any driver may show."""
+    site = passage.findings.site if passage.findings is not None else None
+    needed = site.manual_release_officers if site is not None else event.needed
+    return 1 if event.field == "slip" or needed is None else needed
 
 
 def _lacks(ruling: Ruling) -> frozenset[str]:
@@ -2025,11 +2148,11 @@ def _officer_released(lane: Lane, at_s: float, event: OfficerReleased) -> tuple[
     if passage is None or passage.number != event.passage or not isinstance(lane.phase, Holding):
         return lane, []
     findings, held = passage.findings, lane.phase.ruling
-    if not _allows(held, Way.ASIDE if event.aside else Way.RELEASE):
+    way = Way.ASIDE if event.aside else Way.RELEASE
+    if way.value not in _ways(held, findings):
         return _release_refused(lane, passage.number, f"held for {', '.join(held.codes())}")
     site = findings.site if findings is not None else None
     needed = site.manual_release_officers if site is not None else event.needed
-    way = Way.ASIDE if event.aside else Way.RELEASE
     before = passage.officers if passage.officers_for is way else ()
     if needed is None or event.officer in before:
         return lane, []
@@ -2101,7 +2224,7 @@ def _watch_passing(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
         return lane, []
     if passage.crossed_s is not None:
         return _lower(lane, at_s, [])
-    if _still_here(lane, at_s, passage) and not _was_followed(passage):
+    if _still_here(lane, at_s, passage) and not _was_followed(lane.settings, passage):
         # It backed off the beam: nothing of it has crossed.
         return replace(lane, passage=replace(passage, parts=0)), []
     return _crossed(lane, at_s)
@@ -2113,11 +2236,14 @@ _OFF = Decimal("0.25")
 """Below it the first vehicle had left: none keeps so little on the scale with its nose in the beam."""
 
 
-def _was_followed(passage: Passage) -> bool:
+def _was_followed(settings: LaneSettings, passage: Passage) -> bool:
     """S3: what weighs as much on the scale is not the vehicle that went through the beam, but the next."""
     gross_kg, lightest_kg = passage.gross_kg, passage.lightest_kg
-    if gross_kg is None or lightest_kg is None:
+    if lightest_kg is None:
         return False
+    if gross_kg is None:
+        # Let go unweighed (by hand, by the customs platform): an empty scale shows that it had left.
+        return lightest_kg <= settings.presence_kg
     return lightest_kg < gross_kg * (_MOSTLY_OFF if passage.others_near else _OFF)
 
 
@@ -2305,7 +2431,7 @@ def _is_over(lane: Lane, at_s: float, passage: Passage) -> bool:
         passage.crossed_s is None
         and passage.parts > 0
         and not passage.blocked
-        and (_was_followed(passage) or not _still_here(lane, at_s, passage))
+        and (_was_followed(lane.settings, passage) or not _still_here(lane, at_s, passage))
     )
 
 

@@ -385,9 +385,9 @@ class LanePerformer:
             return ReleaseRefused(passage, f"the code is for {code.lane} passage {code.passage}")
         if age_s is None or not -CLOCKS_APART_S <= age_s <= VALID_S:
             return ReleaseRefused(passage, f"the code was issued at {code.issued}, it is {utc}")
-        if code.action == "supplement":
-            return SupplementGiven(passage, code.officer, code.field, code.value, code.reason)
         needed = site.manual_release_officers if site is not None else None
+        if code.action == "supplement":
+            return SupplementGiven(passage, code.officer, code.field, code.value, code.reason, needed)
         return OfficerReleased(passage, code.officer, code.reason, needed, aside=code.action == "aside")
 
     # --- the records --------------------------------------------------------------------------------------

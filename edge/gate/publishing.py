@@ -93,7 +93,8 @@ class Publisher:
         changed = bool(effects) and self._showing.asked(self._clock.utc_text(), effects)
         if not changed and at_s - self._published_s < _EVERY_S:
             return
-        if at_s - self._gathered_s >= _GATHER_EVERY_S:
+        if not effects and at_s - self._gathered_s >= _GATHER_EVERY_S:
+            # Never between a step and what it asks for: an arm waits for no page (S2).
             self._gathered_s = at_s
             self._around = self._gather()
         self._published_s = at_s
@@ -105,7 +106,7 @@ class Publisher:
         utc = self._clock.utc_text()
         return Surroundings(
             records=self._of_records(utc),
-            backlog=sum(self._journal.backlog().values()),
+            backlog=self._backlog(),
             free_mb=self._free_mb(),
             reserve_mb=self._reserve_mb,
             clock_set=utc >= self._not_before_utc,
@@ -128,6 +129,13 @@ class Publisher:
         max_age_s = float(site.max_age_s) if site is not None else None
         self._zone = site.zone if site is not None else ""
         return RecordsShown(state.scope, state.number, state.rows, age_s, max_age_s)
+
+    def _backlog(self) -> int:
+        """What was known, where the journal cannot be read just now: a page stops no lane."""
+        try:
+            return sum(self._journal.backlog().values())
+        except StoreRefused:
+            return self._around.backlog
 
     def _free_mb(self) -> int | None:
         try:

@@ -162,10 +162,11 @@ def evidence_of(readings: Sequence[ReadingKept], own_use_ids: frozenset[str] = f
         return [each.value for each in readings if each.kind == kind]
 
     plates = [each for each in readings if each.kind == "plate"]
-    by_officer = [each.value for each in plates if each.detail.startswith("officer ")]
+    # An officer's takes the place of those before; one that is read after it counts beside it.
+    last = max((n for n, each in enumerate(plates) if each.detail.startswith("officer ")), default=0)
     gross = values("weight")
     return Evidence(
-        plates=tuple(Plate(text) for text in by_officer[-1:] or values("plate")),
+        plates=tuple(Plate(each.value) for each in plates[last:]),
         tags=tuple(Epc(each.value) for each in readings if each.kind == "tag" and each.detail != NEXT_LANE),
         slip_nos=tuple(SlipNo(text) for text in [*values("code"), *values("slip")]),
         cards=tuple(values("card")),
@@ -233,7 +234,8 @@ def rule(lane: LaneRules, evidence: Evidence, findings: Findings) -> Opinion:
     enterprises = tuple(dict.fromkeys(str(s.enterprise) for s in slips))
     reasons += _recalls(findings, meant)
     reasons += _parcels(evidence, findings, meant)
-    controls = _controls(lane, findings, (vehicle.plate,), meant)
+    drawn_plates = tuple(plate for plate in evidence.plates if is_trailer_plate(plate))
+    controls = _controls(lane, findings, (vehicle.plate, *drawn_plates), meant)
     reasons += _live(controls)
     reasons += _credit(findings, site, enterprises)
     drawn = any(findings.spot_checks[s.slip_no].due for s in slips if s.slip_no in findings.spot_checks)
@@ -562,7 +564,9 @@ def _wrong_state(slip: ReleaseSlip, gate: GateStage) -> Reason | None:
         case SlipState.PASSED_FIRST:
             return None if gate is GateStage.SECOND else Reason.SLIP_USED
         case SlipState.APPROVED:
-            return Reason.FIRST_GATE_MISSING if gate is GateStage.SECOND else None
+            # A slip for several vehicles is marked when all are through the first gate: the hub counts.
+            several = slip.uses_allowed > 1
+            return Reason.FIRST_GATE_MISSING if gate is GateStage.SECOND and not several else None
         case _:
             assert_never(slip.state)
 

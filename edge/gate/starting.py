@@ -22,7 +22,8 @@ EXIT_WRONG_USE = 2
 def main(config_path: Path | None) -> int:
     """0 told to stop; 1 it could not run, and says why; 2 wrong use. What does not run moves nothing."""
     # A watchdog that loses patience sends SIGABRT: then it is said what every thread was doing.
-    faulthandler.enable()
+    if sys.__stderr__ is not None:
+        faulthandler.enable(sys.__stderr__)
     log_writer = set_up_log("info")
     try:
         if config_path is None:

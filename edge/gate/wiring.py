@@ -38,7 +38,7 @@ from edge.gate.events import (
     Timer,
     WriteFailed,
 )
-from edge.gate.lane import Lane, step
+from edge.gate.lane import Lane, pictured, step
 from edge.gate.page import Page
 from edge.gate.performer import LanePerformer, Things, read_memory
 from edge.gate.picture_files import Shed
@@ -413,9 +413,9 @@ class Program:
     def _on_reading(self, at_s: float, device: str, reading: Reading) -> None:
         if isinstance(reading, PictureSeen):
             # It came with a recognition: it is of whoever stands here. The lane is a value, safe to read.
-            passage = self._loop.state.passage
-            if passage is not None:
-                self._pictures.keep(passage.number, reading.jpeg, device, reading.shows)
+            number = pictured(self._loop.state)
+            if number is not None:
+                self._pictures.keep(number, reading.jpeg, device, reading.shows)
             return
         if self._publisher is not None and is_valid(reading):
             self._publisher.heard(device, reading)

@@ -109,7 +109,7 @@ class Recording(Generic[S, E, F]):
         except Exception as error:  # noqa: BLE001
             self._left_out("effects cannot be recorded", "effects", error)
             return
-        if (line and not self._write(line)) or True:
+        if (line and not self._write(line)) or self._written < self._most_bytes:
             return
         try:
             self._turn_over()

@@ -24,7 +24,8 @@ def run(config_path: Path) -> int:
         sys.stderr.write(f"{refused}\n")
         return 2
     # A watchdog that loses patience sends SIGABRT: then it is said what every thread was doing.
-    faulthandler.enable()
+    if sys.__stderr__ is not None:
+        faulthandler.enable(sys.__stderr__)
     set_up_log(config.log_level)
     hub = Hub(config)
 

@@ -641,11 +641,15 @@ class Receiver:
             slip = self._slip(slip_no)
             if slip is None:
                 return f"{Reason.SLIP_NOT_FOUND.value} {slip_no}"
-            if slip.state is not wanted:
-                if slip.state is SlipState.APPROVED:
+            allowed = slip.uses_allowed
+            if stage is GateStage.SECOND and slip.state is SlipState.APPROVED:
+                # For several vehicles: as many as have crossed at the first gate by now.
+                allowed = len(self._archive.uses_of(slip_no, self._at(GateStage.FIRST)).crossed)
+                if not allowed:
                     return f"{Reason.FIRST_GATE_MISSING.value} {slip_no}"
+            elif slip.state is not wanted:
                 return f"{Reason.SLIP_NOT_APPROVED.value} {slip_no}"
-            if self._archive.uses_of(slip_no, self._same_gate(device)).taken >= slip.uses_allowed:
+            if self._archive.uses_of(slip_no, self._same_gate(device)).taken >= allowed:
                 return f"{Reason.SLIP_USED.value} {slip_no}"
         return ""
 
@@ -658,6 +662,9 @@ class Receiver:
                 if stage is not None:
                     return stage
         return GateStage.ONLY
+
+    def _at(self, stage: GateStage) -> Callable[[str], bool]:
+        return lambda device: self._stage(device) is stage
 
     def _same_gate(self, device: str) -> Callable[[str], bool]:
         """A slip is used once at each of two gates: only uses at the same one count against each other."""

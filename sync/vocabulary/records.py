@@ -303,6 +303,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     max_age_s: int = 6 * 3600
     """No ruling stands on records older than this (S10)."""
     inspection_beyond_barrier: bool = False
+    waiting_area_beyond_barrier: bool = False
+    """False: a vehicle led aside would be through the gate, so nobody is led aside by a raised arm."""
     manual_release_officers: int = 1
     """How many different officers a manual release needs (S8)."""
     lanes: tuple[SiteLane, ...] = ()

@@ -47,6 +47,7 @@ TESTS = (
     "tests/machine/test_lane_platform.py",
     "tests/machine/test_lane_complete.py",
     "tests/machine/test_lane_review.py",
+    "tests/machine/test_lane_review_3.py",
     "tests/machine/test_lane_world_finds.py",
     "tests/machine/test_lane_guards.py",
     "tests/unit/test_release_codes.py",

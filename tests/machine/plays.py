@@ -102,7 +102,7 @@ FINDINGS = Findings(
     enterprises={
         str(FIRM): Enterprise(code=FIRM, name="某公司", tier=CreditTier.HIGH, spot_check_per_mille=0)
     },
-    site=Site(site="demo", name_zh="郑州", name_en="Zhengzhou"),
+    site=Site(site="demo", name_zh="郑州", name_en="Zhengzhou", waiting_area_beyond_barrier=True),
     age_s=5.0,
 )
 

@@ -374,6 +374,7 @@ def test_what_the_indicator_complains_of_is_told_once_until_it_weighs_again() ->
     assert play.say(ScaleFault("overload", "OL")) == []
     assert alarms(play.say(ScaleFault("underload"))) == ["scale_fault"]
     play.say(WeightRead(Decimal(20_000), None))
+    play.at_s += SETTINGS.again_s
     assert alarms(play.say(ScaleFault("underload"))) == ["scale_fault"]
     nobody = Play()
     nobody.say(InputsRead(CLEAR))
@@ -831,12 +832,18 @@ def entered(field: str, value: str, number: int = 1) -> SupplementGiven:
     return SupplementGiven(number, "4604001", field, value, "by eye")
 
 
+def waits_for_the_other_identity(play: Play) -> list[Effect]:
+    """On the scale, polls going on, until its time is up."""
+    weighs(play, "20000", frames=45)
+    return play.say(TimePassed(Timer("reading", 1)))
+
+
 def unidentified() -> Play:
     play = reading()
     weighs(play, "20000")
     play.timer("reading")
     assert codes(play) == ("no_identity",)
-    play.say(InputsRead(ON_SCALE))
+    weighs(play, "20000", frames=2)
     return play
 
 
@@ -850,9 +857,10 @@ def test_a_plate_an_officer_enters_is_ruled_on_like_one_that_was_read() -> None:
     assert (orders(told), looks(told)[-1].plates) == ([], (PLATE,))
     found(play, told)
     assert phase(play) == "Reading"
-    play.say(InputsRead(ON_SCALE))
-    assert claims(play.timer("reading"))
-    made = ruling(play.granted())
+    assert claims(waits_for_the_other_identity(play))
+    admitted = play.granted()
+    assert orders(admitted) == ["RaiseArm"]
+    made = ruling(admitted)
     assert ("plate", PLATE, "officer 4604001") in {(r.kind, r.value, r.detail) for r in made.readings}
 
 
@@ -1342,7 +1350,7 @@ def test_new_evidence_is_not_ruled_on_before_it_is_looked_up() -> None:
 def entered_plate() -> Play:
     play = unidentified()
     found(play, play.say(entered("plate", PLATE)))
-    play.timer("reading")
+    waits_for_the_other_identity(play)
     return granted(play)
 
 
@@ -1352,9 +1360,9 @@ def misread_and_corrected() -> Play:
     play.say(PlateRead(OTHER_TRAILER), CardRead("C1"), CodeRead(SLIP))
     weighs(play, "20000")
     play.timer("reading")
-    play.say(InputsRead(ON_SCALE))
+    weighs(play, "20000", frames=2)
     found(play, play.say(entered("plate", PLATE)))
-    play.timer("reading")
+    waits_for_the_other_identity(play)
     return granted(play)
 
 

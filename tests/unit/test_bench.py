@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as program
-from bench import drain, durable, ingest, records, rows, ruling
+from bench import drain, durable, ingest, lane, records, rows, ruling
 from bench.harness import Bench, Figure, Rounds, in_turns, missed, show
+from bench.lane_minimum import shortest_s
+from edge.gate.config import GateConfig, read_gate_config
+from hardware_sims.cast import LANE_IN, LANE_OUT
+from hardware_sims.scenario import LaneSettings
+from hardware_sims.site import write_site
+from hardware_sims.vehicles import Vehicle
 from sync.link.envelope import signed_payload
 from sync.link.keys import KeySigner, make_private
 from sync.link.messages import MAX_PAYLOAD_BYTES, Context
@@ -156,6 +162,60 @@ def test_reads_are_counted_by_statement_and_by_key(tmp_path: Path) -> None:
     assert (statements, looked_up) == (7, 17)
 
 
+# --- the shortest time through a lane ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def equipped(tmp_path: Path) -> dict[str, tuple[LaneSettings, GateConfig]]:
+    site = write_site(tmp_path, seed=7, vehicles=1, speed=1.0)
+    return {
+        lane.name: (lane, read_gate_config(site.lane_config(lane.name))) for lane in site.cast.scenario.lanes
+    }
+
+
+def a_vehicle(lane_name: str, length_m: float) -> Vehicle:
+    return Vehicle(
+        id="v1", lane=lane_name, arrives_s=0.0, plate="豫A12345", tag="E280" + "0" * 20, length_m=length_m
+    )
+
+
+def test_the_shortest_way_through_a_lane_is_driving_weighing_and_the_arm(
+    equipped: dict[str, tuple[LaneSettings, GateConfig]],
+) -> None:
+    # 19.5 m to the line at 2.5 m/s, 16.5 m out at 3 m/s at most, the arm's 2.5 s down: nobody is faster.
+    driven_s = 19.5 / 2.5 + 16.5 / 3.0 + 2.5
+    found_s = shortest_s(a_vehicle(LANE_IN, 12.0), *equipped[LANE_IN])
+    assert driven_s + 0.6 < found_s < driven_s + 10.0
+    # 4 m more pass under the arm at 3 m/s.
+    longer_s = shortest_s(a_vehicle(LANE_IN, 16.0), *equipped[LANE_IN])
+    assert longer_s - found_s == pytest.approx(4.0 / 3.0, abs=0.15)
+
+
+def test_the_safety_wait_costs_just_that_where_the_arm_is_asked_down(
+    equipped: dict[str, tuple[LaneSettings, GateConfig]],
+) -> None:
+    extra_s = {}
+    for name in (LANE_IN, LANE_OUT):
+        vehicle = a_vehicle(name, 12.0)
+        at_once_s = shortest_s(vehicle, *equipped[name])
+        extra_s[name] = shortest_s(vehicle, *equipped[name], free_s=0.8) - at_once_s
+    assert extra_s[LANE_IN] == pytest.approx(0.8, abs=0.06)
+    assert extra_s[LANE_OUT] == pytest.approx(0.0, abs=0.06)
+
+
+def test_a_vehicle_that_cannot_be_identified_never_comes_through_the_ideal_lane(
+    equipped: dict[str, tuple[LaneSettings, GateConfig]],
+) -> None:
+    nameless = Vehicle(id="v1", lane=LANE_IN, arrives_s=0.0, plate=None, tag=None)
+    with pytest.raises(RuntimeError, match="v1 did not come through"):
+        shortest_s(nameless, *equipped[LANE_IN])
+
+
+@pytest.mark.parametrize(("count", "found"), [(1, 1.0), (30, 30.0), (100, 99.0), (200, 198.0)])
+def test_p99_is_a_value_that_was_measured(count: int, found: float) -> None:
+    assert lane._p99([float(number) for number in range(count, 0, -1)]) == found
+
+
 # --- each bench in small ----------------------------------------------------------------------------------
 
 
@@ -171,6 +231,26 @@ def test_reads_are_counted_by_statement_and_by_key(tmp_path: Path) -> None:
         (ingest.run, ["facts durable at the hub"]),
         pytest.param(
             drain.run, ["paho, 500 bytes a fact", "facts drained"], marks=pytest.mark.system, id="drain"
+        ),
+        pytest.param(
+            lane.run,
+            [
+                "last byte → relay byte, median",
+                "last byte → relay byte, p99",
+                "the same with a claim, median",
+                "the claim alone, median",
+                "the stability window, median",
+                "frame that made it stable → relay byte",
+                "physics' minimum lane time",
+                "lane time",
+                "the same, clear_s in the minimum",
+                "start → safe and listening",
+                "RssAnon after the start",
+                "RssAnon after 5 passages",
+                "CPU when idle",
+            ],
+            marks=[pytest.mark.system, pytest.mark.timeout(300)],
+            id="lane",
         ),
     ],
 )

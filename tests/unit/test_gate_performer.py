@@ -187,7 +187,7 @@ def test_a_code_says_whether_to_release_to_lead_aside_or_what_to_enter(room: Roo
     aside = room.answer(CheckReleaseCode(1, shown(code(action="aside"))))
     assert aside == OfficerReleased(1, "4604001", "称重设备故障", 2, aside=True)
     entered = room.answer(CheckReleaseCode(1, shown(WEIGHT)))
-    assert entered == SupplementGiven(1, "4604001", "weight", "20000", "称重设备故障")
+    assert entered == SupplementGiven(1, "4604001", "weight", "20000", "称重设备故障", 2)
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,20 @@ def test_the_change_goes_down_the_feed(bench: Bench, first: Device) -> None:
     assert after.number == before.number + 1
 
 
+def test_of_several_vehicles_as_many_pass_the_second_gate_as_have_passed_the_first(
+    bench: Bench, first: Device, second: Device
+) -> None:
+    twice = msgspec.structs.replace(slip(), uses_allowed=2)
+    put(bench, "release_slips", SLIP, to_json(twice).decode())
+    assert bench.ask(second, "c0", 1).why == f"first_gate_missing {SLIP}"
+    crosses(bench, first, "c1", 1)
+    crosses(bench, second, "c2", 2)
+    assert bench.ask(second, "c3", 3).why == f"slip_used {SLIP}"
+    crosses(bench, first, "c4", 2)
+    crosses(bench, second, "c5", 4)
+    assert state(bench) is SlipState.PASSED_SECOND
+
+
 def test_a_slip_for_several_vehicles_is_good_for_the_second_gate_when_all_have_passed_the_first(
     bench: Bench, first: Device
 ) -> None:

@@ -170,6 +170,18 @@ def test_an_event_said_again_is_kept_in_a_few_bytes_and_read_whole(tmp_path: Pat
     ]
 
 
+def test_said_again_means_by_the_same_source(tmp_path: Path) -> None:
+    made = recording(tmp_path / "inbox.jsonl")
+    said = [("io", "a"), ("scale", "b"), ("io", "b"), ("scale", "b"), ("io", "b")]
+    for number, (source, event) in enumerate(said):
+        made.took(Entry(float(number), source, event, float(number)))
+        made.asked((), [])
+    made.close()
+    assert [(e.source, e.event) for e in entries(tmp_path / "inbox.jsonl")] == said
+    lines = (tmp_path / "inbox.jsonl").read_text(encoding="utf-8").splitlines()[1:]
+    assert ["same" in json.loads(line) for line in lines] == [False, False, False, True, True]
+
+
 def test_when_it_was_seen_is_kept_where_it_is_not_when_it_was_taken(tmp_path: Path) -> None:
     made = recording(tmp_path / "inbox.jsonl")
     made.took(Entry(5.0, "loops", "late", 4.25))
@@ -244,6 +256,16 @@ def test_a_full_recording_is_turned_over_goes_on_from_its_state_and_is_bounded(t
     (goes_on, *_) = read_recording(path)
     assert isinstance(goes_on, Began)
     assert (goes_on.run, goes_on.state) == (None, [f"event {last}"])
+
+
+def test_what_is_said_again_in_the_next_file_is_whole_there(tmp_path: Path) -> None:
+    path = tmp_path / "inbox.jsonl"
+    made = recording(path, most_bytes=1_000)
+    for number in range(200):
+        write(made, "the same", at_s=float(number))
+    made.close()
+    assert {e.event for e in entries(path)} == {"the same"}
+    assert {e.event for e in entries(tmp_path / "inbox.jsonl.1")} == {"the same"}
 
 
 def test_a_packed_recording_is_read_as_it_is(tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ def test_neighbours_do_not_stay_neighbours() -> None:
     made = [slip(Substitutes(KEY), f"Z3111I240728{n:012d}") for n in range(200)]
     steps = {int(b[12:]) - int(a[12:]) for a, b in pairwise(made)}
     assert len(steps) == 199
+    assert 60 < sum(later > earlier for earlier, later in pairwise(made)) < 140
     assert sum(a[-3:] == f"{n:03d}" for n, a in enumerate(made)) < 10
 
 

@@ -15,7 +15,18 @@ from sync.vocabulary.rulings import Reason
 from tests.world.chaos import TROUBLES, Outcome
 from tests.world.traffic import CASES
 
-PHASES = ("Waking", "Free", "Reading", "Consulting", "Claiming", "Raising", "Passing", "Lowering", "Holding", "Shut")
+PHASES = (
+    "Waking",
+    "Free",
+    "Reading",
+    "Consulting",
+    "Claiming",
+    "Raising",
+    "Passing",
+    "Lowering",
+    "Holding",
+    "Shut",
+)
 
 CHECKED = (
     "G2",
@@ -50,9 +61,16 @@ CHECKED = (
 UNREACHED: dict[str, dict[str, str]] = {
     "alarms": {
         AlarmCode.DOUBLE_USE.value: "raised at the hub, which lists double uses; lanes do not raise it",
+        AlarmCode.SCALE_FAULT.value: "nobody here is too heavy for an indicator; "
+        "tests/machine/test_lane_complete.py, an overloaded vehicle",
         AlarmCode.RECORDS_DIFFER.value: "needs a damaged records file; tests/machine/test_session_model.py",
     },
-    "reasons": {},
+    "reasons": {
+        Reason.TRAILER_MISMATCH.value: "no camera of the world sees a rear plate; "
+        "tests/machine/test_lane_complete.py, another trailer than the registered one",
+        Reason.SCALE_FAULT.value: "nobody here is too heavy for an indicator; "
+        "tests/machine/test_lane_complete.py, an overloaded vehicle",
+    },
     "transitions": {
         "Claiming -> Free": "a vehicle needs longer to leave than a claim may take; tests/machine plays it",
     },

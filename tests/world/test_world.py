@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from edge.gate.effects import Commit, Effect, LowerArm, RaiseArm
-from edge.gate.events import Event, InputsRead
-from edge.gate.lane import Lane, Lowering, Passing
+from edge.gate.events import Event, InputsRead, PlatformRuled
+from edge.gate.lane import Consulting, Lane, Lowering, Passing
+from edge.gate.lane import step as one_step
 from tests.world.chaos import make_plan, run_seed
 from tests.world.tally import Tally, repeat_with
 
@@ -104,6 +105,15 @@ def tells_nobody(before: Lane, event: Event, step: Step) -> Step:
     return step[0], tuple(effect for effect in step[1] if effect not in alarms)
 
 
+def believes_any_answer(before: Lane, event: Event, step: Step) -> Step:
+    """Whatever the customs platform says, to whomever: it is taken for a release."""
+    here, phase = before.settings.platform, before.phase
+    if here is None or not isinstance(event, PlatformRuled) or not isinstance(phase, Consulting):
+        return step
+    release = PlatformRuled(here.area_id, here.channel_no, here.direction, phase.seq_no, "0" * 20)
+    return one_step(before, max(before.inputs_s, before.scale_s), release)
+
+
 NOTICED_WITHIN = 40
 """Seeds: not everything that can be broken is needed in every one."""
 
@@ -115,6 +125,7 @@ NOTICED_WITHIN = 40
         (does_not_raise_again, "S2"),
         (lowers_on_whoever_is_there, "S2"),
         (tells_nobody, "S12"),
+        (believes_any_answer, "platform"),
     ],
 )
 def test_the_world_notices_a_lane_that(breaks: Callable[[Lane, Event, Step], Step], guarantee: str) -> None:

@@ -173,6 +173,7 @@ class _Maker:
             platform_lost=rules.platform_lost,
             platform_may_raise=rules.platform_may_raise,
             customs_codes=(CUSTOMS_CODE,),
+            waiting_area_beyond_barrier=True,
         )
         return [*firms, drawn, site]
 
