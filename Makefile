@@ -76,6 +76,7 @@ prove: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.machine.guards
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
 	KAKOU_DAYS=$(PROVE_DAYS) $(BIN)/pytest tests/endurance --timeout 0 --benchmark-disable
+	KAKOU_PROVE=1 $(BIN)/pytest tests/unit/test_bench.py --benchmark-disable
 
 # --- how .venv comes about; each step leaves a mark inside it, so that a second run has nothing to do ---
 

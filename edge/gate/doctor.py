@@ -252,7 +252,7 @@ def _clock(here: Examined) -> Iterator[Finding]:
         ("the proof of the records", _proved(here)),
     ):
         ahead_s = _seconds(utc, later)
-        if False:
+        if ahead_s is not None and ahead_s > CLOCK_BACK_S:
             yield Finding(
                 "clock",
                 "bad",

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+import structlog
+
 from edge.devices.readings import Reading
 from edge.gate.config import GateConfig
 from edge.gate.effects import Effect
@@ -55,6 +57,7 @@ class Publisher:
         self._not_before_utc = not_before_utc
         self._around = Surroundings()
         self._zone = ""
+        self._told = ""
         self._published_s = self._gathered_s = float("-inf")
         self._showing = Showing(
             lane_id=config.lane.id,
@@ -88,7 +91,15 @@ class Publisher:
             return
 
     def stepped(self, lane: Lane, effects: Sequence[Effect]) -> None:
-        """After a step: what it asked for is shown at once, all else twice a second."""
+        """After a step: what it asked for is shown at once, all else twice a second. Never raises."""
+        try:
+            self._stepped(lane, effects)
+        except Exception as error:  # noqa: BLE001 - a page is no reason to stop a lane
+            if str(error) != self._told:
+                self._told = str(error)
+                structlog.get_logger("page").error("nothing new is shown", exc_info=error)
+
+    def _stepped(self, lane: Lane, effects: Sequence[Effect]) -> None:
         at_s = self._clock.monotonic_s()
         changed = bool(effects) and self._showing.asked(self._clock.utc_text(), effects)
         if not changed and at_s - self._published_s < _EVERY_S:

@@ -235,7 +235,7 @@ def _device(device: DeviceShown, now_s: float) -> str:
     state_zh, state_en, colour = _device_state(device)
     age = f" · {_span(max(0.0, now_s - device.heard_at_s))}" if device.heard_at_s is not None else ""
     said = f"<div class=no>{escape(device.said)}</div>" if device.said else ""
-    why = f"<br><small>{escape(device.why[:90])}</small>" if device.why else ""
+    why = f"<br><small>{escape(device.why[:200])}</small>" if device.why else ""
     return (
         f"<tr><td>{_two(zh, en)}</td><td class=end><b class={colour}>{state_zh}</b> "
         f"<small>{state_en}{age}</small>{said}{why}</td></tr>"

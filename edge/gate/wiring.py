@@ -384,6 +384,9 @@ class Program:
             self._client.set_health(
                 {device: _health_word(health) for device, health in self._supervisor.health().items()}
             )
+            if self._publisher is not None:
+                # Also where no device says anything any more: a page that stands still is a lane that hangs.
+                self._publisher.stepped(self._loop.state, ())
             self._inbox.wake_after(_HEALTH_TIMER, _HEALTH_EVERY_S)
             return
         if name == _GREEN_TIMER:

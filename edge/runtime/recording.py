@@ -134,7 +134,9 @@ class Recording(Generic[S, E, F]):
         # Unbuffered: what a killed program was told last is what one wants to read. Closed to strangers: even
         # scrubbed, it says who came when.
         way = os.O_TRUNC if afresh else os.O_APPEND
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | way | getattr(os, "O_BINARY", 0), 0o600)
+        # Should it be a pipe, nobody waits for whoever does not read it.
+        way |= getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | way, 0o600)
         self._file = os.fdopen(descriptor, "wb", buffering=0)
         self._written = os.fstat(descriptor).st_size
         began = {
@@ -157,7 +159,9 @@ class Recording(Generic[S, E, F]):
     def _append(self, line: bytes) -> None:
         if self._file is None:
             return
-        taken = self._file.write(line)
+        taken: int | None = self._file.write(line)
+        if taken is None:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         self._written += taken
         if taken < len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

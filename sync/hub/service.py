@@ -25,7 +25,7 @@ class Service:
         self._fed_s = float("-inf")
         self._socket: socket.socket | None = None
         if address[:1] in ("@", "/") and hasattr(socket, "AF_UNIX"):
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.setblocking(False)
 
     @classmethod

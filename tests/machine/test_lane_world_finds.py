@@ -187,7 +187,7 @@ def test_who_had_crossed_with_another_on_the_scale_has_crossed_when_the_lane_clo
 
 
 def unweighed_through_the_beam(play: Play, *kgs: str) -> None:
-    """Let go before it was weighed, by whoever may; then the scale showed this behind its nose in the beam."""
+    """Let go before it was weighed; then the scale showed this behind its nose in the beam."""
     play.raised()
     assert play.lane.passage is not None
     play.lane = lane_with(play.lane, passage=lane_with(play.lane.passage, gross_kg=None))

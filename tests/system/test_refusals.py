@@ -320,10 +320,12 @@ def test_a_port_that_vanishes_under_a_vehicle_holds_it_and_is_taken_back(lane_si
     assert lane_site.fact("device_lost", device="weighbridge")["role"] == "required"
     reasons = lane_site.fact("ruling_made")["ruling"]["reasons"]
     assert reasons[0] == {"code": "device_silent", "detail": "weighbridge"}
+    assert lane_site.raise_pulses() == 0
     lane_site.vanish("weighbridge", gone=False)
     lane_site.fact("device_back", device="weighbridge")
-    assert lane_site.fact("passage_closed")["outcome"] == "backed_out"
-    assert lane_site.raise_pulses() == 0
+    # What it lacked has come: it is weighed, ruled anew and let through (S9: no dead end).
+    assert lane_site.fact("passage_closed")["outcome"] == "crossed"
+    assert lane_site.raise_pulses() == 1
     assert lane.running
     assert "Traceback" not in lane.complained()
 

@@ -16,18 +16,21 @@ import pytest
 import structlog
 
 from edge.gate.config import read_gate_config
-from edge.gate.effects import LookUp
+from edge.gate.effects import LookUp, Show
 from edge.gate.events import RecordsFound
+from edge.gate.publishing import Publisher
 from edge.gate.rules import Evidence, LaneRules, rule
+from edge.gate.screen import STANDS_STILL_S
 from edge.gate.wiring import BUILT, Program
 from edge.runtime.channels import SerialAddress
-from edge.runtime.supervisor import Device, PortBack, PortLost
+from edge.runtime.supervisor import Device, DeviceHealth, PortBack, PortLost
 from hardware_sims.cast import LANE_IN
 from sync.store.journal import Journal
 from sync.store.records import Records, generation_path
 from sync.vocabulary.numbers import Plate
 from sync.vocabulary.records import Direction
 from sync.vocabulary.rulings import Reason, Verdict
+from tests.machine.plays import Play
 from tests.system.conftest import LaneSite, Launcher, Started, kakou, until
 from tests.system.test_runtime_ports import Lines, Pty, supervised
 
@@ -107,7 +110,8 @@ class ClockAt:
         return 5
 
 
-EARLY, RIGHT = "1970-01-01T00:00:40.000000Z", f"{BUILT[:10]}T00:00:01.000000Z"
+EARLY, RIGHT = f"{int(BUILT[:4]) - 1}-12-31T23:00:00.000000Z", f"{BUILT[:10]}T00:00:01.000000Z"
+"""The day before the year in which the program was made: no battery, or one that ran out last winter."""
 
 
 def looked_up(site: LaneSite, utc: str) -> tuple[RecordsFound, list[MutableMapping[str, Any]]]:
@@ -194,6 +198,45 @@ def test_the_page_of_a_working_lane_shows_its_devices_and_its_passages(lane_site
     assert lane.ended() == 0
     again = lane_site.start_lane()
     assert plate in page_of(again)
+
+
+@pytest.mark.timeout(120)
+def test_a_lane_without_any_device_is_not_taken_for_one_that_hangs(lane_site: LaneSite) -> None:
+    lane_site.change(("[clock]\n", "[page]\nenabled = true\nport = 0\n\n[clock]\n"))
+    lane = lane_site.start_lane()
+    time.sleep(STANDS_STILL_S + 3.0)
+    said = page_of(lane)
+    assert '<p class="gone">' in said
+    assert said.count("断开") >= 5
+    assert "no such port" in said
+
+
+def test_a_page_that_cannot_be_made_stops_no_lane(lane_site: LaneSite) -> None:
+    config = read_gate_config(lane_site.config)
+    broken: list[str] = []
+
+    def health() -> dict[str, DeviceHealth]:
+        broken.append("asked")
+        raise ZeroDivisionError("a fault of ours")
+
+    with (
+        Journal.open(lane_site.journal, device=LANE_IN) as journal,
+        structlog.testing.capture_logs() as logged,
+    ):
+        publisher = Publisher(
+            config,
+            "x",
+            ClockAt(RIGHT),
+            journal=journal,
+            records=lambda: None,
+            health=health,
+            not_before_utc=BUILT,
+        )
+        for _ in range(3):
+            publisher.stepped(Play().lane, (Show("请等待", "wait", "red"),))
+    assert broken == ["asked"] * 3
+    assert [line["event"] for line in logged] == ["nothing new is shown"]
+    assert publisher.latest() is None
 
 
 # --- what it costs (DESIGN 6) -------------------------------------------------------------------------------

@@ -459,7 +459,7 @@ def test_a_foreign_name_pointed_at_this_machine_is_turned_away(at: Page, host: s
 @pytest.mark.parametrize(
     "sent",
     [b"\x00\xff\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n",
-     b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 500 + b"\r\n", 
+     b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 500 + b"\r\n",
      b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00"],
 )  # fmt: skip
 def test_nonsense_is_refused_and_the_next_visitor_served(at: Page, sent: bytes) -> None:

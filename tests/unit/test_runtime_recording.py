@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import stat
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -294,6 +296,23 @@ def test_a_full_disk_ends_the_recording_and_nothing_else() -> None:
     loop.run_waiting()
     assert done == ["raise"]
     assert made.unrecorded == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("reader", [False, True], ids=["nobody there", "nobody reads"])
+def test_a_pipe_nobody_reads_makes_nobody_wait(tmp_path: Path, reader: bool) -> None:
+    pipe = tmp_path / "inbox.jsonl"
+    os.mkfifo(pipe)
+    ear = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK) if reader else -1
+    began_s = time.monotonic()
+    made = recording(pipe)
+    for number in range(300):
+        write(made, f"{number} " + "x" * 1_000, at_s=float(number))
+    assert time.monotonic() - began_s < 5.0
+    assert made.unrecorded > 0
+    made.close()
+    if reader:
+        os.close(ear)
 
 
 def test_an_event_that_cannot_be_written_is_counted_and_stops_nothing(tmp_path: Path) -> None:

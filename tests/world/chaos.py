@@ -167,6 +167,8 @@ def make_plan(seed: int) -> Plan:
         platform_timeout_s=draw.choice((4, 8, 15)),
         platform_lost=draw.choice((PlatformLost.HOLD, PlatformLost.LOCAL)),
         platform_may_raise=draw.random() < 0.6,
+        waiting_area_beyond_barrier="officer leads aside" in kinds
+        or random.Random(f"{seed}/waiting area").random() < 0.5,
         card_readers={
             lane.name: lane.equipment.card_reader
             for lane in lanes

@@ -915,6 +915,8 @@ class Watch:
             self.breach(
                 "S8", f"{lane.name}: passage {made.passage} released by {officers}, valid codes of {allowed}"
             )
+        if aside and self.rules is not None and not self.rules.waiting_area_beyond_barrier:
+            self.breach("S8", f"{lane.name}: passage {made.passage} led aside out of the gate")
         self.reached("checked", "S8 aside" if aside else "S8")
 
     def _drawn(self, lane: LanePc, watch: LaneWatch, made: RulingMade) -> None:

@@ -59,6 +59,10 @@ CHECKED = (
 """Checks that look only when there is something to look at: each must have looked."""
 
 UNREACHED: dict[str, dict[str, str]] = {
+    "supplements": {
+        "container": "an officer must be there in the seconds before the driver gives up; "
+        "tests/machine/test_lane_complete.py enters one",
+    },
     "alarms": {
         AlarmCode.DOUBLE_USE.value: "raised at the hub, which lists double uses; lanes do not raise it",
         AlarmCode.SCALE_FAULT.value: "nobody here is too heavy for an indicator; "
@@ -72,6 +76,8 @@ UNREACHED: dict[str, dict[str, str]] = {
         "tests/machine/test_lane_complete.py, an overloaded vehicle",
     },
     "transitions": {
+        "Lowering -> Waking": "an order to lower for nobody has to be refused at that moment; "
+        "tests/machine/test_lane_complete.py plays it",
         "Claiming -> Free": "a vehicle needs longer to leave than a claim may take; tests/machine plays it",
     },
 }

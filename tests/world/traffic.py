@@ -88,6 +88,7 @@ class SiteRules:
     platform_timeout_s: int = 20
     platform_lost: PlatformLost = PlatformLost.HOLD
     platform_may_raise: bool = False
+    waiting_area_beyond_barrier: bool = False
     card_readers: dict[str, CardReaderKind] = field(default_factory=dict)
     """By lane: a number is known by what its reader makes of it."""
 
@@ -172,8 +173,8 @@ class _Maker:
             platform_timeout_s=rules.platform_timeout_s,
             platform_lost=rules.platform_lost,
             platform_may_raise=rules.platform_may_raise,
+            waiting_area_beyond_barrier=rules.waiting_area_beyond_barrier,
             customs_codes=(CUSTOMS_CODE,),
-            waiting_area_beyond_barrier=True,
         )
         return [*firms, drawn, site]
 
