@@ -69,11 +69,21 @@ def serving(framer: FramerType) -> Iterator[tuple[int, list[tuple[int, bool]]]]:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     assert ready.wait(5.0)
+    assert until(lambda: answers(port))
     try:
         yield port, written
     finally:
         asyncio.run_coroutine_threadsafe(servers[0].shutdown(), loop).result(5.0)
         thread.join(5.0)
+
+
+def answers(port: int) -> bool:
+    """`serve_forever` binds some time after it was called."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def until(holds: Callable[[], bool], within_s: float = 10.0) -> bool:

@@ -78,6 +78,8 @@ UNREACHED: dict[str, dict[str, str]] = {
     "transitions": {
         "Lowering -> Waking": "an order to lower for nobody has to be refused at that moment; "
         "tests/machine/test_lane_complete.py plays it",
+        "Consulting -> Shut": "fire within the seconds in which the platform is asked comes in few seeds; "
+        "tests/machine/test_lane_platform.py plays it",
         "Claiming -> Free": "a vehicle needs longer to leave than a claim may take; tests/machine plays it",
     },
 }
