@@ -102,6 +102,8 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("_platform_ruled", "passage is None", "False"): _TYPES,
     ("_platform_ruled", "not isinstance(phase, Consulting)", "False"): _TYPES,
     ("_platform_silent", "passage is None", "False"): _TYPES,
+    ("_evidence", "passage is not None", "True"): _TYPES,
+    ("_records_changed", "lane.passage is not None", "True"): _TYPES,
     ("_platform_ordered", "passage is None", "False"): _TYPES,
     ("_lacks", "because.code is Reason.DEVICE_SILENT", "True"): "no other reason speaks of a device",
     ("_flaw", "site is not None", "True"): _TYPES,

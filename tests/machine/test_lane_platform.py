@@ -873,6 +873,37 @@ def test_where_two_officers_are_needed_the_platform_is_one_of_them_whoever_sends
     assert ruling.officer == "platform, 4604001"
 
 
+@pytest.mark.parametrize(
+    ("before", "waits_s", "obeyed"),
+    [
+        (RAISE, 0.0, False),
+        (replace(RAISE, area_id="4604002"), 0.0, True),
+        (LOWER, 0.0, True),
+        (replace(RAISE, order_no="OP2"), 0.0, True),
+        (RAISE, SETTINGS.hold_s + 1.0, True),
+    ],
+    ids=["the same", "for another lane", "to lower", "another", "long ago"],
+)
+def test_an_order_that_was_sent_before_means_whoever_stood_here_then(
+    before: PlatformOrdered, waits_s: float, obeyed: bool
+) -> None:
+    """S5: nobody stood here, or somebody else; only the same order to raise is one that is sent again."""
+    play = Play(SETTINGS_ASKED)
+    play.say(InputsRead(CLEAR), before)
+    play.wait(waits_s, CLEAR, kg="0")
+    play.arrive(kg="25000", findings=site(role=PlatformRole.NONE, platform_may_raise=True))
+    told = play.say(InputsRead(ON_SCALE), RAISE)
+    assert (seen(told).obeyed, orders(told)) == (obeyed, ["RaiseArm"] if obeyed else [])
+
+
+def test_an_order_without_a_number_cannot_be_told_from_another() -> None:
+    play = Play(SETTINGS_ASKED)
+    nameless = replace(RAISE, order_no="")
+    play.say(InputsRead(CLEAR), nameless)
+    play.arrive(kg="25000", findings=site(role=PlatformRole.NONE, platform_may_raise=True))
+    assert orders(play.say(InputsRead(ON_SCALE), nameless)) == ["RaiseArm"]
+
+
 def test_an_order_that_could_not_be_done_is_not_answered_as_done() -> None:
     play = may_raise()
     told = play.say(InputsRead(replace(ON_SCALE, stop=True)), RAISE)

@@ -278,6 +278,13 @@ GATES: list[Case] = [
         held(Reason.FIRST_GATE_MISSING),
     ),
     (
+        "the second gate takes a slip for several vehicles, the hub counts them",
+        HERE,
+        FULL,
+        in_lane(gate=GateStage.SECOND, known=carrying(uses_allowed=2)),
+        OK,
+    ),
+    (
         "the second gate takes what has passed the first",
         HERE,
         FULL,
