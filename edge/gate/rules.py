@@ -234,8 +234,8 @@ def rule(lane: LaneRules, evidence: Evidence, findings: Findings) -> Opinion:
     enterprises = tuple(dict.fromkeys(str(s.enterprise) for s in slips))
     reasons += _recalls(findings, meant)
     reasons += _parcels(evidence, findings, meant)
-    drawn_plates = tuple(plate for plate in evidence.plates if is_trailer_plate(plate))
-    controls = _controls(lane, findings, (vehicle.plate, *drawn_plates), meant)
+    # Besides its own, evidence holds at most the plates of what it draws.
+    controls = _controls(lane, findings, (vehicle.plate, *evidence.plates), meant)
     reasons += _live(controls)
     reasons += _credit(findings, site, enterprises)
     drawn = any(findings.spot_checks[s.slip_no].due for s in slips if s.slip_no in findings.spot_checks)

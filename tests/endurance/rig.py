@@ -145,6 +145,7 @@ class Rig:
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._gap_s = 86_400.0 / per_day
+        self._ahead = min(int(3 * 3600.0 / self._gap_s) + 2, FLEET - 50)
         self._inputs = AT_REST
         self._slips = self._deleted = 0
         self._slips_kept_s = slips_kept_s
@@ -319,8 +320,7 @@ class Rig:
             Vehicle(plate=self._plate(n), tag_epcs=(self._tag(n),), tare_kg=Decimal(14_000), valid_until=late)
             for n in range(FLEET)
         ]
-        ahead = int(3 * 3600.0 / self._gap_s) + 2
-        return [(ChangeOp.PUT, record) for record in (*first, *(self._slip() for _ in range(ahead)))]
+        return [(ChangeOp.PUT, record) for record in (*first, *(self._slip() for _ in range(self._ahead)))]
 
     def _slip(self) -> ReleaseSlip:
         """One for each coming of each vehicle, in the order in which they come."""
@@ -341,10 +341,9 @@ class Rig:
         )
 
     def _feed_slips(self) -> None:
-        """Every hour: slips for the hours to come."""
-        an_hour = int(3600.0 / self._gap_s) + 1
-        changes: list[tuple[ChangeOp, Record]] = [(ChangeOp.PUT, self._slip()) for _ in range(an_hour)]
-        self._feed_now(changes)
+        """Every hour: slips for the hours to come, and never so many that a vehicle has two."""
+        wanted = self.counts.passages + self._ahead - self._slips
+        self._feed_now([(ChangeOp.PUT, self._slip()) for _ in range(wanted)])
         self._at(3600.0, self._feed_slips)
 
     def _delete_slips(self) -> None:

@@ -500,6 +500,15 @@ def test_somebody_elses_tag_while_the_arm_is_up_stays_a_doubt_however_weak() -> 
 # --- trailers ---------------------------------------------------------------------------------------------
 
 
+def test_its_own_plate_and_tag_read_again_behind_the_truck_are_no_stranger() -> None:
+    """S3."""
+    play = up_with(vehicle(trailer_plate=TRAILER))
+    play.under()
+    play.say(PlateRead(PLATE), TagRead(TAG))
+    play.clear(times=3)
+    assert alarms(play.under(times=6)) == []
+
+
 @pytest.mark.parametrize(("plate", "told"), [(TRAILER, []), (OTHER_TRAILER, ["tailgater"])])
 def test_the_registered_trailers_plate_behind_the_truck_is_no_stranger(plate: Plate, told: list[str]) -> None:
     """S3."""
@@ -531,6 +540,38 @@ def test_another_trailer_than_the_registered_one_is_held() -> None:
     play.read(vehicle(trailer_plate=TRAILER))
     weighs(play, "20000")
     assert (codes(play), details(play)) == (("trailer_mismatch",), [OTHER_TRAILER])
+
+
+@pytest.mark.parametrize(
+    ("kgs", "crossed"),
+    [((15_000, 4_900, 19_800), True), ((11_000, 19_800), False), ((15_500,), True)],
+    ids=["it had left, and the next one is on the scale", "it backed off the beam", "another weight"],
+)
+def test_the_scale_tells_who_went_through_the_beam(kgs: tuple[int, ...], crossed: bool) -> None:
+    """S3, S4."""
+    play = up_with(FINDINGS)
+    play.say(*[InputsRead(UNDER)] * 5, *[WeightRead(Decimal(kg), None) for kg in kgs], InputsRead(GONE_UP))
+    told = kinds(play.wait(2.0, GONE_UP, kg=str(kgs[-1])))
+    assert ("vehicle_crossed" in told) is crossed
+
+
+def test_an_unweighed_vehicle_has_crossed_when_the_scale_is_empty_behind_it() -> None:
+    play = reading()
+    play.timer("reading")
+    play.say(InputsRead(ON_SCALE), OfficerReleased(1, "4604001", "nothing read", 1))
+    play.say(InputsRead(MOVING), InputsRead(UP), WeightRead(Decimal(0), None))
+    play.say(*[InputsRead(UNDER)] * 3)
+    assert "vehicle_crossed" in kinds(play.say(*[InputsRead(GONE_UP)] * 11))
+
+
+def test_a_vehicle_whose_weight_left_the_scale_has_crossed_also_with_a_stranger_behind_it() -> None:
+    """S3, S4: what the scale showed while the first one left is not forgotten over the next one's nose."""
+    play = up_with(FINDINGS)
+    play.under(times=5, kg="4900")
+    play.say(WeightRead(Decimal(19_800), None), InputsRead(GONE_UP))
+    stranger = play.under(times=5, kg="19800")
+    assert alarms(stranger) == ["tailgater"]
+    assert "vehicle_crossed" in kinds(play.wait(2.0, GONE_UP, kg="19800"))
 
 
 # --- cards, containers, cartons ---------------------------------------------------------------------------
@@ -595,6 +636,8 @@ def test_the_wrong_card_is_held_and_the_right_one_does_not_undo_it_unseen() -> N
         (ContainerRead(OTHER_BOX), ContainerRead(BOX)),
         (ParcelCodeRead(OTHER_CARTON), ParcelCodeRead(CARTON)),
         (CodeRead(SECOND), CodeRead(SLIP)),
+        (PlateRead(OTHER), PlateRead(PLATE)),
+        (TagRead(NEXT_TAG), TagRead(TAG)),
     ],
 )
 def test_what_was_read_once_is_looked_up_once(more: Event, same: Event) -> None:
@@ -610,6 +653,9 @@ def test_only_so_many_of_each_are_kept() -> None:
     for n in range(100):
         play.say(
             CardRead(f"C{n}"),
+            PlateRead(Plate(f"豫A{n:05d}")),
+            TagRead(Epc(f"E20040{n:06d}")),
+            CodeRead(SlipNo(f"Z4604I260101{n:012d}")),
             ParcelCodeRead(WaybillNo(f"SF12345678{n:05d}")),
             ContainerRead(ContainerNo(_box(n))),
             after_s=0.0,
@@ -617,6 +663,26 @@ def test_only_so_many_of_each_are_kept() -> None:
     passage = play.lane.passage
     assert passage is not None
     assert (len(passage.cards), len(passage.containers), len(passage.waybill_nos)) == (8, 8, 64)
+    assert (len(passage.plates), len(passage.tags), len(passage.slip_nos)) == (8, 64, 64)
+
+
+def test_how_sure_a_camera_was_is_in_the_fact() -> None:
+    play = reading()
+    play.say(PlateRead(PLATE, 97.5))
+    play.read()
+    play.weigh("20000")
+    kept = [each for each in ruling(play.granted()).readings if each.kind == "plate"]
+    assert [(each.value, each.detail) for each in kept] == [(PLATE, "97.5")]
+
+
+def test_what_is_read_while_the_hub_is_asked_changes_nothing() -> None:
+    """S5."""
+    play = Play()
+    play.arrive()
+    before = play.lane.passage
+    assert play.say(PlateRead(OTHER), TagRead(NEXT_TAG), CodeRead(SECOND), CardRead("C1")) == []
+    assert play.lane.passage == before
+    assert phase(play) == "Claiming"
 
 
 def _box(number: int) -> str:
@@ -1156,6 +1222,22 @@ def test_an_officer_may_lead_aside_what_may_not_go_on_and_the_lane_is_free_for_t
     assert phase(play) == "Free"
 
 
+def test_nobody_is_led_aside_where_that_would_be_through_the_gate() -> None:
+    """The waiting area lies before the barrier: a raised arm would let it in."""
+    play = held(site(slips(quarantine="required"), waiting_area_beyond_barrier=False))
+    assert ruling(play.asked).ways == ("back_out",)
+    aside = play.say(InputsRead(ON_SCALE), OfficerReleased(1, "4604001", "to the shed", 1, aside=True))
+    assert (orders(aside), alarms(aside)) == ([], ["input_refused"])
+
+
+def test_where_no_site_is_known_as_many_officers_release_as_the_code_was_checked_for() -> None:
+    play = held(replace(FINDINGS, site=None))
+    assert codes(play) == ("records_too_old",)
+    aside = play.say(InputsRead(ON_SCALE), OfficerReleased(1, "4604001", "aside", 1, aside=True))
+    assert orders(aside) == []
+    assert orders(play.say(InputsRead(ON_SCALE), OfficerReleased(1, "4604001", "seen", 1))) == ["RaiseArm"]
+
+
 def test_a_code_of_one_officer_for_one_hold_is_none_for_another() -> None:
     """S8: the first of two officers has released an overweight, not what it is held for now."""
     two = site(replace(NONE, age_s=None), manual_release_officers=2)
@@ -1331,6 +1413,48 @@ def test_who_was_never_read_is_read_whenever_its_plate_comes() -> None:
     play.say(ReadFailed("plate_camera", "plate not readable"), InputsRead(HERE), InputsRead(HERE))
     play.timer("reading")
     assert looks(play.say(TagRead(TAG)))
+
+
+@pytest.mark.parametrize("own", [PlateRead(PLATE), TagRead(TAG)], ids=["plate", "tag"])
+def test_who_is_known_by_one_identity_is_looked_at_again_too(own: Event) -> None:
+    play = reading()
+    weighs(play, "20000")
+    found(play, play.say(own), NONE)
+    play.timer("second_identity")
+    assert codes(play) == ("slip_not_found",)
+    play.say(InputsRead(HERE))
+    assert looks(play.say(RecordsChanged()))
+
+
+def test_a_plate_is_no_tag_that_is_still_being_read() -> None:
+    """Without a scale only a tag shows that somebody still stands there."""
+    play = reading()
+    play.say(PlateRead(PLATE))
+    play.say(*[InputsRead(CLEAR)] * 110)
+    assert phase(play) == "Free"
+    play = reading()
+    play.say(TagRead(TAG))
+    play.say(*[InputsRead(CLEAR)] * 110)
+    assert phase(play) == "Reading"
+
+
+def test_the_board_invites_the_next_vehicle_when_the_last_missing_device_is_back() -> None:
+    play = Play()
+    play.say(InputsRead(CLEAR), DeviceWentSilent("weighbridge", "cable"), DeviceWentSilent("io", "cable"))
+    play.say(InputsRead(CLEAR))
+    assert shown(play.say(DeviceSpoke("weighbridge"))) == []
+    assert shown(play.say(DeviceSpoke("io"))) == ["Drive to the stop line"]
+    play = held(FINDINGS, "25000")
+    play.say(DeviceWentSilent("rfid", "cable"))
+    assert shown(play.say(DeviceSpoke("rfid"))) == []
+
+
+def test_a_lane_does_not_wake_while_stop_is_pressed() -> None:
+    play = Play()
+    play.say(InputsRead(replace(CLEAR, stop=True)))
+    assert phase(play) == "Waking"
+    play.say(InputsRead(CLEAR))
+    assert phase(play) == "Free"
 
 
 def test_new_evidence_is_not_ruled_on_before_it_is_looked_up() -> None:
