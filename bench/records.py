@@ -29,7 +29,7 @@ import sqlite_utils
 from bench.harness import Bench, Figure, Rounds, in_turns
 from bench.rows import EPOCH, SCOPE, Rows, fill, waybill_row
 from sync.hub.archive import LogRow
-from sync.hub.receiver import FEED_ENVELOPE_BYTES, feed_bytes
+from sync.hub.feeding import FEED_ENVELOPE_BYTES, feed_bytes
 from sync.link.client import BATCHES_AT_ONCE
 from sync.link.messages import MAX_PAYLOAD_BYTES, Change, ChangeOp, FeedBatch
 from sync.link.performer import LinkPerformer

@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from sync.hub.archive import Applied, Archive, LogRow, RecordChange
-from sync.hub.receiver import FEED_ENVELOPE_BYTES, feed_bytes
+from sync.hub.feeding import FEED_ENVELOPE_BYTES, feed_bytes
 from sync.link.messages import MAX_PAYLOAD_BYTES
 from sync.vocabulary import ceb
 from sync.vocabulary.codec import Malformed, decoder, to_builtins, to_json

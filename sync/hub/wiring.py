@@ -21,8 +21,9 @@ from structlog.typing import EventDict, Processor
 from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveTaken
 from sync.hub.config import HubConfig, LogLevel, broker_of
 from sync.hub.receipts import give_out
-from sync.hub.receiver import Limits, Outgoing, Receiver
+from sync.hub.receiver import Receiver
 from sync.hub.service import Service
+from sync.hub.terms import Limits, Outgoing
 from sync.link.client import HubLink
 from sync.link.keys import HUB_KID, KeySigner
 from sync.link.session import Connected, Connection, ConnectionRefused, Disconnected

@@ -160,7 +160,7 @@ def test_reason_codes_in_the_operations_page_are_real() -> None:
 def test_alarm_codes_in_the_operations_page_are_real() -> None:
     codes = {
         node.value.value
-        for path in (HOUSE / "sync/vocabulary/facts.py", HOUSE / "sync/hub/receiver.py")
+        for path in (HOUSE / "sync/vocabulary/facts.py", HOUSE / "sync/hub/terms.py")
         for node in ast.walk(syntax(path))
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
     }
@@ -273,7 +273,7 @@ ALLOWED = {
     ("gate", "edge/gate/config.py"): "the program's name: the config of `kakou gate`",
     ("gate", "edge/cli.py"): "the program's name: `kakou gate`",
     ("gate", "sync/vocabulary/records.py"): "which gate of a zone with two a lane belongs to (一卡, 二卡)",
-    ("gate", "sync/hub/receiver.py"): "which gate of a zone with two a lane belongs to (一卡, 二卡)",
+    ("gate", "sync/hub/claiming.py"): "which gate of a zone with two a lane belongs to (一卡, 二卡)",
     ("server", "edge/gate/page.py"): "a method's name that HTTP servers ask for",
     ("log", "edge/gate/page.py"): "a method's name that HTTP servers ask for",
     ("result", "sync/store/records.py"): "what came of applying a batch; rulings are not meant",

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from sync.hub.archive import Archive
-from sync.hub.receiver import Limits, Outgoing, Receiver
+from sync.hub.receiver import Receiver
+from sync.hub.terms import Limits, Outgoing
 from sync.link.envelope import Run, pack, runs, signed_payload
 from sync.link.keys import KeySigner, make_private, public_pem, verify
 from sync.link.messages import (

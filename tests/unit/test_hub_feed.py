@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sync.hub.archive import Archive, RecordChange
 from sync.hub.comparing import Difference, ScopeUnknown, different_rows, edge_digest, hub_digest
-from sync.hub.receiver import Limits
+from sync.hub.terms import Limits
 from sync.link.messages import MAX_PAYLOAD_BYTES, ChangeOp, FeedBatch, FeedHead
 from sync.store.records import Records, new_generation
 from sync.vocabulary.codec import to_json

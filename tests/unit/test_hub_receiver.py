@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync.hub.archive import Archive, ArchiveTaken
-from sync.hub.receiver import Limits
+from sync.hub.terms import Limits
 from sync.link.keys import KeySigner, make_private, public_pem
 from sync.link.messages import Context, Signed, Status, StreamHead
 from sync.vocabulary.codec import from_json, to_json

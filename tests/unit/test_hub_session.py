@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync.hub.archive import Archive, RecordChange
-from sync.hub.receiver import Limits, Receiver
+from sync.hub.receiver import Receiver
+from sync.hub.terms import Limits
 from sync.link.keys import KeySigner, make_private, public_pem
 from sync.link.messages import ClaimRequest, ClaimVerdict
 from sync.link.performer import LinkPerformer

@@ -38,7 +38,7 @@ from edge.gate.rules import evidence_of, rule
 from edge.gate.transitions import ALLOWED
 from hardware_sims.drivers import ARM_X
 from hardware_sims.vehicles import Vehicle as Truck
-from sync.hub.receiver import HubAlarm, Outgoing
+from sync.hub.terms import HubAlarm, Outgoing
 from sync.link import session as link_words
 from sync.link.session import LinkEffect, LinkEvent
 from sync.store.journal import AckOutcome, Journal, verify_journal

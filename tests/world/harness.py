@@ -60,7 +60,8 @@ from hardware_sims.site import LANES, write_site
 from hardware_sims.vehicles import Vehicle as Truck
 from sync.hub.archive import Archive, ArchiveRefused, RecordChange
 from sync.hub.importing import import_files
-from sync.hub.receiver import Limits, Outgoing, Receiver
+from sync.hub.receiver import Receiver
+from sync.hub.terms import Limits, Outgoing
 from sync.link import session as link_words
 from sync.link.client import hub_subscriptions
 from sync.link.keys import HUB_KID, KeySigner, public_pem

@@ -1,0 +1,224 @@
+"""Claims on slips and what facts tell of their uses (S4): decided from the archive, answered signed.
+No MQTT, no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import lru_cache
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from sync.hub.archive import Archive, ClaimRow, RecordChange
+from sync.hub.terms import ALARM_CONNECTION, HubAlarm, Outgoing, Refused
+from sync.link.envelope import MAX_NAME, MAX_NUMBER, signed_payload
+from sync.link.keys import Signer, verify
+from sync.link.messages import ClaimAnswer, ClaimRequest, ClaimVerdict, Context, Signed, Topics
+from sync.vocabulary.codec import Malformed, decoder, to_json
+from sync.vocabulary.facts import Fact, RulingMade
+from sync.vocabulary.records import GateStage, ReleaseSlip, Site, SlipState
+from sync.vocabulary.rulings import Reason
+
+MAX_CLAIM_SLIPS = 64
+
+_read_signed = decoder(Signed)
+_read_claim = decoder(ClaimRequest)
+_read_slip = decoder(ReleaseSlip)
+_read_site = decoder(Site)
+
+
+class Claiming:
+    """Who may use which slip, and what became of every use."""
+
+    def __init__(self, archive: Archive, signer: Signer, topics: Topics) -> None:
+        self._archive = archive
+        self._signer = signer
+        self._topics = topics
+
+    def take(
+        self, device: str, key: Mapping[str, Ed25519PublicKey], raw: bytes, at_utc: str
+    ) -> list[Outgoing]:
+        request = _read_claim(verify(key, _read_signed(raw), Context.CLAIM))
+        if request.device != device:
+            raise Refused(
+                HubAlarm.WRONG_DEVICE, f"a claim of {request.device[:64]!r} on the topic of {device}", device
+            )
+        if not 0 < len(request.claim_id) <= MAX_NAME or not 0 < request.passage <= MAX_NUMBER:
+            raise Malformed(
+                f"claim: expected an id of 1 to {MAX_NAME} characters and a passage from 1 to 2^62"
+            )
+        if not 0 < len(request.slip_nos) <= MAX_CLAIM_SLIPS:
+            raise Malformed(f"claim: expected 1 to {MAX_CLAIM_SLIPS} slips, got {len(request.slip_nos)}")
+        slip_nos = tuple(sorted({str(slip) for slip in request.slip_nos}))
+        plate = str(request.plate or "")
+        known = self._archive.claim(request.claim_id)
+        if known is None:
+            known = self._decide(request.claim_id, device, request.passage, plate, slip_nos, at_utc)
+        elif (known.device, known.passage, known.slip_nos) != (device, request.passage, slip_nos):
+            raise Refused(
+                HubAlarm.CLAIM_DIFFERS,
+                f"claim {request.claim_id} of passage {request.passage} was asked before by {known.device} "
+                f"for passage {known.passage} or other slips",
+                device,
+            )
+        answer = ClaimAnswer(
+            request.claim_id, device, request.passage, ClaimVerdict(known.verdict), known.why
+        )
+        payload = signed_payload(self._signer, Context.CLAIM_ANSWER, answer)
+        return [Outgoing(self._topics.claim_answer(device), payload, connection=ALARM_CONNECTION)]
+
+    def _decide(
+        self, claim_id: str, device: str, passage: int, plate: str, slip_nos: tuple[str, ...], at_utc: str
+    ) -> ClaimRow:
+        with self._archive.transaction():
+            end = self._archive.claim_end(device, claim_id)
+            why = f"claim was {end} before it arrived" if end else self._obstacle(device, slip_nos)
+            verdict = ClaimVerdict.REFUSED if why else ClaimVerdict.GRANTED
+            row = ClaimRow(device, passage, plate, verdict.value, why, slip_nos)
+            self._archive.add_claim(claim_id, row, end or ("refused" if why else "granted"), at_utc)
+            if end == "crossed":
+                self.find_double_uses(device, slip_nos, at_utc)
+        return row
+
+    def _obstacle(self, device: str, slip_nos: tuple[str, ...]) -> str:
+        """Why not every slip has a use left at this gate, beginning with a reason code; empty when all do."""
+        stage = self._stage(device)
+        wanted = SlipState.PASSED_FIRST if stage is GateStage.SECOND else SlipState.APPROVED
+        for slip_no in slip_nos:
+            slip = self._slip(slip_no)
+            if slip is None:
+                return f"{Reason.SLIP_NOT_FOUND.value} {slip_no}"
+            allowed = slip.uses_allowed
+            if stage is GateStage.SECOND and slip.state is SlipState.APPROVED:
+                # For several vehicles: as many as have crossed at the first gate by now.
+                allowed = len(self._archive.uses_of(slip_no, self._at(GateStage.FIRST)).crossed)
+                if not allowed:
+                    return f"{Reason.FIRST_GATE_MISSING.value} {slip_no}"
+            elif slip.state is not wanted:
+                return f"{Reason.SLIP_NOT_APPROVED.value} {slip_no}"
+            if self._archive.uses_of(slip_no, self._same_gate(device)).taken >= allowed:
+                return f"{Reason.SLIP_USED.value} {slip_no}"
+        return ""
+
+    def _stage(self, device: str) -> GateStage:
+        """Which gate of a zone with two the device belongs to, as the site's record says (一卡, 二卡)."""
+        for scope in self._archive.scopes():
+            for key in self._archive.record_keys(scope.scope, "site"):
+                body = self._archive.record("site", key, scope.scope)
+                stage = None if body is None else _stages_of(body).get(device)
+                if stage is not None:
+                    return stage
+        return GateStage.ONLY
+
+    def _at(self, stage: GateStage) -> Callable[[str], bool]:
+        return lambda device: self._stage(device) is stage
+
+    def _same_gate(self, device: str) -> Callable[[str], bool]:
+        """A slip is used once at each of two gates: only uses at the same one count against each other."""
+        stage = self._stage(device)
+        return lambda other: other == device or self._stage(other) is stage
+
+    def mark_passed(self, device: str, slip_nos: Iterable[str], at_utc: str) -> None:
+        """A slip that went through the first of two gates is good for the second: its record says so at once
+        (`stucd` 3, then 4), without waiting for customs' own receipt."""
+        stage = self._stage(device)
+        if stage is GateStage.ONLY:
+            return
+        first = stage is GateStage.FIRST
+        before = SlipState.APPROVED if first else SlipState.PASSED_FIRST
+        after = SlipState.PASSED_FIRST if first else SlipState.PASSED_SECOND
+        for slip_no in slip_nos:
+            slip = self._slip(slip_no)
+            if slip is None or slip.state is not before:
+                continue
+            if len(self._archive.uses_of(slip_no, self._same_gate(device)).crossed) < slip.uses_allowed:
+                continue
+            for scope in self._archive.scopes():
+                body = self._archive.record("release_slips", slip_no, scope.scope)
+                if body is not None:
+                    # Field by field, so that what this version does not know stays in the record.
+                    fields = {**msgspec.json.decode(body), "state": after.value}
+                    change = RecordChange("release_slips", slip_no, to_json(fields).decode())
+                    self._archive.apply_changes(scope.scope, [change], at_utc)
+
+    def _slip(self, slip_no: str) -> ReleaseSlip | None:
+        body = self._archive.record("release_slips", slip_no)
+        if body is None:
+            return None
+        try:
+            return _read_slip(body)
+        except Malformed:
+            return None
+
+    def uses_ruled(self, fact: Fact, data: RulingMade, at_utc: str) -> Collection[str]:
+        """The ruling is the only fact that says which slip a use is of. Those whose use crossed before."""
+        if not data.use_ids:
+            return ()
+        if len(data.slips) != len(data.use_ids):
+            self._archive.add_alarm_once(
+                at_utc,
+                fact.device,
+                HubAlarm.USES_UNMATCHED,
+                f"ruling {fact.epoch}/{fact.stream.value}/{fact.seq}: "
+                f"{len(data.use_ids)} uses of {len(data.slips)} slips",
+            )
+            return ()
+        return [
+            slip_no
+            for use_id, slip_no in zip(data.use_ids, data.slips, strict=True)
+            if self._archive.tell_use_slip(fact.device, use_id, slip_no, data.passage)
+        ]
+
+    def uses_ended(
+        self, fact: Fact, use_ids: tuple[str, ...], claim_id: str, state: str, at_utc: str
+    ) -> Collection[str]:
+        slips = {
+            self._archive.tell_use_state(
+                fact.device,
+                use_id,
+                claim_id=claim_id,
+                passage=fact.passage or 0,
+                state=state,
+                position=fact.position,
+            )
+            for use_id in use_ids
+        } - {""}
+        if claim_id:
+            claim = self._archive.claim(claim_id)
+            if claim is not None and claim.device != fact.device:
+                self._archive.add_alarm_once(
+                    at_utc,
+                    fact.device,
+                    HubAlarm.CLAIM_FOREIGN,
+                    f"{fact.epoch}/{fact.stream.value}/{fact.seq}: names claim {claim_id} of {claim.device}",
+                )
+            self._archive.end_claim(fact.device, claim_id, state, fact.position)
+            if claim is not None and claim.device == fact.device:
+                slips.update(claim.slip_nos)
+        return slips if state == "crossed" else ()
+
+    def find_double_uses(self, device: str, slip_nos: Iterable[str], at_utc: str) -> None:
+        for slip_no in slip_nos:
+            crossed = self._archive.uses_of(slip_no, self._same_gate(device)).crossed
+            if len(crossed) <= 1:
+                # Every slip allows one use at least: no other is imported.
+                continue
+            slip = self._slip(slip_no)
+            allowed = 1 if slip is None else slip.uses_allowed
+            if len(crossed) > allowed:
+                self._archive.add_alarm_once(
+                    at_utc,
+                    device,
+                    HubAlarm.DOUBLE_USE,
+                    f"slip {slip_no} crossed {len(crossed)} times, {allowed} allowed: {', '.join(crossed)}",
+                )
+
+
+@lru_cache(maxsize=16)
+def _stages_of(site: str) -> Mapping[str, GateStage]:
+    """Device -> its gate, of a site's record. A record nobody can read says nothing."""
+    try:
+        return {lane.lane: lane.gate for lane in _read_site(site).lanes}
+    except Malformed:
+        return {}

@@ -1,0 +1,103 @@
+"""What the rooms of the hub's receiver share: codes of alarms, refusals, messages to publish, limits, times.
+No archive, no MQTT, no clock.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+from dataclasses import dataclass
+
+ALARM_CONNECTION = "alarm"
+ROUTINE_CONNECTION = "routine"
+
+
+class HubAlarm(enum.StrEnum):
+    """Codes in `hub_alarms`: first about facts that were taken, then about messages that were not."""
+
+    BRANCH = "branch"
+    """A fact under an identity that holds another fact already."""
+    CHAIN_BROKEN = "chain_broken"
+    EPOCH_UNANNOUNCED = "epoch_unannounced"
+    OLD_HEAD_DIFFERS = "old_head_differs"
+    ROLLED_BACK = "rolled_back"
+    """A device left an epoch behind whose later facts it no longer knows: a restored disk."""
+    AFTER_EPOCH_END = "after_epoch_end"
+    """Facts in an epoch the device had already left: a cloned device."""
+    HEAD_DIFFERS = "head_differs"
+    FACT_UNREADABLE = "fact_unreadable"
+    DOUBLE_USE = "double_use"
+    CLAIM_FOREIGN = "claim_foreign"
+    USES_UNMATCHED = "uses_unmatched"
+    RECORDS_DIFFER = "records_differ"
+
+    OVERSIZED = "oversized"
+    MALFORMED = "malformed"
+    TOPIC_UNKNOWN = "topic_unknown"
+    DEVICE_UNKNOWN = "device_unknown"
+    DEVICE_REVOKED = "device_revoked"
+    FORGED = "forged"
+    WRONG_DEVICE = "wrong_device"
+    BATCH_REFUSED = "batch_refused"
+    SCOPE_UNKNOWN = "scope_unknown"
+    CLAIM_DIFFERS = "claim_differs"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to publish, at QoS 1, on the named connection."""
+
+    topic: str
+    payload: bytes
+    retain: bool = False
+    connection: str = ROUTINE_CONNECTION
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often and how much; the defaults are the hub's own."""
+
+    head_every_s: float = 60.0
+    refusals_every_s: float = 60.0
+    """How often refusals of one kind are written to the archive."""
+    epoch_patience_s: float = 60.0
+    """How long facts of an epoch may be here before the fact that announces it."""
+    token_every_s: float = 5.0
+    """How often a busy archive is told apart from the backups made of it (`Archive.renew_token`)."""
+    pull_batches: int = 16
+    """Feed payloads in answer to one pull; the device pulls on from where they end."""
+    feed_batches: int = 64
+    """Feed payloads published in one tick, over all scopes."""
+
+
+class Refused(Exception):
+    """A message that is not taken, and why."""
+
+    def __init__(self, code: HubAlarm, detail: str, device: str = "") -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.device = device
+
+
+class Counts:
+    """What this process has done so far."""
+
+    messages: int = 0
+    facts: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    storage_faults: int = 0
+
+
+def seconds(at_utc: str, otherwise: float) -> float:
+    try:
+        return datetime.datetime.fromisoformat(at_utc).timestamp()
+    except (ValueError, OverflowError):
+        return otherwise
+
+
+def storable(text: str) -> str:
+    """Whatever a hostile name holds, as text a database takes."""
+    return text.encode("utf-8", "backslashreplace").decode()
