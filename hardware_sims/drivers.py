@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from hardware_sims.vehicles import Vehicle
 
 NEVER = math.inf
-OUT_WORDS = ("退出", "人工", "查验区", "换道", "back out", "manual lane", "inspection", "another lane")
+OUT_WORDS = (
+    "退出",
+    "人工",
+    "查验区",
+    "换道",
+    "走错通道",
+    "back out",
+    "manual lane",
+    "inspection",
+    "another lane",
+    "wrong lane",
+)
 WAIT_WORDS = ("请等待", "please wait")
 CLOSED_WORDS = ("换道", "通道关闭", "another lane", "lane closed")
 

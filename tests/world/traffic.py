@@ -53,6 +53,8 @@ DRAWN_FIRM = EnterpriseCode("4101960004")
 CUSTOMS_CODE = "4604"
 FRAME_KG = 1_000
 CONTAINERS = ("CSQU3054383", "TCNU7200794")
+WAITS_S = (8.0, 8.0, 14.0, 14.0, 45.0)
+"""How long drivers wait who are told to wait."""
 PATIENT = Behaviour(held_patience_s=70.0, wait_patience_s=90.0, patience_s=150.0)
 """Stays whatever the board says: a hold that time can cure is cured under this one."""
 
@@ -125,6 +127,7 @@ class _Maker:
         card_readers: dict[str, CardReaderKind] | None = None,
     ) -> None:
         self._draw = draw
+        self._patience = random.Random(draw.getrandbits(64))
         self._card_readers = card_readers or {}
         self._directions = directions
         self._today = today
@@ -201,6 +204,9 @@ class _Maker:
         behaviour = truck.behaviour
         if behaviour == PRESETS["normal"] and self._draw.random() < 0.25:
             behaviour = self._draw.choice([*PRESETS.values(), PATIENT])
+        if behaviour is not PATIENT:
+            # Standing still costs what moving costs and shows nothing new: few stand their whole time out.
+            behaviour = replace(behaviour, wait_patience_s=self._patience.choice(WAITS_S), patience_s=60.0)
         truck = replace(truck, id=f"v{len(self.made.trucks) + 1:03d}", behaviour=behaviour)
         self.made.trucks.append(truck)
         return truck
