@@ -177,7 +177,7 @@ class LinkConfig:
     pull_longest_s: float = 300.0
     status_every_s: float = 30.0
     refused_every_s: float = 60.0
-    window_bytes: int = 256 * 1024
+    window_bytes: int = 16 * 1024
 
     def broker(self) -> BrokerConfig:
         return BrokerConfig(
@@ -787,5 +787,7 @@ def hub_subscriptions(site: str, connection: Connection) -> tuple[str, ...]:
             return f"{edge}/facts/alarm", f"{edge}/claim"
         case Connection.ROUTINE:
             return f"{edge}/facts/routine", f"{edge}/pull", f"{edge}/head", f"{edge}/status"
+        case Connection.BLOBS:
+            return f"{edge}/blob/offer", f"{edge}/blob/chunk"
         case _:
             assert_never(connection)

@@ -114,9 +114,13 @@ def _subject_of(epoch: str, stream: Stream, seq: int) -> str:
     return f"{epoch}/{stream.value}/{seq}"
 
 
-def runs(facts: Sequence[Fact], *, payload_bytes: int = MAX_PAYLOAD_BYTES) -> Iterator[Run]:
-    """Cut contiguous facts into runs whose payloads stay within `payload_bytes`. Raises `FactTooLong`."""
+def runs(
+    facts: Sequence[Fact], *, payload_bytes: int = MAX_PAYLOAD_BYTES, wanted_bytes: int = MAX_PAYLOAD_BYTES
+) -> Iterator[Run]:
+    """Cut contiguous facts into runs whose payloads stay within `payload_bytes`, and within `wanted_bytes`
+    where more than one fact is in them. Raises `FactTooLong`."""
     room = payload_bytes - CHECKPOINT_ROOM_BYTES
+    wanted = min(payload_bytes, wanted_bytes) - CHECKPOINT_ROOM_BYTES
     held: list[Fact] = []
     events: list[bytes] = []
     size = 0
@@ -129,7 +133,7 @@ def runs(facts: Sequence[Fact], *, payload_bytes: int = MAX_PAYLOAD_BYTES) -> It
                 f"fact {fact.stream.value}/{fact.seq} ({fact.kind}) takes {len(event)} bytes, "
                 f"at most {room - 1} fit a payload"
             )
-        if held and size + len(event) + 1 > room:
+        if held and size + len(event) + 1 > wanted:
             yield Run(tuple(held), tuple(events))
             held, events, size = [], [], 0
         held.append(fact)

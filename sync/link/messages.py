@@ -10,6 +10,7 @@ import enum
 
 import msgspec
 
+from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.facts import Stream
 from sync.vocabulary.numbers import Plate, SlipNo
 
@@ -37,6 +38,8 @@ class Context(enum.StrEnum):
     CLAIM_ANSWER = "kakou/claim-answer/v1"
     PULL = "kakou/pull/v1"
     STATUS = "kakou/status/v1"
+    BLOB = "kakou/blob/v1"
+    BLOB_ANSWER = "kakou/blob-answer/v1"
 
 
 # --- up ---------------------------------------------------------------------------------------------------
@@ -97,6 +100,29 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """scope -> digest at that number, hex."""
     backlog: int = 0
     time: str = ""
+    nonce: str = ""
+    """Of this connection, random: who quotes it under signature speaks now, and no recording of him does."""
+
+
+class BlobOffer(msgspec.Struct, frozen=True):
+    """A device has these bytes for the centre: which of them does it lack? Answered with a `BlobAnswer`."""
+
+    device: str
+    sha256: str
+    size_bytes: int
+    blob_class: BlobClass
+
+
+class BlobChunk(msgspec.Struct, frozen=True):
+    """The signed line in front of a chunk's bytes, which follow it after one line feed."""
+
+    device: str
+    sha256: str
+    """Of the whole blob."""
+    size_bytes: int
+    """Of the whole blob."""
+    offset: int
+    chunk_sha256: str
 
 
 class ClaimRequest(msgspec.Struct, frozen=True):
@@ -171,6 +197,36 @@ class Acks(msgspec.Struct, frozen=True):
     """What the retained ack topic of a device carries: every stream of every epoch still of interest."""
 
     acks: tuple[Ack, ...]
+    archive_id: str = ""
+    """Of whoever speaks: also an archive that has nothing yet says so."""
+    nonce: str = ""
+    """The nonce of the device's newest status, where this answers one. Another archive is believed to be the
+    centre's by such a word alone: a recording puts none in its place."""
+    backup_interval_s: float = 0.0
+    """How long a fact may be here before it is in a backup too (G3)."""
+
+
+class BlobState(enum.StrEnum):
+    WANTED = "wanted"
+    """`missing` says what of it."""
+    STORED = "stored"
+    """Whole, its hash proved, durable."""
+    UNNAMED = "unnamed"
+    """No fact that is here names it; ask again when the facts are."""
+    REFUSED = "refused"
+    """`why` says what for; ask again much later."""
+
+
+class BlobAnswer(msgspec.Struct, frozen=True):
+    """What the centre has of one blob."""
+
+    archive_id: str
+    device: str
+    sha256: str
+    state: BlobState
+    missing: tuple[tuple[int, int], ...] = ()
+    """First and last byte of each gap, in order; at most `MAX_MISSING_RANGES`, the lowest first."""
+    why: str = ""
 
 
 class ClaimVerdict(enum.StrEnum):
@@ -217,6 +273,15 @@ class Topics(msgspec.Struct, frozen=True):
 
     def status(self, device: str) -> str:
         return f"{ROOT}/{self.site}/edge/{device}/status"
+
+    def blob_offer(self, device: str) -> str:
+        return f"{ROOT}/{self.site}/edge/{device}/blob/offer"
+
+    def blob_chunk(self, device: str) -> str:
+        return f"{ROOT}/{self.site}/edge/{device}/blob/chunk"
+
+    def blob_answer(self, device: str) -> str:
+        return f"{ROOT}/{self.site}/edge/{device}/blob_answer"
 
     def claim(self, device: str) -> str:
         return f"{ROOT}/{self.site}/edge/{device}/claim"

@@ -51,6 +51,7 @@ from sync.link.messages import (
     StreamHead,
     Topics,
 )
+from sync.link.window import Window
 from sync.store.journal import AckOutcome
 from sync.store.records import ApplyResult
 from sync.vocabulary.codec import Malformed, to_json
@@ -72,18 +73,22 @@ _T = TypeVar("_T")
 
 
 class Connection(enum.StrEnum):
-    """Two connections, so that an alarm never waits behind a backlog (G9)."""
+    """Connections of their own, so that an alarm never waits behind a backlog, nor a fact behind a picture
+    (G9). This session speaks on the first two; blobs have a session of theirs (`blob_session`)."""
 
     ALARM = "alarm"
     """Alarm facts, claims, and what is small and comes down: acknowledgements, answers, the hub's birth."""
     ROUTINE = "routine"
     """Routine facts, records, status and head."""
+    BLOBS = "blobs"
+    """Evidence, and what the hub answers to it."""
 
 
 CONNECTION_OF: dict[Stream, Connection] = {
     Stream.ALARM: Connection.ALARM,
     Stream.ROUTINE: Connection.ROUTINE,
 }
+_ALL_OURS = frozenset(CONNECTION_OF.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +149,12 @@ class SessionConfig:
     status_every_s: float = 30.0
     status_quiet_s: float = 1.0
     refused_every_s: float = 60.0
-    window_bytes: int = 256 * 1024
-    """Unacknowledged payload bytes in flight, each stream, to begin with and after a resend."""
+    window_bytes: int = 16 * 1024
+    """Unacknowledged payload bytes in flight, each stream, to begin with and after a resend. From there on it
+    is half a second of what is acknowledged (`sync.link.window`), within the next two."""
     widest_window_bytes: int = 1024 * 1024
-    """Up to here it doubles while acknowledgements come quickly and more is waiting."""
-    quick_ack_s: float = 1.0
-    """From sending to acknowledgement. A slow line keeps its first window: more would only wait in the broker
-    until it is sent a second time."""
+    narrowest_window_bytes: int = 8 * 1024
+    """On any line this much may be under way, or one fact that is longer."""
     payload_bytes: int = MAX_PAYLOAD_BYTES
     read_facts: int = 1000
 
@@ -162,6 +166,8 @@ class SessionConfig:
                 return topics.ack(self.device), topics.claim_answer(self.device), topics.hub_birth()
             case Connection.ROUTINE:
                 return topics.feed(self.scope), topics.feed_head(self.scope), topics.batch(self.device)
+            case Connection.BLOBS:
+                return (topics.blob_answer(self.device),)
             case _:
                 assert_never(connection)
 
@@ -322,7 +328,7 @@ LinkEvent = (
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    """Both connections stand."""
+    """Both connections of facts and records stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -516,7 +522,7 @@ class _Upward:
     next: int
     """First fact not sent since the last connect or resend."""
     wait_s: float
-    window_bytes: int
+    window: Window
     flights: list[_Flight] = field(default_factory=list)
     again: list[tuple[int, int]] = field(default_factory=list)
     """Ranges to send again, and nothing else of what was sent."""
@@ -543,6 +549,7 @@ class _Upward:
         self.reading = None
         self.resend_at_s = None
         self.ask = True
+        self.window.interrupted()
 
 
 @dataclass(slots=True)
@@ -629,7 +636,11 @@ class EdgeSession:
                 head=self._head_of(stream),
                 next=acked.get(stream, 0) + 1,
                 wait_s=config.resend_first_s,
-                window_bytes=config.window_bytes,
+                window=Window(
+                    first_bytes=config.window_bytes,
+                    widest_bytes=config.widest_window_bytes,
+                    narrowest_bytes=config.narrowest_window_bytes,
+                ),
             )
             for stream in Stream
         }
@@ -670,6 +681,11 @@ class EdgeSession:
     @property
     def in_flight_bytes(self) -> Mapping[Stream, int]:
         return {stream: up.in_flight_bytes for stream, up in self._up.items()}
+
+    @property
+    def window_bytes(self) -> Mapping[Stream, int]:
+        """How many bytes each stream may have in flight."""
+        return {stream: up.window.size_bytes for stream, up in self._up.items()}
 
     @property
     def backlog(self) -> int:
@@ -747,13 +763,17 @@ class EdgeSession:
                 self._send_status(at_s)
                 self._send_head(at_s)
                 self._pull_after_reconnect(at_s)
+            case Connection.BLOBS:
+                return
             case _:
                 assert_never(connection)
-        if len(self._connected) == len(Connection) and not self._up_told:
+        if not (_ALL_OURS - self._connected or self._up_told):
             self._up_told = True
             self._notify(LinkUp())
 
     def _on_disconnected(self, connection: Connection, why: str) -> None:
+        if connection is Connection.BLOBS:
+            return
         self._connected.discard(connection)
         for up in self._up.values():
             if CONNECTION_OF[up.stream] is connection:
@@ -832,11 +852,11 @@ class EdgeSession:
                 continue
             up.reading = (first, last)
             wanted = min(last - first + 1, config.read_facts)
-            self._effects.append(ReadFacts(up.stream, first, wanted, config.window_bytes))
+            self._effects.append(ReadFacts(up.stream, first, wanted, up.window.size_bytes))
             return
         # Half a window at once: reading for less would cut payloads short, or encode facts twice.
-        room = up.window_bytes - up.in_flight_bytes
-        if up.ask and (not up.flights or 2 * room >= up.window_bytes):
+        room = up.window.size_bytes - up.in_flight_bytes
+        if up.ask and (not up.flights or 2 * room >= up.window.size_bytes):
             up.reading = (up.next, None)
             max_bytes = max(1, int(room * BODY_SHARE))
             self._effects.append(ReadFacts(up.stream, up.next, config.read_facts, max_bytes))
@@ -876,7 +896,7 @@ class EdgeSession:
                 # The rest of what was read: with what comes after it makes a full payload next time.
                 break
             payload = self._payload_of(at_s, up.stream, run)
-            if up.flights and up.in_flight_bytes + len(payload) > up.window_bytes:
+            if up.flights and up.in_flight_bytes + len(payload) > up.window.size_bytes:
                 break
             self._publish_facts(up.stream, payload)
             up.flights.append(_Flight(run.first, run.last, len(payload), at_s))
@@ -905,8 +925,10 @@ class EdgeSession:
             up.resend_at_s = at_s + up.wait_s
 
     def _runs(self, at_s: float, up: _Upward, facts: tuple[Fact, ...]) -> Iterable[Run]:
+        # Two payloads a window at least: while one is acknowledged the other is under way.
+        fitting = max(up.window.size_bytes // 2, self._config.narrowest_window_bytes // 2)
         try:
-            yield from runs(facts, payload_bytes=self._config.payload_bytes)
+            yield from runs(facts, payload_bytes=self._config.payload_bytes, wanted_bytes=fitting)
         except FactTooLong as error:
             self._later(at_s, up)
             self._refuse(at_s, self._config.topics.facts(self._config.device, up.stream), str(error))
@@ -992,13 +1014,17 @@ class EdgeSession:
             up.rewind()
             up.wait_s = self._config.resend_first_s
             return
-        quick = any(
-            flight.last <= acked and at_s - flight.sent_at_s <= self._config.quick_ack_s
-            for flight in up.flights
-        )
-        if quick and up.next <= up.head:
-            up.window_bytes = min(up.window_bytes * 2, self._config.widest_window_bytes)
+        through = [flight for flight in up.flights if flight.last <= acked]
         up.flights = [flight for flight in up.flights if flight.last > acked]
+        if through:
+            up.window.acknowledged(
+                at_s,
+                sum(flight.size_bytes for flight in through),
+                sent_at_s=through[0].sent_at_s,
+                delay_s=at_s - through[-1].sent_at_s,
+                full=up.next <= up.head,
+                idle=not up.flights,
+            )
         if up.next <= acked:
             up.next = acked + 1
         up.wait_s = self._config.resend_first_s
@@ -1025,7 +1051,7 @@ class EdgeSession:
     def _resend_all(self, at_s: float, up: _Upward) -> None:
         """No progress all the wait: what the hub is not known to hold goes up again, and we wait longer."""
         self._count("resends")
-        up.window_bytes = self._config.window_bytes
+        up.window.begin_again()
         missing, sent = up.missing, up.next - 1
         if missing and up.flights:
             tail = missing[-1][1] + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import pytest
@@ -76,6 +77,7 @@ from sync.link.session import (
     WakeAt,
     Work,
 )
+from sync.link.window import Window
 from sync.store.journal import AckOutcome
 from sync.store.records import ApplyResult
 from sync.vocabulary.facts import GENESIS, Alarm, AlarmCode, Fact, FactDraft, PassageOpened, Stream, seal
@@ -119,6 +121,7 @@ class Story:
         trouble: str = "",
     ) -> None:
         self.facts = facts or []
+        self.streams: dict[Stream, list[Fact]] = {}
         self.at_s = 0.0
         self.effects: list[LinkEffect] = []
         self.session = EdgeSession(
@@ -147,10 +150,15 @@ class Story:
         return self.effects
 
     def read(self, effect: ReadFacts) -> FactsRead:
-        found = [fact for fact in self.facts if fact.stream is effect.stream and fact.seq >= effect.from_seq]
+        of_stream = self.streams.setdefault(effect.stream, [])
+        if len(of_stream) != sum(fact.stream is effect.stream for fact in self.facts):
+            of_stream[:] = [fact for fact in self.facts if fact.stream is effect.stream]
         some: list[Fact] = []
-        for fact in found[: effect.max_facts]:
-            if some and sum(len(one.body) for one in some) + len(fact.body) > effect.max_bytes:
+        size = 0
+        skip = max(0, effect.from_seq - (of_stream[0].seq if of_stream else 1))
+        for fact in of_stream[skip : skip + effect.max_facts]:
+            size += len(fact.body)
+            if some and size > effect.max_bytes:
                 break
             some.append(fact)
         return FactsRead(effect.stream, effect.from_seq, EPOCH, tuple(some), self.heads(), len(self.facts))
@@ -325,31 +333,96 @@ def test_the_window_bounds_what_is_in_flight_and_moves_with_acknowledgements() -
     assert max(story.session.in_flight_bytes.values()) <= CONFIG.widest_window_bytes
 
 
-def _in_flight_after(delays_s: list[float], *, resend: bool = False) -> int:
-    """Bytes in flight once everything sent was acknowledged, each time so late."""
-    story = Story(chain(6000))
-    story.up()
-    for counter, delay_s in enumerate(delays_s, start=1):
-        story.at_s += delay_s
-        story.acks(story.session._up[Stream.ROUTINE].next - 1, counter=counter)
-    if resend:
-        story.at(story.at_s + CONFIG.resend_first_s)
-    return story.session.in_flight_bytes[Stream.ROUTINE]
+@dataclass
+class _Line:
+    """A line of one rate and one delay, and a hub that acknowledges what came through it."""
+
+    rate_bytes_s: float
+    delay_s: float = 0.01
+    free_s: float = 0.0
+
+    def arrival_s(self, at_s: float, size_bytes: int) -> float:
+        self.free_s = max(self.free_s, at_s) + size_bytes / self.rate_bytes_s
+        return self.free_s + self.delay_s
 
 
-def test_the_window_widens_while_acknowledgements_come_quickly() -> None:
-    once, twice = _in_flight_after([0.1]), _in_flight_after([0.1, 0.1])
-    assert CONFIG.window_bytes * 1.7 < once <= CONFIG.window_bytes * 2
-    assert CONFIG.window_bytes * 2 < twice <= CONFIG.window_bytes * 4
-    assert _in_flight_after([0.1] * 4) <= CONFIG.widest_window_bytes
+def _over(line: _Line, for_s: float, *, facts: int = 20_000) -> tuple[list[float], Story]:
+    """Seconds that each payload waited from being sent to being acknowledged, and the story at the end."""
+    story = Story(chain(facts))
+    under_way: list[tuple[float, float, int]] = []
+    waited_s: list[float] = []
+
+    def send(effects: list[LinkEffect]) -> None:
+        for payload in sent(effects, TOPICS.facts(DEVICE, Stream.ROUTINE)):
+            last = read_batch(payload).facts[-1].head.seq
+            under_way.append((line.arrival_s(story.at_s, len(payload)), story.at_s, last))
+
+    send(story.up())
+    counter = 0
+    while under_way and story.at_s < for_s:
+        story.at_s, sent_at_s, last = under_way.pop(0)
+        waited_s.append(story.at_s - sent_at_s)
+        counter += 1
+        story.acks(last, counter=counter)
+        send(story.effects)
+    return waited_s, story
 
 
-def test_a_line_that_answers_slowly_keeps_its_first_window() -> None:
-    assert _in_flight_after([3.0, 3.0, 3.0]) <= CONFIG.window_bytes
+@pytest.mark.parametrize("rate_bytes_s", [20_000, 100_000, 1_000_000])
+def test_no_more_is_under_way_than_half_a_second_of_what_the_line_takes(rate_bytes_s: int) -> None:
+    waited_s, story = _over(_Line(rate_bytes_s), 20.0)
+    steady = waited_s[len(waited_s) // 4 :]
+    assert max(steady) <= 0.5 * 1.3 + 0.01
+    assert story.session.window_bytes[Stream.ROUTINE] <= 0.5 * 1.3 * rate_bytes_s
+    assert story.session.counts.get("resends", 0) == 0
+
+
+@pytest.mark.parametrize(
+    "line", [_Line(20_000), _Line(1_000_000, 0.02), _Line(500_000, 0.6), _Line(100_000, 1.5)], ids=str
+)
+def test_a_line_is_used_whatever_its_rate_and_its_delay(line: _Line) -> None:
+    _, story = _over(line, 15.0)
+    begun = story.session._up[Stream.ROUTINE].acked
+    before_s, bytes_before = story.at_s, begun
+    assert before_s >= 10.0 or begun == 20_000
+    bytes_a_fact = len(sent(Story(chain(1)).up(), TOPICS.facts(DEVICE, Stream.ROUTINE))[0]) - 900
+    assert bytes_before * bytes_a_fact >= 0.5 * line.rate_bytes_s * (before_s - 3 * line.delay_s - 1.0) * 0.8
+
+
+def test_the_window_doubles_at_most_with_each_measure_and_stays_within_its_limits() -> None:
+    window = Window(first_bytes=16_384, widest_bytes=1_048_576, narrowest_bytes=8_192)
+    sizes = [window.size_bytes]
+    for turn in range(1, 12):
+        window.acknowledged(turn * 0.1, 10**9, sent_at_s=turn * 0.1 - 0.1, delay_s=0.1, full=True, idle=False)
+        sizes.append(window.size_bytes)
+    assert sizes == [min(16_384 * 2**n, 1_048_576) for n in range(12)]
+    for turn in range(12, 40):
+        window.acknowledged(turn * 1.0, 10, sent_at_s=turn - 1.0, delay_s=0.1, full=True, idle=False)
+    assert window.size_bytes == 8_192
+
+
+def test_little_to_send_says_nothing_against_a_line() -> None:
+    window = Window(first_bytes=16_384, widest_bytes=1_048_576, narrowest_bytes=8_192)
+    for turn in range(1, 9):
+        window.acknowledged(turn * 0.1, 10**6, sent_at_s=turn * 0.1 - 0.1, delay_s=0.1, full=True, idle=False)
+    wide = window.size_bytes
+    for turn in range(1, 50):
+        window.acknowledged(turn * 1.0, 900, sent_at_s=turn - 0.05, delay_s=0.05, full=False, idle=True)
+    assert window.size_bytes == wide
 
 
 def test_facts_that_had_to_go_up_again_take_the_window_back() -> None:
-    assert _in_flight_after([0.1, 0.1], resend=True) <= CONFIG.window_bytes
+    _, story = _over(_Line(1_000_000), 0.5)
+    assert story.session.window_bytes[Stream.ROUTINE] > CONFIG.window_bytes
+    story.at(story.at_s + CONFIG.resend_first_s)
+    assert story.session.window_bytes[Stream.ROUTINE] == CONFIG.window_bytes
+
+
+def test_a_fact_longer_than_the_window_goes_alone() -> None:
+    story = Story(chain(3, detail="x" * 20_000))
+    assert seqs(story.up()) == [1]
+    story.acks(1)
+    assert seqs(story.effects) == [2]
 
 
 def test_a_fact_too_long_for_any_payload_is_reported_and_stops_only_its_stream() -> None:
