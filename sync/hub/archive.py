@@ -1,12 +1,12 @@
-"""The hub's archive: facts, claims, records and their log in one SQLite file. The only SQL of the hub.
+"""The hub's archive: facts, claims, records and their log, in one SQLite file or in a PostgreSQL database.
+With `engine*` the only SQL of the hub.
 
-What is committed here is on the disk (WAL, `synchronous=FULL`); an acknowledgement is made only after the
-commit. No MQTT, no clock, no signature enters: times come in as UTC text, verified values as arguments.
+What is committed here is on the disk; an acknowledgement is made only after the commit. No MQTT, no clock,
+no signature enters: times come in as UTC text, verified values as arguments. Statements are written in the
+subset that `engine` names, so that both engines run the same.
 
-A file put back from a backup is noticed: a hub writes a fresh token into the archive and into
-`<archive>.opened` beside it when it opens the archive, and every few seconds in which something was written.
-Where the two do not belong together at an opening, the archive gets a new `archive_id` and every scope a new
-epoch (G4), so that nobody mistakes old numbers for new ones.
+An archive put back from a backup is noticed when it is opened: it gets a new `archive_id` and every scope a
+new epoch (G4), so that nobody mistakes old numbers for new ones. How it is noticed, each engine says.
 """
 
 from __future__ import annotations
@@ -14,35 +14,25 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import secrets
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import msgspec
 
+from sync.hub.engine import STORAGE_ERRORS as STORAGE_ERRORS
+from sync.hub.engine import ArchiveRefused as ArchiveRefused
+from sync.hub.engine import ArchiveTaken as ArchiveTaken
+from sync.hub.engine import Engine, NewId, meta
+from sync.hub.engine_sqlite import SqliteEngine
 from sync.policy.digests import from_hex, row_digest, to_hex, with_row, without_row
-from sync.store.lock import StoreLock
-from sync.store.opening import StoreRefused
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.facts import GENESIS, Fact, Stream
 
-APPLICATION_ID = 0x4B4B4842
-"""`KKHB` in the file's header: says whose file it is."""
 
-STORAGE_ERRORS = (sqlite3.Error, OSError)
-"""What a full, locked or failing disk raises; nothing was committed when one of them comes out."""
-
-
-class ArchiveRefused(Exception):
-    """The file cannot be this hub's archive; the text says why and what to do."""
-
-
-class ArchiveTaken(Exception):
-    """Another hub has opened the same archive since, past the lock (a shared folder): this one must stop."""
+def _new_id() -> str:
+    return secrets.token_hex(16)
 
 
 class Enrolled(NamedTuple):
@@ -178,80 +168,36 @@ _read_prev = decoder(_Prev)
 class Archive:
     """One connection, one thread. Every write happens inside `transaction()`."""
 
-    def __init__(self, db: sqlite3.Connection, path: Path, token: str | None, lock: StoreLock | None) -> None:
+    def __init__(self, db: Engine) -> None:
         """Use `open`."""
         self._db = db
-        self._lock = lock
-        self._token = token
         self._written = False
-        self._seen_version = self._data_version()
-        self.path = path
-        self.archive_id = self._meta("archive_id") or ""
+        self.archive_id = meta(db, "archive_id") or ""
 
     # --- opening ------------------------------------------------------------------------------------------
 
     @classmethod
     def open(
         cls,
-        path: Path,
+        place: Path,
         *,
         own: bool = False,
         busy_timeout_s: float = 30.0,
-        new_id: Callable[[], str] = lambda: secrets.token_hex(16),
+        new_id: NewId = _new_id,
     ) -> Self:
         """Open or make the archive. `own=True` is the hub itself; importers and readers come without.
 
         Raises `ArchiveRefused`.
         """
-        if not path.parent.is_dir():
-            raise ArchiveRefused(
-                f"{path}: its folder does not exist; make it or correct `archive` in the config"
-            )
-        db: sqlite3.Connection | None = None
-        lock: StoreLock | None = None
-        try:
-            db = sqlite3.connect(
-                path,
-                isolation_level=None,
-                timeout=busy_timeout_s,
-                cached_statements=256,
-                check_same_thread=False,
-            )
-            # Before anything is written: the mode is kept in the file, and the file may be somebody else's.
-            _check_ours(db, path, len(_steps()))
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=FULL")
-            db.execute("PRAGMA wal_autocheckpoint=4000")
-            db.execute("PRAGMA cache_size=-65536")
-            db.execute("PRAGMA temp_store=MEMORY")
-            _step_schema(db, path, new_id)
-            if own:
-                lock = StoreLock.acquire(path.with_name(path.name + ".lock"), guards=path)
-            token = _take(db, path, new_id) if own else None
-            return cls(db, path, token, lock)
-        except (ArchiveRefused, StoreRefused, *STORAGE_ERRORS) as error:
-            if db is not None:
-                db.close()
-            if lock is not None:
-                lock.release()
-            match error:
-                case ArchiveRefused():
-                    raise
-                case StoreRefused():
-                    raise ArchiveRefused(
-                        f"{path}: a hub runs on this archive already; stop it first, or name another file"
-                    ) from error
-                case _:
-                    raise ArchiveRefused(_advice(path, error)) from error
+        return cls(SqliteEngine.open(place, own=own, busy_timeout_s=busy_timeout_s, new_id=new_id))
+
+    @property
+    def place(self) -> str:
+        """The file, or the database and where it is: for messages."""
+        return self._db.place
 
     def close(self) -> None:
         self._db.close()
-        if self._lock is not None:
-            self._lock.release()
-
-    def _meta(self, key: str) -> str | None:
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -259,46 +205,27 @@ class Archive:
 
         Inside another one it is all or nothing by itself, and durable when the outermost block ended.
         """
-        if self._begun():
+        if self._db.begun():
             yield from self._part()
             return
-        self._db.execute("BEGIN IMMEDIATE")
+        self._db.execute(self._db.begin)
         try:
-            if self._token is not None and self._meta("opened") != self._token:
-                raise ArchiveTaken(
-                    f"{self.path}: another hub has opened this archive; only one may run on it"
-                )
+            self._db.check()
             yield
             self._db.execute("COMMIT")
             self._written = True
         except BaseException:
-            if self._begun():
+            if self._db.begun():
                 self._db.execute("ROLLBACK")
             raise
 
-    def renew_token(self, new_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> bool:
-        """Write a fresh token if anything was written since the last, here or by an importer: a backup made
-        before is known as one from now on. Only for the hub that owns the archive."""
-        version = self._data_version()
-        if self._token is None or not (self._written or version != self._seen_version):
+    def renew_token(self, new_id: NewId = _new_id) -> bool:
+        """Write a fresh token if anything was written since the last, here or by another: a backup made
+        before is known as one from now on. Only for a hub that owns the archive."""
+        if not self._db.renew_token(new_id, written=self._written):
             return False
-        token = new_id()
-        _remember(self.path, self._token, token)
-        with self.transaction():
-            self._db.execute("UPDATE meta SET value = ? WHERE key = 'opened'", (token,))
-        _remember(self.path, token)
-        self._token = token
         self._written = False
-        self._seen_version = self._data_version()
         return True
-
-    def _data_version(self) -> int:
-        """Changes when another connection has written."""
-        version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
-        return version
-
-    def _begun(self) -> bool:
-        return self._db.in_transaction
 
     def _part(self) -> Iterator[None]:
         self._db.execute("SAVEPOINT part")
@@ -306,7 +233,7 @@ class Archive:
             yield
         except BaseException:
             # A full disk may have ended the whole transaction already; then there is nothing to go back to.
-            if self._begun():
+            if self._db.begun():
                 self._db.execute("ROLLBACK TO part")
                 self._db.execute("RELEASE part")
             raise
@@ -315,11 +242,11 @@ class Archive:
     @contextlib.contextmanager
     def snapshot(self) -> Iterator[None]:
         """All reads inside see the same moment."""
-        self._db.execute("BEGIN")
+        self._db.execute(self._db.begin_snapshot)
         try:
             yield
         finally:
-            if self._begun():
+            if self._db.begun():
                 self._db.execute("ROLLBACK")
 
     # --- devices ------------------------------------------------------------------------------------------
@@ -344,7 +271,7 @@ class Archive:
 
     def devices(self) -> tuple[str, ...]:
         return tuple(
-            row[0] for row in self._db.execute("SELECT device FROM devices WHERE NOT revoked ORDER BY 1")
+            row[0] for row in self._db.execute("SELECT device FROM devices WHERE revoked = 0 ORDER BY 1")
         )
 
     # --- facts --------------------------------------------------------------------------------------------
@@ -388,8 +315,8 @@ class Archive:
         return row[0] or 0
 
     def add_facts(self, facts: Iterable[Fact], stored_utc: str) -> None:
-        self._db.executemany(
-            "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        self._db.fill(
+            "facts",
             [
                 (
                     f.device,
@@ -412,7 +339,7 @@ class Archive:
     def add_branches(self, facts: Iterable[Fact], stored_utc: str) -> int:
         """How many of them were not stored before."""
         return self._db.executemany(
-            "INSERT OR IGNORE INTO branches VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO branches VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             [
                 (f.device, f.epoch, f.stream.value, f.seq, f.hash, f.event_id, f.body, stored_utc)
                 for f in facts
@@ -444,7 +371,7 @@ class Archive:
         self, device: str, epoch: str, position: int, body: str, kid: str, sig: str, stored_utc: str
     ) -> None:
         self._db.execute(
-            "INSERT OR IGNORE INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (device, epoch, position, body, kid, sig, stored_utc),
         )
 
@@ -469,8 +396,8 @@ class Archive:
 
     def note_epoch(self, device: str, epoch: str, first_utc: str) -> None:
         self._db.execute(
-            "INSERT OR IGNORE INTO epochs (device, epoch, announced, old_epoch, old_heads, why, first_utc) "
-            "VALUES (?, ?, 0, '', '{}', '', ?)",
+            "INSERT INTO epochs (device, epoch, announced, old_epoch, old_heads, why, first_utc) "
+            "VALUES (?, ?, 0, '', '{}', '', ?) ON CONFLICT DO NOTHING",
             (device, epoch, first_utc),
         )
 
@@ -486,7 +413,7 @@ class Archive:
     def unannounced_epochs(self) -> tuple[tuple[str, str, str], ...]:
         """Device, epoch and when it was first seen."""
         return tuple(
-            self._db.execute("SELECT device, epoch, first_utc FROM epochs WHERE NOT announced").fetchall()
+            self._db.execute("SELECT device, epoch, first_utc FROM epochs WHERE announced = 0").fetchall()
         )
 
     # --- alarms, parked, statuses -------------------------------------------------------------------------
@@ -515,13 +442,18 @@ class Archive:
     def trim_parked(self, why_prefix: str, keep: int) -> None:
         """Samples of refused messages are bounded; `keep` newest stay. Unreadable facts are never trimmed."""
         self._db.execute(
-            "DELETE FROM parked WHERE id IN (SELECT id FROM parked WHERE substr(why, 1, ?) = ? "
-            "ORDER BY id DESC LIMIT -1 OFFSET ?)",
-            (len(why_prefix), why_prefix, keep),
+            "DELETE FROM parked WHERE substr(why, 1, :length) = :prefix AND id <= "
+            "(SELECT id FROM parked WHERE substr(why, 1, :length) = :prefix"
+            " ORDER BY id DESC LIMIT 1 OFFSET :keep)",
+            {"length": len(why_prefix), "prefix": why_prefix, "keep": keep},
         )
 
     def set_status(self, device: str, body: str, received_utc: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO statuses VALUES (?, ?, ?)", (device, body, received_utc))
+        self._db.execute(
+            "INSERT INTO statuses VALUES (?, ?, ?) ON CONFLICT (device) DO UPDATE SET "
+            "body = excluded.body, received_utc = excluded.received_utc",
+            (device, body, received_utc),
+        )
 
     # --- claims and uses ----------------------------------------------------------------------------------
 
@@ -554,7 +486,8 @@ class Archive:
         """Remember how a claim ended and carry it over to its slips; the fact later by position wins."""
         self._db.execute(
             "INSERT INTO claim_ends VALUES (?, ?, ?, ?) ON CONFLICT (device, claim_id) DO UPDATE SET "
-            "state = excluded.state, position = excluded.position WHERE excluded.position > position",
+            "state = excluded.state, position = excluded.position "
+            "WHERE excluded.position > claim_ends.position",
             (device, claim_id, state, position),
         )
         self._db.execute(
@@ -583,7 +516,7 @@ class Archive:
         told = self._db.execute(
             "INSERT INTO uses (device, use_id, claim_id, passage, state, position) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (device, use_id) DO UPDATE SET claim_id = excluded.claim_id, "
-            "state = excluded.state, position = excluded.position WHERE excluded.position > position "
+            "state = excluded.state, position = excluded.position WHERE excluded.position > uses.position "
             "RETURNING slip_no",
             (*use, claim_id, passage, state, position),
         ).fetchall()
@@ -615,7 +548,7 @@ class Archive:
 
     def facts_of_kind(self, kind: str, since_utc: str = "") -> Iterator[tuple[str, str]]:
         """Device and exact body of every fact of a kind whose own time is not before `since_utc`."""
-        yield from self._db.execute(
+        yield from self._db.stream(
             "SELECT device, body FROM facts WHERE kind = ? AND time >= ? ORDER BY device, position",
             (kind, since_utc),
         )
@@ -662,7 +595,9 @@ class Archive:
         return tuple(ReceiptRow(*row) for row in rows)
 
     def receipt_state(self, receipt_id: int) -> str:
-        row = self._db.execute("SELECT state FROM receipts WHERE id = ?", (receipt_id,)).fetchone()
+        """Nobody else changes it until the transaction ends."""
+        sql = self._db.locking("SELECT state FROM receipts WHERE id = ?")
+        row = self._db.execute(sql, (receipt_id,)).fetchone()
         return "" if row is None else str(row[0])
 
     def set_receipt_state(self, receipt_id: int, state: str) -> None:
@@ -696,7 +631,8 @@ class Archive:
     def add_scope(self, scope: str, *, new_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> None:
         """Begin the scope's log where there is none; an existing scope stays as it is."""
         self._db.execute(
-            "INSERT OR IGNORE INTO scopes VALUES (?, ?, 0, 0, ?, '')", (scope, new_id(), to_hex(0))
+            "INSERT INTO scopes VALUES (?, ?, 0, 0, ?, '') ON CONFLICT DO NOTHING",
+            (scope, new_id(), to_hex(0)),
         )
 
     def set_head_issued(self, scope: str, issued: str) -> None:
@@ -704,26 +640,19 @@ class Archive:
 
     def log_after(self, scope: str, epoch: str, after: int) -> Iterator[LogRow]:
         """Entries above `after` in order. Read only as many as you need."""
-        cursor = self._db.cursor()
-        cursor.arraysize = 200
-        cursor.execute(
+        for row in self._db.stream(
             "SELECT number, collection, key, op, body FROM log WHERE scope = ? AND epoch = ? AND number > ? "
             "ORDER BY number",
             (scope, epoch, after),
-        )
-        try:
-            while rows := cursor.fetchmany():
-                for row in rows:
-                    yield LogRow(*row)
-        finally:
-            cursor.close()
+        ):
+            yield LogRow(*row)
 
     def record(self, collection: str, key: str, scope: str | None = None) -> str | None:
         """The exact JSON of a record, in the given scope or in any."""
         in_scope = "SELECT body FROM records WHERE scope = ? AND collection = ? AND key = ?"
         in_any = (
-            "SELECT body FROM scopes CROSS JOIN records USING (scope) WHERE collection = ? AND key = ? "
-            "ORDER BY scope LIMIT 1"
+            "SELECT body FROM records WHERE scope IN (SELECT scope FROM scopes) "
+            "AND collection = ? AND key = ? ORDER BY scope LIMIT 1"
         )
         row = (
             self._db.execute(in_any, (collection, key)).fetchone()
@@ -743,7 +672,7 @@ class Archive:
 
     def record_rows(self, scope: str) -> Iterator[tuple[str, str, str]]:
         """Collection, key and exact JSON of every record of the scope, sorted by both."""
-        yield from self._db.execute(
+        yield from self._db.stream(
             "SELECT collection, key, body FROM records WHERE scope = ? ORDER BY collection, key", (scope,)
         )
 
@@ -788,7 +717,7 @@ class Archive:
                     (scope, found.epoch, number, change.collection, change.key, "put", change.body, at_utc)
                 )
             current[key] = change.body
-        self._db.executemany("INSERT INTO log VALUES (?, ?, ?, ?, ?, ?, ?, ?)", log)
+        self._db.fill("log", log)
         written = sorted((key, value) for key, value in put.items() if value is not None)
         self._db.executemany(
             "INSERT INTO records VALUES (?, ?, ?, ?, ?) ON CONFLICT (scope, collection, key) DO UPDATE SET "
@@ -826,143 +755,3 @@ def _prev_of(body: str) -> str:
         return _read_prev(body).prev
     except Malformed:
         return ""
-
-
-def _advice(path: Path, error: Exception) -> str:
-    text = str(error)
-    match text:
-        case "file is not a database" | "database disk image is malformed":
-            return (
-                f"{path}: damaged, or not a database ({text}); move it and its -wal and -shm files aside and "
-                "put the last backup in its place: devices send again what the backup does not hold"
-            )
-        case "database is locked":
-            return f"{path}: locked by another program; stop the hub or importer that has it open"
-        case _:
-            return f"{path}: cannot be opened ({text}); check that it is a file this user may read and write"
-
-
-def _steps() -> list[tuple[str, str]]:
-    """Name and SQL of every schema step, in order."""
-    return sorted(
-        (entry.name, entry.read_text(encoding="utf-8"))
-        for entry in resources.files("sync.hub").joinpath("schema").iterdir()
-        if entry.name.endswith(".sql")
-    )
-
-
-def _check_ours(db: sqlite3.Connection, path: Path, known: int) -> tuple[int, int]:
-    """Application id and schema version of a file that is ours or empty. Raises `ArchiveRefused`."""
-    (application,) = db.execute("PRAGMA application_id").fetchone()
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application != APPLICATION_ID and (tables or application):
-        raise ArchiveRefused(f"{path}: a database of something else; name another file in `archive`")
-    if version > known:
-        raise ArchiveRefused(
-            f"{path}: written by a newer kakou (schema {version}, this one knows {known}); update kakou"
-        )
-    return application, version
-
-
-def _step_schema(db: sqlite3.Connection, path: Path, new_id: Callable[[], str]) -> None:
-    """Bring the file to this version's schema, forward only, one transaction a step."""
-    steps = _steps()
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        application, version = _check_ours(db, path, len(steps))
-        for number, (_, script) in enumerate(steps[version:], start=version + 1):
-            for statement in _statements(script):
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {number}")
-        if application != APPLICATION_ID:
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute("INSERT OR IGNORE INTO meta VALUES ('archive_id', ?)", (new_id(),))
-        if version != len(steps):
-            db.execute("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", (str(len(steps)),))
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-def _statements(script: str) -> Iterator[str]:
-    waiting = ""
-    for line in script.splitlines(keepends=True):
-        waiting += line
-        if sqlite3.complete_statement(waiting):
-            yield waiting
-            waiting = ""
-    if waiting.strip():
-        yield waiting
-
-
-def _take(db: sqlite3.Connection, path: Path, new_id: Callable[[], str]) -> str:
-    """Become the archive's hub: see whether the file is the one that was last open here, and sign it in."""
-    companion = _companion(path)
-    row = db.execute("SELECT value FROM meta WHERE key = 'opened'").fetchone()
-    before = "" if row is None else str(row[0])
-    known = companion.read_text(encoding="ascii", errors="replace").split() if companion.exists() else []
-    restored = bool(before) and before not in known
-    token = new_id()
-    _remember(path, before, token)
-    db.execute("BEGIN IMMEDIATE")
-    if restored:
-        db.execute("UPDATE meta SET value = ? WHERE key = 'archive_id'", (new_id(),))
-        for scope, epoch in db.execute("SELECT scope, epoch FROM scopes").fetchall():
-            _renumber(db, scope, epoch, new_id())
-    db.execute("INSERT OR REPLACE INTO meta VALUES ('opened', ?)", (token,))
-    db.execute("COMMIT")
-    _remember(path, token)
-    return token
-
-
-def _companion(path: Path) -> Path:
-    return path.with_name(path.name + ".opened")
-
-
-def _remember(path: Path, *tokens: str) -> None:
-    """Tokens by which the archive is recognised: the one before and the new one until the archive is changed
-    (killed in between, either will do), then the new one alone."""
-    companion = _companion(path)
-    fresh = companion.with_name(companion.name + ".new")
-    with fresh.open("w", encoding="ascii") as file:
-        file.write("".join(f"{token}\n" for token in tokens))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(companion)
-    _sync_folder(companion.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable. Windows has no folder handles to flush and needs none."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-
-
-def _renumber(db: sqlite3.Connection, scope: str, old_epoch: str, epoch: str) -> None:
-    """Begin a new epoch of a scope from the records as they stand; the old epoch's log stays."""
-    (at_utc,) = db.execute(
-        "SELECT coalesce(max(at_utc), '') FROM log WHERE scope = ? AND epoch = ? AND number = "
-        "(SELECT number FROM scopes WHERE scope = ?)",
-        (scope, old_epoch, scope),
-    ).fetchone()
-    db.execute(
-        "INSERT INTO log SELECT scope, ?, row_number() OVER (ORDER BY collection, key),"
-        " collection, key, 'put', body, ?"
-        " FROM records WHERE scope = ?",
-        (epoch, at_utc, scope),
-    )
-    db.execute(
-        "UPDATE records SET number = n.number FROM"
-        " (SELECT collection, key, row_number() OVER (ORDER BY collection, key) AS number"
-        " FROM records WHERE scope = :scope) n"
-        " WHERE records.scope = :scope AND records.collection = n.collection AND records.key = n.key",
-        {"scope": scope},
-    )
-    db.execute("UPDATE scopes SET epoch = ?, number = rows WHERE scope = ?", (epoch, scope))

@@ -55,7 +55,7 @@ def hub_digest(archive: Archive, scope: str) -> RecordsDigest:
         state = archive.scope(scope)
         if state is None:
             known = ", ".join(row.scope for row in archive.scopes()) or "none"
-            raise ScopeUnknown(f"scope {scope!r} is not in {archive.path}; there are: {known}")
+            raise ScopeUnknown(f"scope {scope!r} is not in {archive.place}; there are: {known}")
         rows, digest = _sum(archive.record_rows(scope))
     return RecordsDigest(scope, state.epoch, state.number, rows, digest, state.rows, state.digest)
 

@@ -16,6 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from sync.hub.archive import Archive, CrossedUse, ReceiptRow
+from sync.hub.engine import sync_folder
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.facts import FactBody, RulingMade, VehicleCrossed, read_body
 from sync.vocabulary.numbers import UtcText
@@ -193,14 +194,14 @@ def _give_out(archive: Archive, folder: Path) -> tuple[str, ...]:
     for row in waiting:
         if row.state == "made":
             _write_whole(ready, row)
-    _sync_folder(ready)
+    sync_folder(ready)
     names: list[str] = []
     for row in waiting:
         # Its own transaction: another that gives out too sees one state or the other.
         with archive.transaction():
             if archive.receipt_state(row.id) == "made":
                 (ready / f"{row.file_name}.{os.getpid()}").replace(ready / row.file_name)
-                _sync_folder(ready)
+                sync_folder(ready)
                 archive.set_receipt_state(row.id, "ready")
         (ready / f"{row.file_name}.{os.getpid()}").unlink(missing_ok=True)
         with archive.transaction():
@@ -209,7 +210,7 @@ def _give_out(archive: Archive, folder: Path) -> tuple[str, ...]:
                 with contextlib.suppress(FileNotFoundError):
                     (ready / row.file_name).replace(folder / row.file_name)
                     names.append(row.file_name)
-                _sync_folder(folder)
+                sync_folder(folder)
                 archive.set_receipt_state(row.id, "out")
     return tuple(names)
 
@@ -219,13 +220,3 @@ def _write_whole(ready: Path, row: ReceiptRow) -> None:
         file.write(row.body)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames durable. Windows has no folder handles to flush and needs none."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

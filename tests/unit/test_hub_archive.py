@@ -212,14 +212,14 @@ def test_cut_off_between_companion_and_archive_an_opening_is_no_restored_backup(
     def cut(_folder: Path) -> None:
         raise OSError("cut off")
 
-    monkeypatch.setattr("sync.hub.archive._sync_folder", cut)
+    monkeypatch.setattr("sync.hub.engine.sync_folder", cut)
     with pytest.raises(ArchiveRefused, match="cut off"):
         Archive.open(path, own=True)
     monkeypatch.undo()
     again = Archive.open(path, own=True)
     with again.transaction():
         again.add_alarm(AT, "a", "one", "")
-    monkeypatch.setattr("sync.hub.archive._sync_folder", cut)
+    monkeypatch.setattr("sync.hub.engine.sync_folder", cut)
     with pytest.raises(OSError, match="cut off"):
         again.renew_token()
     monkeypatch.undo()

@@ -189,7 +189,7 @@ def test_a_declaration_becomes_a_waybill_record_without_a_person(folder: Folder,
     assert "张三丰" not in body
     assert "110101199001011234" not in body
     assert folder.waybill().enterprise == "330260A000"
-    assert archive.path.read_bytes().count("张三丰".encode()) == 0
+    assert Path(archive.place).read_bytes().count("张三丰".encode()) == 0
 
 
 def test_two_declarations_of_one_waybill_in_one_file_are_one_row(folder: Folder) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from sync.hub.archive import Archive, RecordChange
 from sync.hub.config import ConfigRefused, read_hub_config
+from sync.hub.engine import schema_steps, statements
 from sync.hub.receipts import NOT_MADE, READY, ReceiptSettings, Round, give_out
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import Fact, RulingMade
@@ -315,12 +316,13 @@ def test_a_backlog_is_taken_in_bounded_rounds(
 def test_an_archive_of_the_first_schema_gets_receipts_for_what_had_crossed(hub: Hub, lane: Device) -> None:
     hub.cross(lane, 1, SLIP)
     db = hub.bench.archive._db
+    second = schema_steps()[1][1]
     for statement in (
         "DROP TABLE receipts",
         "DROP INDEX uses_without_receipt",
         "DROP INDEX facts_of_passages",
         "ALTER TABLE uses DROP COLUMN receipt",
-        "PRAGMA user_version = 1",
+        *statements(second),
     ):
         db.execute(statement)
     hub.bench.restart()

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync.hub.archive import Archive, ArchiveTaken
+from sync.hub.engine import Engine, Rows
 from sync.hub.terms import Limits
 from sync.link.keys import KeySigner, make_private, public_pem
 from sync.link.messages import Context, Signed, Status, StreamHead
@@ -163,14 +164,14 @@ def test_messages_taken_together_are_all_stored_and_acknowledged_once(bench: Ben
 class FailingDisk:
     """The archive's connection, on a disk that fails the next statement that begins so."""
 
-    def __init__(self, db: sqlite3.Connection, beginning: str) -> None:
+    def __init__(self, db: Engine, beginning: str) -> None:
         self.db = db
         self.beginning = beginning
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.db, name)
 
-    def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
+    def execute(self, sql: str, *values: Any) -> Rows:
         if self.beginning and sql.startswith(self.beginning):
             self.beginning = ""
             raise sqlite3.OperationalError("disk I/O error")
@@ -186,7 +187,7 @@ def test_nothing_is_answered_that_the_disk_did_not_take(
     bench.facts(device, device.batch(said[:3]))
     topic = TOPICS.facts("lane-in", Stream.ROUTINE)
     messages = [(topic, device.batch(said[3:6])), (topic, device.batch(said[6:]))]
-    bench.archive._db = FailingDisk(bench.archive._db, statement)  # type: ignore[assignment]
+    bench.archive._db = FailingDisk(bench.archive._db, statement)
     taken = bench.receiver.receive_all(messages, AT) if together else bench.receiver.receive(*messages[0], AT)
     answered = {ack.contiguous for message in taken for ack in acks([message]).values()}
     assert bench.receiver.counts.storage_faults == 1
