@@ -16,6 +16,7 @@ ARGS ?=
 PYTHON ?=
 PROVE_SEEDS ?= 1-5000
 PROVE_KILL_POINTS ?= 500
+PROVE_POWER_CUTS ?= 1500
 PROVE_DAYS ?= 30
 # What `make lock` may move: everything stays where it is unless told otherwise, make lock LOCK_FLAGS=--upgrade
 LOCK_FLAGS ?=
@@ -44,10 +45,10 @@ endef
 help:
 	@echo "make install   .venv with kakou in it, from requirements.lock (pip only, no root)"
 	echo "make demo      a simulated site through the real programs, then the reconciliation"
-	echo "make test      everything that must hold: check, then all tests (installs mosquitto where it can)"
+	echo "make test      everything that must hold: check, then all tests (installs mosquitto and strace where it can)"
 	echo "make check     format, lint, types, import contracts"
 	echo "make bench     measurements beside their peers"
-	echo "make prove     the long runs: $(PROVE_SEEDS) seeds of the world test, every guard, $(PROVE_KILL_POINTS) kills, $(PROVE_DAYS) days"
+	echo "make prove     the long runs: $(PROVE_SEEDS) seeds of the world test, every guard, $(PROVE_KILL_POINTS) kills, $(PROVE_POWER_CUTS) power cuts, $(PROVE_DAYS) days"
 	echo "make lock      requirements.lock and requirements-dev.lock from pyproject.toml"
 
 install: $(VENV)/.installed
@@ -74,6 +75,7 @@ bench: $(VENV)/.installed-dev
 prove: $(VENV)/.installed-dev
 	@$(BIN)/kakou world --seeds $(PROVE_SEEDS)
 	$(BIN)/python -m tests.machine.guards
+	export KAKOU_POWER_CUTS=$(PROVE_POWER_CUTS)
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
 	KAKOU_DAYS=$(PROVE_DAYS) $(BIN)/pytest tests/endurance --timeout 0 --benchmark-disable
 	KAKOU_PROVE=1 $(BIN)/pytest tests/unit/test_bench.py --benchmark-disable
@@ -129,6 +131,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 packages:
 	@need=""
 	command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || need="mosquitto"
+	command -v strace >/dev/null || [ "$$(uname -s)" != Linux ] || need="$$need strace"
 	if [ ! -e $(VENV)/.made ]; then
 		$(FIND_PYTHON)
 		if [ -z "$$python" ] && command -v python3 >/dev/null; then

@@ -16,6 +16,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
+from sync.store.folders import make_folder, sync_folder
+
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NAME: Final = re.compile(r"([0-9a-f]{64})\.jpg")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -86,7 +88,7 @@ class PictureFiles:
 
     def open(self) -> None:
         """Make the folder, clear away what a power cut left unfinished, count the rest. Raises `OSError`."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         for unfinished in self._folder.glob(f"*/.*{_UNFINISHED}"):
             unfinished.unlink(missing_ok=True)
         self._count()
@@ -99,7 +101,7 @@ class PictureFiles:
         day = self._folder / utc[:10]
         if not day.is_dir():
             day.mkdir(exist_ok=True)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
         final, unfinished = day / f"{sha256}.jpg", day / f".{sha256}{_UNFINISHED}"
         before = final.stat().st_size if final.exists() else 0
         try:
@@ -111,7 +113,7 @@ class PictureFiles:
         except OSError:
             unfinished.unlink(missing_ok=True)
             raise
-        _sync_folder(day)
+        sync_folder(day)
         self._bytes += len(jpeg) - before
         return Kept(sha256, len(jpeg), final)
 
@@ -198,14 +200,3 @@ class PictureFiles:
                         found.append((told.st_mtime_ns, entry.name, named[1], told.st_size))
             for _, name, sha256, size in sorted(found):
                 yield _Found(day.name, day / name, sha256, size)
-
-
-def _sync_folder(folder: Path) -> None:
-    """The name is on disk too. Windows keeps names by itself, and cannot open folders."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -61,6 +61,7 @@ from sync.link import session as link_words
 from sync.link.client import LinkClient, LinkConfig
 from sync.link.keys import KeyRefused, KeySigner, load_private, load_public
 from sync.link.messages import ClaimRequest, ClaimVerdict
+from sync.store.folders import make_folder
 from sync.store.journal import Journal
 from sync.store.records import Records, StoreRefused, generation_path
 from sync.vocabulary.facts import (
@@ -166,7 +167,7 @@ class Program:
         self._clock = clock
         self._log = structlog.get_logger("gate").bind(lane=config.lane.id)
         self._wires = wires(config)
-        config.store.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(config.store.folder)
         private = load_private(config.sync.key_file.path)
         hub_key = load_public(config.sync.hub_key_file)
         draw_key = read_draw_key(config.spot_check.key_file) if config.spot_check is not None else None
