@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.client import topic_matches_sub
 
 from sync.hub.archive import Archive, RecordChange
-from sync.hub.receiver import Outgoing, Receiver
+from sync.hub.receiver import Receiver
+from sync.hub.terms import Outgoing
 from sync.link import session as link_words
 from sync.link.client import hub_subscriptions
 from sync.link.envelope import open_signed
