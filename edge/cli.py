@@ -20,6 +20,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge.enrolling import enrol_app
+
 app = typer.Typer(
     name="kakou",
     no_args_is_help=True,
@@ -31,6 +33,7 @@ records_app = typer.Typer(no_args_is_help=True, help="Load records into a hub, c
 journal_app = typer.Typer(no_args_is_help=True, help="Prove or export a device's journal.")
 app.add_typer(records_app, name="records")
 app.add_typer(journal_app, name="journal")
+app.add_typer(enrol_app, name="enrol")
 
 Json = Annotated[bool, typer.Option("--json", help="machine-readable lines on stdout")]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file")]

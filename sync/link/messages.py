@@ -40,6 +40,7 @@ class Context(enum.StrEnum):
     STATUS = "kakou/status/v1"
     BLOB = "kakou/blob/v1"
     BLOB_ANSWER = "kakou/blob-answer/v1"
+    KEYS = "kakou/keys/v1"
 
 
 # --- up ---------------------------------------------------------------------------------------------------
@@ -133,6 +134,33 @@ class ClaimRequest(msgspec.Struct, frozen=True):
     passage: int
     plate: Plate | None
     slip_nos: tuple[SlipNo, ...]
+
+
+# --- both ways --------------------------------------------------------------------------------------------
+
+
+class KeyStatement(msgspec.Struct, frozen=True, kw_only=True):
+    """ "From now on I sign with this key", signed by the key in force before it (`sync.link.trust`)."""
+
+    name: str
+    """Whose keys: a device id, or `hub`."""
+    number: int
+    """Of the statement: the first, signed by the first key, is 2; they grow by one."""
+    replaces: str
+    """The key in force before it, which signs it."""
+    kid: str
+    """Of the key in force after it."""
+    public_key: str
+    """That key: 32 bytes in base64."""
+    revoked: tuple[str, ...] = ()
+    """Keys nobody shall believe any more."""
+    issued: str
+
+
+class KeyChain(msgspec.Struct, frozen=True):
+    """Every statement of one name, the oldest first."""
+
+    statements: tuple[Signed, ...]
 
 
 # --- down -------------------------------------------------------------------------------------------------
@@ -292,3 +320,11 @@ class Topics(msgspec.Struct, frozen=True):
     def hub_birth(self) -> str:
         """The hub's own birth and death, retained, last will: unacknowledged facts are sent again on it."""
         return f"{ROOT}/{self.site}/hub/status"
+
+    def hub_keys(self) -> str:
+        """Retained: which keys the hub signs with, each vouched for by the one before."""
+        return f"{ROOT}/{self.site}/hub/keys"
+
+    def keys(self, device: str) -> str:
+        """Retained: the same of a device."""
+        return f"{ROOT}/{self.site}/edge/{device}/keys"

@@ -1,0 +1,132 @@
+"""The site folder on disk: settings, register, and files that are made once. The only file access here.
+
+```
+site.toml            settings, written once, yours to edit
+register.json        who is enrolled, which certificates were given out, who is revoked
+draw.key             key of the spot check, the same on every lane of the site
+ca/                  ca.pem (the chain), ca.key (where the authority is made or kept here), crl.pem
+hub/ broker/ devices/NAME/
+                     sign.key sign.pub keys.json   Ed25519: who said it, and its statements
+                     tls.key tls.pem tls.csr       who connects
+bundles/NAME.tar     what is carried to a machine
+```
+
+It holds every private key of a site: it belongs on a machine of the office, not on a lane or the broker's.
+Keys are `0600`, folders `0700`. Nothing that was made is overwritten; register, statements, revocations and
+the brokers' lists are replaced whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from sync.enrolment.register import Register, Settings
+
+SETTINGS = "site.toml"
+REGISTER = "register.json"
+SECRET_MODE = 0o600
+OPEN_MODE = 0o644
+
+
+class EnrolmentRefused(Exception):
+    """Nothing was done; the text says why and what to do."""
+
+
+def read_settings(folder: Path) -> Settings:
+    """Raises `EnrolmentRefused`."""
+    path = folder / SETTINGS
+    try:
+        return msgspec.convert(tomllib.loads(path.read_bytes().decode("utf-8-sig")), Settings)
+    except FileNotFoundError as error:
+        raise EnrolmentRefused(f"{folder} is no site folder: begin one with `kakou enrol init`") from error
+    except OSError as error:
+        raise EnrolmentRefused(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, msgspec.ValidationError) as error:
+        raise EnrolmentRefused(f"{path}: {error}") from error
+
+
+def read_register(folder: Path) -> Register:
+    """Raises `EnrolmentRefused`."""
+    path = folder / REGISTER
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Register)
+    except OSError as error:
+        raise EnrolmentRefused(f"{path}: cannot be read ({error.strerror})") from error
+    except msgspec.DecodeError as error:
+        raise EnrolmentRefused(f"{path}: is damaged ({error}); put back a copy of it") from error
+
+
+def write_register(folder: Path, register: Register) -> None:
+    text = msgspec.json.format(msgspec.json.encode(register), indent=1)
+    replace_file(folder / REGISTER, text + b"\n", SECRET_MODE)
+
+
+def read_file(path: Path) -> bytes:
+    """Raises `EnrolmentRefused`."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise EnrolmentRefused(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def optional_file(path: Path) -> bytes:
+    """Empty where there is none."""
+    return read_file(path) if path.exists() else b""
+
+
+def make_folder(path: Path) -> None:
+    """Raises `EnrolmentRefused`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise EnrolmentRefused(f"{path}: cannot be made ({error.strerror})") from error
+
+
+def new_file(path: Path, content: bytes, mode: int = SECRET_MODE) -> None:
+    """A file that is not there yet, durable, never seen by others half-written. Raises `EnrolmentRefused`."""
+    make_folder(path.parent)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError as error:
+        raise EnrolmentRefused(f"{path} is there already: nothing was overwritten") from error
+    except OSError as error:
+        raise EnrolmentRefused(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def replace_file(path: Path, content: bytes, mode: int = SECRET_MODE) -> None:
+    """Whole or not at all, durable when it returns. Raises `EnrolmentRefused`."""
+    make_folder(path.parent)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    new_file(beside, content, mode)
+    try:
+        beside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise EnrolmentRefused(f"{path}: cannot be replaced ({error.strerror})") from error
+
+
+def set_aside(path: Path, stamp: str) -> None:
+    """Into the folder `old` beside it, where there is such a file: what is renewed stays for whoever must
+    look back. Raises `EnrolmentRefused`."""
+    if not path.exists():
+        return
+    old = path.parent / "old"
+    make_folder(old)
+    kept = old / f"{stamp}.{path.name}"
+    if kept.exists():
+        raise EnrolmentRefused(f"{kept} is there already: renew once a second at most")
+    try:
+        path.rename(kept)
+    except OSError as error:
+        raise EnrolmentRefused(f"{path}: cannot be moved to {kept} ({error.strerror})") from error
