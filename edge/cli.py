@@ -31,7 +31,11 @@ app = typer.Typer(
 )
 records_app = typer.Typer(no_args_is_help=True, help="Load records into a hub, compare hub and edge.")
 journal_app = typer.Typer(no_args_is_help=True, help="Prove or export a device's journal.")
+slips_app = typer.Typer(
+    no_args_is_help=True, help="Slips as signed codes: issue, look at, verify; their keys."
+)
 app.add_typer(records_app, name="records")
+app.add_typer(slips_app, name="slips")
 app.add_typer(journal_app, name="journal")
 app.add_typer(enrol_app, name="enrol")
 
@@ -519,6 +523,170 @@ def records_rehearse(
             table.add_row(each.control, each.mode, str(each.matched), changes or "-", share)
         Console().print(table)
     sys.stderr.write(f"{report.rulings} rulings looked at, {report.unread} of a later version not read\n")
+
+
+# --- slip codes -------------------------------------------------------------------------------------------
+
+CodeText = Annotated[str, typer.Argument(metavar="CODE", help="text of a code; - reads it from stdin")]
+ScopeOption = Annotated[str | None, typer.Option(help="scope; the hub's only one if left out")]
+
+
+def _issuing_hub(config: Path) -> Any:
+    """The hub's config, where it issues codes."""
+    from sync.hub.config import ConfigRefused, read_hub_config
+
+    try:
+        found = read_hub_config(config)
+    except ConfigRefused as refused:
+        raise _refuse(refused, 2) from refused
+    if found.slips is None or found.slip_key is None:
+        raise _refuse(f"{config}: expected a table [slips] with the key_file that signs codes", 2)
+    return found
+
+
+def _utc_now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@slips_app.command("issue")
+def slips_issue(
+    config: ConfigFile,
+    slip_nos: Annotated[list[str], typer.Argument(metavar="SLIP_NO …")],
+    scope: ScopeOption = None,
+    as_json: Json = False,
+) -> None:
+    """A signed code for each slip, as text to be printed as a QR code (alphanumeric mode, correction M)."""
+    from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused
+    from sync.hub.slips import SlipNotIssued, issue
+
+    hub_config = _issuing_hub(config)
+    refused_any = False
+    try:
+        wanted = _scope_of(scope, hub_config.sync.scopes)
+        archive = Archive.open(_there(hub_config.archive))
+        try:
+            for slip_no in slip_nos:
+                try:
+                    made = issue(archive, wanted, slip_no, hub_config.slip_key, hub_config.slips, _utc_now())
+                except SlipNotIssued as refused:
+                    refused_any = True
+                    sys.stderr.write(f"not issued: {refused}\n")
+                    continue
+                if as_json:
+                    _say_json({"slip_no": slip_no, "kid": made.kid, "expires": made.claims.expires,
+                               "text": made.text})  # fmt: skip
+                else:
+                    _say(made.text)
+        finally:
+            archive.close()
+    except (ArchiveRefused, ValueError, *STORAGE_ERRORS) as refused:
+        raise _refuse(refused) from refused
+    raise typer.Exit(1 if refused_any else 0)
+
+
+@slips_app.command("key")
+def slips_key(
+    config: ConfigFile,
+    revoke: Annotated[str | None, typer.Option(metavar="KID", help="believe nothing it signed")] = None,
+    scope: ScopeOption = None,
+    as_json: Json = False,
+) -> None:
+    """Let the lanes know the key that signs codes, or revoke one; lists what they know."""
+    from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused
+    from sync.hub.slips import keys_of, put_key, revoke_key
+
+    hub_config = _issuing_hub(config)
+    try:
+        wanted = _scope_of(scope, hub_config.sync.scopes)
+        archive = Archive.open(hub_config.archive)
+        try:
+            with archive.transaction():
+                archive.add_scope(wanted)
+            if revoke is None:
+                put_key(archive, wanted, hub_config.slip_key, hub_config.slips, _utc_now())
+            else:
+                revoke_key(archive, wanted, revoke, _utc_now())
+            keys = keys_of(archive, wanted)
+        finally:
+            archive.close()
+    except (ArchiveRefused, ValueError, *STORAGE_ERRORS) as refused:
+        raise _refuse(refused) from refused
+    for key in keys:
+        row = {"kid": key.kid, "state": key.state.value, "issuer": key.issuer,
+               "valid_from": key.valid_from, "valid_until": key.valid_until}  # fmt: skip
+        if as_json or not sys.stdout.isatty():
+            _say_json(row)
+        else:
+            _say("  ".join(row.values()))
+
+
+def _code_of(text: str) -> Any:
+    from sync.vocabulary.codec import Malformed
+    from sync.vocabulary.slip_codes import MAX_TEXT, parse
+
+    given = sys.stdin.read(MAX_TEXT + 2).rstrip("\r\n") if text == "-" else text
+    try:
+        return parse(given)
+    except Malformed as error:
+        raise _refuse(f"no slip code: {error}") from error
+
+
+def _code_row(shown: Any) -> dict[str, Any]:
+    from sync.vocabulary.codec import to_builtins
+
+    return {"kid": shown.kid, "sha256": shown.sha256, **to_builtins(shown.claims)}
+
+
+@slips_app.command("show")
+def slips_show(code: CodeText, as_json: Json = False) -> None:
+    """What a code says. Says nothing of who signed it."""
+    row = _code_row(_code_of(code))
+    if as_json or not sys.stdout.isatty():
+        _say_json(row)
+    else:
+        for name, value in row.items():
+            _say(f"{name:16} {value}")
+
+
+@slips_app.command("verify")
+def slips_verify(
+    code: CodeText,
+    records: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="a device's records-<n>.sqlite: judge as its lane would"),
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="PEM", help="a public key: only the signature")] = None,
+    as_json: Json = False,
+) -> None:
+    """Whether a code holds: by the records of a lane, or by one public key."""
+    from sync.link.keys import KeyRefused, load_public, signed_by
+    from sync.link.shown_slips import judged_by
+    from sync.policy.shown_slips import Standing
+    from sync.store.opening import StoreRefused
+    from sync.store.records import Records
+    from sync.vocabulary.numbers import UtcText
+    from sync.vocabulary.slip_codes import kid_of
+
+    shown = _code_of(code)
+    if (records is None) == (key is None):
+        raise _refuse("expected either --records or --key", 2)
+    try:
+        if key is not None:
+            public = load_public(key)
+            ours = kid_of(public.public_bytes_raw()) == shown.kid
+            good = ours and signed_by(public, shown.signed, shown.signature)
+            standing, why = ("signed", "") if good else ("refused", f"not signed by {key}")
+        elif records is not None:
+            with Records.open(records) as opened, opened.snapshot() as state:
+                judged = judged_by(opened, state, shown, UtcText(_utc_now()))
+            good, standing, why = judged.standing is not Standing.REFUSED, judged.standing.value, judged.why
+    except (StoreRefused, KeyRefused, ValueError) as refused:
+        raise _refuse(refused) from refused
+    if as_json or not sys.stdout.isatty():
+        _say_json({"standing": standing, "why": why, **_code_row(shown)})
+    else:
+        _say(f"{'✔' if good else '✘'} {standing} {why}".rstrip())
+    raise typer.Exit(0 if good else 1)
 
 
 # --- journal ----------------------------------------------------------------------------------------------

@@ -96,6 +96,8 @@ class LookUp:
     slip_nos: tuple[SlipNo, ...]
     cards: tuple[str, ...] = ()
     waybill_nos: tuple[WaybillNo, ...] = ()
+    codes: tuple[str, ...] = ()
+    """Slips' signed codes, as text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from sync.policy.shown_slips import Standing
 from sync.vocabulary.facts import FactData, Stream
 from sync.vocabulary.numbers import ContainerNo, Epc, Plate, SlipNo, UtcText, WaybillNo
 from sync.vocabulary.records import Control, Enterprise, Recall, ReleaseSlip, Site, Vehicle, Waybill
@@ -73,6 +74,16 @@ class PlateRead:
 @dataclass(frozen=True, slots=True)
 class CodeRead:
     slip_no: SlipNo
+
+
+@dataclass(frozen=True, slots=True)
+class SlipShown:
+    """A slip as a signed code, whole but not believed yet: the records name the keys."""
+
+    slip_no: SlipNo
+    text: str
+    kid: str
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +233,18 @@ class SpotCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeJudged:
+    """What a look-up made of a slip's signed code (`sync.policy.shown_slips`)."""
+
+    slip_no: SlipNo
+    kid: str
+    sha256: str
+    issued: UtcText
+    standing: Standing
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Findings:
     """What records and journal know about the evidence of one look-up, as values for the rules."""
 
@@ -235,6 +258,8 @@ class Findings:
     slips: tuple[ReleaseSlip, ...] = ()
     """Slips naming a plate in question, and scanned ones."""
     unknown_slip_nos: tuple[SlipNo, ...] = ()
+    codes: tuple[CodeJudged, ...] = ()
+    """Of the signed codes shown. Slips of those that stand are among `slips`."""
     enterprises: dict[str, Enterprise] = field(default_factory=dict)
     controls: tuple[Control, ...] = ()
     recalls: tuple[Recall, ...] = ()
@@ -327,6 +352,7 @@ Event = (
     | TagRead
     | PlateRead
     | CodeRead
+    | SlipShown
     | ParcelCodeRead
     | CardRead
     | ContainerRead

@@ -36,6 +36,7 @@ from edge.gate.events import (
     UNKNOWN_INPUTS,
     CardRead,
     ClaimAnswered,
+    CodeJudged,
     CodeRead,
     ContainerRead,
     DeviceSpoke,
@@ -61,6 +62,7 @@ from edge.gate.events import (
     ReleaseCodeShown,
     ReleaseRefused,
     ScaleFault,
+    SlipShown,
     SupplementGiven,
     SyncSaid,
     TagRead,
@@ -74,6 +76,7 @@ from edge.gate.rules import (
     JUMPED,
     NEXT_LANE,
     SCALE_FAULT,
+    SIGNED_CODE,
     STRADDLES,
     Evidence,
     LaneRules,
@@ -108,6 +111,7 @@ from sync.vocabulary.facts import (
     RaiseOrdered,
     ReadingKept,
     RulingMade,
+    SlipCodeShown,
     Stream,
     SupplementEntered,
     UsesReturned,
@@ -292,6 +296,8 @@ class Passage:
     cards: tuple[str, ...] = ()
     containers: tuple[ContainerNo, ...] = ()
     waybill_nos: tuple[WaybillNo, ...] = ()
+    codes: tuple[str, ...] = ()
+    """Slips' signed codes, as shown."""
     waybills_told: tuple[WaybillNo, ...] = ()
     """Cartons whose check is in a fact already."""
     tag_dbm: tuple[tuple[Epc, int], ...] = ()
@@ -598,7 +604,15 @@ def _take(lane: Lane, at_s: float, event: Event) -> tuple[Lane, list[Effect]]:
             return _inputs(lane, at_s, inputs)
         case WeightRead(kg, steady):
             return _weight(lane, at_s, kg, steady)
-        case PlateRead() | TagRead() | CodeRead() | CardRead() | ContainerRead() | ParcelCodeRead():
+        case (
+            PlateRead()
+            | TagRead()
+            | CodeRead()
+            | SlipShown()
+            | CardRead()
+            | ContainerRead()
+            | ParcelCodeRead()
+        ):
             return _evidence(lane, at_s, event)
         case ScaleFault(code, detail):
             return _scale_faulty(lane, at_s, code, detail)
@@ -916,7 +930,7 @@ def _stages(passage: Passage, at_s: float) -> dict[str, float]:
 # --- evidence ---------------------------------------------------------------------------------------------
 
 
-_Evidence = PlateRead | TagRead | CodeRead | CardRead | ContainerRead | ParcelCodeRead
+_Evidence = PlateRead | TagRead | CodeRead | SlipShown | CardRead | ContainerRead | ParcelCodeRead
 
 
 def _evidence(lane: Lane, at_s: float, event: _Evidence) -> tuple[Lane, list[Effect]]:
@@ -984,6 +998,7 @@ def _look_up(passage: Passage) -> LookUp:
         passage.slip_nos,
         passage.cards,
         passage.waybill_nos,
+        passage.codes,
     )
 
 
@@ -1002,7 +1017,7 @@ def _cures(event: _Evidence, ruling: Ruling, passage: Passage) -> bool:
         case ContainerRead():
             unread = any(because.code is Reason.CONTAINER_UNREAD for because in ruling.reasons)
             return unread and not passage.followed
-        case CodeRead() | CardRead() | ParcelCodeRead():
+        case CodeRead() | SlipShown() | CardRead() | ParcelCodeRead():
             return True
         case _:
             assert_never(event)
@@ -1027,6 +1042,13 @@ def _with_evidence(passage: Passage, at_s: float, event: _Evidence) -> Passage |
                 return None
             kept = ReadingKept("code", slip_no, after_s)
             passage = replace(passage, slip_nos=(*passage.slip_nos, slip_no))
+        case SlipShown(slip_no, text, kid, sha256):
+            if text in passage.codes or len(passage.codes) >= 8:
+                return None
+            kept = ReadingKept(SIGNED_CODE, slip_no, after_s, f"{kid} {sha256}")
+            passage = replace(passage, codes=(*passage.codes, text))
+            if slip_no not in passage.slip_nos:
+                passage = replace(passage, slip_nos=(*passage.slip_nos, slip_no))
         case CardRead(number):
             if number in passage.cards or len(passage.cards) >= 8:
                 return None
@@ -1073,7 +1095,7 @@ def _evidence_behind(lane: Lane, passage: Passage, event: _Evidence) -> Lane:
             other = plate not in passage.plates and plate != passage.trailer_plate
         case TagRead(epc):
             other = epc not in passage.tags
-        case CodeRead() | CardRead() | ContainerRead() | ParcelCodeRead():
+        case CodeRead() | SlipShown() | CardRead() | ContainerRead() | ParcelCodeRead():
             other = False
         case _:
             assert_never(event)
@@ -1775,6 +1797,12 @@ def _readings(lane: Lane, passage: Passage) -> tuple[ReadingKept, ...]:
     return tuple(kept[:MOST_READINGS])
 
 
+def _code_fact(judged: CodeJudged) -> SlipCodeShown:
+    return SlipCodeShown(
+        judged.slip_no, judged.kid, judged.sha256, judged.issued, judged.standing.value, judged.why
+    )
+
+
 def _ruling_fact(
     lane: Lane,
     at_s: float,
@@ -1808,6 +1836,7 @@ def _ruling_fact(
         control_versions=tuple(f"{c.control_id}@{c.version}:{c.mode.value}" for c in opinion.controls),
         claim=claim,
         claim_id=passage.claim_id,
+        codes=() if findings is None else tuple(_code_fact(judged) for judged in findings.codes),
         use_ids=tuple(use.use_id for use in passage.uses),
         stage_s=_stages(passage, at_s),
         officer=", ".join(passage.officers) if claim == "manual" else "",

@@ -43,6 +43,7 @@ from edge.gate.effects import (
     WithdrawClaim,
 )
 from edge.gate.events import (
+    CodeJudged,
     Event,
     Findings,
     OfficerReleased,
@@ -57,9 +58,11 @@ from edge.runtime.clock import UNKNOWN_MS, Clock
 from edge.runtime.loop import EffectFailed
 from edge.runtime.ports import OrderNotTaken
 from sync.link.keys import signature_holds
+from sync.link.shown_slips import judged_by
 from sync.policy.draws import spot_check_due
 from sync.store.journal import Journal, JournalFull, SpotCheckPending
-from sync.store.records import Records, StoreRefused
+from sync.store.records import FeedState, Records, StoreRefused
+from sync.vocabulary import slip_codes
 from sync.vocabulary.codec import Malformed, from_json, to_json
 from sync.vocabulary.facts import (
     ArmRaised,
@@ -73,7 +76,15 @@ from sync.vocabulary.facts import (
     VehicleCrossed,
 )
 from sync.vocabulary.numbers import Epc, Plate, SlipNo, UtcText, WaybillNo
-from sync.vocabulary.records import Enterprise, Officer, OfficerState, ReleaseSlip, Site, Vehicle, Waybill
+from sync.vocabulary.records import (
+    Enterprise,
+    Officer,
+    OfficerState,
+    ReleaseSlip,
+    Site,
+    Vehicle,
+    Waybill,
+)
 from sync.vocabulary.release_codes import VALID_S, parse, signed_bytes
 
 _FUTURE_S = 300.0
@@ -400,9 +411,7 @@ class LanePerformer:
             return Findings(utc=UtcText(utc), day=utc[:10])
         try:
             with records.snapshot() as state:
-                return self._read(
-                    look, records, utc, state.scope, state.epoch, state.number, state.verified_utc
-                )
+                return self._read(look, records, utc, state)
         except (StoreRefused, Malformed):
             # An unreadable cache is no ground to stand on: as if there were none.
             return Findings(utc=UtcText(utc), day=utc[:10])
@@ -412,10 +421,7 @@ class LanePerformer:
         look: LookUp,
         records: Records,
         utc: str,
-        scope: str,
-        epoch: str,
-        number: int,
-        verified_utc: str | None,
+        state: FeedState,
     ) -> Findings:
         things = self._things
         site = records.site()
@@ -430,6 +436,12 @@ class LanePerformer:
         for card in look.cards:
             slips |= {slip.slip_no: slip for slip in records.slips_for_card(card)}
         waybills = {number: _waybill(records, number) for number in look.waybill_nos}
+        codes: list[CodeJudged] = []
+        for text in look.codes:
+            judged, made = self._code_judged(records, state, text, utc)
+            codes.append(judged)
+            if made is not None:
+                slips[made.slip_no] = made
         unknown: list[SlipNo] = []
         for slip_no in look.slip_nos:
             found = slips.get(slip_no) or records.get("release_slips", slip_no)
@@ -451,6 +463,7 @@ class LanePerformer:
             by_tag=by_tag,
             slips=tuple(slips.values()),
             unknown_slip_nos=tuple(unknown),
+            codes=tuple(codes),
             enterprises=enterprises,
             controls=records.controls(),
             recalls=records.recalls(),
@@ -459,11 +472,21 @@ class LanePerformer:
             site=site,
             uses=uses,
             spot_checks=self._spot_checks(slips, enterprises, pending, day),
-            scope=scope,
-            epoch=epoch,
-            number=number,
-            age_s=self._age_s(verified_utc, utc),
+            scope=state.scope,
+            epoch=state.epoch,
+            number=state.number,
+            age_s=self._age_s(state.verified_utc, utc),
         )
+
+    def _code_judged(
+        self, records: Records, state: FeedState, text: str, utc: str
+    ) -> tuple[CodeJudged, ReleaseSlip | None]:
+        """Raises `Malformed` only where records cannot be read: the text was whole when it was read."""
+        shown = slip_codes.parse(text)
+        judged = judged_by(records, state, shown, UtcText(utc))
+        claims = shown.claims
+        told = CodeJudged(claims.slip_no, shown.kid, shown.sha256, claims.issued, judged.standing, judged.why)
+        return told, judged.slip
 
     def _spot_checks(
         self,

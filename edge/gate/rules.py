@@ -10,6 +10,7 @@ from typing import assert_never
 from edge.gate.events import Findings
 from edge.gate.values import value
 from sync.policy.controls import matching
+from sync.policy.shown_slips import Standing
 from sync.vocabulary.facts import ReadingKept
 from sync.vocabulary.numbers import ContainerNo, Epc, Plate, SlipNo, WaybillNo
 from sync.vocabulary.records import (
@@ -60,6 +61,7 @@ _FIRST_TOLD = (
     Reason.SLIP_OTHER_VEHICLE,
     Reason.CARD_MISMATCH,
     Reason.SLIPS_CONFLICT,
+    Reason.SLIP_CODE_REFUSED,
     Reason.SLIP_NOT_FOUND,
     Reason.QUARANTINE_REQUIRED,
     Reason.PARCEL_NOT_ON_SLIP,
@@ -151,6 +153,8 @@ class Evidence:
 # Kinds of kept readings that are no device's, and what marks a tag that does not count.
 NEXT_LANE = "next lane"
 SCALE_FAULT = "scale fault"
+SIGNED_CODE = "signed code"
+"""A slip's code, its key and hash in the detail."""
 STRADDLES = "straddles"
 JUMPED = "jumped"
 
@@ -168,7 +172,7 @@ def evidence_of(readings: Sequence[ReadingKept], own_use_ids: frozenset[str] = f
     return Evidence(
         plates=tuple(Plate(each.value) for each in plates[last:]),
         tags=tuple(Epc(each.value) for each in readings if each.kind == "tag" and each.detail != NEXT_LANE),
-        slip_nos=tuple(SlipNo(text) for text in [*values("code"), *values("slip")]),
+        slip_nos=tuple(SlipNo(text) for text in [*values("code"), *values(SIGNED_CODE), *values("slip")]),
         cards=tuple(values("card")),
         containers=tuple(ContainerNo(text) for text in values("container")),
         waybill_nos=tuple(WaybillNo(text) for text in values("parcel")),
@@ -502,6 +506,9 @@ def _choose_slips(
     if shown:
         candidates = tuple(s for s in candidates if s.slip_no in shown)
         if not candidates:
+            refused = [code.slip_no for code in findings.codes if code.standing is Standing.REFUSED]
+            if refused:
+                return (), (), [Because(Reason.SLIP_CODE_REFUSED, refused[0])]
             return (), (), [Because(Reason.SLIP_NOT_FOUND, evidence.slip_nos[0])]
         foreign = [s for s in candidates if s.plate is not None and s.plate != vehicle.plate]
         if foreign:

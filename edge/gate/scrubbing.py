@@ -265,6 +265,7 @@ _FIELDS: Final[dict[str, Callable[[Substitutes, str], str]]] = {
     "Alarm.detail": _with_officer,
     "ReadFailed.why": _raw,
     "ReleaseCodeShown.text": _code,
+    "SlipShown.text": _code,
     "PlatformRuled.form_id": other,
     "PlatformAnswered.form_id": other,
     "PlatformRuled.hint": _words,

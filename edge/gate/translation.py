@@ -45,10 +45,13 @@ from edge.gate.events import (
     ReadFailed,
     ReleaseCodeShown,
     ScaleFault,
+    SlipShown,
     TagRead,
     WeightRead,
 )
 from edge.runtime.supervisor import DeviceReport, DeviceSilent, DeviceSpeaking, PortBack, PortLost
+from sync.vocabulary import slip_codes
+from sync.vocabulary.codec import Malformed
 from sync.vocabulary.numbers import ContainerNo, Epc, Plate, SlipNo, WaybillNo
 from sync.vocabulary.release_codes import MAX_TEXT, PREFIX
 
@@ -98,6 +101,8 @@ def to_event(device: str, reading: Reading, wires: Wires) -> Event | None:
             return PlatformOrdered(area_id, channel_no, direction, command, order_no, operator, reason)
         case CodeSeen(text) if text.startswith(RELEASE_PREFIX):
             return ReleaseCodeShown(text[:MAX_RELEASE_TEXT])
+        case CodeSeen(text) if text.startswith(slip_codes.PREFIX):
+            return _slip_shown(device, text.strip())
         case CodeSeen(text):
             return _code(device, text.strip())
         case NothingRead():
@@ -123,6 +128,15 @@ def _container(device: str, seen: ContainerSeen) -> Event:
     if number is None:
         return ReadFailed(device, f"not a container number: {(seen.text or 'not readable')[:20]}")
     return ContainerRead(number, seen.place, seen.confidence)
+
+
+def _slip_shown(device: str, text: str) -> Event:
+    """A code that was cut off or spoilt on the way is no code (S7). Whether it is genuine comes later."""
+    try:
+        shown = slip_codes.parse(text)
+    except Malformed as error:
+        return ReadFailed(device, f"not a whole slip code, {error}"[:200])
+    return SlipShown(shown.claims.slip_no, text, shown.kid, shown.sha256)
 
 
 def _code(device: str, text: str) -> Event:

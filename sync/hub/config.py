@@ -18,9 +18,11 @@ from typing import Any, Literal, TypeVar, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sync.hub.receipts import ReceiptSettings
+from sync.hub.slips import SlipSettings
 from sync.link.client import BrokerConfig, LinkConfigRefused
 from sync.link.keys import KeyRefused, load_private, load_public, public_pem
 from sync.vocabulary.sas import PARTY
+from sync.vocabulary.slip_codes import MAX_ISSUER
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
@@ -85,6 +87,9 @@ class HubConfig:
     receipts: ReceiptSettings | None = None
     """None: this hub writes no passage receipts."""
     receipts_every_s: float = 5.0
+    slips: SlipSettings | None = None
+    """None: this hub issues no slip codes."""
+    slip_key: Ed25519PrivateKey | None = field(default=None, repr=False)
     log_level: LogLevel = "info"
     private_key: Ed25519PrivateKey = field(repr=False)
 
@@ -106,6 +111,7 @@ def read_hub_config(path: Path) -> HubConfig:
     sync, private_key = _sync(reader, top.part("sync"))
     devices = _devices(reader, top.take("devices", {}))
     receipts, receipts_every_s = _receipts(reader, top.take("receipts", None))
+    slips, slip_key = _slips(reader, top.take("slips", None), site)
     log = top.part("log", optional=True)
     level = log.choice("level", LOG_LEVELS, "info")
     log.done()
@@ -119,6 +125,8 @@ def read_hub_config(path: Path) -> HubConfig:
         devices=devices,
         receipts=receipts,
         receipts_every_s=receipts_every_s,
+        slips=slips,
+        slip_key=slip_key,
         log_level=level,
         private_key=private_key,
     )
@@ -224,6 +232,32 @@ def _receipts(reader: _Reader, value: Any) -> tuple[ReceiptSettings | None, floa
         gate_nos=gate_nos,
     )
     return settings, every_s
+
+
+def _slips(reader: _Reader, value: Any, site: str) -> tuple[SlipSettings | None, Ed25519PrivateKey | None]:
+    if value is None:
+        return None, None
+    if not isinstance(value, dict):
+        reader.add("slips", f"expected a table, got {_shown(value)}")
+        return None, None
+    part = reader.table("slips", value)
+    key_file = part.secret("key_file")
+    settings = SlipSettings(
+        key_file=key_file or Path(),
+        issuer=part.text("issuer", site or "-"),
+        valid_h=part.whole("valid_h", 1, 24 * 31, 24),
+        key_days=part.whole("key_days", 1, 3660, 365),
+    )
+    if len(settings.issuer) > MAX_ISSUER or not settings.issuer.isprintable():
+        reader.add("slips.issuer", f"expected at most {MAX_ISSUER} printable characters")
+    part.done()
+    private = None
+    if key_file is not None:
+        try:
+            private = load_private(key_file)
+        except KeyRefused as error:
+            reader.add("slips.key_file", str(error))
+    return settings, private
 
 
 class _Reader:

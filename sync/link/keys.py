@@ -133,6 +133,15 @@ def verify(public_keys: Mapping[str, Ed25519PublicKey], signed: Signed, context:
     return signed.body
 
 
+def signed_by(public: Ed25519PublicKey, data: bytes, signature: bytes) -> bool:
+    """Whether this key signed `data`."""
+    try:
+        public.verify(signature, data)
+    except InvalidSignature:
+        return False
+    return True
+
+
 def signature_holds(public_key_base64: str, data: bytes, signature: bytes) -> bool:
     """Whether an Ed25519 key given as 32 bytes in base64 signed `data`. A key that is none signed nothing."""
     try:

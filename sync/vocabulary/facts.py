@@ -72,6 +72,20 @@ class ReadingKept(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
+class SlipCodeShown(msgspec.Struct, frozen=True):
+    """A slip's signed code that was shown, and what was made of it (`sync.policy.shown_slips`)."""
+
+    slip_no: str
+    kid: str
+    sha256: str
+    """Of the COSE message."""
+    issued: str
+    standing: str
+    """`stands`: the ruling stood on the code, which was newer than the records. `records`: they knew all that
+    it says and decided alone. `refused`."""
+    why: str = ""
+
+
 class RulingMade(msgspec.Struct, frozen=True, tag="ruling_made", kw_only=True):
     passage: int
     ruling: Ruling
@@ -99,6 +113,8 @@ class RulingMade(msgspec.Struct, frozen=True, tag="ruling_made", kw_only=True):
     claim: str = ""
     """`granted`, `offline` (the written policy), `not_needed`, `manual` (S8), `refused`, `unanswered`."""
     claim_id: str = ""
+    codes: tuple[SlipCodeShown, ...] = ()
+    """Signed codes of slips that were shown."""
     use_ids: tuple[str, ...] = ()
     stage_s: dict[str, float] = {}
     officer: str = ""

@@ -354,7 +354,28 @@ class Officer(msgspec.Struct, frozen=True, kw_only=True):
     valid_until: UtcText
 
 
-Record = Vehicle | ReleaseSlip | Waybill | Enterprise | Control | Recall | Site | Officer
+class KeyState(enum.StrEnum):
+    ACTIVE = "active"
+    REVOKED = "revoked"
+
+
+class SlipKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that signs slip codes (`sync.vocabulary.slip_codes`). Two are active while one takes over."""
+
+    kid: str
+    """16 hex digits: the beginning of SHA-256 over the key's 32 bytes."""
+    public_key: str
+    """Ed25519, 32 bytes as base64."""
+    issuer: str
+    """In whose name it signs; codes of any other issuer are refused."""
+    state: KeyState = KeyState.ACTIVE
+    """Revoked: nothing it ever signed is believed any more."""
+    valid_from: UtcText
+    valid_until: UtcText
+    """Codes issued in this time are believed, until they end themselves."""
+
+
+Record = Vehicle | ReleaseSlip | Waybill | Enterprise | Control | Recall | Site | Officer | SlipKey
 
 COLLECTIONS: dict[str, type[Record]] = {
     "vehicles": Vehicle,
@@ -365,6 +386,7 @@ COLLECTIONS: dict[str, type[Record]] = {
     "recalls": Recall,
     "site": Site,
     "officers": Officer,
+    "slip_keys": SlipKey,
 }
 
 
@@ -387,3 +409,5 @@ def key_of(record: Record) -> str:
             return record.site
         case Officer():
             return record.officer_no
+        case SlipKey():
+            return record.kid

@@ -25,6 +25,7 @@ class Reason(enum.StrEnum):
     VEHICLE_BLOCKED = "vehicle_blocked"
     REGISTRATION_EXPIRED = "registration_expired"
     SLIP_NOT_FOUND = "slip_not_found"
+    SLIP_CODE_REFUSED = "slip_code_refused"
     SLIP_NOT_APPROVED = "slip_not_approved"
     SLIP_USED = "slip_used"
     SLIP_CANCELLED = "slip_cancelled"
@@ -84,6 +85,7 @@ TEXTS: dict[Reason, Text] = {
     Reason.VEHICLE_BLOCKED: Text("车辆禁止通行 请等待", "Vehicle blocked, please wait"),
     Reason.REGISTRATION_EXPIRED: Text("车辆备案已过期 请退出", "Registration expired, back out"),
     Reason.SLIP_NOT_FOUND: Text("核放单未找到 请到人工通道", "No release slip, go to the manual lane"),
+    Reason.SLIP_CODE_REFUSED: Text("核放单二维码无效 请到人工通道", "Slip code refused, go to manual lane"),
     Reason.SLIP_NOT_APPROVED: Text("核放单未审批 请退出", "Slip not approved, back out"),
     Reason.SLIP_USED: Text("核放单已使用 请退出", "Slip already used, back out"),
     Reason.SLIP_CANCELLED: Text("核放单已作废 请退出", "Slip cancelled, back out"),
@@ -219,6 +221,12 @@ GUIDES: dict[Reason, Guide] = {
         (_AGAIN, _SUPPLEMENT, _OUT),
         "请司机出示核放单条码；无单则退出",
         "Have the driver show the slip's code; without a slip it backs out",
+    ),
+    Reason.SLIP_CODE_REFUSED: Guide(
+        Owner.LANE_OFFICER,
+        (_AGAIN, _SUPPLEMENT, _RELEASE, _OUT),
+        "核对核放单；伪造的二维码移交处置，过期的请企业重新领取",
+        "Check the slip; hand over a forged code, have an ended one issued anew",
     ),
     Reason.SLIP_NOT_APPROVED: Guide(
         Owner.DRIVER, (_AGAIN, _OUT), "等待审批，到时自动复核", "Wait for approval; looked at again by itself"

@@ -1014,6 +1014,9 @@ ELSEWHERE: dict[Reason, str] = {
         "tests/machine/test_lane.py::"
         "test_s4_without_an_answer_the_policy_decides_and_a_late_grant_is_given_back"
     ),
+    Reason.SLIP_CODE_REFUSED: (
+        "tests/unit/test_slip_codes_lane.py::test_a_code_that_does_not_hold_is_a_hold_with_its_reason"
+    ),
     Reason.JOURNAL_FULL: "tests/machine/test_lane.py::test_s1_what_could_not_be_recorded_does_not_move",
     Reason.LANE_CLOSED: (
         "tests/machine/test_lane_guards.py::"

@@ -208,6 +208,7 @@ Alarm: zh en
 ArmRaised: order_id
 Because: detail
 ClaimAnswered: claim_id why
+CodeJudged: kid sha256 why
 ContainerRead: place
 Control: control_id
 DeviceBack: device role
@@ -241,6 +242,8 @@ ReadingKept: kind value detail
 Recall: recall_no
 RecordsMoved: scope epoch why
 ReleaseSlip: related_type customs_code control quarantine
+SlipCodeShown: slip_no kid sha256 issued standing why
+SlipShown: kid sha256
 RulingMade: direction plate slips gross_kg expected_kg records_scope records_epoch control_versions would_be
 RulingMade: owner ways platform claim claim_id use_ids stage_s texts_zh texts_en
 ScaleFault: code detail
