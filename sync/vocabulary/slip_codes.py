@@ -251,7 +251,7 @@ def _message(text: str) -> bytes:
 def _kid(protected: bytes, unprotected: dict[int, cbor.Value]) -> bytes:
     """Which key, by the signed header where it says so: what stands outside the signature never overrules it.
 
-    The rule of the EU's test cases CO18 to CO23. The algorithm must be in the signed header.
+    The rule of the EU's test cases CO22 and CO23. The algorithm must be in the signed header.
     """
     header = cbor.read(protected) if protected else {}
     if not isinstance(header, dict) or header.get(_ALG) != _EDDSA:
