@@ -58,7 +58,7 @@ def issue(
     with archive.snapshot():
         state = archive.scope(scope)
         if state is None:
-            raise SlipNotIssued(f"scope {scope!r} is not in {archive.path}")
+            raise SlipNotIssued(f"scope {scope!r} is not in this archive")
         key = _key(archive, scope, kid)
         slip = _slip(archive, scope, slip_no)
         now = _whole_second(utc)

@@ -74,7 +74,7 @@ def test_the_commands_are_those_of_the_design() -> None:
     assert set(commands()) == {
         "demo", "gate", "hub", "sims", "doctor", "frames", "replay", "world", "bench", "records import",
         "records digest", "records diff", "records receipts", "records rehearse", "journal verify",
-        "journal export",
+        "journal export", "slips issue", "slips key", "slips show", "slips verify",
     }  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_every_command_explains_itself(name: str) -> None:
     assert [each for each in unexplained if each not in ("hex_frames", "file", "help")] == []
 
 
-@pytest.mark.parametrize("group", [(), ("records",), ("journal",)])
+@pytest.mark.parametrize("group", [(), ("records",), ("journal",), ("slips",)])
 def test_a_group_alone_lists_its_commands(group: tuple[str, ...]) -> None:
     _, out, err = say(*group)
     inner = [name.split()[len(group)] for name in commands() if name.split()[: len(group)] == list(group)]
@@ -99,8 +99,8 @@ def test_a_group_alone_lists_its_commands(group: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "docs/operations.md"])
 def test_what_the_guides_say_to_type_can_be_typed(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    typed = set(re.findall(r"(?:`|/)kakou ((?:records |journal )?[a-z]+)", text))
-    assert typed - set(commands()) - {"records", "journal"} == set()
+    typed = set(re.findall(r"(?:`|/)kakou ((?:records |journal |slips )?[a-z]+)", text))
+    assert typed - set(commands()) - {"records", "journal", "slips"} == set()
     assert typed != set()
 
 
