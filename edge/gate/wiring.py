@@ -70,6 +70,7 @@ from sync.vocabulary.facts import (
     MessageRefused,
     PicturesShed,
     RecordsMoved,
+    RecordsRepaired,
     Stream,
 )
 from sync.vocabulary.numbers import Plate, SlipNo
@@ -455,6 +456,11 @@ def _of_notice(notice: link_words.Notice) -> tuple[Event, ...]:
                     AlarmCode.RECORDS_DIFFER, detail, "底账与中心不一致", "Records differ from the centre's"
                 ),
             )
+        case link_words.RecordsRepaired(scope, epoch, number, buckets, put, deleted):
+            repaired = RecordsRepaired(
+                scope=scope, epoch=epoch, number=number, buckets=buckets, put=put, deleted=deleted
+            )
+            return SyncSaid(Stream.ROUTINE, repaired), RecordsChanged()
         case link_words.EpochBegan(epoch, why):
             return (
                 _alarm(

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
+from sync.link.fetching import BeginSurvey, Mend, WorkOnSnapshot
 from sync.link.keys import HUB_KID, Signer
 from sync.link.messages import ROOT, ClaimRequest, Topics
 from sync.link.performer import LinkPerformer
@@ -645,7 +646,14 @@ class LinkClient:
                         self._gathered.append(effect)
                         if len(self._gathered) >= BATCHES_AT_ONCE:
                             events.extend(self._apply_gathered())
-                    case BeginGeneration() | AdoptGeneration() | NoteVerified():
+                    case (
+                        BeginGeneration()
+                        | AdoptGeneration()
+                        | NoteVerified()
+                        | WorkOnSnapshot()
+                        | BeginSurvey()
+                        | Mend()
+                    ):
                         # What is about the records comes after the batches that came before it.
                         events.extend(self._apply_gathered())
                         events.extend(self._performer.perform(effect))

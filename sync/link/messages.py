@@ -17,6 +17,15 @@ from sync.vocabulary.numbers import Plate, SlipNo
 ROOT = "kakou/v1"
 MAX_PAYLOAD_BYTES = 64 * 1024
 MAX_MISSING_RANGES = 64
+PIECE_BYTES = 60 * 1024
+"""Of a snapshot, in one message."""
+PAGE_HASHES = 1_024
+MAX_PAGES = 512
+"""Pages of 1,024 pieces of 60 KiB: snapshots of up to 32 GB."""
+MAX_RANGES = 64
+MAX_BUCKETS_ASKED = 16
+SUMS_A_MESSAGE = 1_024
+MAX_BUCKET_PAGES = 64
 
 
 class Signed(msgspec.Struct, frozen=True):
@@ -37,6 +46,8 @@ class Context(enum.StrEnum):
     CLAIM = "kakou/claim/v1"
     CLAIM_ANSWER = "kakou/claim-answer/v1"
     PULL = "kakou/pull/v1"
+    SNAPSHOT = "kakou/snapshot/v1"
+    BUCKETS = "kakou/buckets/v1"
     STATUS = "kakou/status/v1"
     BLOB = "kakou/blob/v1"
     BLOB_ANSWER = "kakou/blob-answer/v1"
@@ -77,12 +88,37 @@ class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: str
 
 
+class PiecesAsked(msgspec.Struct, frozen=True):
+    """Byte ranges of one snapshot, as first and last index each; at most `MAX_RANGES` of both kinds."""
+
+    snapshot: str
+    """`SnapshotManifest.packed_sha256`."""
+    pages: tuple[tuple[int, int], ...] = ()
+    pieces: tuple[tuple[int, int], ...] = ()
+
+
+class BucketsAsked(msgspec.Struct, frozen=True):
+    """What the centre holds at exactly this number: all bucket sums, or the rows of some buckets."""
+
+    number: int
+    buckets: tuple[int, ...] = ()
+    """At most `MAX_BUCKETS_ASKED`; none: the sums of all."""
+
+
 class Pull(msgspec.Struct, frozen=True):
-    """Everything of a scope after number `after`; epoch empty when the device has none."""
+    """Everything of a scope after number `after`; epoch empty when the device has none.
+
+    What stands below `after` came later: a hub that does not know it answers with the log, which is always
+    right, if seldom the shortest way.
+    """
 
     scope: str
     epoch: str
     after: int
+    snapshots: bool = False
+    """The device can take a snapshot where that is shorter than the log."""
+    pieces: PiecesAsked | None = None
+    buckets: BucketsAsked | None = None
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,6 +236,58 @@ class FeedHead(msgspec.Struct, frozen=True):
     """32 hex digits: sum over rows mod 2^128 (`sync.policy.digests`)."""
     issued: str
     """UTC text. A head older than one already verified is refused."""
+
+
+class SnapshotManifest(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"):
+    """A records file made at an exact number of a scope's log, as it is fetched: packed, in pieces.
+
+    The hashes of the pieces, 32 bytes each, stand in pages of at most `PAGE_HASHES`, and the hashes of the
+    pages stand here: whatever arrives is known to be right or wrong by itself.
+    """
+
+    scope: str
+    epoch: str
+    number: int
+    rows: int
+    digest: str
+    """Of the rows at that number, as in `FeedHead`."""
+    schema: int
+    """Version of the records file's schema."""
+    size_bytes: int
+    sha256: str
+    """Of the file unpacked."""
+    packed_bytes: int
+    packed_sha256: str
+    """Of the file packed (zstd); also the snapshot's name."""
+    piece_bytes: int
+    pages: tuple[str, ...]
+    """SHA-256 of each page, hex."""
+    made: str
+    """UTC text."""
+
+
+class BucketSums(msgspec.Struct, frozen=True, tag="bucket_sums"):
+    """Some of the 4,096 bucket sums of a scope at an exact number."""
+
+    scope: str
+    epoch: str
+    number: int
+    first: int
+    sums: str
+    """32 hex digits a bucket, `SUMS_A_MESSAGE` buckets."""
+
+
+class BucketRows(msgspec.Struct, frozen=True, tag="bucket_rows"):
+    """All rows of one bucket at an exact number, or one page of them."""
+
+    scope: str
+    epoch: str
+    number: int
+    bucket: int
+    page: int
+    pages: int
+    rows: tuple[tuple[str, str, str], ...]
+    """Collection, key, exact JSON."""
 
 
 class Ack(msgspec.Struct, frozen=True):

@@ -12,7 +12,22 @@ from itertools import pairwise
 from pathlib import Path
 from typing import assert_never
 
-from sync.link.messages import FeedBatch, StreamHead
+from sync.link.fetching import (
+    WINDOW,
+    BeginSnapshot,
+    BeginSurvey,
+    DropSnapshot,
+    KeepPiece,
+    Mend,
+    SnapshotSeen,
+    SnapshotWorked,
+    Surveyed,
+    SurveyWorked,
+    WorkOnSnapshot,
+    WorkOnSurvey,
+)
+from sync.link.messages import PAGE_HASHES, FeedBatch, StreamHead
+from sync.link.pieces import PieceKind
 from sync.link.session import (
     AckApplied,
     AdoptGeneration,
@@ -33,6 +48,7 @@ from sync.link.session import (
     Opened,
     Publish,
     ReadFacts,
+    RecordsMended,
     StoreFailed,
     WakeAt,
     Work,
@@ -41,14 +57,19 @@ from sync.store.journal import Journal, JournalFull, Standing, utc_now
 from sync.store.opening import StoreRefused
 from sync.store.records import (
     Records,
+    Survey,
     drop_other_generations,
     generation_path,
     new_generation,
     next_generation,
 )
+from sync.store.snapshots import PartialSnapshot, drop_snapshot, left_over
 from sync.vocabulary.codec import Malformed
 
 _FAILURES = (StoreRefused, JournalFull, Malformed, OSError)
+
+SURVEY_ROWS = 2_000
+"""Summed up at once: some 10 ms."""
 
 
 class LinkPerformer:
@@ -63,6 +84,8 @@ class LinkPerformer:
         self._utc = utc
         self._current: tuple[int, Records] | None = None
         self._building: tuple[int, Records] | None = None
+        self._snapshot: PartialSnapshot | None = None
+        self._survey: tuple[int, Survey] | None = None
 
     def opened(self) -> Opened:
         """Open what the journal names, and a generation left unfinished. Raises what the journal raises."""
@@ -89,6 +112,7 @@ class LinkPerformer:
             current=_seen(self._current),
             building=_seen(self._building),
             trouble=trouble,
+            fetching=left_over(self._folder) or b"",
         )
 
     def perform(self, effect: LinkEffect) -> tuple[LinkEvent, ...]:
@@ -108,6 +132,20 @@ class LinkPerformer:
                 return self._adopt(generation)
             case NoteVerified(generation, issued):
                 return self._note_verified(generation, issued)
+            case BeginSnapshot():
+                return self._begin_snapshot(effect)
+            case KeepPiece():
+                return self._keep_piece(effect)
+            case WorkOnSnapshot():
+                return self._work_on_snapshot()
+            case DropSnapshot():
+                return self._drop_snapshot()
+            case BeginSurvey(generation, collect):
+                return self._begin_survey(generation, collect)
+            case WorkOnSurvey():
+                return self._work_on_survey()
+            case Mend():
+                return self._mend(effect)
             case Publish() | Notify() | WakeAt():
                 return ()
             case _:
@@ -137,6 +175,10 @@ class LinkPerformer:
                 held[1].close()
         self._current = None
         self._building = None
+        if self._snapshot is not None:
+            self._snapshot.close()
+            self._snapshot = None
+        self._end_survey()
 
     # --- facts --------------------------------------------------------------------------------------------
 
@@ -234,6 +276,110 @@ class LinkPerformer:
         except _FAILURES as error:
             return (StoreFailed(Work.NOTE_VERIFIED, str(error)),)
         return ()
+
+    # --- snapshots ----------------------------------------------------------------------------------------
+
+    def _begin_snapshot(self, effect: BeginSnapshot) -> tuple[LinkEvent, ...]:
+        try:
+            if self._snapshot is not None:
+                self._snapshot.close()
+                self._snapshot = None
+            self._snapshot = PartialSnapshot.begin(
+                self._folder, effect.manifest, effect.payload, page_hashes=PAGE_HASHES
+            )
+            wanted = self._snapshot.wanted(WINDOW)
+        except _FAILURES as error:
+            return (StoreFailed(Work.SNAPSHOT, str(error)),)
+        return (SnapshotSeen(wanted),)
+
+    def _keep_piece(self, effect: KeepPiece) -> tuple[LinkEvent, ...]:
+        piece, snapshot = effect.piece, self._snapshot
+        if snapshot is None:
+            return (StoreFailed(Work.SNAPSHOT, "no snapshot is being fetched"),)
+        try:
+            match piece.kind:
+                case PieceKind.PAGE:
+                    right = snapshot.take_page(piece.index, piece.data)
+                case PieceKind.PIECE:
+                    right = snapshot.take_piece(piece.index, piece.data)
+                case _:
+                    assert_never(piece.kind)
+            return (SnapshotSeen(snapshot.wanted(WINDOW), right),)
+        except _FAILURES as error:
+            return (StoreFailed(Work.SNAPSHOT, str(error)),)
+
+    def _work_on_snapshot(self) -> tuple[LinkEvent, ...]:
+        snapshot = self._snapshot
+        if snapshot is None:
+            return (StoreFailed(Work.SNAPSHOT, "no snapshot is being fetched"),)
+        try:
+            path = snapshot.work()
+            if path is None:
+                return (SnapshotWorked(),)
+            self._snapshot = None
+            number = next_generation(self._folder) - 1
+            if self._building is not None:
+                self._building[1].close()
+                self._building = None
+            self._building = (number, self._open(number))
+            self._drop_others()
+            state = _seen_of(*self._building)
+        except _FAILURES as error:
+            return (StoreFailed(Work.SNAPSHOT, str(error)),)
+        return (GenerationBegun(state),)
+
+    def _drop_snapshot(self) -> tuple[LinkEvent, ...]:
+        snapshot, self._snapshot = self._snapshot, None
+        with suppress(*_FAILURES):
+            if snapshot is not None:
+                snapshot.close()
+            drop_snapshot(self._folder)
+        return ()
+
+    # --- surveys and mending ------------------------------------------------------------------------------
+
+    def _begin_survey(self, generation: int, collect: tuple[int, ...]) -> tuple[LinkEvent, ...]:
+        self._end_survey()
+        try:
+            self._survey = (generation, Survey(generation_path(self._folder, generation), collect))
+        except _FAILURES as error:
+            return (StoreFailed(Work.SURVEY, str(error)),)
+        return (SurveyWorked(),)
+
+    def _work_on_survey(self) -> tuple[LinkEvent, ...]:
+        if self._survey is None:
+            return (StoreFailed(Work.SURVEY, "no survey was begun"),)
+        generation, survey = self._survey
+        try:
+            if survey.step(SURVEY_ROWS):
+                return (SurveyWorked(),)
+            kept = survey.kept()
+        except _FAILURES as error:
+            self._end_survey()
+            return (StoreFailed(Work.SURVEY, str(error)),)
+        # What it has seen stays until it is mended or another one begins; its view of the file does not.
+        survey.close()
+        return (Surveyed(generation, survey.state.number, tuple(survey.sums), kept),)
+
+    def _end_survey(self) -> None:
+        if self._survey is not None:
+            self._survey[1].close()
+            self._survey = None
+
+    def _mend(self, effect: Mend) -> tuple[LinkEvent, ...]:
+        held, survey = self._held(effect.generation), self._survey
+        if held is None or survey is None or survey[0] != effect.generation:
+            return (
+                StoreFailed(Work.MEND, f"generation {effect.generation} is not open or was not surveyed"),
+            )
+        try:
+            mended = held[1].mend(effect.number, effect.rows, survey[1].rows, survey[1].count)
+            state = _seen_of(*held)
+        except _FAILURES as error:
+            return (StoreFailed(Work.MEND, str(error)),)
+        finally:
+            self._end_survey()
+        return (RecordsMended(state, mended.put, mended.deleted),)
 
     def _held(self, generation: int) -> tuple[int, Records] | None:
         for held in (self._building, self._current):

@@ -5,8 +5,9 @@ this session relies on is its own journal, signatures, numbers and timers:
 
 - a fact is sent until the hub's signed acknowledgement covers it; the journal, not this session, decides
   whether an acknowledgement is honest (G3, G4);
-- records are taken strictly in order; a gap is pulled, a difference at equal numbers is answered by building
-  a new generation beside the old one, which stays until the new one is proved equal (G1, G5);
+- records are taken strictly in order; a gap is pulled; where the log is the longer way a snapshot is fetched.
+  A difference at equal numbers is mended bucket by bucket; where that fails, and from a snapshot, a new
+  generation is built beside the old one, which stays until the new one is proved equal (G1, G5);
 - whatever is unsigned, of another key, scope or device, older, malformed or too long is refused, counted and
   reported at most once a minute a topic (G11). No payload can make `step` raise.
 
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar, assert_never
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.link.envelope import (
@@ -32,12 +34,33 @@ from sync.link.envelope import (
     runs,
     signed_payload,
 )
-from sync.link.keys import HUB_KID, Forged, Signer
+from sync.link.fetching import (
+    MOST_BUCKETS,
+    BeginSnapshot,
+    BeginSurvey,
+    DropSnapshot,
+    Fetch,
+    KeepPiece,
+    Mend,
+    Repair,
+    SnapshotSeen,
+    SnapshotWorked,
+    Stage,
+    Surveyed,
+    SurveyWorked,
+    WorkOnSnapshot,
+    WorkOnSurvey,
+    fault_of_manifest,
+)
+from sync.link.keys import HUB_KID, Forged, Signer, verify
 from sync.link.messages import (
     MAX_MISSING_RANGES,
     MAX_PAYLOAD_BYTES,
     Ack,
     Acks,
+    BucketRows,
+    BucketsAsked,
+    BucketSums,
     ChangeOp,
     Checkpoint,
     ClaimAnswer,
@@ -46,15 +69,19 @@ from sync.link.messages import (
     Context,
     FeedBatch,
     FeedHead,
+    PiecesAsked,
     Pull,
+    Signed,
+    SnapshotManifest,
     Status,
     StreamHead,
     Topics,
 )
+from sync.link.pieces import is_piece, read_piece
 from sync.link.window import Window
 from sync.store.journal import AckOutcome
 from sync.store.records import ApplyResult
-from sync.vocabulary.codec import Malformed, to_json
+from sync.vocabulary.codec import Malformed, decoder, to_json
 from sync.vocabulary.facts import Fact, Stream
 from sync.vocabulary.numbers import UtcText
 
@@ -70,6 +97,19 @@ BODY_SHARE = 0.6
 """Of a payload, about what bodies take before they are carried as strings inside an event."""
 
 _T = TypeVar("_T")
+
+
+class _Typed(msgspec.Struct, frozen=True):
+    type: str = "feed"
+    """Batches of the log, older than all else on their topic, say nothing."""
+
+
+_read_typed = decoder(_Typed)
+_read_signed = decoder(Signed)
+_read_batch = decoder(FeedBatch)
+_read_manifest = decoder(SnapshotManifest)
+_read_sums = decoder(BucketSums)
+_read_rows = decoder(BucketRows)
 
 
 class Connection(enum.StrEnum):
@@ -119,6 +159,8 @@ class Opened:
     """An unfinished generation left by an earlier run."""
     trouble: str = ""
     """Why records the journal names could not be opened; they are built anew."""
+    fetching: bytes = b""
+    """The signed manifest of a snapshot that an earlier run did not fetch to its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +186,16 @@ class SessionConfig:
     rebuild_first_s: float = 60.0
     rebuild_longest_s: float = 3600.0
     """Between rebuilds of records that will not come out equal."""
+    snapshots: bool = True
+    """Whether to take a snapshot where the hub offers one."""
+    snapshot_again_s: float = 3600.0
+    """After a snapshot that could not be used, the log alone for this long."""
+    mend_patience_s: float = 20.0
+    """A difference that is not mended, and nothing comes for this long: everything is built anew."""
+    survey_every_s: float = 6 * 3600.0
+    """How often the rows are summed up and compared with what the file says of itself."""
+    survey_pause_s: float = 0.25
+    """Between slices of a survey that nothing waits for."""
     epoch_every_s: float = 60.0
     """At most one new epoch in this time, whatever acknowledgements say."""
     status_every_s: float = 30.0
@@ -265,6 +317,15 @@ class GenerationAdopted:
     state: FeedSeen
 
 
+@dataclass(frozen=True, slots=True)
+class RecordsMended:
+    """Buckets were made the centre's; what that changed, and how the file stands now."""
+
+    state: FeedSeen
+    put: int
+    deleted: int
+
+
 class Work(enum.StrEnum):
     """What the store was asked to do."""
 
@@ -276,6 +337,9 @@ class Work(enum.StrEnum):
     BEGIN_GENERATION = "begin_generation"
     ADOPT_GENERATION = "adopt_generation"
     NOTE_VERIFIED = "note_verified"
+    SNAPSHOT = "snapshot"
+    SURVEY = "survey"
+    MEND = "mend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +380,11 @@ LinkEvent = (
     | BatchApplied
     | GenerationBegun
     | GenerationAdopted
+    | SnapshotSeen
+    | SnapshotWorked
+    | SurveyWorked
+    | Surveyed
+    | RecordsMended
     | StoreFailed
     | ClaimAsked
     | ClaimWithdrawn
@@ -366,13 +435,26 @@ class RecordsMoved:
 
 @dataclass(frozen=True, slots=True)
 class RecordsDiffer:
-    """At the same number our records are not the centre's; a new generation is being built."""
+    """At the same number our records are not the centre's, or our file's rows are not what it says of them;
+    they are being mended or built anew."""
 
     scope: str
     epoch: str
     number: int
     ours: str
     theirs: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsRepaired:
+    """A difference was mended in place: these many buckets were fetched, and rows put and deleted."""
+
+    scope: str
+    epoch: str
+    number: int
+    buckets: tuple[int, ...]
+    put: int
+    deleted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,6 +488,7 @@ Notice = (
     | ClaimAnswered
     | RecordsMoved
     | RecordsDiffer
+    | RecordsRepaired
     | EpochBegan
     | Refused
     | StoreTrouble
@@ -494,6 +577,13 @@ LinkEffect = (
     | BeginGeneration
     | AdoptGeneration
     | NoteVerified
+    | BeginSnapshot
+    | KeepPiece
+    | WorkOnSnapshot
+    | DropSnapshot
+    | BeginSurvey
+    | WorkOnSurvey
+    | Mend
     | Notify
     | WakeAt
 )
@@ -576,6 +666,13 @@ class _Downward:
     starting: bool = False
     adopting: bool = False
     noted: str = ""
+    fetch: Fetch | None = None
+    repair: Repair | None = None
+    snapshots_ok_s: float | None = None
+    """Not before this; None: at once."""
+    survey_at_s: float | None = None
+    """When the next survey begins, or goes on."""
+    surveying: bool = False
 
     @property
     def target(self) -> FeedSeen | None:
@@ -655,6 +752,7 @@ class EdgeSession:
             why="continued" if opened.building else "",
         )
         self._trouble = opened.trouble
+        self._left_over = opened.fetching
         self._claims: dict[str, _Claim] = {}
         self._answered: dict[str, None] = {}
         self._connected: set[Connection] = set()
@@ -731,6 +829,17 @@ class EdgeSession:
                 self._on_generation_begun(at_s, state)
             case GenerationAdopted(state):
                 self._on_generation_adopted(state)
+            case SnapshotSeen():
+                self._on_snapshot_seen(at_s, event)
+            case SnapshotWorked():
+                if self._down.fetch is not None:
+                    self._down.fetch.work_at_s = at_s
+            case SurveyWorked():
+                self._on_survey_worked(at_s)
+            case Surveyed():
+                self._on_surveyed(at_s, event)
+            case RecordsMended():
+                self._on_mended(at_s, event)
             case StoreFailed():
                 self._on_store_failed(at_s, event)
             case ClaimAsked(request):
@@ -780,6 +889,8 @@ class EdgeSession:
                 up.rewind()
         if connection is Connection.ROUTINE:
             self._down.pull_at_s = None
+            if self._down.fetch is not None:
+                self._down.fetch.ask_at_s = None
             self._status_at_s = None
         if self._up_told:
             self._up_told = False
@@ -799,8 +910,10 @@ class EdgeSession:
                 self._on_answer(self._open(payload, Context.CLAIM_ANSWER, ClaimAnswer))
             elif topic == topics.hub_birth():
                 self._on_hub_status(at_s, self._open(payload, Context.STATUS, Status))
-            elif topic in (topics.feed(scope), topics.batch(device)):
+            elif topic == topics.feed(scope):
                 self._on_batch(at_s, self._open(payload, Context.FEED, FeedBatch))
+            elif topic == topics.batch(device):
+                self._on_answer_to_pull(at_s, payload)
             elif topic == topics.feed_head(scope):
                 self._on_head(at_s, self._open(payload, Context.FEED_HEAD, FeedHead))
             else:
@@ -1103,7 +1216,7 @@ class EdgeSession:
     def _settle(self, at_s: float) -> None:
         """Compare what we hold with the newest head, and do what follows from it."""
         down, head, target = self._down, self._down.head, self._down.target
-        if head is None or down.starting or down.adopting:
+        if head is None or down.starting or down.adopting or down.repair is not None:
             return
         if target is None or target.epoch != head.epoch:
             self._rebuild("no records yet" if target is None else f"the centre began epoch {head.epoch}")
@@ -1126,6 +1239,8 @@ class EdgeSession:
         down.pull_wait_s = self._config.pull_first_s
         if down.heard <= target.number:
             down.pull_at_s = None
+        if down.fetch is not None and down.fetch.manifest.number <= target.number:
+            self._drop_fetch()
         if down.noted != head.issued:
             down.noted = head.issued
             self._effects.append(NoteVerified(target.generation, head.issued))
@@ -1145,7 +1260,10 @@ class EdgeSession:
         down.rebuild_ok_s = at_s + down.rebuild_wait_s
         down.rebuild_wait_s = min(down.rebuild_wait_s * 2, self._config.rebuild_longest_s)
         self._notify(RecordsDiffer(head.scope, head.epoch, head.number, target.digest, head.digest))
-        self._rebuild(why)
+        if (head.epoch, head.number) == (target.epoch, target.number):
+            self._begin_repair(at_s, target)
+        else:
+            self._rebuild(why)
 
     def _rebuild(self, why: str) -> None:
         down = self._down
@@ -1153,6 +1271,10 @@ class EdgeSession:
             return
         self._count("rebuilds")
         down.why = why
+        down.repair = None
+        down.surveying = False
+        if down.fetch is not None and down.fetch.manifest.epoch != down.head.epoch:
+            self._drop_fetch()
         down.starting = True
         down.rebuild_at_s = None
         down.pull_at_s = None
@@ -1162,6 +1284,12 @@ class EdgeSession:
     def _on_generation_begun(self, at_s: float, state: FeedSeen) -> None:
         down = self._down
         down.starting = False
+        if down.fetch is not None and down.fetch.installing and state.number == down.fetch.manifest.number:
+            # Its files are gone already: they became this generation.
+            down.fetch = None
+            down.why = "snapshot"
+            down.repair = None
+            self._count("snapshots_taken")
         down.building = state
         down.handed = state.number
         down.noted = ""
@@ -1181,6 +1309,10 @@ class EdgeSession:
         self._fit_batch(batch)
         if target is None or down.starting or down.adopting or batch.epoch != target.epoch:
             self._count("feed_other_epoch")
+            return
+        if down.repair is not None:
+            # What is mended is mended at one number; what comes meanwhile is pulled afterwards.
+            self._count("feed_held")
             return
         down.heard = max(down.heard, batch.last)
         if batch.last <= down.handed:
@@ -1246,16 +1378,325 @@ class EdgeSession:
         """What was published while we were away is not coming again by itself."""
         down = self._down
         down.pull_wait_s = self._config.pull_first_s
-        if down.target is not None and not down.starting:
-            self._send_pull(down.target)
-            behind = max(down.heard, down.head.number if down.head else 0) > down.target.number
-            down.pull_at_s = at_s + down.pull_wait_s if behind else None
+        if down.target is None or down.starting:
+            return
+        self._take_up_left_over(down.target)
+        if down.fetch is not None:
+            down.fetch.wait_s = self._config.pull_first_s
+            down.fetch.ask_at_s = at_s
+            return
+        self._send_pull(at_s, down.target)
+        behind = max(down.heard, down.head.number if down.head else 0) > down.target.number
+        down.pull_at_s = at_s + down.pull_wait_s if behind else None
 
-    def _send_pull(self, target: FeedSeen) -> None:
-        config = self._config
+    def _send_pull(
+        self,
+        at_s: float,
+        target: FeedSeen,
+        *,
+        pieces: PiecesAsked | None = None,
+        buckets: BucketsAsked | None = None,
+    ) -> None:
+        config, ok_s = self._config, self._down.snapshots_ok_s
         self._count("pulls")
-        payload = signed_payload(self._signer, Context.PULL, Pull(config.scope, target.epoch, target.number))
+        takes = config.snapshots and (ok_s is None or ok_s <= at_s)
+        pull = Pull(config.scope, target.epoch, target.number, takes, pieces, buckets)
+        payload = signed_payload(self._signer, Context.PULL, pull)
         self._effects.append(Publish(Connection.ROUTINE, config.topics.pull(config.device), payload))
+
+    # --- records down: snapshots --------------------------------------------------------------------------
+
+    def _on_answer_to_pull(self, at_s: float, payload: bytes) -> None:
+        """Whatever comes on our own topic: a piece, or something signed that says what it is."""
+        if is_piece(payload):
+            self._on_piece(at_s, payload)
+            return
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            raise Malformed(f"{len(payload)} bytes, expected at most {MAX_PAYLOAD_BYTES}")
+        signed = _read_signed(payload)
+        match _read_typed(signed.body).type:
+            case "feed":
+                batch = _read_batch(verify(self._keys, signed, Context.FEED))
+                self._on_batch(at_s, batch)
+                self._answered_with_log(at_s, batch)
+            case "snapshot":
+                self._on_manifest(at_s, _read_manifest(verify(self._keys, signed, Context.SNAPSHOT)), payload)
+            case "bucket_sums":
+                self._on_sums(at_s, _read_sums(verify(self._keys, signed, Context.BUCKETS)))
+            case "bucket_rows":
+                self._on_rows(at_s, _read_rows(verify(self._keys, signed, Context.BUCKETS)))
+            case other:
+                raise Malformed(f"expected a batch, a snapshot or buckets, got {other[:40]!r}")
+
+    def _on_manifest(self, at_s: float, manifest: SnapshotManifest, payload: bytes) -> None:
+        down, target, config = self._down, self._down.target, self._config
+        fault = fault_of_manifest(manifest)
+        if manifest.scope != config.scope:
+            fault = f"expected scope {config.scope}, got {manifest.scope[:40]!r}"
+        if fault:
+            raise _Unfit(f"snapshot: {fault}")
+        wanted = config.snapshots and (down.snapshots_ok_s is None or down.snapshots_ok_s <= at_s)
+        fits = (
+            target is not None
+            and manifest.epoch == target.epoch
+            and target.number < manifest.number <= MAX_NUMBER
+        )
+        before = down.fetch.manifest if down.fetch is not None else None
+        newer = before is None or before.epoch != manifest.epoch or before.number < manifest.number
+        if not (wanted and fits and newer) or down.starting or down.adopting or down.repair is not None:
+            self._count("snapshots_not_taken")
+            return
+        if down.fetch is not None:
+            self._drop_fetch()
+        self._count("snapshots_begun")
+        self._left_over = b""
+        down.pull_at_s = None
+        down.fetch = Fetch(manifest, payload, config.pull_first_s)
+        self._effects.append(BeginSnapshot(manifest, payload))
+
+    def _take_up_left_over(self, target: FeedSeen) -> None:
+        """Go on with what an earlier run began to fetch, if the centre's key and our epoch still say so."""
+        payload, self._left_over = self._left_over, b""
+        if not payload or self._down.fetch is not None:
+            return
+        try:
+            manifest = self._open(payload, Context.SNAPSHOT, SnapshotManifest)
+            fits = (manifest.scope, manifest.epoch) == (self._config.scope, target.epoch)
+        except (Forged, Malformed):
+            fits = False
+        if not fits or fault_of_manifest(manifest) or manifest.number <= target.number:
+            self._effects.append(DropSnapshot())
+            return
+        self._count("snapshots_continued")
+        self._down.fetch = Fetch(manifest, payload, self._config.pull_first_s)
+        self._effects.append(BeginSnapshot(manifest, payload))
+
+    def _on_piece(self, at_s: float, payload: bytes) -> None:
+        fetch = self._down.fetch
+        piece = read_piece(payload)
+        if fetch is None or not fetch.begun or not fetch.is_of(piece):
+            self._count("pieces_unasked")
+            return
+        fetch.asked.discard((piece.kind.value, piece.index))
+        fetch.wait_s = self._config.pull_first_s
+        fetch.ask_at_s = at_s + fetch.wait_s
+        self._effects.append(KeepPiece(piece))
+
+    def _on_snapshot_seen(self, at_s: float, event: SnapshotSeen) -> None:
+        fetch = self._down.fetch
+        if fetch is None:
+            return
+        begins, fetch.begun = not fetch.begun, True
+        fetch.wanted = event.wanted
+        if not event.right:
+            topic = self._config.topics.batch(self._config.device)
+            self._refuse(at_s, topic, "a piece of the snapshot is not what its hash says")
+        if fetch.installing:
+            fetch.ask_at_s, fetch.work_at_s = None, at_s
+        elif begins or not fetch.asked:
+            fetch.ask_at_s = at_s
+
+    def _answered_with_log(self, at_s: float, batch: FeedBatch) -> None:
+        """The hub has the snapshot no longer: it answered our asking for pieces with the log."""
+        down = self._down
+        if down.fetch is not None and down.fetch.asked and batch.epoch == down.fetch.manifest.epoch:
+            self._count("snapshots_gone")
+            self._drop_fetch()
+            self._settle(at_s)
+
+    def _drop_fetch(self) -> None:
+        self._down.fetch = None
+        self._effects.append(DropSnapshot())
+
+    def _run_fetch(self, at_s: float) -> None:
+        fetch, target = self._down.fetch, self._down.target
+        if fetch is None or target is None:
+            return
+        if _due(fetch.work_at_s, at_s):
+            fetch.work_at_s = None
+            self._effects.append(WorkOnSnapshot())
+        if Connection.ROUTINE in self._connected and _due(fetch.ask_at_s, at_s):
+            fetch.ask_at_s = at_s + fetch.wait_s
+            fetch.wait_s = min(fetch.wait_s * 2, self._config.pull_longest_s)
+            asked = fetch.ask()
+            if asked is not None:
+                self._send_pull(at_s, target, pieces=asked)
+
+    # --- records down: mending ----------------------------------------------------------------------------
+
+    def _begin_repair(self, at_s: float, target: FeedSeen) -> None:
+        down, config = self._down, self._config
+        self._count("repairs")
+        down.rebuild_at_s = None
+        down.pull_at_s = None
+        down.surveying = False
+        down.survey_at_s = None
+        down.repair = Repair(
+            target.generation, target.epoch, target.number, at_s + config.mend_patience_s, config.pull_first_s
+        )
+        down.repair.ask_at_s = at_s
+
+    def _is_for_repair(self, scope: str, epoch: str, number: int) -> bool:
+        repair = self._down.repair
+        if scope != self._config.scope:
+            raise _Unfit(f"expected scope {self._config.scope}, got {scope[:40]!r}")
+        if repair is None or (epoch, number) != (repair.epoch, repair.number):
+            self._count("buckets_unasked")
+            return False
+        return True
+
+    def _on_sums(self, at_s: float, sums: BucketSums) -> None:
+        repair = self._down.repair
+        if not self._is_for_repair(sums.scope, sums.epoch, sums.number) or repair is None:
+            return
+        try:
+            whole = repair.take_sums(sums)
+        except ValueError as error:
+            raise _Unfit(f"bucket sums: {error}") from error
+        repair.give_up_s = at_s + self._config.mend_patience_s
+        if whole:
+            repair.stage = Stage.SURVEY
+            repair.ask_at_s = None
+            self._effects.append(BeginSurvey(repair.generation, ()))
+
+    def _on_survey_worked(self, at_s: float) -> None:
+        down = self._down
+        if down.repair is not None:
+            down.repair.work_at_s = at_s
+            down.repair.give_up_s = at_s + self._config.mend_patience_s
+        elif down.surveying:
+            down.survey_at_s = at_s + self._config.survey_pause_s
+
+    def _on_surveyed(self, at_s: float, surveyed: Surveyed) -> None:
+        repair = self._down.repair
+        if repair is None:
+            self._end_survey(at_s, surveyed)
+            return
+        if (surveyed.generation, surveyed.number) != (repair.generation, repair.number):
+            self._give_up_mending(at_s, "its records moved meanwhile")
+            return
+        differing = repair.differ(surveyed)
+        if not differing or len(differing) > MOST_BUCKETS:
+            self._give_up_mending(at_s, f"{len(differing)} buckets differ")
+        elif differing != repair.collected:
+            # Their rows are wanted too, so that what is here and should not be is found.
+            repair.collected = differing
+            self._effects.append(BeginSurvey(repair.generation, differing))
+        else:
+            repair.differing = differing
+            repair.stage = Stage.ROWS
+            repair.ask_at_s = at_s
+            repair.give_up_s = at_s + self._config.mend_patience_s
+
+    def _on_rows(self, at_s: float, rows: BucketRows) -> None:
+        repair = self._down.repair
+        if not self._is_for_repair(rows.scope, rows.epoch, rows.number) or repair is None:
+            return
+        try:
+            whole = repair.take_rows(rows)
+        except ValueError as error:
+            raise _Unfit(f"bucket rows: {error}") from error
+        repair.give_up_s = at_s + self._config.mend_patience_s
+        if whole:
+            repair.stage = Stage.MEND
+            repair.ask_at_s = None
+            self._effects.append(Mend(repair.generation, repair.number, repair.rows()))
+        elif repair.asked_are_here():
+            repair.ask_at_s = at_s
+
+    def _on_mended(self, at_s: float, mended: RecordsMended) -> None:
+        down, repair, state = self._down, self._down.repair, mended.state
+        if repair is None or state.generation != repair.generation:
+            return
+        down.repair = None
+        if down.building is not None:
+            down.building = state
+        else:
+            down.current = state
+        self._notify(
+            RecordsRepaired(
+                self._config.scope, state.epoch, state.number, repair.differing, mended.put, mended.deleted
+            )
+        )
+        head = down.head
+        if head is not None and head.number == state.number and head.digest.lower() != state.digest.lower():
+            self._rebuild("mended, and still not the centre's")
+            return
+        self._settle(at_s)
+
+    def _give_up_mending(self, at_s: float, why: str) -> None:
+        down = self._down
+        self._count("repairs_given_up")
+        down.repair = None
+        if down.head is not None:
+            self._rebuild(f"records differ from the centre's; {why}")
+
+    def _run_repair(self, at_s: float) -> None:
+        repair, target = self._down.repair, self._down.target
+        if repair is None or target is None:
+            return
+        if repair.give_up_s <= at_s and repair.stage in (Stage.SUMS, Stage.ROWS):
+            if Connection.ROUTINE in self._connected:
+                self._give_up_mending(at_s, "the hub did not say how")
+            else:
+                repair.give_up_s = at_s + self._config.mend_patience_s
+            return
+        if _due(repair.work_at_s, at_s):
+            repair.work_at_s = None
+            self._effects.append(WorkOnSurvey())
+        if Connection.ROUTINE in self._connected and _due(repair.ask_at_s, at_s):
+            repair.ask_at_s = at_s + repair.wait_s
+            repair.wait_s = min(repair.wait_s * 2, self._config.pull_longest_s)
+            asked = repair.ask()
+            if asked is not None:
+                self._send_pull(at_s, target, buckets=asked)
+
+    # --- records down: looking after them -----------------------------------------------------------------
+
+    def _run_survey(self, at_s: float) -> None:
+        """Rows that changed by themselves change no sum: now and then all are summed up, in small slices."""
+        down = self._down
+        if not self._may_survey() or down.current is None:
+            return
+        if down.survey_at_s is None and not down.surveying:
+            down.survey_at_s = at_s + self._config.survey_every_s
+        if _due(down.survey_at_s, at_s):
+            down.survey_at_s = None
+            if down.surveying:
+                self._effects.append(WorkOnSurvey())
+            else:
+                down.surveying = True
+                self._effects.append(BeginSurvey(down.current.generation, ()))
+
+    def _may_survey(self) -> bool:
+        down = self._down
+        return down.current is not None and down.building is None and down.repair is None
+
+    def _end_survey(self, at_s: float, surveyed: Surveyed) -> None:
+        down, current = self._down, self._down.current
+        if not down.surveying:
+            return
+        down.surveying = False
+        down.survey_at_s = at_s + self._config.survey_every_s
+        self._count("surveys")
+        if current is None or surveyed.generation != current.generation or surveyed.sums == surveyed.kept:
+            return
+        if down.handed != current.number:
+            down.survey_at_s = at_s + self._config.rebuild_first_s
+            return
+        wrong = sum(1 for ours, said in zip(surveyed.sums, surveyed.kept, strict=True) if ours != said)
+        self._count("surveys_wrong")
+        self._notify(
+            RecordsDiffer(
+                self._config.scope,
+                current.epoch,
+                surveyed.number,
+                f"{wrong} buckets whose rows are not what the file says",
+                current.digest,
+            )
+        )
+        if self._may_survey() and not (down.starting or down.adopting):
+            self._begin_repair(at_s, current)
 
     # --- claims -------------------------------------------------------------------------------------------
 
@@ -1343,6 +1784,19 @@ class EdgeSession:
                 down.handed = down.target.number if down.target else 0
                 down.pull_at_s = at_s + down.pull_wait_s
                 down.pull_wait_s = min(down.pull_wait_s * 2, config.pull_longest_s)
+            case Work.SNAPSHOT:
+                down.snapshots_ok_s = at_s + config.snapshot_again_s
+                if down.fetch is not None:
+                    self._drop_fetch()
+                    self._settle(at_s)
+            case Work.SURVEY:
+                down.surveying = False
+                down.survey_at_s = None
+                if down.repair is not None:
+                    self._give_up_mending(at_s, event.why)
+            case Work.MEND:
+                if down.repair is not None:
+                    self._give_up_mending(at_s, event.why)
             case Work.BEGIN_GENERATION | Work.ADOPT_GENERATION:
                 down.starting = False
                 down.adopting = False
@@ -1395,6 +1849,9 @@ class EdgeSession:
                     claim.due_s = at_s + self._config.claim_retry_s
                     topic = self._config.topics.claim(self._config.device)
                     self._effects.append(Publish(Connection.ALARM, topic, claim.payload))
+        self._run_fetch(at_s)
+        self._run_repair(at_s)
+        self._run_survey(at_s)
         if Connection.ROUTINE in self._connected:
             self._run_feed_timers(at_s)
             if _due(self._status_at_s, at_s):
@@ -1420,13 +1877,13 @@ class EdgeSession:
             down.rebuild_at_s = None
             self._settle(at_s)
         if _due(down.pull_at_s, at_s):
-            if down.target is None or down.starting or down.adopting:
+            if down.target is None or down.starting or down.adopting or down.fetch or down.repair:
                 down.pull_at_s = None
                 return
             down.handed = down.target.number
             down.pull_at_s = at_s + down.pull_wait_s
             down.pull_wait_s = min(down.pull_wait_s * 2, self._config.pull_longest_s)
-            self._send_pull(down.target)
+            self._send_pull(at_s, down.target)
 
     def _ask_to_wake(self) -> None:
         times: list[float | None] = [muted.until_s for muted in self._muted.values()]
@@ -1435,8 +1892,18 @@ class EdgeSession:
                 times += [up.resend_at_s, up.missing_at_s]
         if Connection.ALARM in self._connected:
             times += [claim.due_s for claim in self._claims.values()]
+        fetch, repair = self._down.fetch, self._down.repair
+        if self._may_survey():
+            times.append(self._down.survey_at_s)
+        if fetch is not None:
+            times.append(fetch.work_at_s)
+        if repair is not None:
+            times.append(repair.work_at_s)
+            times.append(repair.give_up_s if repair.stage in (Stage.SUMS, Stage.ROWS) else None)
         if Connection.ROUTINE in self._connected:
             times += [self._down.pull_at_s, self._down.rebuild_at_s, self._status_at_s]
+            times.append(fetch.ask_at_s if fetch is not None else None)
+            times.append(repair.ask_at_s if repair is not None else None)
         if self._epoch_why and not self._beginning_epoch:
             times.append(self._epoch_ok_s)
         wake_at_s = min((time for time in times if time is not None), default=None)

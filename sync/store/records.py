@@ -11,12 +11,12 @@ import os
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,12 +42,16 @@ __all__ = [
     "Batch",
     "Change",
     "FeedState",
+    "Mended",
     "Records",
     "StoreRefused",
+    "Survey",
     "drop_other_generations",
+    "fill_generation",
     "generation_path",
     "new_generation",
     "next_generation",
+    "sync_folder",
 ]
 
 MMAP_BYTES = 2**31 - 65_536
@@ -64,6 +68,7 @@ WAL_KEPT_BYTES = 32 * 1024 * 1024
 _NAME = re.compile(r"records-(\d+)\.sqlite")
 _PUT = "put"
 _READ_AT_ONCE = 64
+_FILL_AT_ONCE = 10_000
 _SHELF = 64
 """Bucket sums to a row of `buckets`."""
 _SUM_BYTES = 16
@@ -115,6 +120,17 @@ class Batch(Protocol):
     def changes(self) -> Sequence[Change]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A `Change` that came without a number."""
+
+    number: int
+    collection: str
+    key: str
+    op: str
+    body: str
+
+
 class ApplyResult(enum.StrEnum):
     APPLIED = "applied"
     ALREADY = "already"
@@ -141,6 +157,14 @@ class FeedState:
     """32 hex digits, as in `FeedHead`."""
     verified_utc: str | None
     """Issue time of the newest head proved equal; records are as old as this (S10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What a repair came to."""
+
+    put: int
+    deleted: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +275,10 @@ class Records:
     def path(self) -> Path:
         return self._path
 
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
     # --- reading ------------------------------------------------------------------------------------------
 
     def get(self, collection: str, key: str) -> Record | None:
@@ -336,7 +364,7 @@ class Records:
             int.from_bytes(sums[at : at + _SUM_BYTES], "big") for at in range(0, len(sums), _SUM_BYTES)
         )
 
-    def all_rows(self) -> Iterator[tuple[str, str, str]]:
+    def all_rows(self) -> Generator[tuple[str, str, str], None, None]:
         """(collection, key, body) of everything held, collections unknown to this version last."""
         for name in COLLECTIONS:
             for key, body in self._each(f"SELECT key, body FROM {name} ORDER BY key"):  # noqa: S608
@@ -398,6 +426,37 @@ class Records:
         self._forget_decoded()
         return ApplyOutcome(ApplyResult.APPLIED, batch.last + 1)
 
+    def mend(
+        self,
+        number: int,
+        theirs: Mapping[int, Sequence[tuple[str, str, str]]],
+        ours: Mapping[int, Mapping[tuple[str, str], str]],
+        counted: int,
+    ) -> Mended:
+        """Make these buckets what the centre's are at this very number, rows and sums alike (G5).
+
+        `theirs` are all rows of each bucket (collection, key, body), `ours` what a `Survey` found in it here
+        and `counted` how many rows it found in all. Atomic; readers see all of it or nothing. Raises
+        `Malformed` when a row is not what it should be or in another bucket, and `StoreRefused`.
+        """
+        self._must_write()
+        for bucket, rows in theirs.items():
+            _must_be_bucket(bucket, rows)
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            feed = self._feed()
+            if feed.number != number:
+                raise StoreRefused(f"{self._path} is at number {feed.number}: expected {number} to be mended")
+            mended = self._mend(feed, theirs, ours, counted)
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            self._undo()
+            if isinstance(error, sqlite3.Error):
+                raise refused(self._path, RECORDS, error) from error
+            raise
+        self._forget_decoded()
+        return mended
+
     def note_verified(self, utc: str) -> None:
         """A signed head, issued at `utc`, was proved equal at our number: the records' age counts from it."""
         self._must_write()
@@ -453,17 +512,89 @@ class Records:
             at = bucket * _SUM_BYTES
             total = int.from_bytes(sums[at : at + _SUM_BYTES], "big") + moved
             sums[at : at + _SUM_BYTES] = (total % MODULUS).to_bytes(_SUM_BYTES, "big")
-        self._connection.executemany(
-            "REPLACE INTO buckets VALUES (?, ?)",
-            [
-                (shelf, bytes(sums[shelf * _SHELF_BYTES : (shelf + 1) * _SHELF_BYTES]))
-                for shelf in sorted({bucket // _SHELF for bucket in moves})
-            ],
-        )
+        self._write_shelves(sums, moves)
         total = (feed.digest + sum(moves.values())) % MODULUS
         self._connection.execute(
             "UPDATE feed SET number = ?, row_count = ?, digest = ?",
             (number, rows, total.to_bytes(_SUM_BYTES, "big")),
+        )
+
+    def _mend(
+        self,
+        feed: _Row,
+        theirs: Mapping[int, Sequence[tuple[str, str, str]]],
+        ours: Mapping[int, Mapping[tuple[str, str], str]],
+        counted: int,
+    ) -> Mended:
+        put = deleted = 0
+        rows, total = counted, feed.digest
+        self._buckets = None
+        sums = self._read_buckets(feed.number)
+        for bucket, wanted in theirs.items():
+            here = ours.get(bucket, {})
+            by_collection: defaultdict[str, tuple[list[tuple[str, ...]], list[tuple[str, ...]]]]
+            by_collection = defaultdict(lambda: ([], []))
+            right = {(collection, key): body for collection, key, body in wanted}
+            for (collection, key), body in right.items():
+                if here.get((collection, key)) != body:
+                    by_collection[collection][0].append((key, body))
+            for collection, key in here.keys() - right.keys():
+                by_collection[collection][1].append((key,))
+            for collection, (puts, deletes) in by_collection.items():
+                old = self._old_bodies(collection, [key for key, *_ in (*puts, *deletes)])
+                self._write_collection(collection, puts, deletes, old)
+                put += len(puts)
+                deleted += len(deletes)
+            rows += len(right) - len(here)
+            at = bucket * _SUM_BYTES
+            now = sum(row_digest(*row) for row in wanted) % MODULUS
+            total += now - int.from_bytes(sums[at : at + _SUM_BYTES], "big")
+            sums[at : at + _SUM_BYTES] = now.to_bytes(_SUM_BYTES, "big")
+        self._write_shelves(sums, theirs)
+        self._connection.execute(
+            "UPDATE feed SET row_count = ?, digest = ?", (rows, (total % MODULUS).to_bytes(_SUM_BYTES, "big"))
+        )
+        return Mended(put, deleted)
+
+    def _write_shelves(self, sums: bytearray, buckets: Iterable[int]) -> None:
+        self._connection.executemany(
+            "REPLACE INTO buckets VALUES (?, ?)",
+            [
+                (shelf, bytes(sums[shelf * _SHELF_BYTES : (shelf + 1) * _SHELF_BYTES]))
+                for shelf in sorted({bucket // _SHELF for bucket in buckets})
+            ],
+        )
+
+    def fill(self, number: int, rows: Iterable[tuple[str, str, str]]) -> None:
+        """Only for `fill_generation`: all rows of an empty file nobody else knows of, not durable."""
+        self._must_write()
+        for pragma in ("journal_mode=DELETE", "synchronous=OFF", "locking_mode=EXCLUSIVE"):
+            self._run(f"PRAGMA {pragma}")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._fill(number, rows)
+            self._connection.execute("COMMIT")
+        except BaseException as error:
+            self._undo()
+            if isinstance(error, sqlite3.Error):
+                raise refused(self._path, RECORDS, error) from error
+            raise
+
+    def _fill(self, number: int, rows: Iterable[tuple[str, str, str]]) -> None:
+        sums = [0] * BUCKETS
+        count = 0
+        for collection, some in groupby(rows, key=_first):
+            while chunk := [(key, body) for _, key, body in islice(some, _FILL_AT_ONCE)]:
+                count += len(chunk)
+                for key, body in chunk:
+                    bucket, moved = move_of(collection, key, None, body.encode())
+                    sums[bucket] += moved
+                self._write_collection(collection, list(chunk), [], {})
+        kept = bytearray(b"".join((total % MODULUS).to_bytes(_SUM_BYTES, "big") for total in sums))
+        self._write_shelves(kept, range(BUCKETS))
+        self._connection.execute(
+            "UPDATE feed SET number = ?, row_count = ?, digest = ?",
+            (number, count, (sum(sums) % MODULUS).to_bytes(_SUM_BYTES, "big")),
         )
 
     def _write_collection(
@@ -590,6 +721,71 @@ class Records:
             self._run("ROLLBACK")
 
 
+class Survey:
+    """The sums of every bucket taken from the rows themselves, a slice at a time, all at one number.
+
+    It reads through a connection of its own and sees the file as it was when it began; what is applied
+    meanwhile is not in its way. Keep it short of hours: the file's log cannot be reused until it ends.
+    """
+
+    def __init__(self, path: Path, collect: Collection[int] = ()) -> None:
+        """`collect`: buckets whose rows are kept. Raises `StoreRefused`."""
+        self.rows: dict[int, dict[tuple[str, str], str]] = {bucket: {} for bucket in collect}
+        """Bucket -> (collection, key) -> body, of the buckets asked for."""
+        self.count = 0
+        self.sums = [0] * BUCKETS
+        """Whole once `step` has answered False; mod 2^128."""
+        self._records = Records.open(path)
+        self._inside = self._records.snapshot()
+        try:
+            self.state = self._inside.__enter__()
+            self._rows = self._records.all_rows()
+        except BaseException:
+            self.close()
+            raise
+
+    def step(self, most: int) -> bool:
+        """Take the next rows; False when there are none. Raises `StoreRefused`."""
+        taken = list(islice(self._rows, most))
+        for collection, key, body in taken:
+            bucket, digest = move_of(collection, key, None, body.encode())
+            self.sums[bucket] = (self.sums[bucket] + digest) % MODULUS
+            if bucket in self.rows:
+                self.rows[bucket][collection, key] = body
+        self.count += len(taken)
+        return len(taken) == most
+
+    def kept(self) -> tuple[int, ...]:
+        """The sums the file keeps of itself at the same number."""
+        return self._records.digest_parts()
+
+    def close(self) -> None:
+        """Idempotent."""
+        if not self._records.closed:
+            self._rows.close()
+            with suppress(StoreRefused):
+                self._inside.__exit__(None, None, None)
+            self._records.close()
+
+
+def fill_generation(
+    folder: Path, n: int, scope: str, epoch: str, number: int, rows: Iterable[tuple[str, str, str]]
+) -> FeedState:
+    """Make `records-<n>.sqlite` of a scope as it stands at `number`, as one file without a log beside it.
+
+    `rows` come by collection and key. For the centre, which makes snapshots so: a device's own file comes of
+    the same code. Until this returns the file is worth nothing; nobody else may know of it. Raises
+    `StoreRefused` and `Malformed`.
+    """
+    path = new_generation(folder, n, scope, epoch)
+    with Records.open(path, writable=True) as records:
+        records.fill(number, rows)
+        state = records.feed_state()
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return state
+
+
 def generation_path(folder: Path, n: int) -> Path:
     return folder / f"records-{n}.sqlite"
 
@@ -627,7 +823,7 @@ def new_generation(folder: Path, n: int, scope: str, epoch: str) -> Path:
     finally:
         connection.close()
     half.rename(path)
-    _sync_folder(folder)
+    sync_folder(folder)
     return path
 
 
@@ -651,7 +847,8 @@ def _generations(folder: Path) -> list[tuple[int, Path]]:
     return [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make a rename durable. Windows has no folder handles to flush and needs none."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -688,6 +885,7 @@ def _sorted_out(batch: Batch, after: int) -> dict[str, dict[str, str | None]]:
 
 
 _collection_of = attrgetter("collection")
+_first = itemgetter(0)
 
 
 def _are_rows(collection: str, changes: Sequence[Change]) -> bool:
@@ -718,6 +916,16 @@ def _must_be_fit(change: Change) -> None:
             raise Malformed("expected a collection and a key, both without NUL")
     except (Malformed, UnicodeEncodeError) as error:
         raise Malformed(f"change {change.number}, {collection[:40]!r} {key[:60]!r}: {error}") from error
+
+
+def _must_be_bucket(bucket: int, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Raises `Malformed` when these cannot be all rows of a bucket."""
+    if not 0 <= bucket < BUCKETS or len({row[:2] for row in rows}) != len(rows):
+        raise Malformed(f"bucket {bucket}: expected 0 to {BUCKETS - 1}, and each row once")
+    for collection, key, body in rows:
+        _must_be_fit(_Wanted(0, collection, key, _PUT, body))
+        if bucket_of(collection, key) != bucket:
+            raise Malformed(f"{collection[:40]!r} {key[:60]!r} is not of bucket {bucket}")
 
 
 @lru_cache(maxsize=256)

@@ -300,6 +300,20 @@ class RecordsMoved(msgspec.Struct, frozen=True, tag="records_moved"):
     why: str
 
 
+class RecordsRepaired(msgspec.Struct, frozen=True, tag="records_repaired"):
+    """A difference from the centre's records at the same number was mended in place (G5)."""
+
+    scope: str
+    epoch: str
+    number: int
+    buckets: tuple[int, ...]
+    """Digest buckets that differed and were fetched."""
+    put: int
+    """Rows of them that were missing or other here."""
+    deleted: int
+    """Rows that were here and should not have been."""
+
+
 class MessageRefused(msgspec.Struct, frozen=True, tag="message_refused"):
     topic: str
     why: str
@@ -332,6 +346,7 @@ FactData = (
     | Alarm
     | EpochBegan
     | RecordsMoved
+    | RecordsRepaired
     | MessageRefused
 )
 

@@ -16,6 +16,7 @@ from sync.link.messages import (
     MAX_PAYLOAD_BYTES,
     Ack,
     Acks,
+    BucketsAsked,
     Change,
     ChangeOp,
     Checkpoint,
@@ -747,7 +748,7 @@ def test_times_within_a_second_are_compared_rightly() -> None:
 def test_a_head_beyond_our_number_is_pulled_and_verified_only_when_reached() -> None:
     feed = Feed()
     effects = feed.hears_head(head(9))
-    assert pulls(effects) == [Pull(SCOPE, "feed-1", 7)]
+    assert pulls(effects) == [Pull(SCOPE, "feed-1", 7, snapshots=True)]
     assert of(NoteVerified, effects) == []
     assert of(ApplyBatch, feed.hears_batch(batch(8, 9))) == [ApplyBatch(1, batch(8, 9))]
     assert of(NoteVerified, feed.applied(9)) == [NoteVerified(1, utc(60))]
@@ -757,7 +758,7 @@ def test_a_gap_is_never_applied_but_pulled_once() -> None:
     feed = Feed()
     effects = feed.hears_feed(batch(9, 9))
     assert of(ApplyBatch, effects) == []
-    assert pulls(effects) == [Pull(SCOPE, "feed-1", 7)]
+    assert pulls(effects) == [Pull(SCOPE, "feed-1", 7, snapshots=True)]
     assert consequences(feed.hears_feed(batch(10, 10))) == []
 
 
@@ -776,7 +777,7 @@ def test_a_long_answer_is_pulled_on_from_where_it_ended() -> None:
     feed.hears_batch(batch(13, 20))
     feed.applied(20)
     assert pulls(feed.at(0.1)) == []
-    assert pulls(feed.at(0.2)) == [Pull(SCOPE, "feed-1", 20)]
+    assert pulls(feed.at(0.2)) == [Pull(SCOPE, "feed-1", 20, snapshots=True)]
 
 
 def test_what_overlaps_is_cut_and_what_is_known_is_left() -> None:
@@ -791,26 +792,32 @@ def test_a_batch_of_another_epoch_changes_nothing() -> None:
 
 
 def test_after_a_reconnect_what_was_missed_is_asked_for() -> None:
-    assert pulls(Story(current=CURRENT).up()) == [Pull(SCOPE, "feed-1", 7)]
+    assert pulls(Story(current=CURRENT).up()) == [Pull(SCOPE, "feed-1", 7, snapshots=True)]
     assert pulls(Story().up()) == []
 
 
-def test_records_that_differ_at_equal_numbers_are_reported_and_built_anew_beside_the_old() -> None:
+def test_records_that_nobody_helps_to_mend_are_built_anew_beside_the_old() -> None:
     feed = Feed()
     effects = feed.hears_head(head(7, digest=OTHER_DIGEST))
     assert notices(effects) == [RecordsDiffer(SCOPE, "feed-1", 7, DIGEST, OTHER_DIGEST)]
+    asked = Pull(SCOPE, "feed-1", 7, snapshots=True, buckets=BucketsAsked(7))
+    assert pulls(effects) == [asked]
+    assert pulls(feed.at(5.0)) == [asked]
+    assert of(BeginGeneration, feed.at(19.9)) == []
+    effects = feed.at(20.0)
     assert of(BeginGeneration, effects) == [BeginGeneration(SCOPE, "feed-1")]
     effects = feed.tell(GenerationBegun(FeedSeen(2, "feed-1", 0, 0, "0" * 32)))
-    assert pulls(effects) == [Pull(SCOPE, "feed-1", 0)]
+    assert pulls(effects) == [Pull(SCOPE, "feed-1", 0, snapshots=True)]
     assert of(ApplyBatch, feed.hears_batch(batch(1, 7))) == [ApplyBatch(2, batch(1, 7))]
     effects = feed.applied(7, generation=2, digest=OTHER_DIGEST)
     assert consequences(effects) == [NoteVerified(2, utc(60)), AdoptGeneration(2)]
     effects = feed.tell(GenerationAdopted(FeedSeen(2, "feed-1", 7, 3, OTHER_DIGEST)))
-    assert notices(effects) == [RecordsMoved(SCOPE, "feed-1", 7, 2, "records differ from the centre's")]
+    why = "records differ from the centre's; the hub did not say how"
+    assert notices(effects) == [RecordsMoved(SCOPE, "feed-1", 7, 2, why)]
 
 
 def test_row_counts_that_differ_are_a_difference() -> None:
-    assert of(BeginGeneration, Feed().hears_head(head(7, rows=4)))
+    assert of(RecordsDiffer, notices(Feed().hears_head(head(7, rows=4))))
 
 
 def test_records_that_never_come_out_equal_are_not_built_over_and_over() -> None:
@@ -827,7 +834,7 @@ def test_records_that_never_come_out_equal_are_not_built_over_and_over() -> None
             feed.tell(GenerationBegun(FeedSeen(generation, "feed-1", 0, 0, "0" * 32)))
             feed.hears_batch(batch(1, 7))
             feed.applied(7, generation=generation)
-    assert begun == [0, 60, 180, 420, 900]
+    assert begun == [20, 80, 200, 440, 920]
 
 
 def test_a_new_epoch_is_built_beside_the_old_records_which_stay() -> None:
@@ -851,7 +858,7 @@ def test_a_device_without_records_builds_its_first_generation() -> None:
 
 def test_an_unfinished_generation_is_continued() -> None:
     feed = Feed(CURRENT, FeedSeen(2, "feed-1", 4, 2, OTHER_DIGEST))
-    assert pulls(feed.hears_head(head(7))) == [Pull(SCOPE, "feed-1", 4)]
+    assert pulls(feed.hears_head(head(7))) == [Pull(SCOPE, "feed-1", 4, snapshots=True)]
     assert of(ApplyBatch, feed.hears_batch(batch(5, 7))) == [ApplyBatch(2, batch(5, 7))]
 
 
@@ -860,7 +867,7 @@ def test_records_that_cannot_take_a_batch_are_reported_and_it_is_pulled_again() 
     feed.hears_feed(batch(8, 8))
     effects = feed.tell(StoreFailed(Work.APPLY_BATCH, "row 8 is malformed"))
     assert notices(effects) == [StoreTrouble(Work.APPLY_BATCH, "row 8 is malformed", 1)]
-    assert pulls(feed.at(5.0)) == [Pull(SCOPE, "feed-1", 7)]
+    assert pulls(feed.at(5.0)) == [Pull(SCOPE, "feed-1", 7, snapshots=True)]
     assert of(ApplyBatch, feed.hears_batch(batch(8, 8))) == [ApplyBatch(1, batch(8, 8))]
 
 

@@ -241,6 +241,7 @@ ReadFailed: device
 ReadingKept: kind value detail
 Recall: recall_no
 RecordsMoved: scope epoch why
+RecordsRepaired: scope epoch
 ReleaseSlip: related_type customs_code control quarantine
 SlipCodeShown: slip_no kid sha256 issued standing why
 SlipShown: kid sha256
