@@ -1418,7 +1418,7 @@ class EdgeSession:
             case "feed":
                 batch = _read_batch(verify(self._keys, signed, Context.FEED))
                 self._on_batch(at_s, batch)
-                self._answered_with_log(at_s, batch)
+                self._answered_by_the_feed(at_s, batch)
             case "snapshot":
                 self._on_manifest(at_s, _read_manifest(verify(self._keys, signed, Context.SNAPSHOT)), payload)
             case "bucket_sums":
@@ -1496,7 +1496,7 @@ class EdgeSession:
         elif begins or not fetch.asked:
             fetch.ask_at_s = at_s
 
-    def _answered_with_log(self, at_s: float, batch: FeedBatch) -> None:
+    def _answered_by_the_feed(self, at_s: float, batch: FeedBatch) -> None:
         """The hub has the snapshot no longer: it answered our asking for pieces with the log."""
         down = self._down
         if down.fetch is not None and down.fetch.asked and batch.epoch == down.fetch.manifest.epoch:
