@@ -24,7 +24,7 @@ _PHASES: Final = {
     "Waking": ("启动中", "Starting", "amber"),
     "Free": ("空闲", "Free", "green"),
     "Reading": ("核验中", "Checking", "amber"),
-    "Asking": ("等待海关平台", "Asking the customs platform", "amber"),
+    "Consulting": ("等待海关平台", "Asking the customs platform", "amber"),
     "Claiming": ("等待中心", "Asking the centre", "amber"),
     "Raising": ("抬杆中", "Raising", "green"),
     "Passing": ("通行中", "Passing", "green"),

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -26,7 +26,7 @@ import pytest
 from edge.devices.readings import InputsSeen, PlateSeen, TagSeen, WeightSeen
 from edge.gate.effects import Commit, Show, Told
 from edge.gate.events import UNKNOWN_INPUTS
-from edge.gate.lane import Holding, Lane, Shut
+from edge.gate.lane import Holding, Lane, Phase, Shut
 from edge.gate.page import MOST_VISITORS, Page
 from edge.gate.screen import POLICY, SCRIPT, STANDS_STILL_S, STYLE, page
 from edge.gate.showing import (
@@ -555,3 +555,18 @@ def test_a_browser_shows_it_and_keeps_it_fresh_by_itself(tmp_path: Path) -> None
     assert "豫A12345" in looked.stdout
     assert 'class="lost"' not in looked.stdout
     assert [line for line in looked.stderr.splitlines() if "CONSOLE" in line] == []
+
+
+@pytest.mark.parametrize("phase", get_args(Phase))
+def test_every_phase_of_the_lane_has_words_in_both_languages(phase: type) -> None:
+    shown = _phase_of(page(replace(SHOWN, phase=phase.__name__), 100.5))
+    assert shown[0] != phase.__name__
+    assert re.search("[一-鿿]", shown[0])
+    assert re.search("[A-Za-z]", shown[1])
+
+
+def _phase_of(html_text: str) -> tuple[str, str]:
+    """Chinese and English beside the board."""
+    words = re.search(r"class='board [^>]*>.*?</div><div><b class=\w+>(.*?)</b><small>(.*?)</small>", html_text)
+    assert words is not None
+    return words[1], words[2]
