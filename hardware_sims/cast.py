@@ -74,6 +74,22 @@ def make_cast(
     return _Maker(seed, today).make(max(1, vehicles), camera_ports, mean_gap_s)
 
 
+def _lane(name: str, camera_listener: str | None) -> LaneSettings:
+    """Two makes of everything, so that a demo shows more than one: the lane out has the others."""
+    if name == LANE_IN:
+        return LaneSettings(name=name, camera_listener=camera_listener, barrier=BarrierSettings())
+    return LaneSettings(
+        name=name,
+        weighbridge="toledo_continuous",
+        rfid="uhfreader18",
+        scanner="newland",
+        led="ascii",
+        camera="hikvision",
+        camera_listener=camera_listener,
+        barrier=BarrierSettings(auto_close=True),
+    )
+
+
 class _Maker:
     def __init__(self, seed: int, today: datetime) -> None:
         self._draw = random.Random(f"{seed}/cast")
@@ -112,12 +128,7 @@ class _Maker:
         scenario = Scenario(
             seed=self._seed,
             lanes=tuple(
-                LaneSettings(
-                    name=name,
-                    weighbridge="yaohua_tf0" if name == LANE_IN else "toledo_continuous",
-                    camera_listener=f"127.0.0.1:{port}" if port else None,
-                    barrier=BarrierSettings(auto_close=name == LANE_OUT),
-                )
+                _lane(name, f"127.0.0.1:{port}" if port else None)
                 for name, port in zip(lanes, camera_ports, strict=True)
             ),
             vehicles=tuple(self._people),

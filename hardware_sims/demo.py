@@ -39,6 +39,10 @@ from hardware_sims.site import LANES, Site, new_folder, write_site
 READY_WITHIN_S = 40.0
 DRAIN_WITHIN_S = 60.0
 SHOWN_PASSAGES = 16
+AROUND_THE_TABLE = 14
+"""Rows of a terminal that header, progress and notes take."""
+WIDE = 120
+"""Columns of a terminal from which slips and stages find room beside the reasons."""
 BROKERS = ("amqtt", "mosquitto")
 KILLED_AT_WORK = 0.8
 """Share of the kills that wait until a program has come up; the others may hit it while it starts."""
@@ -482,7 +486,10 @@ class Demo:
         )
         total = len(self.site.cast.scenario.vehicles)
         progress.add_task("", total=total, completed=total - self._to_come)
-        return Group(self._header(), self.table(SHOWN_PASSAGES), progress, self._notes())
+        return Group(self._header(), self.table(self._rows_shown()), progress, self._notes())
+
+    def _rows_shown(self) -> int:
+        return max(3, min(SHOWN_PASSAGES, self._out.height - AROUND_THE_TABLE))
 
     def _header(self) -> Panel:
         broker = Text("断 DOWN", "bold white on red") if self._broker_down else Text("通 up", "bold green")
@@ -495,17 +502,22 @@ class Demo:
         line.append(f"   记录 facts {self.watch.facts}   告警 alarms {self.watch.alarm_count}")
         minutes = (time.monotonic() - self._begun) * self.site.speed / 60
         line.append(f"   {minutes:.1f} min × {self.site.speed:g}", "dim")
+        line.append("\n  页面 pages  ", "dim")
+        line.append("   ".join(self.site.page(lane) for lane in LANES), "cyan")
         return Panel(line, title="卡口 kakou · 仿真场站 simulated site", border_style="cyan")
 
     def table(self, most: int | None = None) -> Table:
         table = Table(expand=True, header_style="bold", row_styles=("", "dim"))
+        wide = self._out.width >= WIDE
         table.add_column("通道 lane", no_wrap=True)
         table.add_column("车牌 plate", no_wrap=True)
-        table.add_column("核放单 slip", no_wrap=True)
-        table.add_column("判定 ruling", no_wrap=True)
+        if wide:
+            table.add_column("核放单 slip", no_wrap=True)
+        table.add_column("判定 ruling", no_wrap=wide, max_width=None if wide else 12)
         table.add_column("原因 reasons", ratio=3)
         table.add_column("结果 outcome", no_wrap=True)
-        table.add_column("各段用时 s per stage", no_wrap=True)
+        if wide:
+            table.add_column("各段用时 s per stage", no_wrap=True)
         rows = [row for _, row in sorted(self.watch.rows.items(), key=lambda item: item[0][1])]
         for row in rows[-most:] if most else rows:
             slips = "…" + row.slips[0][-6:] if row.slips else "–"
@@ -513,15 +525,13 @@ class Demo:
                 slips += f" +{len(row.slips) - 1}"
             verdict = _VERDICTS.get(row.verdict, "未放行通过 ungated" if not row.gated else "…")
             offline = " (offline)" if row.claim == "offline" else ""
-            table.add_row(
-                f"{row.lane} #{row.passage}",
-                row.plate or "–",
-                slips,
-                Text(verdict, _COLOURS.get(row.verdict, "magenta" if not row.gated else "")),
-                f"{row.zh} / {row.en}{offline}" if row.zh else "",
-                row.outcome,
-                self._stages(row),
-            )
+            ruled = Text(verdict, _COLOURS.get(row.verdict, "magenta" if not row.gated else ""))
+            why = f"{row.zh} / {row.en}{offline}" if row.zh else ""
+            name, plate = f"{row.lane} #{row.passage}", row.plate or "–"
+            if wide:
+                table.add_row(name, plate, slips, ruled, why, row.outcome, self._stages(row))
+            else:
+                table.add_row(name, plate, ruled, why, row.outcome)
         return table
 
     def _stages(self, row: Row) -> str:
@@ -630,6 +640,7 @@ class Demo:
             "broker": f"mqtt://127.0.0.1:{self.site.broker_port}",
             "archive": str(self.site.archive),
             "physics": str(self.site.physics_log),
+            **{f"{lane} page": self.site.page(lane) for lane in LANES},
             **{f"{lane} config": str(self.site.lane_config(lane)) for lane in LANES},
             "ports": str(self.site.folder / "ports"),
         }

@@ -32,6 +32,7 @@ class Site:
     cast: Cast
     broker_port: int
     camera_ports: tuple[int, int]
+    page_ports: tuple[int, int]
     speed: float
 
     @property
@@ -52,6 +53,10 @@ class Site:
 
     def lane_config(self, lane: str) -> Path:
         return self.folder / "configs" / f"{lane}.toml"
+
+    def page(self, lane: str) -> str:
+        """Where the lane's own page is, for a browser of this machine."""
+        return f"http://127.0.0.1:{self.page_ports[LANES.index(lane)]}/"
 
     def lane_data(self, lane: str) -> Path:
         return self.folder / "data" / lane
@@ -80,7 +85,7 @@ def write_site(
 ) -> Site:
     """Make the folder with everything a demo needs. It must not hold an older site."""
     folder.mkdir(parents=True, exist_ok=True)
-    broker_port, camera_in, camera_out = free_ports(3)
+    broker_port, camera_in, camera_out, page_in, page_out = free_ports(5)
     cast = make_cast(
         seed,
         vehicles,
@@ -88,7 +93,7 @@ def write_site(
         camera_ports=(camera_in, camera_out),
         mean_gap_s=mean_gap_s,
     )
-    site = Site(folder, cast, broker_port, (camera_in, camera_out), speed)
+    site = Site(folder, cast, broker_port, (camera_in, camera_out), (page_in, page_out), speed)
     for name in ("configs", "keys", "records", "data/hub", *(f"data/{lane}" for lane in LANES)):
         (folder / name).mkdir(parents=True, exist_ok=True)
     site.scenario_file.write_text(scenario_to_toml(cast.scenario), encoding="utf-8")
@@ -163,7 +168,7 @@ def _lane_toml(site: Site, lane: str, camera_port: int) -> str:
     direction = "in" if lane == LANE_IN else "out"
     lowering = "request" if lane == LANE_IN else "controller"
     ports = (site.folder / "ports").resolve().as_posix()
-    weighbridge = "yaohua_tf0" if lane == LANE_IN else "toledo_continuous"
+    makes = _LANE_IN if lane == LANE_IN else _LANE_OUT
     return f"""\
 [lane]
 id = "{lane}"
@@ -199,38 +204,38 @@ settings = {{ poll_s = {short(0.1, least=0.004)}, reply_timeout_s = {short(0.3, 
 settle_s = {short(0.05, least=0.002)} }}
 
 [devices.weighbridge]
-protocol = "weighbridge.{weighbridge}"
+protocol = "{makes.weighbridge}"
 role = "required"
 silent_after_s = {silent_s}
 serial = {{ url = "{ports}/{lane}-weighbridge", baudrate = 9600 }}
 settings = {{ quiet_s = {short(0.2, least=0.02)} }}
 
 [devices.plate_camera]
-protocol = "plate_camera.vzenith"
+protocol = "{makes.camera}"
 role = "substitutable"
 substitutes = ["rfid"]
-silent_after_s = {short(12.0, least=4 * JITTER_S)}
+silent_after_s = {short(makes.camera_silent_s, least=4 * JITTER_S)}
 listen = {{ host = "127.0.0.1", port = {camera_port} }}
 
 [devices.rfid]
-protocol = "rfid.r2000"
+protocol = "{makes.rfid}"
 role = "substitutable"
 substitutes = ["plate_camera"]
 silent_after_s = {silent_s}
-serial = {{ url = "{ports}/{lane}-rfid", baudrate = 115200 }}
+serial = {{ url = "{ports}/{lane}-rfid", baudrate = {makes.rfid_baudrate} }}
 settings = {{ poll_s = {short(0.2, least=0.02)}, reply_timeout_s = {short(0.8, least=0.2)} }}
 
 [devices.scanner]
-protocol = "scanner.line"
+protocol = "{makes.scanner}"
 role = "optional"
 serial = {{ url = "{ports}/{lane}-scanner", baudrate = 9600 }}
 settings = {{ quiet_s = {short(0.2, least=0.02)} }}
 
 [devices.board]
-protocol = "led.fk"
+protocol = "{makes.board}"
 role = "optional"
 serial = {{ url = "{ports}/{lane}-led", baudrate = 9600 }}
-settings = {{ gap_s = {short(0.02)}, rows = 2 }}
+settings = {{ {f"gap_s = {short(0.02)}, " if makes.board == "led.fk" else ""}rows = 2 }}
 
 [inputs]
 arrival_loop = {{ input = 0, active = "low" }}
@@ -272,6 +277,10 @@ reserve_mb = 16
 [spot_check]
 key_file = "../draw.key"
 
+[page]
+enabled = true
+port = {site.page_ports[LANES.index(lane)]}
+
 [clock]
 require_synchronised = false
 
@@ -279,6 +288,32 @@ require_synchronised = false
 second_after_s = {short(0.2, least=0.02)}
 longest_s = {short(5.0, least=0.25)}
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Makes:
+    weighbridge: str
+    camera: str
+    camera_silent_s: float
+    rfid: str
+    rfid_baudrate: int
+    scanner: str
+    board: str
+
+
+_LANE_IN = _Makes(
+    "weighbridge.yaohua_tf0", "plate_camera.vzenith", 12.0, "rfid.r2000", 115_200, "scanner.line", "led.fk"
+)
+_LANE_OUT = _Makes(
+    "weighbridge.toledo_continuous",
+    "plate_camera.hikvision",
+    12.0,
+    "rfid.uhfreader18",
+    57_600,
+    "scanner.newland",
+    "led.ascii",
+)
+"""The same makes as `cast` has the simulators play."""
 
 
 class _Durations:
