@@ -567,6 +567,7 @@ def test_every_phase_of_the_lane_has_words_in_both_languages(phase: type) -> Non
 
 def _phase_of(html_text: str) -> tuple[str, str]:
     """Chinese and English beside the board."""
-    words = re.search(r"class='board [^>]*>.*?</div><div><b class=\w+>(.*?)</b><small>(.*?)</small>", html_text)
+    after_board = html_text.partition("class='board ")[2].partition("</div>")[2]
+    words = re.search(r"<b class=\w+>(.*?)</b><small>(.*?)</small>", after_board)
     assert words is not None
     return words[1], words[2]
