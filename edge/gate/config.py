@@ -404,7 +404,9 @@ def config_digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def lane_settings(config: GateConfig, *, version: str, digest: str, boot_id: str, run: str) -> LaneSettings:
+def lane_settings(
+    config: GateConfig, *, version: str, digest: str, boot_id: str, run: str, key_id: str = ""
+) -> LaneSettings:
     timing, weighing = config.timing, config.weighing
     return LaneSettings(
         lane_id=config.lane.id,
@@ -422,6 +424,7 @@ def lane_settings(config: GateConfig, *, version: str, digest: str, boot_id: str
         config_digest=digest,
         boot_id=boot_id,
         run=run,
+        key_id=key_id,
         lowering_on_request=config.lane.lowering == "request",
         can_lower=config.relays.close is not None,
         io_stale_s=timing.io_stale_s,

@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from edge.gate.events import Timer
+from sync.vocabulary.commands import Command, Outcome
 from sync.vocabulary.facts import FactData, Stream
 from sync.vocabulary.numbers import Epc, Plate, SlipNo, WaybillNo
 from sync.vocabulary.uses import SlipUse
@@ -30,6 +31,12 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str = ""
     crossed: bool = False
     shut_why: str = ""
+    closing: Command | None = None
+    """The centre's command to stop that waits for the arm to come down."""
+    revoked_key: str = ""
+    """The device key that is trusted no more; with another one the lane may serve again."""
+    commands: tuple[tuple[str, str, str], ...] = ()
+    """(command id, outcome, why) of the last ones, so that none is done twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,54 @@ class CheckReleaseCode:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckCommand:
+    """Answered with `CommandChecked`."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCommand:
+    """After the commit of its fact: the centre hears nothing that is not durable."""
+
+    command_id: str
+    outcome: Outcome
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShowForAWhile:
+    """The centre's words on the board, until the lane has something to say or `seconds` are over."""
+
+    zh: str
+    en: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ShowOwnAgain:
+    """What the lane itself shows, in place of the centre's words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """All records are to be taken anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellStatus:
+    """The centre wants to know now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wipe:
+    """Answered with `Wiped`: records and keys are to be deleted, once the hub has every fact or at once."""
+
+    command: Command
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AskClaim:
     claim_id: str
     passage: int
@@ -180,6 +235,13 @@ Effect = (
     | Show
     | LookUp
     | CheckReleaseCode
+    | CheckCommand
+    | AnswerCommand
+    | ShowForAWhile
+    | ShowOwnAgain
+    | Resync
+    | TellStatus
+    | Wipe
     | AskClaim
     | WithdrawClaim
     | WakeAfter

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from sync.policy.shown_slips import Standing
+from sync.vocabulary.commands import Command
 from sync.vocabulary.facts import FactData, Stream
 from sync.vocabulary.numbers import ContainerNo, Epc, Plate, SlipNo, UtcText, WaybillNo
 from sync.vocabulary.records import Control, Enterprise, Recall, ReleaseSlip, Site, Vehicle, Waybill
@@ -179,6 +180,8 @@ class OfficerReleased:
     """How many different officers the site asks for; None where no site record says so."""
     aside: bool = False
     """引导待检: let through to the waiting area, not on its journey."""
+    remote: bool = False
+    """Not given at the lane: whoever gave it has not seen the vehicle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +204,33 @@ class ReleaseRefused:
 
     passage: int
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandGiven:
+    """The centre's, for this very connection and in its time; its officers are not checked yet (S8)."""
+
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class CommandChecked:
+    """The officers of a command, by the records as they are now."""
+
+    command: Command
+    needed: int | None = None
+    """How many different officers the site asks for; None where no site record says so."""
+    against: str = ""
+    """Why one of them may not give it; empty where all may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wiped:
+    """What became of the wiping this command asked for."""
+
+    command: Command
+    why: str = ""
+    """Why it could not be done; empty where records and keys are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +395,9 @@ Event = (
     | OfficerReleased
     | SupplementGiven
     | ReleaseRefused
+    | CommandGiven
+    | CommandChecked
+    | Wiped
     | ReadFailed
     | DeviceWentSilent
     | DeviceSpoke

@@ -13,9 +13,11 @@ from decimal import Decimal
 from typing import assert_never
 
 from edge.gate.effects import (
+    AnswerCommand,
     AnswerPlatform,
     AskClaim,
     AskPlatform,
+    CheckCommand,
     CheckReleaseCode,
     Commit,
     Effect,
@@ -24,12 +26,17 @@ from edge.gate.effects import (
     Memory,
     PendingCheck,
     RaiseArm,
+    Resync,
     SetLights,
     Show,
+    ShowForAWhile,
+    ShowOwnAgain,
     ShowPlatform,
     TakePicture,
+    TellStatus,
     Told,
     WakeAfter,
+    Wipe,
     WithdrawClaim,
 )
 from edge.gate.events import (
@@ -38,6 +45,8 @@ from edge.gate.events import (
     ClaimAnswered,
     CodeJudged,
     CodeRead,
+    CommandChecked,
+    CommandGiven,
     ContainerRead,
     DeviceSpoke,
     DeviceWentSilent,
@@ -69,6 +78,7 @@ from edge.gate.events import (
     TimePassed,
     Timer,
     WeightRead,
+    Wiped,
     WriteFailed,
 )
 from edge.gate.rules import (
@@ -89,10 +99,13 @@ from edge.gate.rules import (
     would_be,
 )
 from edge.gate.values import replace, value
+from sync.vocabulary import commands
+from sync.vocabulary.commands import Command, Outcome
 from sync.vocabulary.facts import (
     Alarm,
     AlarmCode,
     ArmRaised,
+    CommandTaken,
     DeviceBack,
     DeviceLost,
     LaneClosed,
@@ -155,6 +168,8 @@ class LaneSettings:
     boot_id: str = ""
     run: str = ""
     """Random per start: claims and orders of an earlier life or a restored disk are never mistaken."""
+    key_id: str = ""
+    """Of the device's key: a revoked lane serves again only with another one."""
     lowering_on_request: bool = True
     """False: the controller lowers by itself behind a vehicle (车过自动落闸)."""
     can_lower: bool = True
@@ -369,6 +384,8 @@ class Passage:
     """Who has released it by hand so far, or led it aside (S8)."""
     officers_for: Way | None = None
     """Which of the two those officers mean: one who leads aside has not released."""
+    remote: tuple[str, ...] = ()
+    """Which of them were not at the lane: they have not seen the vehicle (S11)."""
     entered: tuple[tuple[str, str, str], ...] = ()
     """(officer, field, value) of what still waits for a second officer's same word (补采)."""
     held: Ruling | None = None
@@ -419,6 +436,12 @@ class Lane:
     """When the arrival loop was last taken, or unknown."""
     remote_orders: tuple[tuple[str, int, float], ...] = ()
     """(order, passage it found here, when) of the customs platform's last orders to raise."""
+    commands: tuple[tuple[str, Outcome, str], ...] = ()
+    """(command id, outcome, why) of the centre's last commands: none is done twice."""
+    closing: Command | None = None
+    """To stop, by the centre, as soon as the arm is down."""
+    revoked: bool = False
+    """The centre trusts this device no more: nobody resets it."""
 
 
 Step = tuple[Lane, tuple[Effect, ...]]
@@ -500,6 +523,8 @@ def wake(
         told += more
     if memory is not None and memory.phase == "Shut":
         lane = replace(lane, phase=Shut(memory.shut_why or "restarted while closed", at_s))
+    if memory is not None:
+        lane = _as_commanded(lane, at_s, memory)
     effects: list[Effect] = [
         SetLights(green=False),
         _commit(told, uses=uses),
@@ -507,6 +532,15 @@ def wake(
         WakeAfter(Timer("waking", 0), settings.arm_move_s),
     ]
     return _seal(lane, effects)
+
+
+def _as_commanded(lane: Lane, at_s: float, memory: Memory) -> Lane:
+    """What the centre had ordered stays ordered, except that a device with another key is another device."""
+    done = tuple((each, Outcome(outcome), why) for each, outcome, why in memory.commands)
+    lane = replace(lane, commands=done, closing=memory.closing)
+    if memory.revoked_key and memory.revoked_key == lane.settings.key_id:
+        lane = replace(lane, revoked=True, phase=Shut(_REVOKED, at_s))
+    return lane
 
 
 def _pick_up(
@@ -572,6 +606,9 @@ def step(lane: Lane, at_s: float, event: Event) -> Step:
     if lane.in_flight is not None and not isinstance(event, WriteFailed):
         lane = replace(lane, in_flight=None, behind=())
     lane, effects = _take(lane, at_s, event)
+    if lane.closing is not None and _arm_is_done(lane):
+        lane, more = _close_as_told(lane, at_s, lane.closing)
+        effects = [*effects, *more]
     return _seal(lane, effects)
 
 
@@ -624,6 +661,13 @@ def _take(lane: Lane, at_s: float, event: Event) -> tuple[Lane, list[Effect]]:
             return _release_refused(lane, number, why)
         case SupplementGiven():
             return _supplemented(lane, at_s, event)
+        case CommandGiven(command):
+            return _command_given(lane, at_s, command)
+        case CommandChecked(command, needed, against):
+            return _command_checked(lane, at_s, command, needed, against)
+        case Wiped(command, why):
+            outcome = Outcome.REFUSED if why else Outcome.DONE
+            return _answered(lane, command, outcome, why or "records and keys are deleted")
         case ReadFailed():
             return lane, []
         case PictureKept():
@@ -1607,8 +1651,9 @@ def _admit(
     )
     lane = replace(lane, phase=Raising(at_s), passage=passage)
     # Led through to the inspection area, or seen by an officer: the draw is discharged by this very passage.
-    # Whom the customs platform lets go uninspected stays drawn (S11).
-    inspected = purpose != "admit" or (claim == "manual" and passage.officers != (_REMOTE,))
+    # Whom the customs platform or the centre lets go uninspected stays drawn (S11).
+    at_the_lane = set(passage.officers) - set(passage.remote)
+    inspected = purpose != "admit" or bool(at_the_lane)
     discharged = (str(vehicle.plate),) if vehicle is not None and opinion.spot_check and inspected else ()
     pending = () if inspected else _pending(opinion, findings)
     told = [
@@ -2018,7 +2063,8 @@ def _platform_ordered(lane: Lane, at_s: float, order: PlatformOrdered) -> tuple[
     else:
         # One officer whoever sends it, and however often.
         reason = f"{order.operator} {order.order_no} {order.reason}".strip()[:200] or "customs platform"
-        lane, effects = _officer_released(lane, at_s, OfficerReleased(passage.number, _REMOTE, reason))
+        released = OfficerReleased(passage.number, _REMOTE, reason, remote=True)
+        lane, effects = _officer_released(lane, at_s, released)
     done = isinstance(lane.phase, Raising) and not refused
     why = refused or ("" if done else "it counts as one officer's, and nothing was raised yet")
     fact = PlatformOrderSeen(
@@ -2185,7 +2231,8 @@ def _officer_released(lane: Lane, at_s: float, event: OfficerReleased) -> tuple[
     before = passage.officers if passage.officers_for is way else ()
     if needed is None or event.officer in before:
         return lane, []
-    passage = replace(passage, officers=(*before, event.officer), officers_for=way)
+    remote = (*passage.remote, event.officer)[-_MOST_REMOTE:] if event.remote else passage.remote
+    passage = replace(passage, officers=(*before, event.officer), officers_for=way, remote=remote)
     lane = replace(lane, passage=passage)
     if len(passage.officers) < needed:
         return lane, [Show("请第二位关员确认", "Second officer, please confirm", "amber")]
@@ -2204,6 +2251,142 @@ def _release_refused(lane: Lane, number: int, why: str) -> tuple[Lane, list[Effe
         return lane, []
     told = _alarm(AlarmCode.INPUT_REFUSED, number, why[:300], "放行码无效", "Release code refused")
     return lane, [_commit([told]), Show("放行码无效 请等待", "Release code refused, please wait", "red")]
+
+
+# --- commands of the centre -------------------------------------------------------------------------------
+
+_CLOSED = "closed by the centre"
+_REVOKED = "revoked by the centre"
+_MOST_COMMANDS = 16
+_MOST_REMOTE = 8
+
+
+def _command_given(lane: Lane, at_s: float, command: Command) -> tuple[Lane, list[Effect]]:
+    """Idempotent by command id. What lets somebody go is checked against the roster first (S8); what only
+    stops or shows something stands on the centre's signature alone."""
+    known = next((each for each in lane.commands if each[0] == command.command_id), None)
+    if known is not None:
+        return lane, [AnswerCommand(*known)]
+    act = command.act
+    match act:
+        case commands.ManualRelease() | commands.Supplement():
+            return lane, [CheckCommand(command)]
+        case commands.BoardText(seconds=seconds):
+            zh, en = act.text()
+            shown: list[Effect] = [ShowForAWhile(zh, en, seconds), WakeAfter(Timer("board", 0), seconds)]
+            return _answered(lane, command, Outcome.DONE, "", shown)
+        case commands.Resync():
+            return _answered(lane, command, Outcome.DONE, "", [Resync()])
+        case commands.AskStatus():
+            return _answered(lane, command, Outcome.DONE, "", [TellStatus()])
+        case commands.LaneClose() | commands.Revoke() | commands.Wipe():
+            return _told_to_stop(lane, command)
+        case _:
+            assert_never(act)
+
+
+def _command_checked(
+    lane: Lane, at_s: float, command: Command, needed: int | None, against: str
+) -> tuple[Lane, list[Effect]]:
+    """As with a release code: the passage it names is the one that is held now (S5), and it works once."""
+    act, before = command.act, lane
+    if against:
+        return _answered(lane, command, Outcome.REFUSED, against)
+    effects: list[Effect] = []
+    for officer in command.officers:
+        if lane is not before and not isinstance(lane.phase, Holding):
+            # One was enough.
+            break
+        match act:
+            case commands.ManualRelease(passage=number, aside=aside):
+                released = OfficerReleased(number, officer, command.reason, needed, aside, remote=True)
+                lane, effects = _officer_released(lane, at_s, released)
+            case commands.Supplement(passage=number, field=field, value=entered):
+                supplement = SupplementGiven(number, officer, field, entered, command.reason, needed)
+                lane, effects = _supplemented(lane, at_s, supplement)
+            case _:
+                pass
+    if isinstance(before.phase, Holding) and not isinstance(lane.phase, Holding):
+        return _answered(lane, command, Outcome.DONE, "", effects)
+    if lane is not before and not _refusal(effects):
+        return _answered(lane, command, Outcome.ACCEPTED, "it waits for a second officer", effects)
+    # The driver is told nothing: it was not at this lane that something was tried.
+    why = _refusal(effects) or _why_nothing(before, commands.passage_of(act))
+    return _answered(lane, command, Outcome.REFUSED, why)
+
+
+def _refusal(effects: list[Effect]) -> str:
+    """What an alarm among them has against it."""
+    told = [told.data for effect in effects if isinstance(effect, Commit) for told in effect.facts]
+    refused = [data for data in told if isinstance(data, Alarm) and data.code is AlarmCode.INPUT_REFUSED]
+    return refused[0].detail if refused else ""
+
+
+def _why_nothing(lane: Lane, number: int | None) -> str:
+    if lane.passage is None or lane.passage.number != number:
+        there = "nobody" if lane.passage is None else f"passage {lane.passage.number}"
+        return f"passage {number} is not in the lane, {there} is"
+    if not isinstance(lane.phase, Holding):
+        return f"passage {number} is not held now"
+    return "counted already, or no record of the site says how many officers it takes"
+
+
+def _told_to_stop(lane: Lane, command: Command) -> tuple[Lane, list[Effect]]:
+    """The lane stops when the arm is down: behind whom it was raised for, nobody drives under an open arm."""
+    if lane.revoked and isinstance(command.act, commands.LaneClose):
+        return _answered(lane, command, Outcome.DONE, _REVOKED)
+    overtaken: list[Effect] = []
+    if lane.closing is not None:
+        lane, overtaken = _answered(lane, lane.closing, Outcome.REFUSED, f"overtaken by {command.command_id}")
+    lane = replace(lane, closing=command)
+    if _arm_is_done(lane):
+        # `step` closes it in this very step.
+        return lane, overtaken
+    lane, effects = _answered(lane, command, Outcome.ACCEPTED, "when the arm is down")
+    return lane, [*overtaken, *effects]
+
+
+def _arm_is_done(lane: Lane) -> bool:
+    """Nobody is being let through."""
+    return not isinstance(lane.phase, Raising | Passing | Lowering)
+
+
+def _close_as_told(lane: Lane, at_s: float, command: Command) -> tuple[Lane, list[Effect]]:
+    lane = replace(lane, closing=None)
+    closes = isinstance(command.act, commands.LaneClose)
+    effects: list[Effect] = []
+    if not closes:
+        lane = replace(lane, revoked=True)
+    if not isinstance(lane.phase, Shut):
+        why = _CLOSED if closes else _REVOKED
+        who = f"{', '.join(command.officers)}: {command.reason}"
+        lane, effects = _shut(lane, at_s, why, AlarmCode.CLOSED_BY_CENTRE, who)
+    if isinstance(command.act, commands.Wipe):
+        waits = "when the hub has every fact"
+        lane, more = _answered(lane, command, Outcome.ACCEPTED, "" if command.act.force else waits)
+        return lane, [*effects, *more, Wipe(command, command.act.force)]
+    lane, more = _answered(lane, command, Outcome.DONE, "")
+    return lane, [*effects, *more]
+
+
+def _answered(
+    lane: Lane, command: Command, outcome: Outcome, why: str, effects: list[Effect] | None = None
+) -> tuple[Lane, list[Effect]]:
+    """A fact with the officers' numbers, in one transaction with what it did; then the answer."""
+    why = why[: commands.MAX_REASON]
+    fact = CommandTaken(
+        command_id=command.command_id,
+        kind=commands.kind_of_act(command.act),
+        officers=command.officers,
+        reason=command.reason,
+        passage=commands.passage_of(command.act),
+        outcome=outcome.value,
+        why=why,
+    )
+    others = tuple(each for each in lane.commands if each[0] != command.command_id)
+    lane = replace(lane, commands=(*others, (command.command_id, outcome, why))[-_MOST_COMMANDS:])
+    answer = AnswerCommand(command.command_id, outcome, why)
+    return lane, [*(effects or []), _commit([_routine(fact)]), answer]
 
 
 # --- the arm ----------------------------------------------------------------------------------------------
@@ -2477,6 +2660,8 @@ def _has_crossed(passage: Passage) -> tuple[tuple[SlipUse, ...], list[Told]]:
 
 
 _WHY_ZH = {
+    _CLOSED: "中心关闭",
+    _REVOKED: "设备已被中心注销",
     "fire": "火警",
     "arm moved without an order": "道闸异常动作",
     "arm did not rise": "道闸未升起",
@@ -2531,7 +2716,10 @@ def _watch_shut(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
 
 
 def _reset(lane: Lane, at_s: float, by: str) -> tuple[Lane, list[Effect]]:
-    """An officer takes the lane back into service: only from Shut, never against fire or stop."""
+    """An officer takes the lane back into service: only from Shut, never against fire or stop, and never a
+    device that the centre has revoked."""
+    if lane.revoked:
+        return lane, []
     if not isinstance(lane.phase, Shut) or lane.inputs.fire is not False or lane.inputs.stop is not False:
         return lane, []
     told: list[Told] = [_routine(LaneReset(by=by))]
@@ -2665,7 +2853,8 @@ def _write_failed(lane: Lane, at_s: float, why: str) -> tuple[Lane, list[Effect]
         ruling = hold(Because(Reason.JOURNAL_FULL))
         lane = replace(lane, phase=Holding(ruling, at_s))
         refused = [AnswerPlatform(e.order_no, done=False) for e in behind if isinstance(e, AnswerPlatform)]
-        behind = (*(effect for effect in behind if isinstance(effect, WithdrawClaim)), *refused)
+        lane, unsaid = _not_done(lane, behind)
+        behind = (*(effect for effect in behind if isinstance(effect, WithdrawClaim)), *refused, *unsaid)
         effects += [
             SetLights(green=False),
             _ruling_text(ruling),
@@ -2676,11 +2865,29 @@ def _write_failed(lane: Lane, at_s: float, why: str) -> tuple[Lane, list[Effect]
     return lane, effects
 
 
+_NOT_RECORDED = "it could not be recorded"
+
+
 def _not_obeyed(told: Told) -> Told:
-    """The platform's order that led to what did not happen."""
-    if not isinstance(told.data, PlatformOrderSeen):
-        return told
-    return _routine(replace(told.data, obeyed=False, why="it could not be recorded"))
+    """The order of the platform or the centre that led to what did not happen."""
+    match told.data:
+        case PlatformOrderSeen():
+            return _routine(replace(told.data, obeyed=False, why=_NOT_RECORDED))
+        case CommandTaken():
+            return _routine(replace(told.data, outcome=Outcome.REFUSED.value, why=_NOT_RECORDED))
+        case _:
+            return told
+
+
+def _not_done(lane: Lane, behind: tuple[Effect, ...]) -> tuple[Lane, list[Effect]]:
+    """S1: a release by command whose transaction failed was none, and the centre is told so."""
+    said = {effect.command_id for effect in behind if isinstance(effect, AnswerCommand)}
+    known = tuple(
+        (each, Outcome.REFUSED, _NOT_RECORDED) if each in said else (each, outcome, why)
+        for each, outcome, why in lane.commands
+    )
+    unsaid: list[Effect] = [AnswerCommand(each, Outcome.REFUSED, _NOT_RECORDED) for each in sorted(said)]
+    return replace(lane, commands=known), unsaid
 
 
 def _orders(data: object, order_id: str) -> bool:
@@ -2707,7 +2914,14 @@ def _memory(lane: Lane) -> Memory:
     name = type(lane.phase).__name__
     why = lane.phase.why if isinstance(lane.phase, Shut) else ""
     if passage is None:
-        return Memory(next_passage=lane.next_passage, phase=name, shut_why=why)
+        return Memory(
+            next_passage=lane.next_passage,
+            phase=name,
+            shut_why=why,
+            closing=lane.closing,
+            revoked_key=lane.settings.key_id if lane.revoked else "",
+            commands=tuple((each, outcome.value, said) for each, outcome, said in lane.commands),
+        )
     return Memory(
         next_passage=lane.next_passage,
         phase=name,
@@ -2722,6 +2936,9 @@ def _memory(lane: Lane) -> Memory:
         purpose=passage.purpose,
         crossed=passage.crossed_s is not None,
         shut_why=why,
+        closing=lane.closing,
+        revoked_key=lane.settings.key_id if lane.revoked else "",
+        commands=tuple((each, outcome.value, said) for each, outcome, said in lane.commands),
     )
 
 
@@ -2767,6 +2984,8 @@ def _time(lane: Lane, at_s: float, timer: Timer) -> tuple[Lane, list[Effect]]:
         case "again":
             if timer.passage == number:
                 return _again(lane, at_s, timer)
+        case "board":
+            return lane, [ShowOwnAgain()]
         case _:
             pass
     return lane, []

@@ -25,9 +25,11 @@ from edge.devices.readings import (
 )
 from edge.gate.config import RelaysPart
 from edge.gate.effects import (
+    AnswerCommand,
     AnswerPlatform,
     AskClaim,
     AskPlatform,
+    CheckCommand,
     CheckReleaseCode,
     Commit,
     Effect,
@@ -35,15 +37,21 @@ from edge.gate.effects import (
     LowerArm,
     Memory,
     RaiseArm,
+    Resync,
     SetLights,
     Show,
+    ShowForAWhile,
+    ShowOwnAgain,
     ShowPlatform,
     TakePicture,
+    TellStatus,
     WakeAfter,
+    Wipe,
     WithdrawClaim,
 )
 from edge.gate.events import (
     CodeJudged,
+    CommandChecked,
     Event,
     Findings,
     OfficerReleased,
@@ -64,6 +72,8 @@ from sync.store.journal import Journal, JournalFull, SpotCheckPending
 from sync.store.records import FeedState, Records, StoreRefused
 from sync.vocabulary import slip_codes
 from sync.vocabulary.codec import Malformed, from_json, to_json
+from sync.vocabulary.commands import Command, Outcome
+from sync.vocabulary.commands import Supplement as SupplementAct
 from sync.vocabulary.facts import (
     ArmRaised,
     FactDraft,
@@ -112,6 +122,35 @@ class LinkPort(Protocol):
     def withdraw(self, claim_id: str) -> None: ...
 
     def facts_waiting(self) -> None: ...
+
+
+class CentrePort(Protocol):
+    """What a lane answers the centre, and does at its word. Every call only enqueues."""
+
+    def answer(self, command_id: str, outcome: Outcome, why: str) -> None: ...
+
+    def tell_status(self) -> None: ...
+
+    def resync(self) -> None: ...
+
+    def wipe(self, command: Command, force: bool) -> None:
+        """Ends with the event `Wiped`."""
+
+
+class NoCentre:
+    """Nobody commands."""
+
+    def answer(self, command_id: str, outcome: Outcome, why: str) -> None:
+        pass
+
+    def tell_status(self) -> None:
+        pass
+
+    def resync(self) -> None:
+        pass
+
+    def wipe(self, command: Command, force: bool) -> None:
+        pass
 
 
 class PicturesPort(Protocol):
@@ -197,6 +236,7 @@ class Things:
     clock_must_be_known: bool
     has_board: bool
     pictures: PicturesPort = field(default_factory=NoPictures)
+    centre: CentrePort = field(default_factory=NoCentre)
     say: Callable[[str, str], None] = lambda zh, en: None
     """(Chinese, English) through the lane PC's own voice, where it has one."""
     not_before_utc: str = CLOCK_NOT_SET
@@ -209,6 +249,8 @@ class LanePerformer:
         self._things = things
         self._shown: Show | None = None
         self._wanted_text: Show | None = None
+        self._centres_text: Show | None = None
+        """In place of the lane's own, for a while."""
         self._wanted_lights: bool | None = None
         self._lights: bool | None = None
         self._orders = 0
@@ -230,6 +272,20 @@ class LanePerformer:
                 self._things.put(RecordsFound(passage, request, self._find(effect)))
             case CheckReleaseCode(passage, text):
                 self._things.put(self._checked(passage, text))
+            case CheckCommand(command):
+                self._things.put(self._checked_command(command))
+            case AnswerCommand(command_id, outcome, why):
+                self._things.centre.answer(command_id, outcome, why)
+            case ShowForAWhile(zh, en):
+                self._show_centres(Show(zh, en, "amber"))
+            case ShowOwnAgain():
+                self._show_own_again()
+            case Resync():
+                self._things.centre.resync()
+            case TellStatus():
+                self._things.centre.tell_status()
+            case Wipe(command, force):
+                self._things.centre.wipe(command, force)
             case AskClaim(claim_id, passage, plate, slip_nos):
                 self._things.link.claim(claim_id, passage, plate, slip_nos)
             case WithdrawClaim(claim_id):
@@ -254,7 +310,7 @@ class LanePerformer:
     def say_again(self) -> None:
         """What board and lights should show, once more: a board answers nothing, and one that had no power or
         was unplugged stays dark. Nothing is spoken again (S9)."""
-        text = self._wanted_text
+        text = self._centres_text or self._wanted_text
         if text is not None and self._things.has_board:
             again = ShowText((text.zh, text.en), text.colour)
             self._shown = text if self._try("board", self._next("board"), again) else None
@@ -326,7 +382,20 @@ class LanePerformer:
     def _show(self, show: Show) -> None:
         if show != self._wanted_text:
             self._things.say(show.zh, show.en)
-        self._wanted_text = show
+        self._wanted_text, self._centres_text = show, None
+        self._put_on_board(show)
+
+    def _show_centres(self, show: Show) -> None:
+        self._centres_text = show
+        self._things.say(show.zh, show.en)
+        self._put_on_board(show)
+
+    def _show_own_again(self) -> None:
+        self._centres_text = None
+        if self._wanted_text is not None:
+            self._put_on_board(self._wanted_text)
+
+    def _put_on_board(self, show: Show) -> None:
         if not self._things.has_board or show == self._shown:
             return
         if self._try("board", self._next("board"), ShowText((show.zh, show.en), show.colour, show.zh)):
@@ -377,29 +446,47 @@ class LanePerformer:
         code = shown.code
         utc = things.clock.utc_text()
         age_s = _between_s(code.issued, utc)
-        try:
-            records = things.records()
-            officer = records.get("officers", code.officer) if records is not None else None
-            site = records.site() if records is not None else None
-        except (StoreRefused, Malformed) as error:
-            return ReleaseRefused(passage, f"the roster cannot be read: {error}")
-        if not isinstance(officer, Officer):
-            return ReleaseRefused(passage, f"officer {code.officer[:40]} is not on this lane's roster")
-        if officer.state is not OfficerState.ACTIVE or UtcText(utc) >= officer.valid_until:
-            return ReleaseRefused(passage, f"officer {code.officer} is not active")
         needs = SUPPLEMENT if code.action == "supplement" else MANUAL_RELEASE
-        if needs not in officer.authorisations:
-            return ReleaseRefused(passage, f"officer {code.officer} has no authorisation {needs}")
+        officer, needed = self._rostered(code.officer, needs)
+        if isinstance(officer, str):
+            return ReleaseRefused(passage, officer)
         if not signature_holds(officer.public_key, signed_bytes(shown.body), shown.signature):
             return ReleaseRefused(passage, f"the signature is not officer {code.officer}'s")
         if (code.lane, code.passage) != (things.lane_id, passage):
             return ReleaseRefused(passage, f"the code is for {code.lane} passage {code.passage}")
         if age_s is None or not -CLOCKS_APART_S <= age_s <= VALID_S:
             return ReleaseRefused(passage, f"the code was issued at {code.issued}, it is {utc}")
-        needed = site.manual_release_officers if site is not None else None
         if code.action == "supplement":
             return SupplementGiven(passage, code.officer, code.field, code.value, code.reason, needed)
         return OfficerReleased(passage, code.officer, code.reason, needed, aside=code.action == "aside")
+
+    def _rostered(self, number: str, needs: str) -> tuple[Officer | str, int | None]:
+        """The officer, or why it may not; and how many the site asks for, where it says so."""
+        utc = self._things.clock.utc_text()
+        try:
+            records = self._things.records()
+            officer = records.get("officers", number) if records is not None else None
+            site = records.site() if records is not None else None
+        except (StoreRefused, Malformed) as error:
+            return f"the roster cannot be read: {error}", None
+        needed = site.manual_release_officers if site is not None else None
+        if not isinstance(officer, Officer):
+            return f"officer {number[:40]} is not on this lane's roster", needed
+        if officer.state is not OfficerState.ACTIVE or UtcText(utc) >= officer.valid_until:
+            return f"officer {number} is not active", needed
+        if needs not in officer.authorisations:
+            return f"officer {number} has no authorisation {needs}", needed
+        return officer, needed
+
+    def _checked_command(self, command: Command) -> Event:
+        """The centre has signed that these officers gave it; whether they may is this lane's to know (S8)."""
+        needs = SUPPLEMENT if isinstance(command.act, SupplementAct) else MANUAL_RELEASE
+        needed: int | None = None
+        for number in command.officers:
+            officer, needed = self._rostered(number, needs)
+            if isinstance(officer, str):
+                return CommandChecked(command, needed, officer)
+        return CommandChecked(command, needed)
 
     # --- the records --------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from edge.gate.config import (
 from edge.gate.effects import Effect
 from edge.gate.events import (
     ClaimAnswered,
+    CommandGiven,
     DeviceSpoke,
     Event,
     LinkChanged,
@@ -38,7 +39,7 @@ from edge.gate.events import (
     Timer,
     WriteFailed,
 )
-from edge.gate.lane import Lane, pictured, step
+from edge.gate.lane import Lane, Shut, pictured, step
 from edge.gate.page import Page
 from edge.gate.performer import LanePerformer, Things, read_memory
 from edge.gate.picture_files import Shed
@@ -49,6 +50,7 @@ from edge.gate.retention import Retention
 from edge.gate.scrubbing import Scrubber
 from edge.gate.speaking import Speaker
 from edge.gate.translation import is_valid, to_event, to_report
+from edge.gate.wiping import Wiping
 from edge.runtime.clock import Clock, SystemClock
 from edge.runtime.config_reading import SecretFile
 from edge.runtime.inbox import Inbox
@@ -59,11 +61,12 @@ from edge.runtime.service import Service
 from edge.runtime.supervisor import DeviceHealth, DeviceReport, Supervisor
 from sync.link import session as link_words
 from sync.link.client import LinkClient, LinkConfig
-from sync.link.keys import KeyRefused, KeySigner, load_private, load_public
+from sync.link.keys import KeyRefused, KeySigner, key_id, load_private, load_public
 from sync.link.messages import ClaimRequest, ClaimVerdict
 from sync.store.folders import make_folder
 from sync.store.journal import Journal
 from sync.store.records import Records, StoreRefused, generation_path
+from sync.vocabulary.commands import Command, Outcome
 from sync.vocabulary.facts import (
     Alarm,
     AlarmCode,
@@ -139,6 +142,26 @@ class _Link:
         self.client.facts_waiting()
 
 
+@dataclass(frozen=True, slots=True)
+class _Centre:
+    """The performer's view of whoever commands."""
+
+    client: LinkClient
+    wiping: Wiping
+
+    def answer(self, command_id: str, outcome: Outcome, why: str) -> None:
+        self.client.answer_command(command_id, outcome, why)
+
+    def tell_status(self) -> None:
+        self.client.tell_status()
+
+    def resync(self) -> None:
+        self.client.resync()
+
+    def wipe(self, command: Command, force: bool) -> None:
+        self.wiping.begin(command, force)
+
+
 def read_draw_key(file: SecretFile) -> bytes:
     """The key of the spot-check draws. Raises `KeyRefused`."""
     try:
@@ -209,6 +232,12 @@ class Program:
             back_off=config.back_off,
         )
         self._speaker = Speaker(config.voice) if config.voice is not None else None
+        self._wiping = Wiping(
+            config,
+            clock,
+            backlog=lambda: sum(self._journal.backlog().values()),
+            put=lambda event: self._inbox.put("wiping", event),
+        )
         self._performer = LanePerformer(
             Things(
                 lane_id=config.lane.id,
@@ -225,11 +254,17 @@ class Program:
                 has_board="board" in config.devices,
                 not_before_utc=BUILT,
                 pictures=self._pictures,
+                centre=_Centre(self._client, self._wiping),
                 say=self._speaker.say if self._speaker is not None else _say_nothing,
             )
         )
         settings = lane_settings(
-            config, version=VERSION, digest=digest, boot_id=clock.boot_id(), run=secrets.token_hex(4)
+            config,
+            version=VERSION,
+            digest=digest,
+            boot_id=clock.boot_id(),
+            run=secrets.token_hex(4),
+            key_id=key_id(private.public_key()),
         )
         memory, down_s = read_memory(self._journal.lane_state(), clock.utc_text())
         begin = Woken(settings, clock.monotonic_s(), memory, self._journal.open_uses(), down_s)
@@ -339,6 +374,7 @@ class Program:
             self._recording.close()
         self._records.close()
         self._journal.close()
+        self._wiping.finish()
         self._service.close()
         return hanging
 
@@ -383,9 +419,11 @@ class Program:
 
     def _house_keeping(self, name: str) -> None:
         if name == _HEALTH_TIMER:
-            self._client.set_health(
-                {device: _health_word(health) for device, health in self._supervisor.health().items()}
-            )
+            health = {device: _health_word(each) for device, each in self._supervisor.health().items()}
+            self._client.set_health({**health, "lane": _lane_word(self._loop.state)})
+            if self._wiping.run():
+                self._log.warning("wiped by the centre: this program ends")
+                self._loop.stop()
             if self._publisher is not None:
                 # Also where no device says anything any more: a page that stands still is a lane that hangs.
                 self._publisher.stepped(self._loop.state, ())
@@ -446,6 +484,8 @@ def _of_notice(notice: link_words.Notice) -> tuple[Event, ...]:
             return (LinkChanged(False),)
         case link_words.ClaimAnswered(claim_id, _, verdict, why):
             return (ClaimAnswered(claim_id, verdict is ClaimVerdict.GRANTED, why),)
+        case link_words.CommandCame(command):
+            return (CommandGiven(command),)
         case link_words.RecordsMoved(scope, epoch, number, generation, why):
             moved = RecordsMoved(scope=scope, epoch=epoch, number=number, generation=generation, why=why)
             return (SyncSaid(Stream.ROUTINE, moved), RecordsChanged())
@@ -493,6 +533,13 @@ def _on_timer(key: Hashable) -> Event:
 
 def _on_lost(source: str, count: int) -> Event:
     return ReadFailed(source, f"{count} readings came faster than they could be taken")
+
+
+def _lane_word(lane: Lane) -> str:
+    """What the centre sees of it at once, also when it was revoked."""
+    if lane.revoked:
+        return "revoked"
+    return f"shut: {lane.phase.why}" if isinstance(lane.phase, Shut) else type(lane.phase).__name__.lower()
 
 
 def _health_word(health: DeviceHealth) -> str:

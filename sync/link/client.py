@@ -35,6 +35,7 @@ from sync.link.session import (
     ClaimAnswered,
     ClaimAsked,
     ClaimWithdrawn,
+    CommandAnswered,
     Connected,
     Connection,
     ConnectionRefused,
@@ -49,12 +50,15 @@ from sync.link.session import (
     Overflowed,
     Publish,
     Received,
+    ResyncWanted,
     SessionConfig,
     StatusChanged,
+    StatusWanted,
     Tick,
     WakeAt,
 )
 from sync.store.journal import Journal
+from sync.vocabulary.commands import Outcome
 
 _log = logging.getLogger(__name__)
 
@@ -569,6 +573,18 @@ class LinkClient:
             self._claims.pop(claim_id, None)
         self._inbox.put(ClaimWithdrawn(claim_id))
 
+    def answer_command(self, command_id: str, outcome: Outcome, why: str) -> None:
+        """What became of a `CommandCame`."""
+        self._inbox.put(CommandAnswered(command_id, outcome, why))
+
+    def tell_status(self) -> None:
+        """Now, whatever is due."""
+        self._inbox.put(StatusWanted())
+
+    def resync(self) -> None:
+        """All records anew, beside the ones in force."""
+        self._inbox.put(ResyncWanted())
+
     def facts_waiting(self) -> None:
         """Something was committed. Cheap: call it after every commit."""
         self._inbox.facts()
@@ -792,7 +808,7 @@ def hub_subscriptions(site: str, connection: Connection) -> tuple[str, ...]:
     edge = f"{ROOT}/{site}/edge/+"
     match connection:
         case Connection.ALARM:
-            return f"{edge}/facts/alarm", f"{edge}/claim"
+            return f"{edge}/facts/alarm", f"{edge}/claim", f"{edge}/result"
         case Connection.ROUTINE:
             return f"{edge}/facts/routine", f"{edge}/pull", f"{edge}/head", f"{edge}/status"
         case Connection.BLOBS:

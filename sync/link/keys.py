@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,11 @@ def private_pem(private: Ed25519PrivateKey) -> bytes:
 
 def public_pem(public: Ed25519PublicKey) -> bytes:
     return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def key_id(public: Ed25519PublicKey) -> str:
+    """32 hex digits that tell one key from another, and nothing else."""
+    return hashlib.sha256(public.public_bytes_raw()).hexdigest()[:32]
 
 
 def read_public(pem: bytes, *, name: str = "public key") -> Ed25519PublicKey:

@@ -26,6 +26,8 @@ MAX_RANGES = 64
 MAX_BUCKETS_ASKED = 16
 SUMS_A_MESSAGE = 1_024
 MAX_BUCKET_PAGES = 64
+MAX_COMMAND_BYTES = 8 * 1024
+"""A command and its result are short; anything longer is refused unread."""
 
 
 class Signed(msgspec.Struct, frozen=True):
@@ -52,6 +54,8 @@ class Context(enum.StrEnum):
     BLOB = "kakou/blob/v1"
     BLOB_ANSWER = "kakou/blob-answer/v1"
     KEYS = "kakou/keys/v1"
+    COMMAND = "kakou/command/v1"
+    RESULT = "kakou/result/v1"
 
 
 # --- up ---------------------------------------------------------------------------------------------------
@@ -138,7 +142,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     backlog: int = 0
     time: str = ""
     nonce: str = ""
-    """Of this connection, random: who quotes it under signature speaks now, and no recording of him does."""
+    """Of this connection, 32 random hex digits: who quotes it under signature speaks now, and no recording of
+    him does. A command must quote it to be obeyed; empty where the device can hear none."""
 
 
 class BlobOffer(msgspec.Struct, frozen=True):
@@ -404,6 +409,12 @@ class Topics(msgspec.Struct, frozen=True):
 
     def claim_answer(self, device: str) -> str:
         return f"{ROOT}/{self.site}/edge/{device}/claim_answer"
+
+    def command(self, device: str) -> str:
+        return f"{ROOT}/{self.site}/edge/{device}/command"
+
+    def result(self, device: str) -> str:
+        return f"{ROOT}/{self.site}/edge/{device}/result"
 
     def hub_birth(self) -> str:
         """The hub's own birth and death, retained, last will: unacknowledged facts are sent again on it."""

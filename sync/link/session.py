@@ -17,8 +17,10 @@ Times (`at_s`) are monotonic seconds of the caller's clock.
 from __future__ import annotations
 
 import enum
+import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar, assert_never
 
 import msgspec
@@ -54,6 +56,7 @@ from sync.link.fetching import (
 )
 from sync.link.keys import HUB_KID, Forged, Signer, verify
 from sync.link.messages import (
+    MAX_COMMAND_BYTES,
     MAX_MISSING_RANGES,
     MAX_PAYLOAD_BYTES,
     Ack,
@@ -82,6 +85,7 @@ from sync.link.window import Window
 from sync.store.journal import AckOutcome
 from sync.store.records import ApplyResult
 from sync.vocabulary.codec import Malformed, decoder, to_json
+from sync.vocabulary.commands import Command, CommandResult, Outcome
 from sync.vocabulary.facts import Fact, Stream
 from sync.vocabulary.numbers import UtcText
 
@@ -93,6 +97,11 @@ DIGEST_DIGITS = 32
 MAX_WHY = 200
 MAX_ANSWERED = 256
 """Claims no longer waiting that are remembered, so that a doubled answer is not counted as a stranger's."""
+MAX_COMMANDS = 256
+"""Commands of one nonce that are remembered. With one more the device takes a new nonce: whatever came before
+is void then, and none of it has to be remembered to be known again."""
+CLOCKS_APART_S = 10.0
+"""The centre's clock may run ahead of ours by so much."""
 BODY_SHARE = 0.6
 """Of a payload, about what bodies take before they are carried as strings inside an event."""
 
@@ -215,7 +224,12 @@ class SessionConfig:
         topics = self.topics
         match connection:
             case Connection.ALARM:
-                return topics.ack(self.device), topics.claim_answer(self.device), topics.hub_birth()
+                return (
+                    topics.ack(self.device),
+                    topics.claim_answer(self.device),
+                    topics.command(self.device),
+                    topics.hub_birth(),
+                )
             case Connection.ROUTINE:
                 return topics.feed(self.scope), topics.feed_head(self.scope), topics.batch(self.device)
             case Connection.BLOBS:
@@ -362,6 +376,25 @@ class ClaimWithdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class CommandAnswered:
+    """What became of a command. The last word counts: after `accepted` comes `done` or `refused`."""
+
+    command_id: str
+    outcome: Outcome
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StatusWanted:
+    """Say it now, whatever is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResyncWanted:
+    """All records anew, beside the ones in force."""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusChanged:
     health: Mapping[str, str]
 
@@ -388,6 +421,9 @@ LinkEvent = (
     | StoreFailed
     | ClaimAsked
     | ClaimWithdrawn
+    | CommandAnswered
+    | StatusWanted
+    | ResyncWanted
     | StatusChanged
 )
 
@@ -420,6 +456,14 @@ class ClaimAnswered:
     passage: int
     verdict: ClaimVerdict
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandCame:
+    """Signed by the centre, for us, for this connection, in its time, and not seen before under this nonce.
+    Whether it may be done is the program's to decide; `CommandAnswered` tells what became of it."""
+
+    command: Command
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,6 +530,7 @@ Notice = (
     | LinkDown
     | LinkRefused
     | ClaimAnswered
+    | CommandCame
     | RecordsMoved
     | RecordsDiffer
     | RecordsRepaired
@@ -716,8 +761,10 @@ class EdgeSession:
         keys: Mapping[str, Ed25519PublicKey],
         utc_at: Callable[[float], str],
         opened: Opened,
+        new_nonce: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
-        """`keys` hold the hub's key under its name. `utc_at` turns the caller's seconds into UTC text."""
+        """`keys` hold the hub's key under its name. `utc_at` turns the caller's seconds into UTC text.
+        `new_nonce` gives 32 hex digits nobody can foretell."""
         self._config = config
         self._signer = signer
         self._keys = {config.hub_kid: keys[config.hub_kid]}
@@ -755,6 +802,10 @@ class EdgeSession:
         self._left_over = opened.fetching
         self._claims: dict[str, _Claim] = {}
         self._answered: dict[str, None] = {}
+        self._new_nonce = new_nonce
+        self._nonce = ""
+        self._commands: dict[str, bytes] = {}
+        """Taken under this nonce: the last result's payload, empty before there is one."""
         self._connected: set[Connection] = set()
         self._up_told = False
         self._hub_birth = ""
@@ -847,6 +898,13 @@ class EdgeSession:
             case ClaimWithdrawn(claim_id):
                 if self._claims.pop(claim_id, None) is not None:
                     self._remember_answered(claim_id)
+            case CommandAnswered():
+                self._on_command_answered(event)
+            case StatusWanted():
+                if Connection.ROUTINE in self._connected:
+                    self._send_status(at_s)
+            case ResyncWanted():
+                self._resync(at_s)
             case StatusChanged(health):
                 self._health = {key[:MAX_NAME]: value[:MAX_NAME] for key, value in health.items()}
                 self._status_soon(at_s)
@@ -868,6 +926,7 @@ class EdgeSession:
             case Connection.ALARM:
                 for claim in self._claims.values():
                     claim.due_s = at_s
+                self._begin_nonce(at_s)
             case Connection.ROUTINE:
                 self._send_status(at_s)
                 self._send_head(at_s)
@@ -892,6 +951,15 @@ class EdgeSession:
             if self._down.fetch is not None:
                 self._down.fetch.ask_at_s = None
             self._status_at_s = None
+        match connection:
+            case Connection.ALARM:
+                # Whatever was commanded over this connection is void with it.
+                self._nonce, self._commands = "", {}
+            case Connection.ROUTINE:
+                self._down.pull_at_s = None
+                self._status_at_s = None
+            case _:
+                assert_never(connection)
         if self._up_told:
             self._up_told = False
             self._notify(LinkDown(why[:MAX_WHY] or f"the {connection.value} connection was lost"))
@@ -908,6 +976,8 @@ class EdgeSession:
                 self._on_acks(self._open(payload, Context.ACK, Acks))
             elif topic == topics.claim_answer(device):
                 self._on_answer(self._open(payload, Context.CLAIM_ANSWER, ClaimAnswer))
+            elif topic == topics.command(device):
+                self._on_command(at_s, self._open_command(payload))
             elif topic == topics.hub_birth():
                 self._on_hub_status(at_s, self._open(payload, Context.STATUS, Status))
             elif topic == topics.feed(scope):
@@ -1728,6 +1798,75 @@ class EdgeSession:
         while len(self._answered) > MAX_ANSWERED:
             del self._answered[next(iter(self._answered))]
 
+    # --- commands -----------------------------------------------------------------------------------------
+
+    def _begin_nonce(self, at_s: float) -> None:
+        self._nonce, self._commands = self._new_nonce(), {}
+        if Connection.ROUTINE in self._connected:
+            self._send_status(at_s)
+
+    def _open_command(self, payload: bytes) -> Command:
+        if len(payload) > MAX_COMMAND_BYTES:
+            raise _Unfit(f"{len(payload)} bytes, expected at most {MAX_COMMAND_BYTES}")
+        return self._open(payload, Context.COMMAND, Command)
+
+    def _on_command(self, at_s: float, command: Command) -> None:
+        if command.device != self._config.device:
+            raise _Unfit(f"expected a command for {self._config.device}, got {command.device[:40]!r}")
+        if not self._nonce or command.nonce != self._nonce:
+            self._count("commands_void")
+            raise _Unfit(f"command {command.command_id} is of another connection: void")
+        known = self._commands.get(command.command_id)
+        if known is not None:
+            self._count("commands_again")
+            if known:
+                self._send_result(known)
+            return
+        self._commands[command.command_id] = b""
+        late = self._too_late(at_s, command)
+        if late:
+            self._count("commands_late")
+            self._on_command_answered(CommandAnswered(command.command_id, Outcome.REFUSED, late))
+        else:
+            self._notify(CommandCame(command))
+        if len(self._commands) >= MAX_COMMANDS:
+            self._begin_nonce(at_s)
+
+    def _too_late(self, at_s: float, command: Command) -> str:
+        """Why its time limit is over; empty while it is not."""
+        ours = self._utc_at(at_s)
+        age_s = (datetime.fromisoformat(ours) - datetime.fromisoformat(command.issued)).total_seconds()
+        if -CLOCKS_APART_S <= age_s <= command.valid_s:
+            return ""
+        return f"issued at {command.issued} for {command.valid_s} s, it is {ours} here"
+
+    def _on_command_answered(self, answered: CommandAnswered) -> None:
+        """Also for a command of an earlier connection: it was done then, and whoever asked may know."""
+        result = CommandResult(
+            command_id=answered.command_id,
+            device=self._config.device,
+            outcome=answered.outcome,
+            why=answered.why[:MAX_WHY],
+        )
+        payload = signed_payload(self._signer, Context.RESULT, result)
+        if answered.command_id in self._commands:
+            self._commands[answered.command_id] = payload
+        self._send_result(payload)
+
+    def _send_result(self, payload: bytes) -> None:
+        """Not sent again by us: the centre asks again until it has heard (idempotent by command id)."""
+        if Connection.ALARM in self._connected:
+            self._effects.append(
+                Publish(Connection.ALARM, self._config.topics.result(self._config.device), payload)
+            )
+
+    def _resync(self, at_s: float) -> None:
+        """As when the records differ, only that nobody has to find it out first."""
+        if self._down.head is None or self._down.starting or self._down.adopting:
+            self._count("resyncs_put_off")
+            return
+        self._rebuild("the centre asked")
+
     # --- status -------------------------------------------------------------------------------------------
 
     def _status_soon(self, at_s: float) -> None:
@@ -1757,6 +1896,7 @@ class EdgeSession:
             records={config.scope: current.number} if current else {},
             digests={config.scope: current.digest} if current else {},
             backlog=self.backlog,
+            nonce=self._nonce if online else "",
             time=self._utc_at(at_s),
         )
         return signed_payload(self._signer, Context.STATUS, status)

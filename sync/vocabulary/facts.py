@@ -46,6 +46,7 @@ class AlarmCode(enum.StrEnum):
     PLATFORM_ORDER = "platform_order"
     PARCEL_MISMATCH = "parcel_mismatch"
     RECALL_HIT = "recall_hit"
+    CLOSED_BY_CENTRE = "closed_by_centre"
 
 
 # --- what a lane says -------------------------------------------------------------------------------------
@@ -244,6 +245,20 @@ class PlatformOrderSeen(msgspec.Struct, frozen=True, tag="platform_order_seen", 
     why: str = ""
 
 
+class CommandTaken(msgspec.Struct, frozen=True, tag="command_taken", kw_only=True):
+    """What became of a command of the centre, and who gave it (S8). One more when it is done later."""
+
+    command_id: str
+    kind: str
+    officers: tuple[str, ...] = ()
+    reason: str = ""
+    passage: int | None = None
+    """The passage it is about, whether or not that is the one in the lane."""
+    outcome: str
+    """`accepted`, `done`, `refused`."""
+    why: str = ""
+
+
 class PassageClosed(msgspec.Struct, frozen=True, tag="passage_closed", kw_only=True):
     passage: int
     outcome: str
@@ -338,6 +353,7 @@ FactData = (
     | PlatformAsked
     | PlatformAnswered
     | PlatformOrderSeen
+    | CommandTaken
     | PassageClosed
     | DeviceLost
     | DeviceBack

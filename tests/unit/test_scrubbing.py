@@ -209,6 +209,8 @@ ArmRaised: order_id
 Because: detail
 ClaimAnswered: claim_id why
 CodeJudged: kid sha256 why
+Command: command_id device nonce
+CommandTaken: command_id kind outcome
 ContainerRead: place
 Control: control_id
 DeviceBack: device role
@@ -219,7 +221,7 @@ EpochBegan: why old_epoch old_heads
 Findings: day local_time scope epoch
 LaneClosed: why
 LaneStarted: version config_digest boot_id
-Memory: phase order_id claim_id purpose shut_why
+Memory: phase order_id claim_id purpose shut_why revoked_key commands
 MessageRefused: topic why
 OrderCarriedOut: order_id
 OrderFailed: order_id why
@@ -252,6 +254,7 @@ Site: site name_zh name_en zone customs_codes
 SiteLane: lane name_zh name_en
 SlipUse: use_id claim_id
 SpotCheck: day
+Supplement: value
 SupplementEntered: field value
 SupplementGiven: field value
 Timer: name
@@ -259,6 +262,7 @@ UsesReturned: use_ids claim_id why
 Vehicle: plate_colour
 VehicleCrossed: order_id use_ids claim_id
 Waybill: three_documents direction state control quarantine
+Wiped: why
 WriteFailed: why
 """
 """Text of no person: words of ours, numbers of ours, what a machine or the centre says. It is still searched
