@@ -46,6 +46,7 @@ TESTS = (
     "tests/machine/test_lane.py",
     "tests/machine/test_lane_platform.py",
     "tests/machine/test_lane_complete.py",
+    "tests/machine/test_lane_commands.py",
     "tests/machine/test_lane_review.py",
     "tests/machine/test_lane_review_3.py",
     "tests/machine/test_lane_world_finds.py",

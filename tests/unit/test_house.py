@@ -277,6 +277,8 @@ ALLOWED = {
     ("server", "edge/gate/page.py"): "a method's name that HTTP servers ask for",
     ("log", "edge/gate/page.py"): "a method's name that HTTP servers ask for",
     ("result", "sync/store/records.py"): "what came of applying a batch; rulings are not meant",
+    ("result", "sync/link/"): "of a command, as DESIGN 4 names the topic",
+    ("result", "sync/vocabulary/commands.py"): "of a command, as DESIGN 4 names the topic",
     ("log", "edge/gate/config.py"): "the table of settings for what the program says on stderr",
     ("log", "edge/runtime/"): "what a program says about itself on stderr; facts never go there",
     ("log", "sync/hub/"): "the numbered log of a scope, the glossary's own word",
