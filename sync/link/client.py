@@ -183,6 +183,9 @@ class LinkConfig:
     status_every_s: float = 30.0
     refused_every_s: float = 60.0
     window_bytes: int = 16 * 1024
+    widest_window_bytes: int = 1024 * 1024
+    facts_a_message: int = 1000
+    """At most."""
 
     def broker(self) -> BrokerConfig:
         return BrokerConfig(
@@ -222,6 +225,8 @@ class LinkConfig:
             status_every_s=self.status_every_s,
             refused_every_s=self.refused_every_s,
             window_bytes=self.window_bytes,
+            widest_window_bytes=self.widest_window_bytes,
+            read_facts=self.facts_a_message,
         )
 
 
