@@ -17,6 +17,8 @@ PYTHON ?=
 PROVE_SEEDS ?= 1-5000
 PROVE_KILL_POINTS ?= 500
 PROVE_POWER_CUTS ?= 1500
+PROVE_SIGKILLS ?= 600
+PROVE_FORGOTTEN_FACTS ?= 5000
 PROVE_DAYS ?= 30
 # What `make lock` may move: everything stays where it is unless told otherwise, make lock LOCK_FLAGS=--upgrade
 LOCK_FLAGS ?=
@@ -48,7 +50,7 @@ help:
 	echo "make test      everything that must hold: check, then all tests (installs mosquitto and strace where it can)"
 	echo "make check     format, lint, types, import contracts"
 	echo "make bench     measurements beside their peers"
-	echo "make prove     the long runs: $(PROVE_SEEDS) seeds of the world test, every guard, $(PROVE_KILL_POINTS) kills, $(PROVE_POWER_CUTS) power cuts, $(PROVE_DAYS) days"
+	echo "make prove     the long runs: $(PROVE_SEEDS) seeds of the world test, every guard, $(PROVE_KILL_POINTS) + $(PROVE_SIGKILLS) kills, $(PROVE_POWER_CUTS) power cuts, $(PROVE_DAYS) days"
 	echo "make lock      requirements.lock and requirements-dev.lock from pyproject.toml"
 
 install: $(VENV)/.installed
@@ -75,7 +77,7 @@ bench: $(VENV)/.installed-dev
 prove: $(VENV)/.installed-dev
 	@$(BIN)/kakou world --seeds $(PROVE_SEEDS)
 	$(BIN)/python -m tests.machine.guards
-	export KAKOU_POWER_CUTS=$(PROVE_POWER_CUTS)
+	export KAKOU_POWER_CUTS=$(PROVE_POWER_CUTS) KAKOU_SIGKILLS=$(PROVE_SIGKILLS) KAKOU_FORGOTTEN_FACTS=$(PROVE_FORGOTTEN_FACTS) KAKOU_NATS=1
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
 	KAKOU_DAYS=$(PROVE_DAYS) $(BIN)/pytest tests/endurance --timeout 0 --benchmark-disable
 	KAKOU_PROVE=1 $(BIN)/pytest tests/unit/test_bench.py --benchmark-disable

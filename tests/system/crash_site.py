@@ -89,6 +89,8 @@ class Process:
 
 class Broker(Protocol):
     port: int
+    """Where the lane finds it."""
+    hub_port: int
 
     def start(self) -> None: ...
     def kill(self) -> None: ...
@@ -108,7 +110,7 @@ class SingleBroker:
     """mosquitto at its defaults, mosquitto that keeps what it has in a file, or amqtt."""
 
     def __init__(self, kind: str, folder: Path) -> None:
-        self.port = free_port()
+        self.port = self.hub_port = free_port()
         self._data = folder / "broker-data"
         self._log = folder / "mosquitto.log"
         if kind == "amqtt":
@@ -184,7 +186,7 @@ class CrashSite:
         self.config = self.folder / "hub.toml"
         self.config.write_text(
             f'site = "{SITE}"\n[store]\narchive = "data/hub/archive.sqlite"\n[sync]\n'
-            f'port = {self.broker.port}\nkey_file = "keys/hub.key"\nscopes = ["{SITE}"]\npoll_s = 0.1\n'
+            f'port = {self.broker.hub_port}\nkey_file = "keys/hub.key"\nscopes = ["{SITE}"]\npoll_s = 0.1\n'
             f'head_every_s = 1.0\nreconnect_longest_s = 0.5\n[devices]\n{LANE} = "keys/{LANE}.pub"\n'
         )
         self.archive = self.folder / "data" / "hub" / "archive.sqlite"
