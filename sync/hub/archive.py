@@ -17,7 +17,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, assert_never
 
 import msgspec
 
@@ -25,6 +25,7 @@ from sync.hub.engine import STORAGE_ERRORS as STORAGE_ERRORS
 from sync.hub.engine import ArchiveRefused as ArchiveRefused
 from sync.hub.engine import ArchiveTaken as ArchiveTaken
 from sync.hub.engine import Engine, NewId, meta
+from sync.hub.engine_postgres import PostgresEngine, PostgresPlace
 from sync.hub.engine_sqlite import SqliteEngine
 from sync.policy.digests import from_hex, row_digest, to_hex, with_row, without_row
 from sync.vocabulary.codec import Malformed, decoder
@@ -179,7 +180,7 @@ class Archive:
     @classmethod
     def open(
         cls,
-        place: Path,
+        place: Path | PostgresPlace,
         *,
         own: bool = False,
         busy_timeout_s: float = 30.0,
@@ -189,7 +190,13 @@ class Archive:
 
         Raises `ArchiveRefused`.
         """
-        return cls(SqliteEngine.open(place, own=own, busy_timeout_s=busy_timeout_s, new_id=new_id))
+        match place:
+            case Path():
+                return cls(SqliteEngine.open(place, own=own, busy_timeout_s=busy_timeout_s, new_id=new_id))
+            case PostgresPlace():
+                return cls(PostgresEngine.open(place, own=own, new_id=new_id))
+            case _:
+                assert_never(place)
 
     @property
     def place(self) -> str:
@@ -248,6 +255,33 @@ class Archive:
         finally:
             if self._db.begun():
                 self._db.execute("ROLLBACK")
+
+    # --- several workers on one archive -------------------------------------------------------------------
+
+    def hold_duties(self) -> bool:
+        """Whether this worker is the one that publishes the feed, heads and births and gives out receipts:
+        one at a time, another when it is gone. Ask before each round of them."""
+        return self._db.hold_duties()
+
+    def lock_devices(self, devices: Iterable[str]) -> None:
+        """Until the transaction ends nobody else stores, claims or acknowledges for these devices. Once a
+        transaction, before anything is read that decides."""
+        if self._db.many_writers:
+            wanted = sorted(set(devices))
+            places = ",".join("?" * len(wanted))
+            self._db.execute(
+                self._db.locking(f"SELECT 1 FROM devices WHERE device IN ({places}) ORDER BY device"),  # noqa: S608  only question marks are put in
+                wanted,
+            ).fetchall()
+
+    def lock_slips(self, slip_nos: Iterable[str]) -> None:
+        """Until the transaction ends nobody else decides on uses of these slips."""
+        if self._db.many_writers:
+            self._db.executemany(
+                "INSERT INTO slip_locks (slip_no) VALUES (?) "
+                "ON CONFLICT (slip_no) DO UPDATE SET slip_no = excluded.slip_no",
+                [(slip_no,) for slip_no in sorted(set(slip_nos))],
+            )
 
     # --- devices ------------------------------------------------------------------------------------------
 
@@ -623,9 +657,11 @@ class Archive:
         return tuple(Scope(*row) for row in rows)
 
     def scope(self, scope: str) -> Scope | None:
-        row = self._db.execute(
-            "SELECT scope, epoch, number, rows, digest, head_issued FROM scopes WHERE scope = ?", (scope,)
-        ).fetchone()
+        return self._scope(scope, to_change=False)
+
+    def _scope(self, scope: str, *, to_change: bool) -> Scope | None:
+        sql = "SELECT scope, epoch, number, rows, digest, head_issued FROM scopes WHERE scope = ?"
+        row = self._db.execute(self._db.locking(sql) if to_change else sql, (scope,)).fetchone()
         return None if row is None else Scope(*row)
 
     def add_scope(self, scope: str, *, new_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> None:
@@ -687,7 +723,7 @@ class Archive:
 
         To be called inside `transaction()`; numbers are visible to readers only with the whole.
         """
-        found = self.scope(scope)
+        found = self._scope(scope, to_change=True)
         if found is None:
             raise ValueError(f"scope {scope!r} is not in this archive")
         number, rows, digest = found.number, found.rows, from_hex(found.digest)

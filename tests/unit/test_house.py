@@ -286,7 +286,6 @@ ALLOWED = {
     ("data", "sync/vocabulary/ceb.py"): "a method's name that XML parsers ask for",
     ("data", "sync/vocabulary/elements.py"): "a method's name that XML parsers ask for",
     ("data", "sync/vocabulary/sas.py"): "an element name of the SAS messages",
-    ("data", "sync/hub/archive.py"): "SQLite's own `PRAGMA data_version`",
     ("data", "sync/store/verify.py"): "the `data` of a CloudEvent: what a fact says",
 }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,6 +15,7 @@ from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import Fact, Stream, UsesReturned
 from sync.vocabulary.numbers import EnterpriseCode, SlipNo, UtcText
 from sync.vocabulary.records import Binding, Direction, ReleaseSlip, SlipKind, SlipState
+from tests.unit.postgres import ON_SQLITE, Place
 from tests.unit.test_hub_device import AT, OTHER_SLIP, SLIP, TOPICS, Bench, Device
 
 GRANTED, REFUSED = ClaimVerdict.GRANTED, ClaimVerdict.REFUSED
@@ -55,8 +55,8 @@ def other() -> Device:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, lane: Device, other: Device) -> Bench:
-    bench = Bench(tmp_path, lane, other)
+def bench(place: Place, lane: Device, other: Device) -> Bench:
+    bench = Bench(place, lane, other)
     put(bench, slip(), slip(OTHER_SLIP))
     return bench
 
@@ -162,6 +162,7 @@ def test_a_claim_id_asked_again_for_something_else_is_refused_without_an_answer(
     assert states(bench) == [("c1", SLIP, "granted")]
 
 
+@ON_SQLITE
 def test_a_claim_that_cannot_be_stored_is_not_answered(bench: Bench, lane: Device) -> None:
     (pages,) = bench.archive._db.execute("PRAGMA page_count").fetchone()
     bench.archive._db.execute(f"PRAGMA max_page_count = {pages}")

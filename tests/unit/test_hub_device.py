@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from sync.hub.archive import Archive
+from sync.hub.engine_postgres import PostgresPlace
 from sync.hub.receiver import Receiver
 from sync.hub.terms import Limits, Outgoing
 from sync.link.envelope import Run, pack, runs, signed_payload
@@ -148,19 +149,27 @@ class Device:
 class Bench:
     """A hub without a broker, and devices to speak to it."""
 
-    def __init__(self, folder: Path, *devices: Device, limits: Limits | None = None) -> None:
-        self.path = folder / "archive.sqlite"
+    def __init__(self, place: Path | PostgresPlace, *devices: Device, limits: Limits | None = None) -> None:
+        """`place` may be a folder: an archive of the embedded engine in it."""
+        folder = isinstance(place, Path) and place.is_dir()
+        self.place = place / "archive.sqlite" if isinstance(place, Path) and folder else place
         self.limits = limits
         self.devices = {device.name: device for device in devices}
         self.open()
 
     def open(self) -> None:
-        self.archive = Archive.open(self.path, own=True)
+        self.archive = Archive.open(self.place, own=True)
         with self.archive.transaction():
             for device in self.devices.values():
                 self.archive.enrol(device.name, public_pem(device.private.public_key()).decode())
             self.archive.add_scope("site")
         self.receiver = Receiver(self.archive, KeySigner(HUB_KEY, "hub"), site=SITE, limits=self.limits)
+
+    @property
+    def path(self) -> Path:
+        """The file, on the embedded engine."""
+        assert isinstance(self.place, Path)
+        return self.place
 
     def restart(self) -> None:
         """As after `kill -9`: nothing is written on the way out."""

@@ -16,6 +16,7 @@ from sync.store.records import Records, new_generation
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.numbers import EnterpriseCode
 from sync.vocabulary.records import CreditTier, Enterprise
+from tests.unit.postgres import Place
 from tests.unit.test_hub_device import AT, TOPICS, Bench, Device, at, feed, heads
 
 
@@ -47,8 +48,8 @@ def device() -> Device:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, device: Device) -> Bench:
-    return Bench(tmp_path, device, limits=Limits(head_every_s=60, pull_batches=3, feed_batches=4))
+def bench(place: Place, device: Device) -> Bench:
+    return Bench(place, device, limits=Limits(head_every_s=60, pull_batches=3, feed_batches=4))
 
 
 def numbers(batches: list[FeedBatch]) -> list[int]:
@@ -70,7 +71,7 @@ def epoch_of(bench: Bench) -> str:
 
 def test_new_rows_are_published_once_in_order_and_followed_by_their_head(bench: Bench) -> None:
     bench.receiver.tick(at(0))
-    importer = Archive.open(bench.path)
+    importer = Archive.open(bench.place)
     put(importer, 1, 2, 3)
     delete(importer, 2)
     outgoing = bench.receiver.tick(at(1))

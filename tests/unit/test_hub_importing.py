@@ -15,6 +15,7 @@ from sync.hub.archive import Archive
 from sync.hub.importing import ImportRefused, import_files
 from sync.vocabulary.codec import from_json
 from sync.vocabulary.records import COLLECTIONS, Control, ReleaseSlip, Vehicle
+from tests.unit.postgres import Place
 
 AT = "2026-01-31T08:00:00Z"
 SAMPLES = Path(
@@ -50,8 +51,8 @@ CONTROL = {
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive.open(tmp_path / "archive.sqlite")
+def archive(place: Place) -> Archive:
+    return Archive.open(place)
 
 
 def write(folder: Path, name: str, content: Any) -> Path:

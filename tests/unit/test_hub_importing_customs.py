@@ -12,6 +12,7 @@ from sync.hub.archive import Archive
 from sync.hub.importing import ImportRefused, ImportReport, import_files
 from sync.vocabulary.codec import from_json
 from sync.vocabulary.records import ReleaseSlip, SlipState, Waybill
+from tests.unit.postgres import Place
 
 AT = "2026-01-31T08:00:00Z"
 SLIP_NO = "Z3111I240728000000000003"
@@ -60,8 +61,8 @@ def inventory(waybill_no: str = "SF6047789135544", **change: str) -> str:
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    return Archive.open(tmp_path / "archive.sqlite")
+def archive(place: Place) -> Archive:
+    return Archive.open(place)
 
 
 class Folder:
@@ -189,7 +190,8 @@ def test_a_declaration_becomes_a_waybill_record_without_a_person(folder: Folder,
     assert "张三丰" not in body
     assert "110101199001011234" not in body
     assert folder.waybill().enterprise == "330260A000"
-    assert Path(archive.place).read_bytes().count("张三丰".encode()) == 0
+    stored = archive._db.execute("SELECT body FROM log UNION ALL SELECT body FROM records").fetchall()
+    assert "张三丰" not in str(stored)
 
 
 def test_two_declarations_of_one_waybill_in_one_file_are_one_row(folder: Folder) -> None:

@@ -31,6 +31,7 @@ from sync.vocabulary.records import (
 )
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from sync.vocabulary.sas import read_receipt
+from tests.unit.postgres import ON_SQLITE, Place
 from tests.unit.test_hub_claims import slip
 from tests.unit.test_hub_config import WHOLE, folder, write  # noqa: F401  `folder` is a fixture
 from tests.unit.test_hub_device import AT, OTHER_SLIP, SLIP, Bench, Device
@@ -100,10 +101,10 @@ def other() -> Device:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, lane: Device, other: Device) -> Hub:
+def hub(tmp_path: Path, place: Place, lane: Device, other: Device) -> Hub:
     out = tmp_path / "out"
     out.mkdir()
-    hub = Hub(Bench(tmp_path, lane, other), out)
+    hub = Hub(Bench(place, lane, other), out)
     hub.put("release_slips", slip(), slip(OTHER_SLIP))
     return hub
 
@@ -285,7 +286,7 @@ def test_killed_at_any_step_each_receipt_is_given_out_once_and_whole(
 def test_two_that_give_out_at_once_give_out_each_receipt_once(hub: Hub, lane: Device) -> None:
     """The command beside the running hub: both have seen the same receipt waiting."""
     hub.cross(lane, 1, SLIP)
-    beside = Archive.open(hub.bench.path)
+    beside = Archive.open(hub.bench.place)
     first = give_out(beside, hub.settings, AT)
     hub.collect()
     second = hub.round()
@@ -313,6 +314,7 @@ def test_a_backlog_is_taken_in_bounded_rounds(
     assert sizes == [3, 3, 1, 0]
 
 
+@ON_SQLITE
 def test_an_archive_of_the_first_schema_gets_receipts_for_what_had_crossed(hub: Hub, lane: Device) -> None:
     hub.cross(lane, 1, SLIP)
     db = hub.bench.archive._db

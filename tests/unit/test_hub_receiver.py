@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -29,6 +28,7 @@ from sync.vocabulary.facts import (
     Stream,
     hash_of,
 )
+from tests.unit.postgres import ON_SQLITE, Place
 from tests.unit.test_hub_device import AT, HUB_KEY, SITE, TOPICS, Bench, Device, acks, at, opened
 
 ROUTINE = ("e" * 32, "routine")
@@ -41,8 +41,8 @@ def device() -> Device:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, device: Device) -> Bench:
-    return Bench(tmp_path, device)
+def bench(place: Place, device: Device) -> Bench:
+    return Bench(place, device)
 
 
 # --- storing and acknowledging ----------------------------------------------------------------------------
@@ -203,6 +203,7 @@ def test_nothing_is_answered_that_the_disk_did_not_take(
     assert bench.receiver.storage_fault == ""
 
 
+@ON_SQLITE
 def test_a_full_disk_takes_nothing_and_acknowledges_nothing_until_there_is_room(
     bench: Bench, device: Device
 ) -> None:
@@ -219,6 +220,7 @@ def test_a_full_disk_takes_nothing_and_acknowledges_nothing_until_there_is_room(
     assert acks(answer)[ROUTINE].contiguous == 400
 
 
+@ON_SQLITE
 def test_messages_taken_together_on_a_full_disk_are_none_of_them_answered(
     bench: Bench, device: Device
 ) -> None:
@@ -240,6 +242,7 @@ def test_messages_taken_together_on_a_full_disk_are_none_of_them_answered(
     assert acks(bench.receiver.receive_all(messages, AT)[-1:])[ROUTINE].contiguous == 400
 
 
+@ON_SQLITE
 def test_a_second_hub_that_got_past_the_lock_stops_the_first(bench: Bench, device: Device) -> None:
     bench.path.with_name("archive.sqlite.lock").unlink()
     second = Archive.open(bench.path, own=True)
@@ -354,9 +357,9 @@ def test_a_checkpoint_that_does_not_name_the_last_fact_is_refused(bench: Bench, 
     assert bench.alarms() == ["batch_refused"]
 
 
-def test_facts_of_one_device_on_the_topic_of_another_are_refused(tmp_path: Path, device: Device) -> None:
+def test_facts_of_one_device_on_the_topic_of_another_are_refused(place: Place, device: Device) -> None:
     other = Device("lane-out")
-    bench = Bench(tmp_path, device, other)
+    bench = Bench(place, device, other)
     payload = other.batch(other.chatter(1))
     assert bench.facts(device, payload) == []
     assert bench.rows("SELECT device, code FROM hub_alarms") == [("lane-in", "wrong_device")]
@@ -379,7 +382,7 @@ def test_a_device_nobody_enrolled_is_refused(bench: Bench) -> None:
 def test_a_revoked_device_is_refused_from_the_next_message_on(bench: Bench, device: Device) -> None:
     said = device.chatter(2)
     bench.facts(device, device.batch(said[:1]))
-    importer = Archive.open(bench.path)
+    importer = Archive.open(bench.place)
     with importer.transaction():
         assert importer.revoke("lane-in")
     importer.close()
@@ -671,10 +674,10 @@ def test_what_was_counted_is_written_when_the_hub_stops(bench: Bench) -> None:
 
 
 def test_refused_samples_are_bounded_and_unreadable_facts_are_not(
-    tmp_path: Path, device: Device, monkeypatch: pytest.MonkeyPatch
+    place: Place, device: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sync.hub.receiver.PARKED_SAMPLES", 5)
-    bench = Bench(tmp_path, device, limits=Limits(refusals_every_s=1))
+    bench = Bench(place, device, limits=Limits(refusals_every_s=1))
     strange = _unreadable(device.chatter(1)[0], data={"type": "drone_seen"})
     bench.facts(device, device.batch([strange]))
     for second in range(20):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sync.hub.rehearsal import Report, rehearse
 from sync.vocabulary.facts import PassageOpened, RulingMade
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
+from tests.unit.postgres import Place
 from tests.unit.test_hub_device import Bench, Device
 
 
@@ -22,9 +21,9 @@ def ruling(passage: int, verdict: Verdict, controls: tuple[str, ...], would_be: 
     )
 
 
-def told(tmp_path: Path, *made: RulingMade, control: str | None = None, since: str = "") -> Report:
+def told(place: Place, *made: RulingMade, control: str | None = None, since: str = "") -> Report:
     lane = Device()
-    bench = Bench(tmp_path, lane)
+    bench = Bench(place, lane)
     lane.say(PassageOpened(1))
     for each in made:
         lane.say(each)
@@ -37,9 +36,9 @@ RELEASED, HELD = Verdict.RELEASE, Verdict.HOLD
 SHADOW, ADVISORY, LIVE = "BK1@2:shadow", "BK2@1:advisory", "BK3@1:live"
 
 
-def test_what_would_have_changed_is_counted_and_shown_with_its_passage(tmp_path: Path) -> None:
+def test_what_would_have_changed_is_counted_and_shown_with_its_passage(place: Place) -> None:
     report = told(
-        tmp_path,
+        place,
         ruling(1, RELEASED, (SHADOW,), {"BK1@2": "inspect"}),
         ruling(2, RELEASED, (SHADOW,), {"BK1@2": "inspect"}),
         ruling(3, HELD, (SHADOW,), {"BK1@2": "hold"}),
@@ -55,9 +54,9 @@ def test_what_would_have_changed_is_counted_and_shown_with_its_passage(tmp_path:
     ]
 
 
-def test_live_controls_are_no_rehearsal_and_versions_are_kept_apart(tmp_path: Path) -> None:
+def test_live_controls_are_no_rehearsal_and_versions_are_kept_apart(place: Place) -> None:
     report = told(
-        tmp_path,
+        place,
         ruling(1, RELEASED, (SHADOW, ADVISORY, LIVE), {"BK1@2": "hold", "BK2@1": "inspect"}),
         ruling(2, RELEASED, ("BK1@3:shadow",), {"BK1@3": "release"}),
     )
@@ -68,11 +67,11 @@ def test_live_controls_are_no_rehearsal_and_versions_are_kept_apart(tmp_path: Pa
     ]
 
 
-def test_one_control_can_be_asked_for(tmp_path: Path) -> None:
+def test_one_control_can_be_asked_for(place: Place) -> None:
     made = ruling(1, RELEASED, (SHADOW, ADVISORY), {"BK1@2": "hold", "BK2@1": "inspect"})
-    assert [each.control for each in told(tmp_path, made, control="BK2").controls] == ["BK2@1"]
+    assert [each.control for each in told(place, made, control="BK2").controls] == ["BK2@1"]
 
 
-def test_what_was_before_the_time_asked_for_is_left_out(tmp_path: Path) -> None:
+def test_what_was_before_the_time_asked_for_is_left_out(place: Place) -> None:
     made = ruling(1, RELEASED, (SHADOW,), {"BK1@2": "hold"})
-    assert told(tmp_path, made, since="2999-01-01").rulings == 0
+    assert told(place, made, since="2999-01-01").rulings == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,6 +11,7 @@ from sync.hub.archive import RecordChange
 from sync.link.messages import ClaimVerdict
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.records import Direction, GateStage, Site, SiteLane, SlipState
+from tests.unit.postgres import Place
 from tests.unit.test_hub_claims import slip
 from tests.unit.test_hub_device import AT, SLIP, Bench, Device
 
@@ -42,8 +42,8 @@ def third() -> Device:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, first: Device, second: Device, third: Device) -> Bench:
-    bench = Bench(tmp_path, first, second, third)
+def bench(place: Place, first: Device, second: Device, third: Device) -> Bench:
+    bench = Bench(place, first, second, third)
     put(bench, "site", "demo", to_json(two_gates()).decode())
     put(bench, "release_slips", SLIP, with_a_field_of_later(to_json(slip()).decode()))
     return bench
