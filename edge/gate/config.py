@@ -172,8 +172,11 @@ class SyncPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     scope: Name
     key_file: SecretFile
     """This device's private Ed25519 key (PEM)."""
+    key_statements_file: Path | None = None
+    """How that key follows from the one the centre has pinned, where it was replaced since
+    (`kakou enrol renew`)."""
     hub_key_file: Path
-    """The centre's public key, pinned at enrolment."""
+    """The centre's public key, pinned at enrolment. A later one is taken when this one vouches for it."""
     username: str = ""
     password_file: SecretFile | None = None
     ca_file: Path | None = None

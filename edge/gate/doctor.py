@@ -26,6 +26,7 @@ from edge.gate.wiring import BUILT, read_draw_key
 from edge.runtime.clock import UNKNOWN_MS, Clock, SystemClock
 from edge.runtime.config_reading import ConfigRefused
 from sync.link.client import BrokerConfig
+from sync.link.key_files import own_signer
 from sync.link.keys import KeyRefused, load_private, load_public
 from sync.link.probing import Probe, probe
 from sync.store.lock import is_held, lock_path
@@ -147,6 +148,13 @@ def _keys(here: Examined) -> Iterator[Finding]:
             yield Finding(name, "bad", str(refused), zh, en)
         else:
             yield Finding(name, "good", str(path))
+    if sync.key_statements_file is not None:
+        try:
+            own_signer(here.config.lane.id, load_private(sync.key_file.path), sync.key_statements_file)
+        except KeyRefused as refused:
+            yield Finding("key statements", "bad", str(refused), zh, en)
+        else:
+            yield Finding("key statements", "good", str(sync.key_statements_file))
     if here.config.spot_check is None:
         yield Finding("spot check", "note", "no draw key: nobody is drawn for a spot check on this lane")
     else:

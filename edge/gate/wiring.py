@@ -61,7 +61,8 @@ from edge.runtime.service import Service
 from edge.runtime.supervisor import DeviceHealth, DeviceReport, Supervisor
 from sync.link import session as link_words
 from sync.link.client import LinkClient, LinkConfig
-from sync.link.keys import KeyRefused, KeySigner, key_id, load_private, load_public
+from sync.link.key_files import own_signer
+from sync.link.keys import KeyRefused, key_id, load_private, load_public
 from sync.link.messages import ClaimRequest, ClaimVerdict
 from sync.store.folders import make_folder
 from sync.store.journal import Journal
@@ -194,6 +195,7 @@ class Program:
         make_folder(config.store.folder)
         private = load_private(config.sync.key_file.path)
         hub_key = load_public(config.sync.hub_key_file)
+        signer, statements = own_signer(config.lane.id, private, config.sync.key_statements_file)
         draw_key = read_draw_key(config.spot_check.key_file) if config.spot_check is not None else None
         self._journal = Journal.open(
             config.store.folder / "journal.sqlite",
@@ -214,10 +216,10 @@ class Program:
         )
         digest = config_digest(config_path)
         self._client = LinkClient(
-            _link_config(config, digest, clock.boot_id()),
+            _link_config(config, digest, clock.boot_id(), statements),
             journal=self._journal,
             records_folder=config.store.folder,
-            signer=KeySigner(private, config.lane.id),
+            signer=signer,
             hub_key=hub_key,
             notices=self._on_notice,
         )
@@ -548,7 +550,7 @@ def _health_word(health: DeviceHealth) -> str:
     )
 
 
-def _link_config(config: GateConfig, digest: str, boot_id: str) -> LinkConfig:
+def _link_config(config: GateConfig, digest: str, boot_id: str, statements: bytes = b"") -> LinkConfig:
     part = config.sync
     return LinkConfig(
         host=part.host,
@@ -566,6 +568,7 @@ def _link_config(config: GateConfig, digest: str, boot_id: str) -> LinkConfig:
         keepalive_s=max(1, round(part.keepalive_s)),
         reconnect_first_s=min(0.5, part.reconnect_longest_s),
         reconnect_longest_s=part.reconnect_longest_s,
+        key_statements=statements,
         version=VERSION,
         config_digest=digest,
         boot_id=boot_id,

@@ -18,20 +18,19 @@ the brokers' lists are replaced whole.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 import tomllib
 from pathlib import Path
 
 import msgspec
 
 from sync.enrolment.register import Register, Settings
+from sync.store.whole_files import replace_whole, write_new
 
 SETTINGS = "site.toml"
 REGISTER = "register.json"
 SECRET_MODE = 0o600
 OPEN_MODE = 0o644
+FOLDER_MODE = 0o700
 
 
 class EnrolmentRefused(Exception):
@@ -83,20 +82,16 @@ def optional_file(path: Path) -> bytes:
 def make_folder(path: Path) -> None:
     """Raises `EnrolmentRefused`."""
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     except OSError as error:
         raise EnrolmentRefused(f"{path}: cannot be made ({error.strerror})") from error
 
 
 def new_file(path: Path, content: bytes, mode: int = SECRET_MODE) -> None:
-    """A file that is not there yet, durable, never seen by others half-written. Raises `EnrolmentRefused`."""
+    """A file that is not there yet, durable. Raises `EnrolmentRefused`."""
     make_folder(path.parent)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(path, content, mode)
     except FileExistsError as error:
         raise EnrolmentRefused(f"{path} is there already: nothing was overwritten") from error
     except OSError as error:
@@ -106,14 +101,10 @@ def new_file(path: Path, content: bytes, mode: int = SECRET_MODE) -> None:
 def replace_file(path: Path, content: bytes, mode: int = SECRET_MODE) -> None:
     """Whole or not at all, durable when it returns. Raises `EnrolmentRefused`."""
     make_folder(path.parent)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    new_file(beside, content, mode)
     try:
-        beside.replace(path)
+        replace_whole(path, content, mode)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        raise EnrolmentRefused(f"{path}: cannot be replaced ({error.strerror})") from error
+        raise EnrolmentRefused(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def set_aside(path: Path, stamp: str) -> None:

@@ -24,7 +24,7 @@ import msgspec
 from sync.hub.engine import STORAGE_ERRORS as STORAGE_ERRORS
 from sync.hub.engine import ArchiveRefused as ArchiveRefused
 from sync.hub.engine import ArchiveTaken as ArchiveTaken
-from sync.hub.engine import Engine, NewId, meta
+from sync.hub.engine import Engine, NewId, meta, set_meta
 from sync.hub.engine_postgres import PostgresEngine, PostgresPlace
 from sync.hub.engine_sqlite import SqliteEngine
 from sync.policy.digests import from_hex, row_digest, to_hex, with_row, without_row
@@ -36,9 +36,15 @@ def _new_id() -> str:
     return secrets.token_hex(16)
 
 
+KEYS_OF = "keys of "
+"""In `meta`, before a device's name."""
+
+
 class Enrolled(NamedTuple):
     public_pem: str
     revoked: bool
+    statements: str = ""
+    """Of its signing key, where that was replaced since it was pinned (`sync.link.trust`)."""
 
 
 class Run(NamedTuple):
@@ -299,9 +305,14 @@ class Archive:
 
     def enrolled(self, device: str) -> Enrolled | None:
         row = self._db.execute(
-            "SELECT public_pem, revoked FROM devices WHERE device = ?", (device,)
+            "SELECT public_pem, revoked, value FROM devices LEFT JOIN meta ON key = ? WHERE device = ?",
+            (KEYS_OF + device, device),
         ).fetchone()
-        return None if row is None else Enrolled(row[0], bool(row[1]))
+        return None if row is None else Enrolled(row[0], bool(row[1]), row[2] or "")
+
+    def keep_statements(self, device: str, statements: str) -> None:
+        """Of a device's signing key (`sync.link.trust`), the whole chain."""
+        set_meta(self._db, KEYS_OF + device, statements)
 
     def devices(self) -> tuple[str, ...]:
         return tuple(

@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sync.hub.receipts import ReceiptSettings
 from sync.hub.slips import SlipSettings
 from sync.link.client import BrokerConfig, LinkConfigRefused
-from sync.link.keys import KeyRefused, load_private, load_public, public_pem
+from sync.link.key_files import own_signer
+from sync.link.keys import HUB_KID, KeyRefused, load_private, load_public, public_pem
 from sync.vocabulary.sas import PARTY
 from sync.vocabulary.slip_codes import MAX_ISSUER
 
@@ -60,6 +61,8 @@ class SyncPart:
     port: int
     key_file: Path
     """The centre's private Ed25519 key (PEM): signs feed, acknowledgements and claim answers."""
+    key_statements_file: Path | None
+    """How that key follows from the one devices have pinned (`kakou enrol renew hub --signing-key`)."""
     scopes: tuple[str, ...]
     """Scopes whose log begins here where it has not yet."""
     poll_s: float
@@ -92,6 +95,9 @@ class HubConfig:
     slip_key: Ed25519PrivateKey | None = field(default=None, repr=False)
     log_level: LogLevel = "info"
     private_key: Ed25519PrivateKey = field(repr=False)
+    kid: str = HUB_KID
+    """What the private key is called in signatures."""
+    key_statements: bytes = b""
 
 
 def read_hub_config(path: Path) -> HubConfig:
@@ -112,6 +118,7 @@ def read_hub_config(path: Path) -> HubConfig:
     devices = _devices(reader, top.take("devices", {}))
     receipts, receipts_every_s = _receipts(reader, top.take("receipts", None))
     slips, slip_key = _slips(reader, top.take("slips", None), site)
+    statements, kid = _statements(reader, sync.key_statements_file, private_key)
     log = top.part("log", optional=True)
     level = log.choice("level", LOG_LEVELS, "info")
     log.done()
@@ -129,6 +136,8 @@ def read_hub_config(path: Path) -> HubConfig:
         slip_key=slip_key,
         log_level=level,
         private_key=private_key,
+        kid=kid,
+        key_statements=statements,
     )
 
 
@@ -138,6 +147,7 @@ def _sync(reader: _Reader, part: _Table) -> tuple[SyncPart, Ed25519PrivateKey | 
         host=part.text("host", "127.0.0.1"),
         port=part.whole("port", 1, 65_535, 1883),
         key_file=key_file or Path(),
+        key_statements_file=part.file("key_statements_file"),
         scopes=part.names("scopes"),
         poll_s=part.seconds("poll_s", 0.01, 60, 1.0),
         head_every_s=part.seconds("head_every_s", 0.05, 3600, 60.0),
@@ -163,6 +173,18 @@ def _sync(reader: _Reader, part: _Table) -> tuple[SyncPart, Ed25519PrivateKey | 
         except KeyRefused as error:
             reader.add("sync.key_file", str(error))
     return sync, private_key
+
+
+def _statements(reader: _Reader, file: Path | None, key: Ed25519PrivateKey | None) -> tuple[bytes, str]:
+    """The statements, and what our key is called after them."""
+    if file is None or key is None:
+        return b"", HUB_KID
+    try:
+        signer, statements = own_signer(HUB_KID, key, file)
+    except KeyRefused as error:
+        reader.add("sync.key_statements_file", str(error))
+        return b"", HUB_KID
+    return statements, signer.kid
 
 
 def broker_of(sync: SyncPart) -> BrokerConfig:

@@ -7,21 +7,21 @@ alarm row with a parked sample, the rest are added up and written by `tick`.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
-from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveTaken
+from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveTaken, Enrolled
 from sync.hub.claiming import Claiming
 from sync.hub.feeding import Feeding
 from sync.hub.taking import Taking
 from sync.hub.terms import ROUTINE_CONNECTION, Counts, HubAlarm, Limits, Outgoing, Refused, seconds, storable
 from sync.link.envelope import BatchRefused, signed_payload
-from sync.link.keys import Forged, KeyRefused, Signer, read_public
+from sync.link.keys import HUB_KID, Forged, KeyRefused, Signer, read_public
 from sync.link.messages import MAX_PAYLOAD_BYTES, ROOT, Context, Status, Topics
+from sync.link.trust import Trust
 from sync.vocabulary.codec import Malformed
 from sync.vocabulary.facts import Stream
 
@@ -51,8 +51,10 @@ class Receiver:
         *,
         site: str,
         limits: Limits | None = None,
+        key_statements: bytes = b"",
         new_id: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
+        """`key_statements`: of our own signing key, where it is not the one devices have pinned."""
         limits = limits or Limits()
         topics = Topics(site)
         self.counts = Counts()
@@ -62,7 +64,8 @@ class Receiver:
         self._root = f"{ROOT}/{site}/edge/"
         self._limits = limits
         self._boot_id = new_id()
-        self._keys: dict[str, tuple[str, Ed25519PublicKey]] = {}
+        self._key_statements = key_statements
+        self._trusts: dict[str, tuple[Enrolled, Trust]] = {}
         self._refusals: dict[tuple[str, HubAlarm], _Refusals] = {}
         self._claiming = Claiming(archive, signer, topics)
         self._taking = Taking(archive, signer, topics, self._claiming, limits, self.counts)
@@ -137,13 +140,13 @@ class Receiver:
         """To publish when the broker is reached: birth, all scopes' heads, all devices' acknowledgements."""
         try:
             now_s = self._clock(at_utc)
-            outgoing = [self._life(at_utc, online=True)]
+            outgoing = [*self._own_keys(), self._life(at_utc, online=True)]
             outgoing += [self._feeding.head(scope, now_s, at_utc) for scope in self._archive.scopes()]
             for device in self._archive.devices():
                 outgoing.extend(self._taking.acks(device, ROUTINE_CONNECTION))
         except STORAGE_ERRORS as error:
             self._fail(error)
-            return [self._life(at_utc, online=True)]
+            return [*self._own_keys(), self._life(at_utc, online=True)]
         return outgoing
 
     def death(self, at_utc: str) -> Outgoing:
@@ -165,7 +168,8 @@ class Receiver:
         device, _, rest = topic.removeprefix(self._root).partition("/")
         if not _DEVICE.fullmatch(device):
             raise Refused(HubAlarm.TOPIC_UNKNOWN, f"expected a device name, got {device[:80]!r}")
-        key = self._key_of(device)
+        trust = self._trust_of(device)
+        key = trust.keys
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise Refused(
                 HubAlarm.OVERSIZED, f"{rest[:40]}: {len(payload)} bytes, at most {MAX_PAYLOAD_BYTES}", device
@@ -184,6 +188,8 @@ class Receiver:
                     return self._taking.take_head(device, key, payload)
                 case ["status"]:
                     return self._feeding.take_status(device, key, payload)
+                case ["keys"]:
+                    return self._take_keys(device, trust, payload)
                 case _:
                     raise Refused(HubAlarm.TOPIC_UNKNOWN, f"nothing is taken on {rest[:80]!r}", device)
         except Malformed as error:
@@ -193,22 +199,38 @@ class Receiver:
         except Forged as error:
             raise Refused(HubAlarm.FORGED, f"{rest}: {error}"[:400], device) from error
 
-    def _key_of(self, device: str) -> Mapping[str, Ed25519PublicKey]:
+    def _trust_of(self, device: str) -> Trust:
         enrolled = self._archive.enrolled(device)
         if enrolled is None:
             raise Refused(HubAlarm.DEVICE_UNKNOWN, f"{device} is not enrolled")
         if enrolled.revoked:
             raise Refused(HubAlarm.DEVICE_REVOKED, "this device was revoked", device)
-        kept = self._keys.get(device)
-        if kept is None or kept[0] != enrolled.public_pem:
+        known = self._trusts.get(device)
+        if known is None or known[0] != enrolled:
             try:
-                kept = (enrolled.public_pem, read_public(enrolled.public_pem.encode(), name=device))
+                trust = Trust.of(device, read_public(enrolled.public_pem.encode(), name=device))
             except KeyRefused as error:
                 raise Refused(
                     HubAlarm.FORGED, f"its key in the archive cannot be used: {error}", device
                 ) from error
-            self._keys[device] = kept
-        return {device: kept[1]}
+            if enrolled.statements:
+                # Kept for another pinned key, they are nobody's statements any more: the device's come again.
+                with contextlib.suppress(Forged, Malformed):
+                    trust = trust.told(enrolled.statements.encode())
+            self._trusts[device] = known = (enrolled, trust)
+        return known[1]
+
+    def _take_keys(self, device: str, trust: Trust, payload: bytes) -> list[Outgoing]:
+        """A device says with which key it signs now, vouched for by the one before."""
+        if trust.told(payload) is not trust:
+            with self._archive.transaction():
+                self._archive.keep_statements(device, payload.decode())
+        return []
+
+    def _own_keys(self) -> list[Outgoing]:
+        if not self._key_statements:
+            return []
+        return [Outgoing(self._topics.hub_keys(), self._key_statements, retain=True)]
 
     # --- answers and what is due --------------------------------------------------------------------------
 
@@ -249,7 +271,7 @@ class Receiver:
 
     def _life(self, at_utc: str, *, online: bool) -> Outgoing:
         status = Status(
-            device=self._signer.kid,
+            device=HUB_KID,
             online=online,
             boot_id=self._boot_id,
             epoch=self._archive.archive_id,

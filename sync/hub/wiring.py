@@ -25,7 +25,7 @@ from sync.hub.receiver import Receiver
 from sync.hub.service import Service
 from sync.hub.terms import Limits, Outgoing
 from sync.link.client import HubLink
-from sync.link.keys import HUB_KID, KeySigner
+from sync.link.keys import KeySigner
 from sync.link.session import Connected, Connection, ConnectionRefused, Disconnected
 
 MAX_INBOX_BYTES = 64 * 1024 * 1024
@@ -133,9 +133,10 @@ class Hub:
                     archive.add_scope(scope)
             receiver = Receiver(
                 archive,
-                KeySigner(config.private_key, HUB_KID),
+                KeySigner(config.private_key, config.kid),
                 site=config.site,
                 limits=Limits(head_every_s=config.sync.head_every_s),
+                key_statements=config.key_statements,
             )
             return self._serve(archive, receiver)
         finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
+import secrets
 import selectors
 import socket
 import ssl
@@ -57,6 +58,7 @@ from sync.link.session import (
     Tick,
     WakeAt,
 )
+from sync.link.tls_words import said_of, said_of_own, said_of_text
 from sync.store.journal import Journal
 from sync.vocabulary.commands import Outcome
 
@@ -172,6 +174,8 @@ class LinkConfig:
     connect_timeout_s: float = 5.0
     reconnect_first_s: float = 0.5
     reconnect_longest_s: float = 30.0
+    key_statements: bytes = b""
+    """Of this device's signing key, where it was replaced since it was enrolled (`sync.link.trust`)."""
     version: str = ""
     config_digest: str = ""
     boot_id: str = ""
@@ -212,6 +216,7 @@ class LinkConfig:
             device=self.device,
             topics=Topics(self.site),
             scope=self.scopes[0],
+            key_statements=self.key_statements,
             version=self.version,
             config_digest=self.config_digest,
             boot_id=self.boot_id,
@@ -322,7 +327,7 @@ class _Wire:
             except LinkConfigRefused as error:
                 self._tell(ConnectionRefused(self.connection, str(error)))
             except ssl.SSLError as error:
-                self._tell(ConnectionRefused(self.connection, f"TLS: {error}"))
+                self._tell(ConnectionRefused(self.connection, self._refusal(said_of(error))))
             except Exception as error:  # noqa: BLE001  whatever a broker's bytes do to the library is a lost link
                 self._why = f"{type(error).__name__}: {error}"
                 _log.debug("connection %s: %s", self._client_id, self._why)
@@ -343,8 +348,19 @@ class _Wire:
         """One connection from first byte to last; True when it stood."""
         client = self._make()
         stood = False
+        answered = False
+        last_words = ""
+
+        def overhear(_client: mqtt.Client, _data: Any, _level: int, text: str) -> None:
+            # The library keeps to itself why a socket failed; with TLS 1.3 that is where a broker says that
+            # it does not take our certificate.
+            nonlocal last_words
+            last_words = text if "failed to receive" in text else last_words
 
         def on_connect(_client: mqtt.Client, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
+            nonlocal answered
+            answered = True
+            client.on_log = None
             if code.is_failure:
                 self._why = f"the broker refused the connection: {code}"
                 if str(code) != _TRY_AGAIN_LATER:
@@ -382,6 +398,7 @@ class _Wire:
                 return
             self._tell(Received(topic, bytes(message.payload)))
 
+        client.on_log = overhear if self._broker.cert_file is not None else None
         client.on_connect = on_connect
         client.on_subscribe = on_subscribe
         client.on_disconnect = on_disconnect
@@ -391,7 +408,30 @@ class _Wire:
         if self._stopping.is_set():
             client.disconnect()
         self._converse(client)
+        if not (answered or self._stopping.is_set()):
+            refused = self._certificate_refused(last_words)
+            if refused:
+                self._why = refused
+                self._tell(ConnectionRefused(self.connection, self._refusal(refused)))
         return stood
+
+    def _certificate_refused(self, last_words: str) -> str:
+        """What a broker meant that hung up before it answered; empty where it may have been the line."""
+        file = self._broker.cert_file
+        if file is None:
+            return ""
+        try:
+            own = said_of_own(file.read_bytes(), str(file), datetime.now(UTC))
+        except OSError:
+            own = ""
+        if own or said_of_text(last_words):
+            return own or said_of_text(last_words)
+        if "EOF occurred" in last_words:
+            return (
+                f"the broker hung up as it does on a certificate it does not take: {file} is revoked, or of "
+                "another authority than the broker's"
+            )
+        return ""
 
     def _converse(self, client: mqtt.Client) -> None:
         """Read and write until the connection ends. The library's own loop looks for what other threads have
@@ -453,6 +493,13 @@ class _Wire:
         broker = self._broker
         who = f"user {broker.username!r}" if broker.username is not None else "no user name"
         return f"{broker.host}:{broker.port} refused {self._client_id} ({who}): {code}"
+
+
+def _run_id() -> str:
+    """Behind every client id, new with each start of a program. Whoever connects under the id of another
+    throws him out, and brokers do not bind ids to certificates (measured with mosquitto): nobody can use an
+    id he cannot know."""
+    return secrets.token_hex(8)
 
 
 def _without_delay(_client: mqtt.Client, _data: Any, sock: Any) -> None:
@@ -547,6 +594,7 @@ class LinkClient:
         self._wake_at_s: float | None = None
         self._gathered: list[ApplyBatch] = []
         """Feed batches that arrived together and wait for the end of what arrived with them."""
+        self._run_id = _run_id()
         self._health: dict[str, str] = {}
         self._claims: dict[str, ClaimRequest] = {}
         self._thread: threading.Thread | None = None
@@ -700,7 +748,7 @@ class LinkClient:
         return {
             connection: _Wire(
                 connection,
-                f"{self._config.device}-{connection.value}",
+                f"{self._config.device}-{connection.value}-{self._run_id}",
                 self._broker,
                 subscribe=self._session_config.subscriptions(connection),
                 will=self._will if connection is Connection.ROUTINE else None,
@@ -757,11 +805,12 @@ class HubLink:
         """`will` gives topic and payload of the last will, retained. Raises `LinkConfigRefused`."""
         self._on_message = on_message
         self._on_connection = on_connection
+        run_id = _run_id()
         self._stopping = threading.Event()
         self._wires = {
             connection: _Wire(
                 connection,
-                f"{client_id}-{connection.value}",
+                f"{client_id}-{connection.value}-{run_id}",
                 broker.checked(),
                 subscribe=hub_subscriptions(site, connection),
                 will=will if connection is Connection.ROUTINE else None,
@@ -813,9 +862,15 @@ def hub_subscriptions(site: str, connection: Connection) -> tuple[str, ...]:
     edge = f"{ROOT}/{site}/edge/+"
     match connection:
         case Connection.ALARM:
-            return f"{edge}/facts/alarm", f"{edge}/claim", f"{edge}/result"
+            return f"{edge}/keys", f"{edge}/facts/alarm", f"{edge}/claim", f"{edge}/result"
         case Connection.ROUTINE:
-            return f"{edge}/facts/routine", f"{edge}/pull", f"{edge}/head", f"{edge}/status"
+            return (
+                f"{edge}/keys",
+                f"{edge}/facts/routine",
+                f"{edge}/pull",
+                f"{edge}/head",
+                f"{edge}/status",
+            )
         case Connection.BLOBS:
             return f"{edge}/blob/offer", f"{edge}/blob/chunk"
         case _:

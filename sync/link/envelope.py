@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.link.keys import Signer, verify
 from sync.link.messages import MAX_PAYLOAD_BYTES, Checkpoint, CloudEvent, Context, Signed, StreamHead
+from sync.link.trust import may_sign
 from sync.vocabulary.codec import Malformed, decoder, to_json
 from sync.vocabulary.facts import GENESIS, Fact, Stream, hash_of
 
@@ -285,7 +286,9 @@ def _closed(last: Arrived, checkpoint: Checkpoint, signed: Signed) -> None:
     head = last.head
     if len(checkpoint.heads) > MAX_HEADS:
         raise BatchRefused(f"a checkpoint has at most {MAX_HEADS} heads, got {len(checkpoint.heads)}")
-    if (checkpoint.device, checkpoint.epoch) != (head.device, head.epoch) or signed.kid != head.device:
+    if (checkpoint.device, checkpoint.epoch) != (head.device, head.epoch) or not may_sign(
+        head.device, signed.kid
+    ):
         raise BatchRefused("the checkpoint is of another device or epoch than the facts")
     if StreamHead(head.stream, head.seq, last.hash) not in checkpoint.heads:
         raise BatchRefused(f"the checkpoint does not cover the last fact, {head.stream.value}/{head.seq}")

@@ -26,7 +26,7 @@ from sync.link.fetching import (
     WorkOnSnapshot,
     WorkOnSurvey,
 )
-from sync.link.messages import PAGE_HASHES, FeedBatch, StreamHead
+from sync.link.messages import MAX_PAYLOAD_BYTES, PAGE_HASHES, FeedBatch, StreamHead
 from sync.link.pieces import PieceKind
 from sync.link.session import (
     AckApplied,
@@ -41,6 +41,7 @@ from sync.link.session import (
     FeedSeen,
     GenerationAdopted,
     GenerationBegun,
+    KeepHubKeys,
     LinkEffect,
     LinkEvent,
     NoteVerified,
@@ -64,7 +65,11 @@ from sync.store.records import (
     next_generation,
 )
 from sync.store.snapshots import PartialSnapshot, drop_snapshot, left_over
+from sync.store.whole_files import replace_whole
 from sync.vocabulary.codec import Malformed
+
+HUB_KEYS = "hub-keys.json"
+"""Beside the journal: the hub's key statements as last believed."""
 
 _FAILURES = (StoreRefused, JournalFull, Malformed, OSError)
 
@@ -113,6 +118,7 @@ class LinkPerformer:
             building=_seen(self._building),
             trouble=trouble,
             fetching=left_over(self._folder) or b"",
+            hub_keys=self._hub_keys(),
         )
 
     def perform(self, effect: LinkEffect) -> tuple[LinkEvent, ...]:
@@ -146,6 +152,8 @@ class LinkPerformer:
                 return self._work_on_survey()
             case Mend():
                 return self._mend(effect)
+            case KeepHubKeys(statements):
+                return self._keep_hub_keys(statements)
             case Publish() | Notify() | WakeAt():
                 return ()
             case _:
@@ -380,6 +388,24 @@ class LinkPerformer:
         finally:
             self._end_survey()
         return (RecordsMended(state, mended.put, mended.deleted),)
+
+    # --- the hub's keys -----------------------------------------------------------------------------------
+
+    def _hub_keys(self) -> bytes:
+        """As kept; empty where there are none or they cannot be read: the pinned key holds, and they come
+        again from the broker."""
+        try:
+            with (self._folder / HUB_KEYS).open("rb") as file:
+                return file.read(MAX_PAYLOAD_BYTES)
+        except OSError:
+            return b""
+
+    def _keep_hub_keys(self, statements: bytes) -> tuple[LinkEvent, ...]:
+        try:
+            replace_whole(self._folder / HUB_KEYS, statements)
+        except OSError as error:
+            return (StoreFailed(Work.KEEP_HUB_KEYS, str(error)),)
+        return ()
 
     def _held(self, generation: int) -> tuple[int, Records] | None:
         for held in (self._building, self._current):

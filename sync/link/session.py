@@ -16,6 +16,7 @@ Times (`at_s`) are monotonic seconds of the caller's clock.
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import secrets
 from collections.abc import Callable, Iterable, Mapping
@@ -81,6 +82,7 @@ from sync.link.messages import (
     Topics,
 )
 from sync.link.pieces import is_piece, read_piece
+from sync.link.trust import Trust
 from sync.link.window import Window
 from sync.store.journal import AckOutcome
 from sync.store.records import ApplyResult
@@ -170,6 +172,8 @@ class Opened:
     """Why records the journal names could not be opened; they are built anew."""
     fetching: bytes = b""
     """The signed manifest of a snapshot that an earlier run did not fetch to its end."""
+    hub_keys: bytes = b""
+    """The hub's key statements as last believed (`sync.link.trust`); empty while it has its first key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +184,8 @@ class SessionConfig:
     topics: Topics
     scope: str
     hub_kid: str = HUB_KID
+    key_statements: bytes = b""
+    """Of our own signing key, for the hub; empty while it is the one pinned at enrolment."""
     version: str = ""
     config_digest: str = ""
     boot_id: str = ""
@@ -224,14 +230,21 @@ class SessionConfig:
         topics = self.topics
         match connection:
             case Connection.ALARM:
+                # On both, and first: what else is retained may be signed by a key these statements bring.
                 return (
+                    topics.hub_keys(),
                     topics.ack(self.device),
                     topics.claim_answer(self.device),
                     topics.command(self.device),
                     topics.hub_birth(),
                 )
             case Connection.ROUTINE:
-                return topics.feed(self.scope), topics.feed_head(self.scope), topics.batch(self.device)
+                return (
+                    topics.hub_keys(),
+                    topics.feed(self.scope),
+                    topics.feed_head(self.scope),
+                    topics.batch(self.device),
+                )
             case Connection.BLOBS:
                 return (topics.blob_answer(self.device),)
             case _:
@@ -354,6 +367,7 @@ class Work(enum.StrEnum):
     SNAPSHOT = "snapshot"
     SURVEY = "survey"
     MEND = "mend"
+    KEEP_HUB_KEYS = "keep_hub_keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -602,6 +616,13 @@ class NoteVerified:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepHubKeys:
+    """The hub has another key, vouched for by the one before: what is believed now must outlive a restart."""
+
+    statements: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Notify:
     notice: Notice
 
@@ -629,6 +650,7 @@ LinkEffect = (
     | BeginSurvey
     | WorkOnSurvey
     | Mend
+    | KeepHubKeys
     | Notify
     | WakeAt
 )
@@ -763,11 +785,15 @@ class EdgeSession:
         opened: Opened,
         new_nonce: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
-        """`keys` hold the hub's key under its name. `utc_at` turns the caller's seconds into UTC text.
+        """`keys` hold the hub's pinned key under its name; `utc_at` turns the caller's seconds into UTC;
         `new_nonce` gives 32 hex digits nobody can foretell."""
         self._config = config
         self._signer = signer
-        self._keys = {config.hub_kid: keys[config.hub_kid]}
+        self._trust = Trust.of(config.hub_kid, keys[config.hub_kid])
+        if opened.hub_keys:
+            # Kept for another pinned key, they are nobody's statements any more: the hub's come again.
+            with contextlib.suppress(Forged, Malformed):
+                self._trust = self._trust.told(opened.hub_keys)
         self._utc_at = utc_at
         self._epoch = opened.epoch
         self._position = opened.position
@@ -826,6 +852,11 @@ class EdgeSession:
     def counts(self) -> Mapping[str, int]:
         """How often what happened, by name: refusals, resends, gaps, unknown claims."""
         return dict(self._counts)
+
+    @property
+    def hub_keys(self) -> Mapping[str, Ed25519PublicKey]:
+        """Whose word is the hub's, by key id."""
+        return self._trust.keys
 
     @property
     def in_flight_bytes(self) -> Mapping[Stream, int]:
@@ -918,6 +949,9 @@ class EdgeSession:
 
     def _on_connected(self, at_s: float, connection: Connection) -> None:
         self._connected.add(connection)
+        if self._config.key_statements and connection in _ALL_OURS:
+            topic = self._config.topics.keys(self._config.device)
+            self._effects.append(Publish(connection, topic, self._config.key_statements, retain=True))
         for up in self._up.values():
             if CONNECTION_OF[up.stream] is connection:
                 up.rewind()
@@ -986,13 +1020,22 @@ class EdgeSession:
                 self._on_answer_to_pull(at_s, payload)
             elif topic == topics.feed_head(scope):
                 self._on_head(at_s, self._open(payload, Context.FEED_HEAD, FeedHead))
+            elif topic == topics.hub_keys():
+                self._on_hub_keys(payload)
             else:
                 self._refuse(at_s, "unexpected topic", topic)
         except (Forged, Malformed, _Unfit) as refusal:
             self._refuse(at_s, topic, str(refusal))
 
     def _open(self, payload: bytes, context: Context, kind: type[_T]) -> _T:
-        return open_signed(payload, self._keys, context, kind)
+        return open_signed(payload, self._trust.keys, context, kind)
+
+    def _on_hub_keys(self, payload: bytes) -> None:
+        trust = self._trust.told(payload)
+        if trust is not self._trust:
+            self._trust = trust
+            self._count("hub_keys")
+            self._effects.append(KeepHubKeys(payload))
 
     def _on_hub_status(self, at_s: float, status: Status) -> None:
         if status.device != self._config.hub_kid:
@@ -1486,15 +1529,17 @@ class EdgeSession:
         signed = _read_signed(payload)
         match _read_typed(signed.body).type:
             case "feed":
-                batch = _read_batch(verify(self._keys, signed, Context.FEED))
+                batch = _read_batch(verify(self._trust.keys, signed, Context.FEED))
                 self._on_batch(at_s, batch)
                 self._answered_by_the_feed(at_s, batch)
             case "snapshot":
-                self._on_manifest(at_s, _read_manifest(verify(self._keys, signed, Context.SNAPSHOT)), payload)
+                self._on_manifest(
+                    at_s, _read_manifest(verify(self._trust.keys, signed, Context.SNAPSHOT)), payload
+                )
             case "bucket_sums":
-                self._on_sums(at_s, _read_sums(verify(self._keys, signed, Context.BUCKETS)))
+                self._on_sums(at_s, _read_sums(verify(self._trust.keys, signed, Context.BUCKETS)))
             case "bucket_rows":
-                self._on_rows(at_s, _read_rows(verify(self._keys, signed, Context.BUCKETS)))
+                self._on_rows(at_s, _read_rows(verify(self._trust.keys, signed, Context.BUCKETS)))
             case other:
                 raise Malformed(f"expected a batch, a snapshot or buckets, got {other[:40]!r}")
 
@@ -1914,7 +1959,8 @@ class EdgeSession:
                         up.ask = False
                         up.resend_at_s = at_s + up.wait_s
                         up.wait_s = min(up.wait_s * 2, config.resend_longest_s)
-            case Work.APPLY_ACK | Work.OPEN_RECORDS:
+            case Work.APPLY_ACK | Work.OPEN_RECORDS | Work.KEEP_HUB_KEYS:
+                # Statements are retained at the broker and come again with every connection.
                 pass
             case Work.NOTE_VERIFIED:
                 down.noted = ""

@@ -42,6 +42,14 @@ def kid_of(name: str, key: Ed25519PublicKey) -> str:
     return f"{name}-{hashlib.sha256(key.public_bytes_raw()).hexdigest()[:KID_DIGITS]}"
 
 
+def may_sign(name: str, kid: str) -> bool:
+    """Whether a key called so can be one of this name at all; whether it is, only `Trust` knows."""
+    digits = kid.removeprefix(f"{name}-")
+    return kid == name or (
+        digits != kid and len(digits) == KID_DIGITS and set(digits) <= set("0123456789abcdef")
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Trust:
     """The keys believed in one name."""
