@@ -6,17 +6,20 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from bench import drain, durable, ingest, lane, records, ruling
+from bench import alarms, drain, durable, ingest, lane, records, ruling, storing
 from bench.harness import Bench, missed, show
 
 BENCHES: Mapping[str, Callable[[Path, float], Bench]] = {
     "ruling": ruling.run,
     "durable": durable.run,
     "records": records.run,
+    "storing": storing.run,
     "ingest": ingest.run,
     "drain": drain.run,
+    "alarms": alarms.run,
     "lane": lane.run,
 }
 SCALE = 0.1
@@ -35,8 +38,15 @@ def main(
         help=f"share of the full sizes, 1 M slips and 10 M waybills (default {SCALE})",
     )
     parser.add_argument("--folder", type=Path, help="where the files go: the disk that is measured")
+    parser.add_argument(
+        "--peers",
+        type=Path,
+        help="a venv for ThingsBoard's gateway, made where there is none",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a figure instead of the table")
     given = parser.parse_args(arguments)
+    if given.peers is not None and "storing" in benches:
+        benches = {**benches, "storing": partial(storing.run, peers=given.peers.resolve())}
     measured: list[Bench] = []
     for name in [given.name] if given.name else list(benches):
         sys.stderr.write(f"{name} …\n")

@@ -45,13 +45,13 @@ def run(folder: Path, scale: float) -> Bench:
     hub_key, device_key = make_private(), make_private()
     with (
         broker(folder) as (port, by),
-        _hub(folder, port, hub_key, device_key),
+        hub(folder, port, hub_key, device_key),
         Journal.open(folder / "drain.sqlite", device=DEVICE, reserve_bytes=0) as journal,
     ):
         edge = _Edge(journal, folder, port, hub_key, device_key)
         edge.drain(FEWEST_PASSAGES)
         rates = in_turns(
-            ROUNDS, [("drained", lambda: edge.drain(passages)), ("peer", lambda: _peer(port, facts))]
+            ROUNDS, [("drained", lambda: edge.drain(passages)), ("peer", lambda: peer(port, facts))]
         )
     return Bench(
         "drain",
@@ -104,9 +104,7 @@ def _wait_for(port: int) -> None:
 
 
 @contextlib.contextmanager
-def _hub(
-    folder: Path, port: int, hub_key: Ed25519PrivateKey, device_key: Ed25519PrivateKey
-) -> Iterator[None]:
+def hub(folder: Path, port: int, hub_key: Ed25519PrivateKey, device_key: Ed25519PrivateKey) -> Iterator[None]:
     secret = folder / "hub.key"
     secret.touch(mode=0o600)
     secret.write_bytes(private_pem(hub_key))
@@ -177,7 +175,7 @@ class _Edge:
         return sum(self.journal.backlog().values())
 
 
-def _peer(port: int, messages: int) -> float:
+def peer(port: int, messages: int) -> float:
     """Messages a second from the first publish to the last arrival."""
     payload = secrets.token_bytes(500)
     hearer = subprocess.Popen(

@@ -296,12 +296,16 @@ def bench(
         float | None, typer.Option(help="share of the full sizes, 1 M slips and 10 M waybills", min=0, max=1)
     ] = None,
     folder: Annotated[Path | None, typer.Option(help="where files go: the disk that is measured")] = None,
+    peers: Annotated[
+        Path | None, typer.Option(help="a venv for ThingsBoard's gateway, made where there is none")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure against peers and physical limits, side by side in one run."""
     args = [name] if name else []
     args += ["--scale", str(scale)] if scale is not None else []
     args += ["--folder", str(folder.resolve())] if folder is not None else []
+    args += ["--peers", str(peers.resolve())] if peers is not None else []
     args += ["--json"] if as_json else []
     _become("bench", *args)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as program
-from bench import drain, durable, ingest, lane, records, rows, ruling
+from bench import alarms, drain, durable, ingest, lane, records, rows, ruling, storing, storing_ours
 from bench.harness import Bench, Figure, Rounds, in_turns, missed, show
 from bench.lane_minimum import shortest_s
 from edge.gate.config import GateConfig, read_gate_config
@@ -22,10 +22,12 @@ from hardware_sims.vehicles import Vehicle
 from sync.link.envelope import signed_payload
 from sync.link.keys import KeySigner, make_private
 from sync.link.messages import MAX_PAYLOAD_BYTES, Context
+from sync.store.journal import Journal
 from sync.store.records import Records
 from sync.vocabulary.codec import to_json
 
 SMALL = 0.0005
+IN_PROVE = pytest.mark.skipif("KAKOU_PROVE" not in os.environ, reason="long: in `make prove`")
 
 
 # --- figures ----------------------------------------------------------------------------------------------
@@ -217,6 +219,12 @@ def test_p99_is_a_value_that_was_measured(count: int, found: float) -> None:
     assert lane._p99([float(number) for number in range(count, 0, -1)]) == found
 
 
+def test_what_a_kill_left_is_counted_in_the_file_and_not_believed(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal.sqlite", device="lane-bench-1", reserve_bytes=0) as journal:
+        journal.commit([storing_ours.a_fact(1), storing_ours.a_fact(2)])
+        assert storing_ours.kept(tmp_path) == 2
+
+
 # --- each bench in small ----------------------------------------------------------------------------------
 
 
@@ -232,6 +240,25 @@ def test_p99_is_a_value_that_was_measured(count: int, found: float) -> None:
         (ingest.run, ["facts durable at the hub"]),
         pytest.param(
             drain.run, ["paho, 500 bytes a fact", "facts drained"], marks=pytest.mark.system, id="drain"
+        ),
+        pytest.param(
+            storing.run,
+            [
+                "journal, 1 a commit, synced",
+                "the same after kill -9, of 50 accepted",
+                "journal, 10 a commit, synced",
+                "the same after kill -9, of 50 accepted",
+                "journal, 1000 a commit, synced",
+                "the same after kill -9, of 50 accepted",
+            ],
+            marks=[pytest.mark.system, IN_PROVE],
+            id="storing",
+        ),
+        pytest.param(
+            alarms.run,
+            ["one queue (paho): an alarm waits", "alarm acknowledged, p99"],
+            marks=[pytest.mark.system, IN_PROVE],
+            id="alarms",
         ),
         pytest.param(
             lane.run,
@@ -253,7 +280,7 @@ def test_p99_is_a_value_that_was_measured(count: int, found: float) -> None:
             marks=[
                 pytest.mark.system,
                 pytest.mark.timeout(300),
-                pytest.mark.skipif("KAKOU_PROVE" not in os.environ, reason="90 s: in `make prove`"),
+                IN_PROVE,
             ],
             id="lane",
         ),
