@@ -12,18 +12,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.hub.archive import Archive, ClaimRow, RecordChange
 from sync.hub.terms import ALARM_CONNECTION, HubAlarm, Outgoing, Refused
-from sync.link.envelope import MAX_NAME, MAX_NUMBER, signed_payload
+from sync.link.envelope import read_signed, reader, signed_payload
 from sync.link.keys import Signer, verify
-from sync.link.messages import ClaimAnswer, ClaimRequest, ClaimVerdict, Context, Signed, Topics
+from sync.link.messages import ClaimAnswer, ClaimRequest, ClaimVerdict, Context, Topics
 from sync.vocabulary.codec import Malformed, decoder, to_json
 from sync.vocabulary.facts import Fact, RulingMade
 from sync.vocabulary.records import GateStage, ReleaseSlip, Site, SlipState
 from sync.vocabulary.rulings import Reason
 
-MAX_CLAIM_SLIPS = 64
-
-_read_signed = decoder(Signed)
-_read_claim = decoder(ClaimRequest)
+_read_claim = reader(ClaimRequest)
 _read_slip = decoder(ReleaseSlip)
 _read_site = decoder(Site)
 
@@ -39,17 +36,11 @@ class Claiming:
     def take(
         self, device: str, key: Mapping[str, Ed25519PublicKey], raw: bytes, at_utc: str
     ) -> list[Outgoing]:
-        request = _read_claim(verify(key, _read_signed(raw), Context.CLAIM))
+        request = _read_claim(verify(key, read_signed(raw), Context.CLAIM))
         if request.device != device:
             raise Refused(
                 HubAlarm.WRONG_DEVICE, f"a claim of {request.device[:64]!r} on the topic of {device}", device
             )
-        if not 0 < len(request.claim_id) <= MAX_NAME or not 0 < request.passage <= MAX_NUMBER:
-            raise Malformed(
-                f"claim: expected an id of 1 to {MAX_NAME} characters and a passage from 1 to 2^62"
-            )
-        if not 0 < len(request.slip_nos) <= MAX_CLAIM_SLIPS:
-            raise Malformed(f"claim: expected 1 to {MAX_CLAIM_SLIPS} slips, got {len(request.slip_nos)}")
         slip_nos = tuple(sorted({str(slip) for slip in request.slip_nos}))
         plate = str(request.plate or "")
         known = self._archive.claim(request.claim_id)

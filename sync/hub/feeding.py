@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.hub.archive import Archive, LogRow, Scope
 from sync.hub.terms import HubAlarm, Limits, Outgoing, Refused
-from sync.link.envelope import MAX_NAME, signed_payload
+from sync.link.envelope import read_signed, reader, signed_payload
 from sync.link.keys import Signer, verify
 from sync.link.messages import (
     MAX_PAYLOAD_BYTES,
@@ -21,19 +21,16 @@ from sync.link.messages import (
     FeedBatch,
     FeedHead,
     Pull,
-    Signed,
     Status,
     Topics,
 )
-from sync.vocabulary.codec import Malformed, decoder, to_json
+from sync.vocabulary.codec import to_json
 
 FEED_ENVELOPE_BYTES = 1_536
 """Room kept in a feed payload for everything that is not a change."""
-MAX_STATUS_ENTRIES = 256
 
-_read_signed = decoder(Signed)
-_read_pull = decoder(Pull)
-_read_status = decoder(Status)
+_read_pull = reader(Pull)
+_read_status = reader(Status)
 
 
 class Feeding:
@@ -56,11 +53,11 @@ class Feeding:
         now_s: float,
         at_utc: str,
     ) -> list[Outgoing]:
-        pull = _read_pull(verify(key, _read_signed(payload), Context.PULL))
-        scope = self._archive.scope(pull.scope) if len(pull.scope) <= MAX_NAME else None
+        pull = _read_pull(verify(key, read_signed(payload), Context.PULL))
+        scope = self._archive.scope(pull.scope)
         if scope is None:
             raise Refused(HubAlarm.SCOPE_UNKNOWN, f"there is no scope {pull.scope[:64]!r} here", device)
-        whole = pull.epoch != scope.epoch or not 0 <= pull.after <= scope.number
+        whole = pull.epoch != scope.epoch or pull.after > scope.number
         batches = self._batches(scope, 0 if whole else pull.after)
         topic = self._topics.batch(device)
         answers = [Outgoing(topic, payload) for _, payload in _take_first(batches, self._limits.pull_batches)]
@@ -105,14 +102,12 @@ class Feeding:
     # --- statuses of devices ------------------------------------------------------------------------------
 
     def take_status(self, device: str, key: Mapping[str, Ed25519PublicKey], payload: bytes) -> list[Outgoing]:
-        body = verify(key, _read_signed(payload), Context.STATUS)
+        body = verify(key, read_signed(payload), Context.STATUS)
         status = _read_status(body)
         if status.device != device:
             raise Refused(
                 HubAlarm.WRONG_DEVICE, f"a status of {status.device[:64]!r} on the topic of {device}", device
             )
-        if len(status.records) > MAX_STATUS_ENTRIES or len(status.digests) > MAX_STATUS_ENTRIES:
-            raise Malformed(f"status: expected at most {MAX_STATUS_ENTRIES} scopes")
         self._statuses[device] = (body, status)
         return []
 

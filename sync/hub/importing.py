@@ -26,14 +26,12 @@ from sync.hub.archive import Applied, Archive, LogRow, RecordChange
 from sync.hub.feeding import FEED_ENVELOPE_BYTES, feed_bytes
 from sync.link.messages import MAX_PAYLOAD_BYTES
 from sync.vocabulary import ceb
+from sync.vocabulary.bounds import MAX_LIST, MAX_TEXT
 from sync.vocabulary.codec import Malformed, decoder, to_builtins, to_json
 from sync.vocabulary.elements import root_name
 from sync.vocabulary.records import (
     COLLECTIONS,
-    MAX_LIST,
-    MAX_TEXT,
     Control,
-    Enterprise,
     Record,
     ReleaseSlip,
     Site,
@@ -55,7 +53,6 @@ MAX_FILE_BYTES = 1 << 30
 MAX_ERRORS_TOLD = 200
 _LARGEST_COUNT = 1_000_000
 _CUSTOMS = (".xml", ".sas")
-_PER_MILLE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -684,17 +681,11 @@ def _check_meaning(record: Record) -> None:
             parts = record.vehicle_kg + record.frame_kg + record.container_kg + record.cargo_gross_kg
             if parts != record.total_kg:
                 raise Malformed(f"total_kg: expected {parts}, the sum of its parts, got {record.total_kg}")
-            if record.uses_allowed < 1:
-                raise Malformed("uses_allowed: expected 1 or more, got 0")
             _in_order(record.valid_from, record.valid_until)
         case Control():
             if not record.control_id:
                 raise Malformed("control_id: expected a name")
             _in_order(record.valid_from, record.valid_until)
-        case Enterprise():
-            for name in ("spot_check_per_mille", "x_ray_per_mille"):
-                if getattr(record, name) > _PER_MILLE:
-                    raise Malformed(f"{name}: expected 0 to {_PER_MILLE}, got {getattr(record, name)}")
         case Site():
             if not record.site:
                 raise Malformed("site: expected a name")

@@ -20,7 +20,7 @@ from sync.hub.terms import (
     Refused,
     seconds,
 )
-from sync.link.envelope import MAX_NAME, MAX_NUMBER, Batch, read_batch, signed_payload
+from sync.link.envelope import Arrived, Batch, BatchRefused, read_batch, read_signed, reader, signed_payload
 from sync.link.keys import Signer, verify
 from sync.link.messages import (
     MAX_MISSING_RANGES,
@@ -31,7 +31,8 @@ from sync.link.messages import (
     Signed,
     Topics,
 )
-from sync.vocabulary.codec import Malformed, decoder
+from sync.vocabulary.bounds import MAX_NUMBER
+from sync.vocabulary.codec import Malformed, double_key
 from sync.vocabulary.facts import (
     EpochBegan,
     Fact,
@@ -47,8 +48,7 @@ EPOCHS_OF_INTEREST = 8
 """How many epochs of one device are acknowledged at once. The ones it left behind are among them: what is
 here of those need not be issued again when a device meets a new archive."""
 
-_read_signed = decoder(Signed)
-_read_checkpoint = decoder(Checkpoint)
+_read_checkpoint = reader(Checkpoint)
 
 
 class Taking:
@@ -109,7 +109,7 @@ class Taking:
             if known == arrived.hash:
                 self._counts.duplicates += 1
                 continue
-            data = _readable(arrived.body)
+            data = _readable(arrived)
             head = arrived.head
             fact = Fact(
                 device,
@@ -314,7 +314,7 @@ class Taking:
     # --- heads of devices ---------------------------------------------------------------------------------
 
     def take_head(self, device: str, key: Mapping[str, Ed25519PublicKey], payload: bytes) -> list[Outgoing]:
-        signed = _read_signed(payload)
+        signed = read_signed(payload)
         checkpoint = _read_checkpoint(verify(key, signed, Context.CHECKPOINT))
         if checkpoint.device != device:
             raise Refused(
@@ -322,11 +322,8 @@ class Taking:
                 f"a head of {checkpoint.device[:64]!r} on the topic of {device}",
                 device,
             )
-        numbers = [checkpoint.position, *(head.seq for head in checkpoint.heads)]
-        if len(checkpoint.heads) > len(Stream) or not all(0 <= number <= MAX_NUMBER for number in numbers):
-            raise Malformed("head: expected one head a stream and numbers up to 2^62")
-        if len(checkpoint.epoch) > MAX_NAME:
-            raise Malformed(f"head: expected an epoch of at most {MAX_NAME} characters")
+        if len({head.stream for head in checkpoint.heads}) != len(checkpoint.heads):
+            raise Malformed("head: expected one head a stream")
         self._heads[device] = (signed, checkpoint)
         return []
 
@@ -374,12 +371,19 @@ class Taking:
                 )
 
 
-def _readable(body: str) -> FactData | None:
-    """What a fact says; None when it is of a kind or version not known here."""
+def _readable(arrived: Arrived) -> FactData | None:
+    """What a fact says; None when it is of a kind or version not known here.
+
+    Raises `BatchRefused` where a key stands twice: another reader of the same bytes would see another fact.
+    """
     try:
-        return read_body(body).data
+        said = read_body(arrived.body)
     except Malformed:
-        return None
+        said = None
+    problem = double_key(arrived.body, said)
+    if problem:
+        raise BatchRefused(f"fact {arrived.head.seq}: {problem}")
+    return None if said is None else said.data
 
 
 def _passage_of(data: FactData | None) -> int | None:

@@ -7,10 +7,25 @@ Signed messages travel as `Signed`: the exact JSON text, the key's name and an E
 from __future__ import annotations
 
 import enum
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from sync.vocabulary.blobs import BlobClass
+from sync.vocabulary.bounds import (
+    MAX_SECONDS,
+    Body,
+    Count,
+    Digest,
+    Hash,
+    HashOrNone,
+    Name,
+    NameOrNone,
+    Number,
+    Text,
+    Time,
+)
 from sync.vocabulary.facts import Stream
 from sync.vocabulary.numbers import Plate, SlipNo
 
@@ -28,13 +43,27 @@ SUMS_A_MESSAGE = 1_024
 MAX_BUCKET_PAGES = 64
 MAX_COMMAND_BYTES = 8 * 1024
 """A command and its result are short; anything longer is refused unread."""
+MAX_ACKS = 64
+MAX_HEADS = 8
+MAX_STATEMENTS = 32
+"""Of one name's keys; after so many the key in force is pinned anew."""
+MAX_CLAIM_SLIPS = 64
+MAX_STATUS_ENTRIES = 256
+MAX_CHANGES = 2_000
+MAX_BUCKETS = 4_096
+
+Bucket = Annotated[int, Meta(ge=0, lt=MAX_BUCKETS)]
+
+Signature = Annotated[str, Meta(max_length=100)]
+Ranges = Annotated[tuple[tuple[Count, Count], ...], Meta(max_length=MAX_MISSING_RANGES)]
+"""First and last of each, both included."""
 
 
 class Signed(msgspec.Struct, frozen=True):
-    body: str
-    kid: str
+    body: Body
+    kid: Name
     """Which key signed: a device id, or `hub`."""
-    sig: str
+    sig: Signature
     """Base64 of the 64-byte Ed25519 signature."""
 
 
@@ -63,49 +92,49 @@ class Context(enum.StrEnum):
 
 class StreamHead(msgspec.Struct, frozen=True):
     stream: Stream
-    seq: int
-    hash: str
+    seq: Count
+    hash: Hash
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
     """All stream heads and the device-wide position, signed by the device at every publish (G6)."""
 
-    device: str
-    epoch: str
-    position: int
-    heads: tuple[StreamHead, ...]
-    time: str
+    device: Name
+    epoch: Name
+    position: Count
+    heads: Annotated[tuple[StreamHead, ...], Meta(max_length=MAX_HEADS)]
+    time: Time
 
 
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
     """CloudEvents 1.0, structured JSON. `data` is the fact's exact body, or a `Signed` checkpoint as text."""
 
-    specversion: str = "1.0"
-    id: str
-    source: str
-    type: str
+    specversion: NameOrNone = "1.0"
+    id: Name
+    source: Name
+    type: Name
     """`kakou.fact.<kind>.v1` or `kakou.checkpoint.v1`."""
-    time: str
-    datacontenttype: str = "text/plain"
-    subject: str = ""
-    hash: str = ""
-    data: str
+    time: Time
+    datacontenttype: NameOrNone = "text/plain"
+    subject: Text = ""
+    hash: HashOrNone = ""
+    data: Body
 
 
 class PiecesAsked(msgspec.Struct, frozen=True):
     """Byte ranges of one snapshot, as first and last index each; at most `MAX_RANGES` of both kinds."""
 
-    snapshot: str
+    snapshot: Hash
     """`SnapshotManifest.packed_sha256`."""
-    pages: tuple[tuple[int, int], ...] = ()
-    pieces: tuple[tuple[int, int], ...] = ()
+    pages: Ranges = ()
+    pieces: Ranges = ()
 
 
 class BucketsAsked(msgspec.Struct, frozen=True):
     """What the centre holds at exactly this number: all bucket sums, or the rows of some buckets."""
 
-    number: int
-    buckets: tuple[int, ...] = ()
+    number: Count
+    buckets: Annotated[tuple[Bucket, ...], Meta(max_length=MAX_BUCKETS_ASKED)] = ()
     """At most `MAX_BUCKETS_ASKED`; none: the sums of all."""
 
 
@@ -116,9 +145,9 @@ class Pull(msgspec.Struct, frozen=True):
     right, if seldom the shortest way.
     """
 
-    scope: str
-    epoch: str
-    after: int
+    scope: Name
+    epoch: NameOrNone
+    after: Count
     snapshots: bool = False
     """The device can take a snapshot where that is shorter than the log."""
     pieces: PiecesAsked | None = None
@@ -128,20 +157,20 @@ class Pull(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Birth and death; retained, and the last will carries `online: false`."""
 
-    device: str
+    device: Name
     online: bool
-    version: str = ""
-    config_digest: str = ""
-    boot_id: str = ""
-    epoch: str = ""
-    health: dict[str, str] = {}
-    records: dict[str, int] = {}
+    version: NameOrNone = ""
+    config_digest: NameOrNone = ""
+    boot_id: NameOrNone = ""
+    epoch: NameOrNone = ""
+    health: Annotated[dict[Name, NameOrNone], Meta(max_length=MAX_STATUS_ENTRIES)] = {}
+    records: Annotated[dict[Name, Count], Meta(max_length=MAX_STATUS_ENTRIES)] = {}
     """scope -> number."""
-    digests: dict[str, str] = {}
+    digests: Annotated[dict[Name, Digest], Meta(max_length=MAX_STATUS_ENTRIES)] = {}
     """scope -> digest at that number, hex."""
-    backlog: int = 0
-    time: str = ""
-    nonce: str = ""
+    backlog: Count = 0
+    time: Time = ""
+    nonce: NameOrNone = ""
     """Of this connection, 32 random hex digits: who quotes it under signature speaks now, and no recording of
     him does. A command must quote it to be obeyed; empty where the device can hear none."""
 
@@ -149,32 +178,32 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 class BlobOffer(msgspec.Struct, frozen=True):
     """A device has these bytes for the centre: which of them does it lack? Answered with a `BlobAnswer`."""
 
-    device: str
-    sha256: str
-    size_bytes: int
+    device: Name
+    sha256: Hash
+    size_bytes: Count
     blob_class: BlobClass
 
 
 class BlobChunk(msgspec.Struct, frozen=True):
     """The signed line in front of a chunk's bytes, which follow it after one line feed."""
 
-    device: str
-    sha256: str
+    device: Name
+    sha256: Hash
     """Of the whole blob."""
-    size_bytes: int
+    size_bytes: Count
     """Of the whole blob."""
-    offset: int
-    chunk_sha256: str
+    offset: Count
+    chunk_sha256: Hash
 
 
 class ClaimRequest(msgspec.Struct, frozen=True):
     """One passage asks for one use of each of its slips. Idempotent by `claim_id`; all or none is granted."""
 
-    claim_id: str
-    device: str
-    passage: int
+    claim_id: Name
+    device: Name
+    passage: Number
     plate: Plate | None
-    slip_nos: tuple[SlipNo, ...]
+    slip_nos: Annotated[tuple[SlipNo, ...], Meta(min_length=1, max_length=MAX_CLAIM_SLIPS)]
 
 
 # --- both ways --------------------------------------------------------------------------------------------
@@ -183,25 +212,25 @@ class ClaimRequest(msgspec.Struct, frozen=True):
 class KeyStatement(msgspec.Struct, frozen=True, kw_only=True):
     """ "From now on I sign with this key", signed by the key in force before it (`sync.link.trust`)."""
 
-    name: str
+    name: Name
     """Whose keys: a device id, or `hub`."""
-    number: int
+    number: Number
     """Of the statement: the first, signed by the first key, is 2; they grow by one."""
-    replaces: str
+    replaces: Name
     """The key in force before it, which signs it."""
-    kid: str
+    kid: Name
     """Of the key in force after it."""
-    public_key: str
+    public_key: Name
     """That key: 32 bytes in base64."""
-    revoked: tuple[str, ...] = ()
+    revoked: Annotated[tuple[Name, ...], Meta(max_length=MAX_STATEMENTS)] = ()
     """Keys nobody shall believe any more."""
-    issued: str
+    issued: Time
 
 
 class KeyChain(msgspec.Struct, frozen=True):
     """Every statement of one name, the oldest first."""
 
-    statements: tuple[Signed, ...]
+    statements: Annotated[tuple[Signed, ...], Meta(max_length=MAX_STATEMENTS)]
 
 
 # --- down -------------------------------------------------------------------------------------------------
@@ -213,33 +242,33 @@ class ChangeOp(enum.StrEnum):
 
 
 class Change(msgspec.Struct, frozen=True):
-    number: int
+    number: Number
     """Gap-free within the scope and epoch, from 1."""
-    collection: str
-    key: str
+    collection: Name
+    key: Name
     op: ChangeOp
-    body: str = ""
+    body: Body = ""
     """The record's exact JSON; empty for a delete."""
 
 
 class FeedBatch(msgspec.Struct, frozen=True):
     """Numbered changes in order: `first` is `changes[0].number`, `last` is `changes[-1].number`."""
 
-    scope: str
-    epoch: str
-    first: int
-    last: int
-    changes: tuple[Change, ...]
+    scope: Name
+    epoch: Name
+    first: Number
+    last: Number
+    changes: Annotated[tuple[Change, ...], Meta(min_length=1, max_length=MAX_CHANGES)]
 
 
 class FeedHead(msgspec.Struct, frozen=True):
-    scope: str
-    epoch: str
-    number: int
-    rows: int
-    digest: str
+    scope: Name
+    epoch: Name
+    number: Count
+    rows: Count
+    digest: Digest
     """32 hex digits: sum over rows mod 2^128 (`sync.policy.digests`)."""
-    issued: str
+    issued: Time
     """UTC text. A head older than one already verified is refused."""
 
 
@@ -250,65 +279,65 @@ class SnapshotManifest(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"
     pages stand here: whatever arrives is known to be right or wrong by itself.
     """
 
-    scope: str
-    epoch: str
-    number: int
-    rows: int
-    digest: str
+    scope: Name
+    epoch: Name
+    number: Count
+    rows: Count
+    digest: Digest
     """Of the rows at that number, as in `FeedHead`."""
-    schema: int
+    schema: Count
     """Version of the records file's schema."""
-    size_bytes: int
-    sha256: str
+    size_bytes: Count
+    sha256: Hash
     """Of the file unpacked."""
-    packed_bytes: int
-    packed_sha256: str
+    packed_bytes: Count
+    packed_sha256: Hash
     """Of the file packed (zstd); also the snapshot's name."""
-    piece_bytes: int
-    pages: tuple[str, ...]
+    piece_bytes: Number
+    pages: Annotated[tuple[Hash, ...], Meta(max_length=MAX_PAGES)]
     """SHA-256 of each page, hex."""
-    made: str
+    made: Time
     """UTC text."""
 
 
 class BucketSums(msgspec.Struct, frozen=True, tag="bucket_sums"):
     """Some of the 4,096 bucket sums of a scope at an exact number."""
 
-    scope: str
-    epoch: str
-    number: int
-    first: int
-    sums: str
+    scope: Name
+    epoch: Name
+    number: Count
+    first: Bucket
+    sums: Annotated[str, Meta(max_length=32 * SUMS_A_MESSAGE)]
     """32 hex digits a bucket, `SUMS_A_MESSAGE` buckets."""
 
 
 class BucketRows(msgspec.Struct, frozen=True, tag="bucket_rows"):
     """All rows of one bucket at an exact number, or one page of them."""
 
-    scope: str
-    epoch: str
-    number: int
-    bucket: int
-    page: int
-    pages: int
-    rows: tuple[tuple[str, str, str], ...]
+    scope: Name
+    epoch: Name
+    number: Count
+    bucket: Bucket
+    page: Count
+    pages: Annotated[int, Meta(ge=0, le=MAX_BUCKET_PAGES)]
+    rows: Annotated[tuple[tuple[Name, Name, Body], ...], Meta(max_length=MAX_CHANGES)]
     """Collection, key, exact JSON."""
 
 
 class Ack(msgspec.Struct, frozen=True):
     """Contiguous durable facts of one stream. A fact may leave the device only on its own hash (G3)."""
 
-    archive_id: str
-    counter: int
+    archive_id: Name
+    counter: Count
     """Grows with every acknowledgement of this archive for this device; older is ignored."""
-    device: str
-    epoch: str
+    device: Name
+    epoch: Name
     stream: Stream
-    contiguous: int
-    hash: str
+    contiguous: Count
+    hash: Hash
     """Hash of fact `contiguous`; `GENESIS` when 0."""
-    missing: tuple[tuple[int, int], ...] = ()
-    branched: int = 0
+    missing: Ranges = ()
+    branched: Count = 0
     """Lowest number under which the device sent another fact than the hub holds; 0 for none. The stream
     cannot go on in this epoch: the device begins a new one (G4). Needed when a restored disk's first life had
     sent facts beyond a gap: what is contiguous agrees, and what follows never can."""
@@ -317,13 +346,13 @@ class Ack(msgspec.Struct, frozen=True):
 class Acks(msgspec.Struct, frozen=True):
     """What the retained ack topic of a device carries: every stream of every epoch still of interest."""
 
-    acks: tuple[Ack, ...]
-    archive_id: str = ""
+    acks: Annotated[tuple[Ack, ...], Meta(max_length=MAX_ACKS)]
+    archive_id: NameOrNone = ""
     """Of whoever speaks: also an archive that has nothing yet says so."""
-    nonce: str = ""
+    nonce: NameOrNone = ""
     """The nonce of the device's newest status, where this answers one. Another archive is believed to be the
     centre's by such a word alone: a recording puts none in its place."""
-    backup_interval_s: float = 0.0
+    backup_interval_s: Annotated[float, Meta(ge=0, le=MAX_SECONDS)] = 0.0
     """How long a fact may be here before it is in a backup too (G3)."""
 
 
@@ -341,13 +370,13 @@ class BlobState(enum.StrEnum):
 class BlobAnswer(msgspec.Struct, frozen=True):
     """What the centre has of one blob."""
 
-    archive_id: str
-    device: str
-    sha256: str
+    archive_id: Name
+    device: Name
+    sha256: Hash
     state: BlobState
-    missing: tuple[tuple[int, int], ...] = ()
+    missing: Ranges = ()
     """First and last byte of each gap, in order; at most `MAX_MISSING_RANGES`, the lowest first."""
-    why: str = ""
+    why: Text = ""
 
 
 class ClaimVerdict(enum.StrEnum):
@@ -356,11 +385,11 @@ class ClaimVerdict(enum.StrEnum):
 
 
 class ClaimAnswer(msgspec.Struct, frozen=True):
-    claim_id: str
-    device: str
-    passage: int
+    claim_id: Name
+    device: Name
+    passage: Number
     verdict: ClaimVerdict
-    why: str = ""
+    why: Text = ""
 
 
 # --- topics -----------------------------------------------------------------------------------------------

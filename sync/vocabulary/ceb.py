@@ -23,10 +23,11 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from sync.vocabulary.bounds import MAX_LIST
 from sync.vocabulary.codec import Malformed
 from sync.vocabulary.elements import declared, feed, ways_to_read
 from sync.vocabulary.numbers import EnterpriseCode, WaybillNo
-from sync.vocabulary.records import MAX_LIST, Waybill
+from sync.vocabulary.records import Waybill
 from sync.vocabulary.weights import is_kilograms
 
 V = TypeVar("V")

@@ -6,6 +6,8 @@ decoding a message is also the proof that its fields are well formed.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -52,6 +54,53 @@ def decoder(kind: type[T]) -> Callable[[bytes | str], T]:
             raise Malformed(f"{getattr(kind, '__name__', kind)}: {error}") from error
 
     return decode
+
+
+def strict_decoder(kind: type[T]) -> Callable[[bytes | str], T]:
+    """As `decoder`, for whole messages: also refuses a key that stands twice, and NUL inside text."""
+    read = decoder(kind)
+    name = getattr(kind, "__name__", kind)
+
+    def decode(data: bytes | str) -> T:
+        value = read(data)
+        problem = ambiguity(data if isinstance(data, str) else data.decode(), value)
+        if problem:
+            raise Malformed(f"{name}: {problem}")
+        return value
+
+    return decode
+
+
+def ambiguity(text: str, value: object) -> str:
+    """Why readers of `text`, which was read as `value`, need not agree on what it says; empty where they do.
+
+    JSON leaves open which of two equal keys counts, and many programs end a text at NUL.
+    """
+    if _NUL.search(text) is not None:
+        return "a NUL character in a text"
+    return double_key(text, value)
+
+
+def double_key(text: str, value: object) -> str:
+    """Which key stands twice in one object of `text`, which was read as `value`; empty where none does."""
+    if to_json(value) == text.encode():
+        # What we would have written ourselves has every key once.
+        return ""
+    try:
+        _every_key_once.decode(text)
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return ""
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)[:40]!r} stands twice")
+
+
+_every_key_once = json.JSONDecoder(object_pairs_hook=_once, parse_int=str, parse_float=str)
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def from_json(data: bytes | str, kind: type[T]) -> T:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
+from sync.vocabulary.bounds import Count, Digest, Name, Number
 from sync.vocabulary.numbers import UtcText
 
 MAX_REASON = 200
@@ -22,6 +24,9 @@ MAX_OFFICERS = 2
 LONGEST_VALID_S = 300
 """No command waits longer than this to be carried out."""
 LONGEST_BOARD_S = 600
+
+BoardWords = Annotated[str, Meta(max_length=MAX_BOARD_TEXT)]
+
 MAX_PASSAGE = 2**62
 
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{7,63}")
@@ -32,7 +37,7 @@ _OFFICER = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}")
 class ManualRelease(msgspec.Struct, frozen=True, kw_only=True, tag="manual_release"):
     """Let the held vehicle of exactly this passage go (S8), or lead it aside."""
 
-    passage: int
+    passage: Number
     aside: bool = False
 
     def __post_init__(self) -> None:
@@ -42,9 +47,9 @@ class ManualRelease(msgspec.Struct, frozen=True, kw_only=True, tag="manual_relea
 class Supplement(msgspec.Struct, frozen=True, kw_only=True, tag="supplement"):
     """补采: what the lane could not read of exactly this passage."""
 
-    passage: int
+    passage: Number
     field: Literal["plate", "weight", "slip", "container"]
-    value: str
+    value: Annotated[str, Meta(min_length=1, max_length=MAX_VALUE)]
 
     def __post_init__(self) -> None:
         _must_be_passage(self.passage)
@@ -54,11 +59,11 @@ class Supplement(msgspec.Struct, frozen=True, kw_only=True, tag="supplement"):
 class BoardText(msgspec.Struct, frozen=True, kw_only=True, tag="board_text"):
     """Show this for a while; whatever the lane itself has to say takes its place at once."""
 
-    preset: int = 0
+    preset: Count = 0
     """A number of `BOARD_PRESETS`; 0: the text is given."""
-    zh: str = ""
-    en: str = ""
-    seconds: int = 30
+    zh: BoardWords = ""
+    en: BoardWords = ""
+    seconds: Annotated[int, Meta(ge=1, le=LONGEST_BOARD_S)] = 30
 
     def __post_init__(self) -> None:
         if not 1 <= self.seconds <= LONGEST_BOARD_S:
@@ -117,16 +122,16 @@ NEEDS_OFFICER = ManualRelease | Supplement | BoardText | LaneClose | Revoke | Wi
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    command_id: str
+    command_id: Annotated[str, Meta(min_length=8, max_length=64)]
     """Random; the same id is the same command, however often it comes."""
-    device: str
-    nonce: str
+    device: Annotated[str, Meta(min_length=1, max_length=MAX_VALUE)]
+    nonce: Digest
     """32 hex digits, as the device's status of this connection gave them."""
     issued: UtcText
-    valid_s: int
-    officers: tuple[str, ...] = ()
+    valid_s: Annotated[int, Meta(ge=1, le=LONGEST_VALID_S)]
+    officers: Annotated[tuple[Name, ...], Meta(max_length=MAX_OFFICERS)] = ()
     """Numbers, keys of the `officers` collection."""
-    reason: str = ""
+    reason: Annotated[str, Meta(max_length=MAX_REASON)] = ""
     act: Act
 
     def __post_init__(self) -> None:
@@ -158,10 +163,10 @@ class Outcome(enum.StrEnum):
 class CommandResult(msgspec.Struct, frozen=True, kw_only=True):
     """The device's answer, signed by it; the same command always gets the same answer."""
 
-    command_id: str
-    device: str
+    command_id: Annotated[str, Meta(min_length=8, max_length=64)]
+    device: Annotated[str, Meta(min_length=1, max_length=MAX_VALUE)]
     outcome: Outcome
-    why: str = ""
+    why: Annotated[str, Meta(max_length=MAX_REASON)] = ""
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.command_id) or not 0 < len(self.device) <= MAX_VALUE:

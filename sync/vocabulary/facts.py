@@ -8,14 +8,35 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
+from sync.vocabulary.bounds import (
+    MAX_LIST,
+    Count,
+    Hash,
+    Name,
+    NameOrNone,
+    Number,
+    Seconds,
+    SecondsTable,
+    Time,
+    Whole,
+    WordList,
+    Words,
+    WordTable,
+)
 from sync.vocabulary.codec import decoder, to_json
 from sync.vocabulary.rulings import Ruling
 
 GENESIS = "0" * 64
 """`prev` of the first fact of a stream in an epoch."""
+
+
+VERSION = 1
+"""Of what facts say. A change is additive, or a new version."""
 
 
 class Stream(enum.StrEnum):
@@ -53,246 +74,246 @@ class AlarmCode(enum.StrEnum):
 
 
 class LaneStarted(msgspec.Struct, frozen=True, tag="lane_started"):
-    version: str
-    config_digest: str
-    boot_id: str
+    version: Words
+    config_digest: Words
+    boot_id: Words
 
 
 class PassageOpened(msgspec.Struct, frozen=True, tag="passage_opened"):
-    passage: int
+    passage: Count
     gated: bool = True
 
 
 class ReadingKept(msgspec.Struct, frozen=True):
     """A reading a ruling stands on."""
 
-    kind: str
-    value: str
-    after_s: float
+    kind: Words
+    value: Words
+    after_s: Seconds
     """Seconds after the passage opened."""
-    detail: str = ""
+    detail: Words = ""
 
 
 class SlipCodeShown(msgspec.Struct, frozen=True):
     """A slip's signed code that was shown, and what was made of it (`sync.policy.shown_slips`)."""
 
-    slip_no: str
-    kid: str
-    sha256: str
+    slip_no: Words
+    kid: Words
+    sha256: Words
     """Of the COSE message."""
-    issued: str
-    standing: str
+    issued: Words
+    standing: Words
     """`stands`: the ruling stood on the code, which was newer than the records. `records`: they knew all that
     it says and decided alone. `refused`."""
-    why: str = ""
+    why: Words = ""
 
 
 class RulingMade(msgspec.Struct, frozen=True, tag="ruling_made", kw_only=True):
-    passage: int
+    passage: Count
     ruling: Ruling
-    direction: str
-    plate: str | None = None
-    slips: tuple[str, ...] = ()
-    enterprise: str | None = None
-    gross_kg: str | None = None
-    expected_kg: str | None = None
-    readings: tuple[ReadingKept, ...] = ()
-    records_scope: str = ""
-    records_epoch: str = ""
-    records_number: int = 0
-    records_age_s: float | None = None
-    control_versions: tuple[str, ...] = ()
+    direction: Words
+    plate: Words | None = None
+    slips: WordList = ()
+    enterprise: Words | None = None
+    gross_kg: Words | None = None
+    expected_kg: Words | None = None
+    readings: Annotated[tuple[ReadingKept, ...], Meta(max_length=MAX_LIST)] = ()
+    records_scope: Words = ""
+    records_epoch: Words = ""
+    records_number: Count = 0
+    records_age_s: Seconds | None = None
+    control_versions: WordList = ()
     """`id@version:mode` of every control that matched, shadow ones included."""
-    would_be: dict[str, str] = {}
+    would_be: WordTable = {}
     """Of every shadow or advisory control that matched, `id@version`: the verdict had it been live."""
-    owner: str = ""
+    owner: Words = ""
     """Who has to end a hold, as `sync.vocabulary.rulings.Owner` names them; empty where nothing is held."""
-    ways: tuple[str, ...] = ()
+    ways: WordList = ()
     """How a hold can end, as `sync.vocabulary.rulings.Way` names them."""
-    platform: str = ""
+    platform: Words = ""
     """The customs platform's part: empty (not asked), `released`, `refused`, `unanswered`, `instead`."""
-    claim: str = ""
+    claim: Words = ""
     """`granted`, `offline` (the written policy), `not_needed`, `manual` (S8), `refused`, `unanswered`."""
-    claim_id: str = ""
-    codes: tuple[SlipCodeShown, ...] = ()
+    claim_id: Words = ""
+    codes: Annotated[tuple[SlipCodeShown, ...], Meta(max_length=MAX_LIST)] = ()
     """Signed codes of slips that were shown."""
-    use_ids: tuple[str, ...] = ()
-    stage_s: dict[str, float] = {}
-    officer: str = ""
-    texts_zh: tuple[str, ...] = ()
-    texts_en: tuple[str, ...] = ()
+    use_ids: WordList = ()
+    stage_s: SecondsTable = {}
+    officer: Words = ""
+    texts_zh: WordList = ()
+    texts_en: WordList = ()
 
 
 class RaiseOrdered(msgspec.Struct, frozen=True, tag="raise_ordered"):
     """Durable before the relay is energised (S1). One order, one raising."""
 
-    passage: int
-    order_id: str
-    purpose: str
+    passage: Count
+    order_id: Words
+    purpose: Words
     """`admit`, `inspect`, or `safety` (S2: raised again because something stood under the arm)."""
 
 
 class ArmRaised(msgspec.Struct, frozen=True, tag="arm_raised"):
-    passage: int
-    order_id: str
+    passage: Count
+    order_id: Words
 
 
 class OrderInterrupted(msgspec.Struct, frozen=True, tag="order_interrupted"):
     """An order whose raising was not seen: killed in between, relay refused, arm stuck."""
 
-    passage: int
-    order_id: str
-    why: str
+    passage: Count
+    order_id: Words
+    why: Words
 
 
 class VehicleCrossed(msgspec.Struct, frozen=True, tag="vehicle_crossed"):
-    passage: int
-    order_id: str
-    use_ids: tuple[str, ...]
-    claim_id: str = ""
+    passage: Count
+    order_id: Words
+    use_ids: WordList
+    claim_id: Words = ""
 
 
 class UsesReturned(msgspec.Struct, frozen=True, tag="uses_returned"):
-    passage: int
-    use_ids: tuple[str, ...]
-    claim_id: str
-    why: str
+    passage: Count
+    use_ids: WordList
+    claim_id: Words
+    why: Words
 
 
 class LowerOrdered(msgspec.Struct, frozen=True, tag="lower_ordered"):
-    passage: int
+    passage: Count
 
 
 class PictureTaken(msgspec.Struct, frozen=True, tag="picture_taken", kw_only=True):
     """An evidence picture is on the lane's disk, named by its hash."""
 
-    passage: int
-    moment: str
+    passage: Count
+    moment: Words
     """`arrival`, `weighing`, `ruling`, `passing`, `recognised`."""
-    camera: str
-    sha256: str
-    size_bytes: int
+    camera: Words
+    sha256: Words
+    size_bytes: Count
 
 
 class PictureMissed(msgspec.Struct, frozen=True, tag="picture_missed", kw_only=True):
     """A picture that should be there and is not."""
 
-    passage: int
-    moment: str
-    camera: str
-    why: str
+    passage: Count
+    moment: Words
+    camera: Words
+    why: Words
 
 
 class PicturesShed(msgspec.Struct, frozen=True, tag="pictures_shed", kw_only=True):
     """Old evidence pictures made room for new ones; facts never do (G8)."""
 
-    pictures: int
-    size_bytes: int
-    first_day: str
-    last_day: str
-    not_at_the_centre: int
+    pictures: Count
+    size_bytes: Count
+    first_day: Words
+    last_day: Words
+    not_at_the_centre: Count
 
 
 class ParcelChecked(msgspec.Struct, frozen=True, tag="parcel_checked", kw_only=True):
     """A carton of the load was scanned at the lane and looked up (卡口抽核)."""
 
-    passage: int
-    waybill_no: str
-    slip: str = ""
+    passage: Count
+    waybill_no: Words
+    slip: Words = ""
     """The slip the waybill is on, as the records say."""
-    result: str
+    result: Words
     """`on_slip`, `not_on_slip`, `unknown`."""
 
 
 class SupplementEntered(msgspec.Struct, frozen=True, tag="supplement_entered", kw_only=True):
     """补采: an officer entered what a device could not read."""
 
-    passage: int
-    officer: str
-    field: str
+    passage: Count
+    officer: Words
+    field: Words
     """`plate`, `weight`, `slip`, `container`."""
-    value: str
-    reason: str
+    value: Words
+    reason: Words
 
 
 class PlatformAsked(msgspec.Struct, frozen=True, tag="platform_asked", kw_only=True):
-    passage: int
-    seq_no: str
+    passage: Count
+    seq_no: Words
 
 
 class PlatformAnswered(msgspec.Struct, frozen=True, tag="platform_answered", kw_only=True):
     """Kept whole: only two of the twenty digits have a known meaning."""
 
-    passage: int | None = None
-    seq_no: str
-    check_result: str
-    hint: str = ""
-    form_id: str = ""
+    passage: Count | None = None
+    seq_no: Words
+    check_result: Words
+    hint: Words = ""
+    form_id: Words = ""
     counted: bool
     """False: it was not an answer to what was asked (another lane, another number, too late)."""
-    why: str = ""
+    why: Words = ""
 
 
 class PlatformOrderSeen(msgspec.Struct, frozen=True, tag="platform_order_seen", kw_only=True):
     """The platform wanted a device moved (type 31)."""
 
-    order_no: str
-    command: str
-    operator: str = ""
-    reason: str = ""
-    passage: int | None = None
+    order_no: Words
+    command: Words
+    operator: Words = ""
+    reason: Words = ""
+    passage: Count | None = None
     obeyed: bool
-    why: str = ""
+    why: Words = ""
 
 
 class CommandTaken(msgspec.Struct, frozen=True, tag="command_taken", kw_only=True):
     """What became of a command of the centre, and who gave it (S8). One more when it is done later."""
 
-    command_id: str
-    kind: str
-    officers: tuple[str, ...] = ()
-    reason: str = ""
-    passage: int | None = None
+    command_id: Words
+    kind: Words
+    officers: WordList = ()
+    reason: Words = ""
+    passage: Count | None = None
     """The passage it is about, whether or not that is the one in the lane."""
-    outcome: str
+    outcome: Words
     """`accepted`, `done`, `refused`."""
-    why: str = ""
+    why: Words = ""
 
 
 class PassageClosed(msgspec.Struct, frozen=True, tag="passage_closed", kw_only=True):
-    passage: int
-    outcome: str
+    passage: Count
+    outcome: Words
     """`crossed`, `backed_out`, `ungated`, `interrupted`, `false_start`."""
-    lane_s: float
+    lane_s: Seconds
     """From presence to the lane being free again."""
-    stage_s: dict[str, float] = {}
+    stage_s: SecondsTable = {}
 
 
 class DeviceLost(msgspec.Struct, frozen=True, tag="device_lost"):
-    device: str
-    role: str
-    why: str
+    device: Words
+    role: Words
+    why: Words
 
 
 class DeviceBack(msgspec.Struct, frozen=True, tag="device_back"):
-    device: str
-    role: str
+    device: Words
+    role: Words
 
 
 class LaneClosed(msgspec.Struct, frozen=True, tag="lane_closed"):
-    why: str
+    why: Words
 
 
 class LaneReset(msgspec.Struct, frozen=True, tag="lane_reset"):
-    by: str
+    by: Words
 
 
 class Alarm(msgspec.Struct, frozen=True, tag="alarm", kw_only=True):
     code: AlarmCode
-    passage: int | None = None
-    detail: str = ""
-    zh: str = ""
-    en: str = ""
+    passage: Count | None = None
+    detail: Words = ""
+    zh: Words = ""
+    en: Words = ""
 
 
 # --- what the sync says -----------------------------------------------------------------------------------
@@ -301,18 +322,18 @@ class Alarm(msgspec.Struct, frozen=True, tag="alarm", kw_only=True):
 class EpochBegan(msgspec.Struct, frozen=True, tag="epoch_began"):
     """First fact of an epoch: names the heads it leaves behind (G4)."""
 
-    why: str
-    old_epoch: str
-    old_heads: dict[str, str]
+    why: Words
+    old_epoch: Words
+    old_heads: WordTable
     """stream -> `seq:hash` in the old epoch."""
 
 
 class RecordsMoved(msgspec.Struct, frozen=True, tag="records_moved"):
-    scope: str
-    epoch: str
-    number: int
-    generation: int
-    why: str
+    scope: Words
+    epoch: Words
+    number: Count
+    generation: Count
+    why: Words
 
 
 class RecordsRepaired(msgspec.Struct, frozen=True, tag="records_repaired"):
@@ -330,9 +351,9 @@ class RecordsRepaired(msgspec.Struct, frozen=True, tag="records_repaired"):
 
 
 class MessageRefused(msgspec.Struct, frozen=True, tag="message_refused"):
-    topic: str
-    why: str
-    times: int
+    topic: Words
+    why: Words
+    times: Count
 
 
 FactData = (
@@ -384,19 +405,20 @@ class FactDraft(msgspec.Struct, frozen=True):
 class FactBody(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON a fact's hash covers."""
 
-    v: int = 1
-    device: str
-    epoch: str
+    v: Annotated[int, Meta(ge=VERSION - 1, le=VERSION + 1)] = VERSION
+    """One version older and newer are read; what is further away is kept unread (DESIGN 4)."""
+    device: Name
+    epoch: Name
     stream: Stream
-    seq: int
+    seq: Number
     """From 1, gap-free per (device, epoch, stream)."""
-    position: int
+    position: Number
     """Device-wide, from 1 over all streams and epochs."""
-    prev: str
-    event_id: str
-    time: str
-    boot_id: str
-    uncertainty_ms: int
+    prev: Hash
+    event_id: Name
+    time: Time
+    boot_id: NameOrNone
+    uncertainty_ms: Whole
     data: FactData
 
 

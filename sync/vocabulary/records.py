@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import enum
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
+from sync.vocabulary.bounds import MAX_LIST, Count, Name, PerMille, Text, Texts
 from sync.vocabulary.numbers import ContainerNo, EnterpriseCode, Epc, Plate, SlipNo, UtcText, WaybillNo
 from sync.vocabulary.weights import MAX_KG, is_kilograms
 
-# Bounds for anything received: a record is a row, not a document (G11).
-MAX_TEXT = 400
-MAX_LIST = 2_000
+MAX_USES = 1_000
+MAX_OFFICERS = 9
+MAX_FIELDS = 64
+
+TextTable = Annotated[dict[Name, Text], Meta(max_length=MAX_FIELDS)]
 
 LONGEST_CONSULTATION_S = 300
 """No vehicle waits longer for the customs platform to speak (S9)."""
@@ -145,12 +150,12 @@ def _must_be_kilograms(**weights: Decimal) -> None:
 
 class Vehicle(msgspec.Struct, frozen=True, kw_only=True):
     plate: Plate
-    plate_colour: str = ""
-    tag_epcs: tuple[Epc, ...] = ()
+    plate_colour: Text = ""
+    tag_epcs: Annotated[tuple[Epc, ...], Meta(max_length=MAX_LIST)] = ()
     tare_kg: Decimal
     trailer_plate: Plate | None = None
     """The registered trailer it draws: one vehicle in two parts (S3)."""
-    carrier: str = ""
+    carrier: Text = ""
     state: VehicleState = VehicleState.ACTIVE
     valid_until: UtcText
 
@@ -164,31 +169,31 @@ class ReleaseSlip(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction
     kind: SlipKind
     binding: Binding
-    related_type: str = ""
+    related_type: Text = ""
     """`rltTbTypecd`"""
-    related_nos: tuple[str, ...] = ()
+    related_nos: Texts = ()
     """`rltNo`, split at the backslash"""
     plate: Plate | None = None
     """`vehicleNo`; none when a slip binds several vehicles"""
-    card_no: str = ""
-    frame_no: str = ""
-    container_nos: tuple[ContainerNo, ...] = ()
+    card_no: Text = ""
+    frame_no: Text = ""
+    container_nos: Annotated[tuple[ContainerNo, ...], Meta(max_length=MAX_LIST)] = ()
     vehicle_kg: Decimal
     frame_kg: Decimal = Decimal(0)
     container_kg: Decimal = Decimal(0)
     cargo_gross_kg: Decimal
     total_kg: Decimal
     enterprise: EnterpriseCode
-    customs_code: str = ""
+    customs_code: Text = ""
     """`masterCuscd`"""
     state: SlipState
     valid_from: UtcText
     valid_until: UtcText
-    control: str = ""
-    quarantine: str = ""
+    control: Text = ""
+    quarantine: Text = ""
     """`required`: 应检未检, may not pass; `done` or empty otherwise"""
-    uses_allowed: int = 1
-    waybill_count: int = 0
+    uses_allowed: Annotated[int, Meta(ge=1, le=MAX_USES)] = 1
+    waybill_count: Count = 0
 
     def __post_init__(self) -> None:
         _must_be_kilograms(
@@ -203,22 +208,22 @@ class ReleaseSlip(msgspec.Struct, frozen=True, kw_only=True):
 class Waybill(msgspec.Struct, frozen=True, kw_only=True):
     waybill_no: WaybillNo
     """`logisticsNo`"""
-    declarations: tuple[str, ...] = ()
+    declarations: Texts = ()
     """`invtNo`"""
-    three_documents: str = ""
-    order_no: str = ""
-    bill_no: str = ""
+    three_documents: Text = ""
+    order_no: Text = ""
+    bill_no: Text = ""
     slip_no: SlipNo | None = None
     enterprise: EnterpriseCode | None = None
-    platform: str = ""
-    pieces: int = 1
+    platform: Text = ""
+    pieces: Count = 1
     gross_kg: Decimal = Decimal(0)
-    direction: str = "import"
-    state: str = "declared"
-    control: str = ""
-    quarantine: str = ""
-    trace_code: str = ""
-    lines: tuple[dict[str, str], ...] = ()
+    direction: Text = "import"
+    state: Text = "declared"
+    control: Text = ""
+    quarantine: Text = ""
+    trace_code: Text = ""
+    lines: Annotated[tuple[TextTable, ...], Meta(max_length=MAX_LIST)] = ()
 
     def __post_init__(self) -> None:
         _must_be_kilograms(gross_kg=self.gross_kg)
@@ -226,33 +231,33 @@ class Waybill(msgspec.Struct, frozen=True, kw_only=True):
 
 class Enterprise(msgspec.Struct, frozen=True, kw_only=True):
     code: EnterpriseCode
-    name: str
+    name: Text
     tier: CreditTier
-    spot_check_per_mille: int
+    spot_check_per_mille: PerMille
     """Of a thousand vehicle days, how many are drawn. An integer: the draw must be the same everywhere."""
-    x_ray_per_mille: int = 0
+    x_ray_per_mille: PerMille = 0
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
     """All given fields must match; an empty list matches anything."""
 
-    plates: tuple[Plate, ...] = ()
-    slip_nos: tuple[SlipNo, ...] = ()
-    enterprises: tuple[EnterpriseCode, ...] = ()
-    directions: tuple[Direction, ...] = ()
-    slip_kinds: tuple[SlipKind, ...] = ()
+    plates: Annotated[tuple[Plate, ...], Meta(max_length=MAX_LIST)] = ()
+    slip_nos: Annotated[tuple[SlipNo, ...], Meta(max_length=MAX_LIST)] = ()
+    enterprises: Annotated[tuple[EnterpriseCode, ...], Meta(max_length=MAX_LIST)] = ()
+    directions: Annotated[tuple[Direction, ...], Meta(max_length=MAX_LIST)] = ()
+    slip_kinds: Annotated[tuple[SlipKind, ...], Meta(max_length=MAX_LIST)] = ()
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):
-    control_id: str
-    version: int
+    control_id: Text
+    version: Count
     mode: Mode
     condition: Condition
     action: ControlAction
     valid_from: UtcText
     valid_until: UtcText
-    reason_zh: str
-    reason_en: str
+    reason_zh: Text
+    reason_en: Text
 
 
 class RecallState(enum.StrEnum):
@@ -263,60 +268,60 @@ class RecallState(enum.StrEnum):
 class Recall(msgspec.Struct, frozen=True, kw_only=True):
     """What must be stopped wherever it turns up (召回). One hit in any list is a hit."""
 
-    recall_no: str
+    recall_no: Text
     state: RecallState = RecallState.ACTIVE
-    slip_nos: tuple[SlipNo, ...] = ()
-    waybill_nos: tuple[WaybillNo, ...] = ()
-    trace_codes: tuple[str, ...] = ()
-    skus: tuple[str, ...] = ()
-    enterprises: tuple[EnterpriseCode, ...] = ()
-    reason_zh: str
-    reason_en: str
+    slip_nos: Annotated[tuple[SlipNo, ...], Meta(max_length=MAX_LIST)] = ()
+    waybill_nos: Annotated[tuple[WaybillNo, ...], Meta(max_length=MAX_LIST)] = ()
+    trace_codes: Texts = ()
+    skus: Texts = ()
+    enterprises: Annotated[tuple[EnterpriseCode, ...], Meta(max_length=MAX_LIST)] = ()
+    reason_zh: Text
+    reason_en: Text
 
 
 class SiteLane(msgspec.Struct, frozen=True, kw_only=True):
     """One lane of a site, as the centre classes it today."""
 
-    lane: str
+    lane: Text
     """The lane's device name."""
     lane_class: LaneClass = LaneClass.MIXED
     direction: Direction
     gate: GateStage = GateStage.ONLY
-    name_zh: str = ""
+    name_zh: Text = ""
     """What a driver reads on the sign, such as `3号`."""
-    name_en: str = ""
+    name_en: Text = ""
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """One row per site: tolerances and the offline policy, decided by the centre."""
 
-    site: str
-    name_zh: str
-    name_en: str
-    zone: str = "Asia/Shanghai"
+    site: Text
+    name_zh: Text
+    name_en: Text
+    zone: Text = "Asia/Shanghai"
     weight_tolerance_kg: Decimal = Decimal(200)
-    weight_tolerance_per_mille: int = 30
+    weight_tolerance_per_mille: PerMille = 30
     """The larger of the two tolerances holds."""
     empty_tolerance_kg: Decimal = Decimal(300)
-    offline_release_tiers: tuple[CreditTier, ...] = ()
+    offline_release_tiers: Annotated[tuple[CreditTier, ...], Meta(max_length=MAX_LIST)] = ()
     """Without a claim answer: release and reconcile for these tiers, hold all others (S4)."""
-    max_age_s: int = 6 * 3600
+    max_age_s: Count = 6 * 3600
     """No ruling stands on records older than this (S10)."""
     inspection_beyond_barrier: bool = False
     waiting_area_beyond_barrier: bool = False
     """False: a vehicle led aside would be through the gate, so nobody is led aside by a raised arm."""
-    manual_release_officers: int = 1
+    manual_release_officers: Annotated[int, Meta(ge=1, le=MAX_OFFICERS)] = 1
     """How many different officers a manual release needs (S8)."""
-    lanes: tuple[SiteLane, ...] = ()
+    lanes: Annotated[tuple[SiteLane, ...], Meta(max_length=MAX_LIST)] = ()
     """A lane that is not listed takes every vehicle and is the only gate."""
-    customs_codes: tuple[str, ...] = ()
+    customs_codes: Texts = ()
     """`masterCuscd` of slips this site serves; empty: any."""
-    inspect_all_tiers: tuple[CreditTier, ...] = ()
+    inspect_all_tiers: Annotated[tuple[CreditTier, ...], Meta(max_length=MAX_LIST)] = ()
     """Credit tiers whose every vehicle is inspected; the others are drawn by their enterprise's rate."""
     tare_drift_kg: Decimal = Decimal(150)
     """An empty vehicle further from its registered tare is an alarm (anti-cheat)."""
     platform: PlatformRole = PlatformRole.NONE
-    platform_timeout_s: int = 20
+    platform_timeout_s: Count = 20
     platform_lost: PlatformLost = PlatformLost.HOLD
     platform_may_raise: bool = False
     """True: the platform's own device order counts as one officer's manual release (S8)."""
@@ -345,10 +350,10 @@ class OfficerState(enum.StrEnum):
 class Officer(msgspec.Struct, frozen=True, kw_only=True):
     """A rostered officer: a number and what it may do, no person."""
 
-    officer_no: str
-    authorisations: tuple[str, ...] = ()
+    officer_no: Text
+    authorisations: Texts = ()
     """Such as `manual_release`."""
-    public_key: str
+    public_key: Text
     """Ed25519, 32 bytes as base64."""
     state: OfficerState = OfficerState.ACTIVE
     valid_until: UtcText
@@ -362,11 +367,11 @@ class KeyState(enum.StrEnum):
 class SlipKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key that signs slip codes (`sync.vocabulary.slip_codes`). Two are active while one takes over."""
 
-    kid: str
+    kid: Text
     """16 hex digits: the beginning of SHA-256 over the key's 32 bytes."""
-    public_key: str
+    public_key: Text
     """Ed25519, 32 bytes as base64."""
-    issuer: str
+    issuer: Text
     """In whose name it signs; codes of any other issuer are refused."""
     state: KeyState = KeyState.ACTIVE
     """Revoked: nothing it ever signed is believed any more."""

@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from sync.vocabulary.bounds import Count, Text
 from sync.vocabulary.codec import Malformed, decoder, to_json
 from sync.vocabulary.numbers import UtcText
 
@@ -25,17 +26,17 @@ MAX_VALUE = 60
 
 
 class ReleaseCode(msgspec.Struct, frozen=True, kw_only=True):
-    lane: str
-    passage: int
-    officer: str
+    lane: Text
+    passage: Count
+    officer: Text
     """Officer number, key of the `officers` collection."""
-    reason: str
+    reason: Text
     issued: UtcText
     action: Literal["release", "aside", "supplement"] = "release"
     """Let it go on its journey, let it through to the waiting area (引导待检), or enter a value (补采)."""
     field: Literal["", "plate", "weight", "slip", "container"] = ""
     """What is entered, with `supplement`."""
-    value: str = ""
+    value: Text = ""
 
 
 class ShownCode(msgspec.Struct, frozen=True):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import enum
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
+
+from sync.vocabulary.bounds import MAX_LIST, Words
 
 
 class Verdict(enum.StrEnum):
@@ -410,7 +414,7 @@ class Because(msgspec.Struct, frozen=True):
     """One reason with the part that differs from case to case (`320 kg`, a control's number)."""
 
     code: Reason
-    detail: str = ""
+    detail: Words = ""
 
     def zh(self) -> str:
         return TEXTS[self.code].zh.replace("{detail}", self.detail)
@@ -423,7 +427,7 @@ class Ruling(msgspec.Struct, frozen=True):
     """A verdict with every reason that led to it, the one to tell the driver first."""
 
     verdict: Verdict
-    reasons: tuple[Because, ...]
+    reasons: Annotated[tuple[Because, ...], Meta(min_length=1, max_length=MAX_LIST)]
 
     def codes(self) -> tuple[str, ...]:
         return tuple(because.code.value for because in self.reasons)

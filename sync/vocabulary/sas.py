@@ -25,12 +25,11 @@ from enum import StrEnum
 from typing import Final, TypeVar
 from xml.sax.saxutils import escape
 
+from sync.vocabulary.bounds import MAX_LIST, MAX_TEXT
 from sync.vocabulary.codec import Malformed
 from sync.vocabulary.elements import declared, feed, ways_to_read
 from sync.vocabulary.numbers import ContainerNo, EnterpriseCode, NumberText, Plate, SlipNo, UtcText
 from sync.vocabulary.records import (
-    MAX_LIST,
-    MAX_TEXT,
     Binding,
     Direction,
     GateStage,

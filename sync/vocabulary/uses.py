@@ -6,6 +6,7 @@ import enum
 
 import msgspec
 
+from sync.vocabulary.bounds import Count, Name, NameOrNone
 from sync.vocabulary.numbers import SlipNo
 
 
@@ -17,9 +18,9 @@ class UseState(enum.StrEnum):
 
 
 class SlipUse(msgspec.Struct, frozen=True):
-    use_id: str
+    use_id: Name
     slip_no: SlipNo
-    passage: int
-    claim_id: str
+    passage: Count
+    claim_id: NameOrNone
     """The hub's grant it stands on; empty where the offline policy decided."""
     state: UseState

@@ -561,15 +561,15 @@ UNFIT: dict[str, tuple[str, Context, object, str]] = {
     ),
     "ack out of bounds": (
         TOPICS.ack(DEVICE), Context.ACK,
-        Acks((Ack("archive", 1, DEVICE, EPOCH, Stream.ROUTINE, 2**70, GENESIS),)), "2^62",
+        Acks((Ack("archive", 1, DEVICE, EPOCH, Stream.ROUTINE, 2**70, GENESIS),)), f"<= {2**62}",
     ),
     "ack below zero": (
         TOPICS.ack(DEVICE), Context.ACK,
-        Acks((Ack("archive", -1, DEVICE, EPOCH, Stream.ROUTINE, 0, GENESIS),)), "2^62",
+        Acks((Ack("archive", -1, DEVICE, EPOCH, Stream.ROUTINE, 0, GENESIS),)), ">= 0",
     ),
     "ack with a short hash": (
         TOPICS.ack(DEVICE), Context.ACK,
-        Acks((Ack("archive", 1, DEVICE, EPOCH, Stream.ROUTINE, 0, "00"),)), "64 digits",
+        Acks((Ack("archive", 1, DEVICE, EPOCH, Stream.ROUTINE, 0, "00"),)), "length >= 64",
     ),
     "ack with overlapping ranges": (
         TOPICS.ack(DEVICE), Context.ACK,
@@ -578,9 +578,9 @@ UNFIT: dict[str, tuple[str, Context, object, str]] = {
     "ack with too many ranges": (
         TOPICS.ack(DEVICE), Context.ACK,
         Acks((Ack("archive", 1, DEVICE, EPOCH, Stream.ROUTINE, 0, GENESIS,
-                  tuple((n, n) for n in range(2, 200, 2))),)), "at most 64",
+                  tuple((n, n) for n in range(2, 200, 2))),)), "length <= 64",
     ),
-    "too many acks": (TOPICS.ack(DEVICE), Context.ACK, Acks((ACK,) * 65), "at most 64"),
+    "too many acks": (TOPICS.ack(DEVICE), Context.ACK, Acks((ACK,) * 65), "length <= 64"),
     "feed of another scope": (
         TOPICS.feed(SCOPE), Context.FEED, FeedBatch("site-b", "feed-1", 8, 8, changes(8)), "site-b"
     ),
@@ -591,7 +591,7 @@ UNFIT: dict[str, tuple[str, Context, object, str]] = {
         TOPICS.feed(SCOPE), Context.FEED, FeedBatch(SCOPE, "feed-1", 8, 10, changes(8, 9)), "3 changes"
     ),
     "feed without changes": (
-        TOPICS.feed(SCOPE), Context.FEED, FeedBatch(SCOPE, "feed-1", 8, 8, ()), "expected changes"
+        TOPICS.feed(SCOPE), Context.FEED, FeedBatch(SCOPE, "feed-1", 8, 8, ()), "length >= 1"
     ),
     "feed with an empty body": (
         TOPICS.feed(SCOPE), Context.FEED, FeedBatch(SCOPE, "feed-1", 8, 8, changes(8, body="")), "a body"
@@ -604,7 +604,7 @@ UNFIT: dict[str, tuple[str, Context, object, str]] = {
         TOPICS.feed_head(SCOPE), Context.FEED_HEAD, FeedHead(SCOPE, "feed-1", 7, 3, DIGEST, "now"), "issued"
     ),
     "head with half a digest": (
-        TOPICS.feed_head(SCOPE), Context.FEED_HEAD, FeedHead(SCOPE, "feed-1", 7, 3, "aa", utc(60)), "digits"
+        TOPICS.feed_head(SCOPE), Context.FEED_HEAD, FeedHead(SCOPE, "feed-1", 7, 3, "aa", utc(60)), ">= 32"
     ),
     "answer to another device": (
         TOPICS.claim_answer(DEVICE), Context.CLAIM_ANSWER,

@@ -8,9 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sync.link.keys import Forged, make_private, sign
-from sync.link.messages import Context, KeyChain, KeyStatement
+from sync.link.messages import MAX_STATEMENTS, Context, KeyChain, KeyStatement
 from sync.link.trust import (
-    MAX_STATEMENTS,
     RollRefused,
     Trust,
     kid_of,
@@ -167,7 +166,7 @@ def test_a_chain_too_long_is_refused_by_its_maker_and_by_its_reader() -> None:
     with pytest.raises(RollRefused, match="pin its key anew"):
         rolled(NAME, key, make_private().public_key(), chain, issued=UTC)
     statements = read_chain(chain).statements
-    with pytest.raises(Malformed, match="expected at most 32"):
+    with pytest.raises(Malformed, match="length <= 32"):
         read_chain(to_json(KeyChain((*statements, statements[0]))))
 
 
