@@ -88,6 +88,19 @@ class LinkConfigRefused(ValueError):
     """The link cannot be started as configured; the text names the setting and what was expected."""
 
 
+class _Handshaking(ssl.SSLSocket):
+    """The MQTT library forgets a socket whose handshake fails: one a try, until memory is collected."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError:
+            self.close()
+            raise
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerConfig:
     """Where the broker is and how we prove who we are. TLS is on when `ca_file` is given."""
@@ -150,6 +163,7 @@ class BrokerConfig:
         except (OSError, ssl.SSLError) as error:
             raise LinkConfigRefused(f"ca_file, cert_file, key_file: cannot be used ({error})") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.sslsocket_class = _Handshaking
         return context
 
 
@@ -327,7 +341,7 @@ class _Wire:
             except LinkConfigRefused as error:
                 self._tell(ConnectionRefused(self.connection, str(error)))
             except ssl.SSLError as error:
-                self._tell(ConnectionRefused(self.connection, self._refusal(said_of(error))))
+                self._tell(ConnectionRefused(self.connection, f"{self._where()}: {said_of(error)}"))
             except Exception as error:  # noqa: BLE001  whatever a broker's bytes do to the library is a lost link
                 self._why = f"{type(error).__name__}: {error}"
                 _log.debug("connection %s: %s", self._client_id, self._why)
@@ -398,7 +412,7 @@ class _Wire:
                 return
             self._tell(Received(topic, bytes(message.payload)))
 
-        client.on_log = overhear if self._broker.cert_file is not None else None
+        client.on_log = overhear if self._broker.ca_file is not None else None
         client.on_connect = on_connect
         client.on_subscribe = on_subscribe
         client.on_disconnect = on_disconnect
@@ -411,25 +425,21 @@ class _Wire:
         if not (answered or self._stopping.is_set()):
             refused = self._certificate_refused(last_words)
             if refused:
-                self._why = refused
-                self._tell(ConnectionRefused(self.connection, self._refusal(refused)))
+                self._why = f"{self._where()}: {refused}"
+                self._tell(ConnectionRefused(self.connection, self._why))
         return stood
 
     def _certificate_refused(self, last_words: str) -> str:
         """What a broker meant that hung up before it answered; empty where it may have been the line."""
-        file = self._broker.cert_file
-        if file is None:
-            return ""
-        try:
-            own = said_of_own(file.read_bytes(), str(file), datetime.now(UTC))
-        except OSError:
-            own = ""
+        file, own = self._broker.cert_file, ""
+        if file is not None:
+            with contextlib.suppress(OSError):
+                own = said_of_own(file.read_bytes(), str(file), datetime.now(UTC))
         if own or said_of_text(last_words):
             return own or said_of_text(last_words)
-        if "EOF occurred" in last_words:
+        if "EOF occurred" in last_words and file is not None:
             return (
-                f"the broker hung up as it does on a certificate it does not take: {file} is revoked, or of "
-                "another authority than the broker's"
+                f"the broker hung up on our certificate, revoked or of another authority than its own: {file}"
             )
         return ""
 
@@ -489,10 +499,13 @@ class _Wire:
             client.will_set(topic, payload, qos=1, retain=True)
         return client
 
+    def _where(self) -> str:
+        return f"{self._broker.host}:{self._broker.port}"
+
     def _refusal(self, code: str) -> str:
         broker = self._broker
         who = f"user {broker.username!r}" if broker.username is not None else "no user name"
-        return f"{broker.host}:{broker.port} refused {self._client_id} ({who}): {code}"
+        return f"{self._where()} refused {self._client_id} ({who}): {code}"
 
 
 def _run_id() -> str:
