@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from edge.commanding import centre_app
 from edge.enrolling import enrol_app
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ app.add_typer(records_app, name="records")
 app.add_typer(slips_app, name="slips")
 app.add_typer(journal_app, name="journal")
 app.add_typer(enrol_app, name="enrol")
+app.add_typer(centre_app, name="centre")
 
 Json = Annotated[bool, typer.Option("--json", help="machine-readable lines on stdout")]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file")]

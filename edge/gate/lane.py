@@ -2294,7 +2294,7 @@ def _command_checked(
         return _answered(lane, command, Outcome.REFUSED, against)
     effects: list[Effect] = []
     for officer in command.officers:
-        if lane is not before and not isinstance(lane.phase, Holding):
+        if not isinstance(lane.phase, Holding):
             # One was enough.
             break
         match act:
@@ -2318,8 +2318,8 @@ def _command_checked(
 def _refusal(effects: list[Effect]) -> str:
     """What an alarm among them has against it."""
     told = [told.data for effect in effects if isinstance(effect, Commit) for told in effect.facts]
-    refused = [data for data in told if isinstance(data, Alarm) and data.code is AlarmCode.INPUT_REFUSED]
-    return refused[0].detail if refused else ""
+    against = [data.detail for data in told if isinstance(data, Alarm)]
+    return against[0] if against else ""
 
 
 def _why_nothing(lane: Lane, number: int | None) -> str:

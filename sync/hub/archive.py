@@ -17,7 +17,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self, assert_never
+from typing import Any, NamedTuple, Self, assert_never
 
 import msgspec
 
@@ -132,6 +132,62 @@ class ClaimRow(NamedTuple):
     verdict: str
     why: str
     slip_nos: tuple[str, ...]
+
+
+class OpenGrant(NamedTuple):
+    """A claim that was granted and has not ended: its slips wait for a crossing, a return, or an officer."""
+
+    claim_id: str
+    device: str
+    passage: int
+    plate: str
+    asked_utc: str
+    slip_nos: tuple[str, ...]
+
+
+class CommandRow(NamedTuple):
+    """A command as it was given, and how far it got (`sync.vocabulary.commands`)."""
+
+    command_id: str
+    device: str
+    kind: str
+    body: str
+    """The act's JSON."""
+    officers: tuple[str, ...]
+    reason: str
+    given_utc: str
+    good_until_utc: str
+    state: str
+    why: str = ""
+    nonce: str = ""
+    """Under which it was said last."""
+    sent_utc: str = ""
+    times: int = 0
+    answered_utc: str = ""
+
+
+class CentreAct(NamedTuple):
+    """What somebody did at the centre itself."""
+
+    at_utc: str
+    act: str
+    subject: str
+    officers: tuple[str, ...]
+    reason: str
+    detail: str
+
+
+class OrderStep(NamedTuple):
+    """What a fact said about an inspection order."""
+
+    order_no: str
+    step: str
+    """`taken`, `inspected`, `found`."""
+    device: str
+    event_id: str
+    officers: tuple[str, ...]
+    time: str
+    detail: str
 
 
 class CrossedUse(NamedTuple):
@@ -591,6 +647,138 @@ class Archive:
         crossed += [f"{device}/{passage}" for device, passage in unclaimed]
         return UseCount(len(claimed) + len(unclaimed), tuple(sorted(crossed)))
 
+    def open_grants(self, before_utc: str = "9999", limit: int = 10_000) -> tuple[OpenGrant, ...]:
+        """Claims granted before that time that have not ended, the oldest first."""
+        rows = self._db.execute(
+            "SELECT c.claim_id, c.device, c.passage, c.plate, c.asked_utc, s.slip_no"
+            " FROM claim_slips s JOIN claims c USING (claim_id)"
+            " WHERE s.state = 'granted' AND c.asked_utc < ? ORDER BY c.asked_utc, c.claim_id, s.slip_no"
+            " LIMIT ?",
+            (before_utc, limit),
+        ).fetchall()
+        grants: list[OpenGrant] = []
+        for claim_id, device, passage, plate, asked_utc, slip_no in rows:
+            if grants and grants[-1].claim_id == claim_id:
+                grants[-1] = grants[-1]._replace(slip_nos=(*grants[-1].slip_nos, slip_no))
+            else:
+                grants.append(OpenGrant(claim_id, device, passage, plate, asked_utc, (slip_no,)))
+        return tuple(grants)
+
+    def return_grant(self, device: str, claim_id: str) -> tuple[str, ...]:
+        """An officer ends what no fact has ended: its slips, none where it is not open. Any fact about the
+        claim that still comes is later than this, and wins."""
+        rows = self._db.execute(
+            "UPDATE claim_slips SET state = 'returned' WHERE claim_id = ? AND state = 'granted' "
+            "RETURNING slip_no",
+            (claim_id,),
+        ).fetchall()
+        if rows:
+            self._db.execute(
+                "INSERT INTO claim_ends VALUES (?, ?, 'returned', 0) "
+                "ON CONFLICT (device, claim_id) DO NOTHING",
+                (device, claim_id),
+            )
+        return tuple(sorted(slip_no for (slip_no,) in rows))
+
+    # --- commands and what people did ---------------------------------------------------------------------
+
+    def add_command(self, row: CommandRow) -> None:
+        self._db.execute(
+            "INSERT INTO commands VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            row._replace(officers=json.dumps(row.officers)),  # type: ignore[arg-type]
+        )
+
+    def command(self, command_id: str) -> CommandRow | None:
+        found = self._commands("WHERE command_id = ?", (command_id,))
+        return found[0] if found else None
+
+    def open_commands(self, limit: int) -> tuple[CommandRow, ...]:
+        """Those without a last word, the one that ends first first."""
+        open_ones = "WHERE state IN ('waiting', 'sent', 'accepted') ORDER BY good_until_utc LIMIT ?"
+        return self._commands(open_ones, (limit,))
+
+    def last_commands(self, limit: int) -> tuple[CommandRow, ...]:
+        """The latest first."""
+        return self._commands("ORDER BY given_utc DESC, command_id LIMIT ?", (limit,))
+
+    def _commands(self, which: str, values: tuple[Any, ...]) -> tuple[CommandRow, ...]:
+        columns = ", ".join(CommandRow._fields)
+        rows = self._db.execute(f"SELECT {columns} FROM commands {which}", values).fetchall()  # noqa: S608  names of ours
+        return tuple(CommandRow._make(_with_officers(row, 4)) for row in rows)
+
+    def command_said(self, command_id: str, nonce: str, *, before_utc: str, now_utc: str) -> bool:
+        """Note that it is said now. False where somebody else has said it since `before_utc`."""
+        said = self._db.execute(
+            "UPDATE commands SET state = CASE state WHEN 'waiting' THEN 'sent' ELSE state END,"
+            " nonce = ?, sent_utc = ?, times = times + 1"
+            " WHERE command_id = ? AND (sent_utc <= ? OR nonce <> ?)"
+            " AND state IN ('waiting', 'sent', 'accepted')",
+            (nonce, now_utc, command_id, before_utc, nonce),
+        )
+        return said.rowcount == 1
+
+    def settle_command(self, command_id: str, device: str, state: str, why: str, at_utc: str) -> bool:
+        """What became of it. The first last word stays; False where nothing changed."""
+        settled = self._db.execute(
+            "UPDATE commands SET state = ?, why = ?, answered_utc = ? WHERE command_id = ? AND device = ?"
+            " AND state NOT IN ('done', 'refused', ?)",
+            (state, why, at_utc, command_id, device, state),
+        )
+        return settled.rowcount == 1
+
+    def add_act(self, act: CentreAct) -> None:
+        self._db.execute(
+            "INSERT INTO centre_acts (at_utc, act, subject, officers, reason, detail) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (act.at_utc, act.act, act.subject, json.dumps(act.officers), act.reason, act.detail),
+        )
+
+    def acts(self, limit: int) -> tuple[CentreAct, ...]:
+        """The latest first."""
+        rows = self._db.execute(
+            "SELECT at_utc, act, subject, officers, reason, detail FROM centre_acts ORDER BY id DESC LIMIT ?",
+            (limit,),
+        )
+        return tuple(
+            CentreAct(at, act, subject, tuple(json.loads(officers)), reason, detail)
+            for at, act, subject, officers, reason, detail in rows
+        )
+
+    def status(self, device: str) -> tuple[str, str] | None:
+        """The body of its last status, and when it came."""
+        row = self._db.execute(
+            "SELECT body, received_utc FROM statuses WHERE device = ?", (device,)
+        ).fetchone()
+        return None if row is None else (str(row[0]), str(row[1]))
+
+    def last_facts(self, device: str, limit: int) -> tuple[tuple[str, str], ...]:
+        """Kind and exact body of the device's last routine facts, the latest first."""
+        rows = self._db.execute(
+            "SELECT kind, body FROM facts WHERE device = :device AND stream = 'routine' AND epoch ="
+            " (SELECT epoch FROM epochs WHERE device = :device ORDER BY ordinal DESC LIMIT 1)"
+            " ORDER BY seq DESC LIMIT :most",
+            {"device": device, "most": limit},
+        )
+        return tuple((kind, body) for kind, body in rows)
+
+    # --- inspection orders --------------------------------------------------------------------------------
+
+    def add_order_step(self, step: OrderStep) -> None:
+        """The same fact in a later epoch is the same step."""
+        self._db.execute(
+            "INSERT INTO order_steps VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (device, event_id) DO NOTHING",
+            step._replace(officers=json.dumps(step.officers)),  # type: ignore[arg-type]
+        )
+
+    def order_steps(self, order_no: str) -> tuple[OrderStep, ...]:
+        """In the order of their own times."""
+        rows = self._db.execute(
+            "SELECT order_no, step, device, event_id, officers, time, detail FROM order_steps "
+            "WHERE order_no = ? ORDER BY time, step DESC, event_id",
+            (order_no,),
+        )
+        return tuple(OrderStep._make(_with_officers(row, 4)) for row in rows)
+
     def facts_of_kind(self, kind: str, since_utc: str = "") -> Iterator[tuple[str, str]]:
         """Device and exact body of every fact of a kind whose own time is not before `since_utc`."""
         yield from self._db.stream(
@@ -795,6 +983,11 @@ class Archive:
                 )
                 current.update({(collection, key): body for key, body in rows})
         return current
+
+
+def _with_officers(row: Sequence[Any], place: int) -> list[Any]:
+    """A row whose JSON list of officers is read."""
+    return [*row[:place], tuple(json.loads(row[place])), *row[place + 1 :]]
 
 
 def _prev_of(body: str) -> str:

@@ -53,9 +53,14 @@ class Claiming:
                 f"for passage {known.passage} or other slips",
                 device,
             )
-        answer = ClaimAnswer(
-            request.claim_id, device, request.passage, ClaimVerdict(known.verdict), known.why
-        )
+        verdict, why = ClaimVerdict(known.verdict), known.why
+        if (
+            verdict is ClaimVerdict.GRANTED
+            and self._archive.claim_end(device, request.claim_id) == "returned"
+        ):
+            # An officer, or the lane itself, has ended it since: its slips may be another's by now.
+            verdict, why = ClaimVerdict.REFUSED, "claim was returned"
+        answer = ClaimAnswer(request.claim_id, device, request.passage, verdict, why)
         payload = signed_payload(self._signer, Context.CLAIM_ANSWER, answer)
         return [Outgoing(self._topics.claim_answer(device), payload, connection=ALARM_CONNECTION)]
 

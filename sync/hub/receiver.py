@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveTaken, Enrolled
 from sync.hub.claiming import Claiming
+from sync.hub.commanding import Commanding
 from sync.hub.feeding import Feeding
 from sync.hub.taking import Taking
 from sync.hub.terms import ROUTINE_CONNECTION, Counts, HubAlarm, Limits, Outgoing, Refused, seconds, storable
@@ -68,7 +69,8 @@ class Receiver:
         self._trusts: dict[str, tuple[Enrolled, Trust]] = {}
         self._refusals: dict[tuple[str, HubAlarm], _Refusals] = {}
         self._claiming = Claiming(archive, signer, topics)
-        self._taking = Taking(archive, signer, topics, self._claiming, limits, self.counts)
+        self._commanding = Commanding(archive, signer, topics, limits)
+        self._taking = Taking(archive, signer, topics, self._claiming, self._commanding, limits, self.counts)
         self._feeding = Feeding(archive, signer, topics, limits)
         self._now_s = 0.0
         self._token_s = 0.0
@@ -130,11 +132,20 @@ class Receiver:
                 self._token_s = now_s
                 self._archive.renew_token()
             outgoing = self._feeding.tick(now_s, at_utc)
+            self._commanding.look_at_grants(now_s, at_utc)
             self.storage_fault = ""
         except STORAGE_ERRORS as error:
             self._fail(error)
             return []
         return outgoing
+
+    def commands(self, at_utc: str) -> list[Outgoing]:
+        """Commands to say now; to be asked several times a second."""
+        try:
+            return self._commanding.due(self._clock(at_utc), at_utc)
+        except STORAGE_ERRORS as error:
+            self._fail(error)
+            return []
 
     def born(self, at_utc: str) -> list[Outgoing]:
         """To publish when the broker is reached: birth, all scopes' heads, all devices' acknowledgements."""
@@ -168,7 +179,8 @@ class Receiver:
         device, _, rest = topic.removeprefix(self._root).partition("/")
         if not _DEVICE.fullmatch(device):
             raise Refused(HubAlarm.TOPIC_UNKNOWN, f"expected a device name, got {device[:80]!r}")
-        trust = self._trust_of(device)
+        # A revoked device may still say that it has stopped.
+        trust = self._trust_of(device, even_revoked=rest == "result")
         key = trust.keys
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise Refused(
@@ -180,6 +192,8 @@ class Receiver:
                     return self._taking.take(device, key, Stream.ALARM, payload, at_utc)
                 case ["facts", "routine"]:
                     return self._taking.take(device, key, Stream.ROUTINE, payload, at_utc)
+                case ["result"]:
+                    return self._commanding.take(device, key, payload, at_utc)
                 case ["claim"]:
                     return self._claiming.take(device, key, payload, at_utc)
                 case ["pull"]:
@@ -199,11 +213,11 @@ class Receiver:
         except Forged as error:
             raise Refused(HubAlarm.FORGED, f"{rest}: {error}"[:400], device) from error
 
-    def _trust_of(self, device: str) -> Trust:
+    def _trust_of(self, device: str, *, even_revoked: bool = False) -> Trust:
         enrolled = self._archive.enrolled(device)
         if enrolled is None:
             raise Refused(HubAlarm.DEVICE_UNKNOWN, f"{device} is not enrolled")
-        if enrolled.revoked:
+        if enrolled.revoked and not even_revoked:
             raise Refused(HubAlarm.DEVICE_REVOKED, "this device was revoked", device)
         known = self._trusts.get(device)
         if known is None or known[0] != enrolled:

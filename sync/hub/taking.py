@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.hub.archive import Archive, Run, StreamState
 from sync.hub.claiming import Claiming
+from sync.hub.commanding import Commanding
 from sync.hub.terms import (
     ALARM_CONNECTION,
     ROUTINE_CONNECTION,
@@ -34,9 +35,13 @@ from sync.link.messages import (
 from sync.vocabulary.bounds import MAX_NUMBER
 from sync.vocabulary.codec import Malformed, double_key
 from sync.vocabulary.facts import (
+    CommandTaken,
     EpochBegan,
     Fact,
     FactData,
+    FindingMade,
+    InspectionMade,
+    OrderTaken,
     RulingMade,
     Stream,
     UsesReturned,
@@ -60,6 +65,7 @@ class Taking:
         signer: Signer,
         topics: Topics,
         claiming: Claiming,
+        commanding: Commanding,
         limits: Limits,
         counts: Counts,
     ) -> None:
@@ -67,6 +73,7 @@ class Taking:
         self._signer = signer
         self._topics = topics
         self._claiming = claiming
+        self._commanding = commanding
         self._limits = limits
         self._counts = counts
         self._states: dict[tuple[str, str, Stream], StreamState] = {}
@@ -204,6 +211,10 @@ class Taking:
                 used = self._claiming.uses_ended(fact, data.use_ids, data.claim_id, "crossed", at_utc)
             case UsesReturned():
                 self._claiming.uses_ended(fact, data.use_ids, data.claim_id, "returned", at_utc)
+            case CommandTaken():
+                self._commanding.heard(fact, data, at_utc)
+            case OrderTaken() | InspectionMade() | FindingMade():
+                self._commanding.stepped(fact, data, at_utc)
             case EpochBegan():
                 self._epoch_began(fact, data, at_utc)
             case _:

@@ -30,6 +30,12 @@ class HubAlarm(enum.StrEnum):
     CLAIM_FOREIGN = "claim_foreign"
     USES_UNMATCHED = "uses_unmatched"
     RECORDS_DIFFER = "records_differ"
+    GRANT_OLD = "grant_old"
+    """A claim was granted long ago, and nothing has ended it: the lane is silent, or its officer forgot."""
+    COMMAND_FOREIGN = "command_foreign"
+    """A device answers a command that was not given to it."""
+    ORDER_UNKNOWN = "order_unknown"
+    """A fact about an inspection order that was never issued here, or is withdrawn."""
 
     OVERSIZED = "oversized"
     MALFORMED = "malformed"
@@ -67,6 +73,14 @@ class Limits:
     """How often a busy archive is told apart from the backups made of it (`Archive.renew_token`)."""
     pull_batches: int = 16
     """Feed payloads in answer to one pull; the device pulls on from where they end."""
+    commands_every_s: float = 0.1
+    """How often commands given beside the running hub are looked for."""
+    command_again_s: float = 1.0
+    """An unanswered command is said again so often: the device knows it by its id."""
+    accepted_again_s: float = 5.0
+    """The same, once the device has said that it is not done yet."""
+    grant_old_s: float = 4 * 3600.0
+    """A grant that is open for so long is an alarm."""
     feed_batches: int = 64
     """Feed payloads published in one tick, over all scopes."""
 

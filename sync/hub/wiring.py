@@ -37,7 +37,7 @@ TAKE_AT_ONCE = 64
 TAKE_AT_ONCE_BYTES = 256 * 1024
 """So long may an alarm wait for routine facts that came before it."""
 
-_URGENT = ("/facts/alarm", "/claim")
+_URGENT = ("/facts/alarm", "/claim", "/result")
 
 Message = tuple[str, bytes]
 LinkChange = Connected | Disconnected | ConnectionRefused
@@ -193,6 +193,7 @@ class Hub:
                 self._log.warning(
                     "messages dropped", times=dropped, why="they came faster than they were stored"
                 )
+            self._publish(link, receiver.commands(utc_now()))
             if time.monotonic() >= tick_at_s:
                 self._publish(link, receiver.tick(utc_now()))
                 tick_at_s = time.monotonic() + poll_s

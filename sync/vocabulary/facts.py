@@ -280,6 +280,38 @@ class CommandTaken(msgspec.Struct, frozen=True, tag="command_taken", kw_only=Tru
     why: Words = ""
 
 
+class OrderTaken(msgspec.Struct, frozen=True, tag="order_taken", kw_only=True):
+    """An officer has an inspection order in hand (查验指令)."""
+
+    order_no: Words
+    officers: WordList
+
+
+class InspectionMade(msgspec.Struct, frozen=True, tag="inspection_made", kw_only=True):
+    """What was opened or looked at, and how (实施查验)."""
+
+    order_no: Words
+    officers: WordList
+    waybill_nos: WordList = ()
+    """The parcels inspected; none where a whole vehicle was."""
+    method: Words = ""
+    """`opened`, `x_ray`, `seal`, `papers`."""
+    pictures: WordList = ()
+    """SHA-256 of the evidence kept."""
+
+
+class FindingMade(msgspec.Struct, frozen=True, tag="finding_made", kw_only=True):
+    """What came out of it, and what is done about it (异常处置). It ends the order."""
+
+    order_no: Words
+    officers: WordList
+    finding: Words
+    """`nothing`, `not_declared`, `other_goods`, `other_quantity`, `forbidden`, `damaged`."""
+    handling: Words = ""
+    """`released`, `returned`, `seized`, `referred`."""
+    remark: Words = ""
+
+
 class PassageClosed(msgspec.Struct, frozen=True, tag="passage_closed", kw_only=True):
     passage: Count
     outcome: Words
@@ -375,6 +407,9 @@ FactData = (
     | PlatformAnswered
     | PlatformOrderSeen
     | CommandTaken
+    | OrderTaken
+    | InspectionMade
+    | FindingMade
     | PassageClosed
     | DeviceLost
     | DeviceBack

@@ -380,7 +380,66 @@ class SlipKey(msgspec.Struct, frozen=True, kw_only=True):
     """Codes issued in this time are believed, until they end themselves."""
 
 
-Record = Vehicle | ReleaseSlip | Waybill | Enterprise | Control | Recall | Site | Officer | SlipKey
+class OrderState(enum.StrEnum):
+    OPEN = "open"
+    WITHDRAWN = "withdrawn"
+    """By the centre; whoever has it in hand puts it down."""
+
+
+class OrderCause(enum.StrEnum):
+    CONTROL = "control"
+    SPOT_CHECK = "spot_check"
+    CREDIT = "credit"
+    RECALL = "recall"
+    X_RAY = "x_ray"
+    OFFICER = "officer"
+
+
+class InspectionOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """查验指令: who is to inspect what, and why. What becomes of it is told by facts (`order_taken`,
+    `inspection_made`, `finding_made`), never by changing this record."""
+
+    order_no: Annotated[str, Meta(min_length=1, max_length=64)]
+    state: OrderState = OrderState.OPEN
+    slip_no: SlipNo | None = None
+    plate: Plate | None = None
+    waybill_nos: Annotated[tuple[WaybillNo, ...], Meta(max_length=MAX_LIST)] = ()
+    """The parcels meant; none: the whole load."""
+    cause: OrderCause
+    cause_detail: Text = ""
+    """`control@version`, a recall's number, or the officer's words."""
+    drawn_day: Text = ""
+    """With `spot_check`: the site's day the keyed draw is of (S11); the centre can make it again."""
+    drawn_per_mille: PerMille = 0
+    """And the rate it was drawn at."""
+    authorisation: Text = "inspect"
+    """What an officer must be authorised for to carry it out."""
+    officers: Texts = ()
+    """If any: only these may."""
+    officers_needed: Annotated[int, Meta(ge=1, le=MAX_OFFICERS)] = 1
+    instructions_zh: Text = ""
+    instructions_en: Text = ""
+    issued: UtcText
+    issued_by: Text
+    due: UtcText | None = None
+
+    def __post_init__(self) -> None:
+        if self.slip_no is None and self.plate is None and not self.waybill_nos:
+            raise ValueError("expected a slip, a plate or parcels to inspect")
+
+
+Record = (
+    Vehicle
+    | ReleaseSlip
+    | Waybill
+    | Enterprise
+    | Control
+    | Recall
+    | Site
+    | Officer
+    | SlipKey
+    | InspectionOrder
+)
 
 COLLECTIONS: dict[str, type[Record]] = {
     "vehicles": Vehicle,
@@ -391,6 +450,7 @@ COLLECTIONS: dict[str, type[Record]] = {
     "recalls": Recall,
     "site": Site,
     "officers": Officer,
+    "inspection_orders": InspectionOrder,
     "slip_keys": SlipKey,
 }
 
@@ -414,5 +474,7 @@ def key_of(record: Record) -> str:
             return record.site
         case Officer():
             return record.officer_no
+        case InspectionOrder():
+            return record.order_no
         case SlipKey():
             return record.kid

@@ -1,0 +1,530 @@
+"""`kakou centre …`: what an officer at the centre does by hand or by a script. Parses and dispatches; the
+work is `sync.hub.centre`'s. Exit 0 done, 1 refused or unanswered, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from sync.hub import centre
+from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused, CommandRow
+from sync.hub.centre import By, CentreRefused
+from sync.hub.config import ConfigRefused, HubConfig, read_hub_config
+from sync.vocabulary.codec import Malformed, from_json, to_builtins, to_json
+from sync.vocabulary.commands import (
+    BOARD_PRESETS,
+    Act,
+    AskStatus,
+    BoardText,
+    LaneClose,
+    ManualRelease,
+    Resync,
+    Revoke,
+    Supplement,
+    Wipe,
+)
+from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.records import InspectionOrder
+
+centre_app = typer.Typer(
+    no_args_is_help=True,
+    help="The centre's side by hand: commands to lanes, claims, inspection orders. Needs the hub's archive; "
+    "a running hub says what is written there and keeps what comes back.",
+)
+order_app = typer.Typer(no_args_is_help=True, help="Inspection orders: issue, withdraw, list.")
+centre_app.add_typer(order_app, name="order")
+
+Json = Annotated[bool, typer.Option("--json", help="machine-readable lines on stdout")]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="the hub's TOML file")]
+Device = Annotated[str, typer.Argument(metavar="DEVICE", help="the lane's name")]
+Officers = Annotated[
+    list[str], typer.Option("--officer", help="number of who gives it; twice where two are asked for")
+]
+Reason = Annotated[str, typer.Option("--reason", help="why; stays in the facts")]
+Valid = Annotated[int, typer.Option("--valid", help="seconds it may wait for the lane", min=1, max=300)]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="do not wait for the answer")]
+Passage = Annotated[
+    str, typer.Option("--passage", help="its number, or `held`: the one that is held now, as its facts say")
+]
+Scope = Annotated[str | None, typer.Option(help="scope; the hub's only one if left out")]
+
+LONGER_S = 6.0
+"""An answer may come a little after the command's time is over; then the hub gives it up."""
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _say_json(value: object) -> None:
+    _say(json.dumps(value, ensure_ascii=False))
+
+
+def _refuse(why: object, code: int = 1) -> typer.Exit:
+    sys.stderr.write(f"{why}\n")
+    return typer.Exit(code)
+
+
+@contextlib.contextmanager
+def _opened(config: Path) -> Iterator[tuple[HubConfig, Archive]]:
+    """What goes wrong inside becomes words on stderr and an exit code."""
+    try:
+        hub_config = read_hub_config(config)
+        if not hub_config.archive.is_file():
+            raise CentreRefused(f"{hub_config.archive}: expected a hub's archive, there is no such file")
+        archive = Archive.open(hub_config.archive)
+        try:
+            yield hub_config, archive
+        finally:
+            archive.close()
+    except ConfigRefused as refused:
+        raise _refuse(refused, 2) from refused
+    except (CentreRefused, ArchiveRefused, Malformed, *STORAGE_ERRORS) as refused:
+        raise _refuse(refused) from refused
+
+
+# --- commands ---------------------------------------------------------------------------------------------
+
+
+def _command(
+    config: Path,
+    device: str,
+    act: Callable[[Archive], Act],
+    by: By,
+    valid_s: int,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
+    with _opened(config) as (_, archive):
+        try:
+            made = act(archive)
+        except ValueError as error:
+            raise _refuse(error, 2) from error
+        row = centre.give(archive, device, made, by, valid_s=valid_s, at_utc=utc_now())
+        if not no_wait:
+            within_s = valid_s + LONGER_S
+            row = centre.answered(archive, row.command_id, within_s=within_s, sleep=time.sleep)
+    _tell(row, as_json)
+    raise typer.Exit(0 if no_wait or row.state == "done" else 1)
+
+
+def _tell(row: CommandRow, as_json: bool) -> None:
+    if as_json:
+        _say_json(centre.told(row))
+    else:
+        _say(f"{row.state}  {row.kind}  {row.device}  {row.command_id}  {row.why}".rstrip())
+
+
+def _passage(archive: Archive, device: str, text: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    if text != "held":
+        raise CentreRefused(f"--passage: expected a number or `held`, got {text[:20]}")
+    held = centre.held_now(archive, device)
+    if held is None:
+        raise CentreRefused(f"nobody is held in {device}, as far as its facts have come")
+    return held.passage
+
+
+@centre_app.command()
+def release(
+    config: ConfigFile,
+    device: Device,
+    officer: Officers,
+    reason: Reason,
+    passage: Passage = "held",
+    aside: Annotated[bool, typer.Option("--aside", help="lead it to the waiting area instead")] = False,
+    valid: Valid = 30,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> None:
+    """Let the held vehicle go (人工放行) under the officer's number; the lane checks it like a code shown."""
+
+    def act(archive: Archive) -> Act:
+        return ManualRelease(passage=_passage(archive, device, passage), aside=aside)
+
+    _command(config, device, act, By(tuple(officer), reason), valid, no_wait, as_json)
+
+
+@centre_app.command()
+def supplement(
+    config: ConfigFile,
+    device: Device,
+    field: Annotated[str, typer.Argument(metavar="FIELD", help="plate, weight, slip or container")],
+    value: Annotated[str, typer.Argument(metavar="VALUE")],
+    officer: Officers,
+    reason: Reason,
+    passage: Passage = "held",
+    valid: Valid = 30,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> None:
+    """Enter what the lane could not read (补采)."""
+
+    def act(archive: Archive) -> Act:
+        number = _passage(archive, device, passage)
+        return msgspec.convert(
+            {"type": "supplement", "passage": number, "field": field, "value": value}, Supplement
+        )
+
+    _command(config, device, act, By(tuple(officer), reason), valid, no_wait, as_json)
+
+
+@centre_app.command()
+def board(
+    config: ConfigFile,
+    device: Device,
+    officer: Officers,
+    reason: Reason,
+    preset: Annotated[
+        int, typer.Option(help="; ".join(f"{n}: {zh} {en}" for n, (zh, en) in BOARD_PRESETS.items()))
+    ] = 0,
+    zh: Annotated[str, typer.Option(help="the text in Chinese, where no preset is meant")] = "",
+    en: Annotated[str, typer.Option(help="and in English")] = "",
+    seconds: Annotated[int, typer.Option(help="how long, at most: the lane's own words come first")] = 30,
+    valid: Valid = 30,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> None:
+    """Show a text on the lane's board."""
+    by = By(tuple(officer), reason)
+    _command(
+        config,
+        device,
+        lambda _: BoardText(preset=preset, zh=zh, en=en, seconds=seconds),
+        by,
+        valid,
+        no_wait,
+        as_json,
+    )
+
+
+@centre_app.command()
+def close(
+    config: ConfigFile,
+    device: Device,
+    officer: Officers,
+    reason: Reason,
+    valid: Valid = 120,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> None:
+    """Take a lane out of service. Only an officer at the lane takes it back (S12)."""
+    by = By(tuple(officer), reason)
+    _command(config, device, lambda _: LaneClose(), by, valid, no_wait, as_json)
+
+
+@centre_app.command()
+def revoke(
+    config: ConfigFile,
+    device: Device,
+    officer: Officers,
+    reason: Reason,
+    valid: Valid = 300,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> None:
+    """Trust a device no more, from now on (G10), and tell it to stop. It serves again only enrolled anew."""
+    by = By(tuple(officer), reason)
+    _command(config, device, lambda _: Revoke(), by, valid, no_wait, as_json)
+
+
+@centre_app.command()
+def wipe(
+    config: ConfigFile,
+    device: Device,
+    officer: Officers,
+    reason: Reason,
+    force: Annotated[
+        bool, typer.Option("--force", help="do not wait until every fact is here; they stay on its disk")
+    ] = False,
+    valid: Valid = 300,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> None:
+    """Have a device stop and delete its records and keys. Its journal stays."""
+    by = By(tuple(officer), reason)
+    _command(config, device, lambda _: Wipe(force=force), by, valid, no_wait, as_json)
+
+
+@centre_app.command()
+def resync(
+    config: ConfigFile,
+    device: Device,
+    officer: Annotated[list[str] | None, typer.Option("--officer", help="number of who asks")] = None,
+    valid: Valid = 30,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> None:
+    """Have a device take all its records anew; it rules on the old ones meanwhile."""
+    by = By(tuple(officer or ()), "")
+    _command(config, device, lambda _: Resync(), by, valid, no_wait, as_json)
+
+
+@centre_app.command()
+def ask(config: ConfigFile, device: Device, valid: Valid = 30, as_json: Json = False) -> None:
+    """Have a device tell its status now."""
+    _command(config, device, lambda _: AskStatus(), By((), ""), valid, False, as_json)
+
+
+@centre_app.command("commands")
+def list_commands(
+    config: ConfigFile, most: Annotated[int, typer.Option(min=1)] = 20, as_json: Json = False
+) -> None:
+    """The last commands and what became of them, the latest first."""
+    with _opened(config) as (_, archive):
+        for row in archive.last_commands(most):
+            _tell(row, as_json)
+
+
+@centre_app.command()
+def lanes(config: ConfigFile, as_json: Json = False) -> None:
+    """Every enrolled lane: whether it hears, what it says of itself, who is held and why."""
+    with _opened(config) as (_, archive):
+        for device in archive.devices():
+            seen = centre.lane(archive, device)
+            if as_json:
+                _say_json(asdict(seen))
+                continue
+            state = "hears" if seen.hears else "online" if seen.online else "silent"
+            held = f"passage {seen.held} held: {', '.join(seen.reasons)}" if seen.held else ""
+            _say(f"{device}  {state}  {seen.said}  {held}".rstrip())
+
+
+# --- claims -----------------------------------------------------------------------------------------------
+
+
+@centre_app.command()
+def claims(
+    config: ConfigFile,
+    older_than: Annotated[float, typer.Option(help="only those older than so many hours", min=0)] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Claims granted and not ended, the oldest first; exit 1 where there is one older than asked for."""
+    found = False
+    with _opened(config) as (_, archive):
+        for seen in centre.open_grants(archive, utc_now()):
+            if seen.age_s < older_than * 3600.0:
+                continue
+            found = True
+            if as_json:
+                _say_json({**seen.grant._asdict(), "age_s": round(seen.age_s, 1)})
+            else:
+                slips = ", ".join(seen.grant.slip_nos)
+                where = f"{seen.grant.device} passage {seen.grant.passage}"
+                _say(f"{seen.age_s / 3600.0:8.1f} h  {where}  {seen.grant.claim_id}  {slips}")
+    raise typer.Exit(1 if found and older_than else 0)
+
+
+@centre_app.command("release-claim")
+def release_claim(
+    config: ConfigFile,
+    claim_id: Annotated[str, typer.Argument(metavar="CLAIM")],
+    officer: Officers,
+    reason: Reason,
+    as_json: Json = False,
+) -> None:
+    """End a grant by an officer's word: that vehicle did not cross, and will not (S4)."""
+    with _opened(config) as (_, archive):
+        freed = centre.release_claim(archive, claim_id, By(tuple(officer), reason), utc_now())
+    if as_json:
+        _say_json({"claim_id": claim_id, "slip_nos": list(freed)})
+    else:
+        _say(f"returned  {claim_id}  {', '.join(freed)}")
+
+
+# --- inspection orders ------------------------------------------------------------------------------------
+
+
+def _scope(given: str | None, config: HubConfig) -> str:
+    known = config.sync.scopes
+    if given is None and len(known) == 1:
+        return known[0]
+    if given not in known:
+        raise _refuse(f"--scope: expected one of {', '.join(known)}", 2)
+    return given
+
+
+@order_app.command("issue")
+def order_issue(
+    config: ConfigFile,
+    order_no: Annotated[str, typer.Argument(metavar="ORDER", help="its number")],
+    officer: Officers,
+    reason: Reason,
+    cause: Annotated[
+        str, typer.Option(help="control, spot_check, credit, recall, x_ray or officer")
+    ] = "officer",
+    slip: Annotated[str | None, typer.Option(help="slip to inspect")] = None,
+    plate: Annotated[str | None, typer.Option(help="vehicle to inspect")] = None,
+    waybill: Annotated[list[str] | None, typer.Option(help="parcels; all of them if left out")] = None,
+    authorisation: Annotated[str, typer.Option(help="what who carries it out must be allowed")] = "inspect",
+    by_officer: Annotated[list[str] | None, typer.Option(help="only these may carry it out")] = None,
+    scope: Scope = None,
+    as_json: Json = False,
+) -> None:
+    """Issue an inspection order (查验指令) as a record of a scope."""
+    fields = {
+        "order_no": order_no,
+        "slip_no": slip,
+        "plate": plate,
+        "waybill_nos": waybill or [],
+        "cause": cause,
+        "cause_detail": reason,
+        "authorisation": authorisation,
+        "officers": by_officer or [],
+        "issued": UtcText(utc_now()),
+        "issued_by": ",".join(officer),
+    }
+    with _opened(config) as (hub_config, archive):
+        try:
+            order = from_json(to_json(fields), InspectionOrder)
+        except Malformed as error:
+            raise _refuse(error, 2) from error
+        number = centre.issue_order(archive, _scope(scope, hub_config), order, By(tuple(officer), reason))
+    _told_order(order_no, "issued", number, as_json)
+
+
+@order_app.command("withdraw")
+def order_withdraw(
+    config: ConfigFile,
+    order_no: Annotated[str, typer.Argument(metavar="ORDER")],
+    officer: Officers,
+    reason: Reason,
+    scope: Scope = None,
+    as_json: Json = False,
+) -> None:
+    """Withdraw an inspection order."""
+    with _opened(config) as (hub_config, archive):
+        number = centre.withdraw_order(
+            archive, _scope(scope, hub_config), order_no, By(tuple(officer), reason), utc_now()
+        )
+    _told_order(order_no, "withdrawn", number, as_json)
+
+
+def _told_order(order_no: str, state: str, number: int, as_json: bool) -> None:
+    if as_json:
+        _say_json({"order_no": order_no, "state": state, "number": number})
+    else:
+        _say(f"{state}  {order_no}  log at {number}")
+
+
+@order_app.command("list")
+def order_list(config: ConfigFile, scope: Scope = None, as_json: Json = False) -> None:
+    """Every inspection order and how far it got: issued, taken, inspected, found, withdrawn."""
+    with _opened(config) as (hub_config, archive):
+        for seen in centre.orders(archive, _scope(scope, hub_config)):
+            if as_json:
+                _say_json({**to_builtins(seen.order), "state": seen.state, "steps": list(seen.steps)})
+            else:
+                _say(f"{seen.state}  {seen.order.order_no}  {seen.order.cause.value}")
+                for step in seen.steps:
+                    _say(f"    {step}")
+
+
+# --- scripts ----------------------------------------------------------------------------------------------
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One step of a script."""
+
+    do: str
+    """`manual_release`, `supplement`, `board_text`, `lane_close`, `revoke`, `wipe`, `resync`, `ask_status`,
+    or `release_claim`."""
+    at_s: float = 0.0
+    """Seconds after the script began; steps are done in the order written, none before its time."""
+    device: str = ""
+    officers: tuple[str, ...] = ()
+    reason: str = ""
+    valid_s: int = 30
+    wait_held_s: float = 0.0
+    """With `passage = "held"` in `act`: so long for somebody to be held."""
+    expect: str = "done"
+    act: dict[str, Any] = {}
+    """The act's own fields; `passage` may be `held`."""
+
+
+class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    step: tuple[Step, ...]
+
+
+@centre_app.command()
+def script(
+    config: ConfigFile,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML or JSON: [[step]] tables")],
+    as_json: Json = False,
+) -> None:
+    """Play a list of steps with times, each waited for; exit 1 where one did not end as it says it should."""
+    try:
+        raw = file.read_bytes()
+        table = json.loads(raw) if file.suffix == ".json" else tomllib.loads(raw.decode("utf-8-sig"))
+        steps = msgspec.convert(table, Script).step
+    except (OSError, ValueError, msgspec.ValidationError) as error:
+        raise _refuse(f"{file}: {error}", 2) from error
+    unexpected = 0
+    with _opened(config) as (_, archive):
+        began_s = time.monotonic()
+        for number, step in enumerate(steps, start=1):
+            time.sleep(max(0.0, step.at_s - (time.monotonic() - began_s)))
+            played = _played(archive, step)
+            unexpected += played.outcome != step.expect
+            line = {"step": number, "do": step.do, "device": step.device, **asdict(played)}
+            if as_json:
+                _say_json(line)
+            else:
+                _say(f"{number}  {step.do}  {played.outcome}  {played.took_s:.2f} s  {played.why}".rstrip())
+    raise typer.Exit(1 if unexpected else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Played:
+    outcome: str
+    why: str
+    took_s: float
+    command_id: str = ""
+
+
+def _played(archive: Archive, step: Step) -> _Played:
+    began_s = time.monotonic()
+    by = By(step.officers, step.reason)
+    try:
+        if step.do == "release_claim":
+            freed = centre.release_claim(archive, str(step.act.get("claim_id", "")), by, utc_now())
+            return _Played("done", ", ".join(freed), time.monotonic() - began_s)
+        fields = dict(step.act)
+        if fields.get("passage") == "held":
+            fields["passage"] = _wait_held(archive, step)
+            began_s = time.monotonic()
+        act = msgspec.convert({"type": step.do, **fields}, Act)
+        row = centre.give(archive, step.device, act, by, valid_s=step.valid_s, at_utc=utc_now())
+        row = centre.answered(
+            archive, row.command_id, within_s=step.valid_s + LONGER_S, sleep=time.sleep, every_s=0.02
+        )
+    except (CentreRefused, ValueError) as error:
+        return _Played("refused", str(error), time.monotonic() - began_s)
+    return _Played(row.state, row.why, time.monotonic() - began_s, row.command_id)
+
+
+def _wait_held(archive: Archive, step: Step) -> int:
+    until_s = time.monotonic() + step.wait_held_s
+    while (held := centre.held_now(archive, step.device)) is None:
+        if time.monotonic() >= until_s:
+            raise CentreRefused(f"nobody is held in {step.device}, as far as its facts have come")
+        time.sleep(0.05)
+    return held.passage

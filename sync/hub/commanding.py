@@ -1,0 +1,206 @@
+"""Commands down, their results up (S8, G10): what was given beside the running hub is signed for the device's
+connection of now, said until it is answered, and kept with what became of it. No MQTT, no clock.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from sync.hub.archive import Archive, CommandRow, OrderStep
+from sync.hub.terms import ALARM_CONNECTION, HubAlarm, Limits, Outgoing, Refused
+from sync.link.envelope import signed_payload
+from sync.link.keys import Signer, verify
+from sync.link.messages import MAX_COMMAND_BYTES, Context, Signed, Status, Topics
+from sync.vocabulary.codec import Malformed, decoder
+from sync.vocabulary.commands import LONGEST_VALID_S, Act, Command, CommandResult, Outcome
+from sync.vocabulary.facts import CommandTaken, Fact, FindingMade, InspectionMade, OrderTaken
+from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.records import InspectionOrder, OrderState
+
+AT_ONCE = 256
+"""Open commands looked at in one turn."""
+GRACE_S = 5.0
+"""An answer may be on its way for so long after a command's time is over."""
+LOOK_AT_GRANTS_EVERY_S = 60.0
+
+_read_signed = decoder(Signed)
+_read_result = decoder(CommandResult)
+_read_status = decoder(Status)
+_read_act: Callable[[str], Act] = decoder(cast(Any, Act))
+_read_order = decoder(InspectionOrder)
+
+
+class Commanding:
+    """Every command that waits for its device, and what facts say about commands and inspection orders."""
+
+    def __init__(self, archive: Archive, signer: Signer, topics: Topics, limits: Limits) -> None:
+        self._archive = archive
+        self._signer = signer
+        self._topics = topics
+        self._limits = limits
+        self._looked_s: float | None = None
+        self._grants_s: float | None = None
+
+    # --- down ---------------------------------------------------------------------------------------------
+
+    def due(self, now_s: float, at_utc: str) -> list[Outgoing]:
+        """What is to be said now. Durable before it leaves, so that nothing is said that nobody knows of."""
+        if self._looked_s is not None and 0 <= now_s - self._looked_s < self._limits.commands_every_s:
+            return []
+        self._looked_s = now_s
+        waiting = self._archive.open_commands(AT_ONCE)
+        if not waiting:
+            return []
+        outgoing: list[Outgoing] = []
+        with self._archive.transaction():
+            for row in waiting:
+                said = self._say(row, now_s, at_utc)
+                if said is not None:
+                    outgoing.append(said)
+        return outgoing
+
+    def _say(self, row: CommandRow, now_s: float, at_utc: str) -> Outgoing | None:
+        left_s = _seconds(row.good_until_utc) - now_s
+        if left_s <= 0:
+            if row.state != "accepted" and left_s <= -GRACE_S:
+                why = "no answer" if row.times else "the device was not connected"
+                self._archive.settle_command(row.command_id, row.device, "expired", why, at_utc)
+            return None
+        nonce = self._nonce(row.device)
+        again_s = self._limits.accepted_again_s if row.state == "accepted" else self._limits.command_again_s
+        if not nonce or (row.nonce == nonce and now_s - _seconds(row.sent_utc) < again_s):
+            return None
+        try:
+            command = Command(
+                command_id=row.command_id,
+                device=row.device,
+                nonce=nonce,
+                issued=UtcText(at_utc),
+                valid_s=min(LONGEST_VALID_S, math.ceil(left_s)),
+                officers=row.officers,
+                reason=row.reason,
+                act=_read_act(row.body),
+            )
+        except ValueError as error:
+            # Written by a newer version, or by hand.
+            self._archive.settle_command(row.command_id, row.device, "refused", str(error)[:200], at_utc)
+            return None
+        before_utc = _utc(now_s - again_s)
+        if not self._archive.command_said(row.command_id, nonce, before_utc=before_utc, now_utc=at_utc):
+            return None
+        payload = signed_payload(self._signer, Context.COMMAND, command)
+        return Outgoing(self._topics.command(row.device), payload, connection=ALARM_CONNECTION)
+
+    def _nonce(self, device: str) -> str:
+        """Of the device's connection, as its last status tells; empty where it hears nothing. A replayed
+        status only makes a command void: no device takes a nonce twice."""
+        kept = self._archive.status(device)
+        if kept is None:
+            return ""
+        try:
+            status = _read_status(kept[0])
+        except Malformed:
+            return ""
+        return status.nonce if status.online else ""
+
+    # --- up -----------------------------------------------------------------------------------------------
+
+    def take(
+        self, device: str, key: Mapping[str, Ed25519PublicKey], payload: bytes, at_utc: str
+    ) -> list[Outgoing]:
+        if len(payload) > MAX_COMMAND_BYTES:
+            raise Refused(
+                HubAlarm.OVERSIZED, f"result: {len(payload)} bytes, at most {MAX_COMMAND_BYTES}", device
+            )
+        told = _read_result(verify(key, _read_signed(payload), Context.RESULT))
+        if told.device != device:
+            raise Refused(
+                HubAlarm.WRONG_DEVICE, f"a result of {told.device[:64]!r} on the topic of {device}", device
+            )
+        self._settle(told.command_id, device, told.outcome, told.why, at_utc)
+        return []
+
+    def heard(self, fact: Fact, data: CommandTaken, at_utc: str) -> None:
+        """The fact is the durable word: it settles what no result has reached us of."""
+        if data.outcome in (Outcome.ACCEPTED, Outcome.DONE, Outcome.REFUSED):
+            self._settle(data.command_id, fact.device, Outcome(data.outcome), data.why, at_utc)
+
+    def _settle(self, command_id: str, device: str, outcome: Outcome, why: str, at_utc: str) -> None:
+        row = self._archive.command(command_id)
+        if row is None or row.device != device:
+            whose = "nobody" if row is None else row.device
+            self._archive.add_alarm_once(
+                at_utc, device, HubAlarm.COMMAND_FOREIGN, f"answers command {command_id}, given to {whose}"
+            )
+            return
+        with self._archive.transaction():
+            self._archive.settle_command(command_id, device, outcome.value, why[:200], at_utc)
+
+    # --- inspection orders --------------------------------------------------------------------------------
+
+    def stepped(self, fact: Fact, data: OrderTaken | InspectionMade | FindingMade, at_utc: str) -> None:
+        """One of the three steps, as a fact tells it."""
+        match data:
+            case OrderTaken():
+                step, detail = "taken", ""
+            case InspectionMade():
+                step, detail = "inspected", f"{data.method} {' '.join(data.waybill_nos)}".strip()
+            case FindingMade():
+                step, detail = "found", f"{data.finding} {data.handling} {data.remark}".strip()
+        body = self._archive.record("inspection_orders", data.order_no)
+        if body is None or not _is_open(body):
+            self._archive.add_alarm_once(
+                at_utc,
+                fact.device,
+                HubAlarm.ORDER_UNKNOWN,
+                f"{step} by {', '.join(data.officers)[:80]}: order {data.order_no[:64]} is not open here",
+            )
+        self._archive.add_order_step(
+            OrderStep(
+                data.order_no, step, fact.device, fact.event_id, data.officers[:8], fact.time, detail[:400]
+            )
+        )
+
+    # --- grants nobody ends (S4) --------------------------------------------------------------------------
+
+    def look_at_grants(self, now_s: float, at_utc: str) -> None:
+        """A grant ends by facts or by an officer, never by time: what is open for long is told, once."""
+        if self._grants_s is not None and 0 <= now_s - self._grants_s < LOOK_AT_GRANTS_EVERY_S:
+            return
+        self._grants_s = now_s
+        old = self._archive.open_grants(_utc(now_s - self._limits.grant_old_s), limit=1_000)
+        if not old:
+            return
+        with self._archive.transaction():
+            for grant in old:
+                self._archive.add_alarm_once(
+                    at_utc,
+                    grant.device,
+                    HubAlarm.GRANT_OLD,
+                    f"claim {grant.claim_id} of passage {grant.passage}, slips {', '.join(grant.slip_nos)}: "
+                    f"granted at {grant.asked_utc}, and nothing has ended it",
+                )
+
+
+def _is_open(body: str) -> bool:
+    try:
+        return _read_order(body).state is OrderState.OPEN
+    except Malformed:
+        return False
+
+
+def _seconds(utc: str) -> float:
+    try:
+        return datetime.datetime.fromisoformat(utc).timestamp()
+    except ValueError:
+        return 0.0
+
+
+def _utc(seconds: float) -> str:
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
