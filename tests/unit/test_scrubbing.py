@@ -218,7 +218,9 @@ DeviceLost: device role why
 DeviceSpoke: device
 DeviceWentSilent: device why
 EpochBegan: why old_epoch old_heads
+FindingMade: order_no finding handling
 Findings: day local_time scope epoch
+InspectionMade: order_no method pictures
 LaneClosed: why
 LaneStarted: version config_digest boot_id
 Memory: phase order_id claim_id purpose shut_why revoked_key commands
@@ -226,6 +228,7 @@ MessageRefused: topic why
 OrderCarriedOut: order_id
 OrderFailed: order_id why
 OrderInterrupted: order_id why
+OrderTaken: order_no
 ParcelChecked: slip result
 PassageClosed: outcome stage_s
 PictureFailed: moment camera why
