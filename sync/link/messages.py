@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.bounds import (
+    MAX_BUCKETS,
     MAX_SECONDS,
     Body,
     Count,
@@ -50,8 +51,6 @@ MAX_STATEMENTS = 32
 MAX_CLAIM_SLIPS = 64
 MAX_STATUS_ENTRIES = 256
 MAX_CHANGES = 2_000
-MAX_BUCKETS = 4_096
-
 Bucket = Annotated[int, Meta(ge=0, lt=MAX_BUCKETS)]
 
 Signature = Annotated[str, Meta(max_length=100)]

@@ -17,6 +17,7 @@ MAX_TEXT = 400
 MAX_WORDS = 4_000
 MAX_LIST = 2_000
 MAX_SECONDS = 1e12
+MAX_BUCKETS = 4_096
 MAX_BODY = 64 * 1024
 
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME)]

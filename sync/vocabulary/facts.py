@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from sync.vocabulary.bounds import (
+    MAX_BUCKETS,
     MAX_LIST,
     Count,
     Hash,
@@ -371,14 +372,14 @@ class RecordsMoved(msgspec.Struct, frozen=True, tag="records_moved"):
 class RecordsRepaired(msgspec.Struct, frozen=True, tag="records_repaired"):
     """A difference from the centre's records at the same number was mended in place (G5)."""
 
-    scope: str
-    epoch: str
-    number: int
-    buckets: tuple[int, ...]
+    scope: Words
+    epoch: Words
+    number: Count
+    buckets: Annotated[tuple[Count, ...], Meta(max_length=MAX_BUCKETS)]
     """Digest buckets that differed and were fetched."""
-    put: int
+    put: Count
     """Rows of them that were missing or other here."""
-    deleted: int
+    deleted: Count
     """Rows that were here and should not have been."""
 
 
