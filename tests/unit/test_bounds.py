@@ -429,6 +429,9 @@ HEADS: dict[str, dict[str, Any]] = {
     "stream unknown": {"stream": "bulk"},
     "kind too long": {"data": {"type": "x" * 201}},
     "kind NUL": {"data": {"type": "a\0"}},
+    "kind of two lines": {"data": {"type": "a\nb"}},
+    "event id of two lines": {"event_id": "a\nb"},
+    "time of two lines": {"time": "a\nb"},
     "data no object": {"data": 7},
 }
 
