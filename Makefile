@@ -19,6 +19,7 @@ PROVE_KILL_POINTS ?= 500
 PROVE_POWER_CUTS ?= 1500
 PROVE_SIGKILLS ?= 600
 PROVE_FORGOTTEN_FACTS ?= 5000
+PROVE_BIT_FLIPS ?= 20000
 PROVE_DAYS ?= 30
 # What `make lock` may move: everything stays where it is unless told otherwise, make lock LOCK_FLAGS=--upgrade
 LOCK_FLAGS ?=
@@ -78,6 +79,7 @@ prove: $(VENV)/.installed-dev
 	@$(BIN)/kakou world --seeds $(PROVE_SEEDS)
 	$(BIN)/python -m tests.machine.guards
 	export KAKOU_POWER_CUTS=$(PROVE_POWER_CUTS) KAKOU_SIGKILLS=$(PROVE_SIGKILLS) KAKOU_FORGOTTEN_FACTS=$(PROVE_FORGOTTEN_FACTS) KAKOU_NATS=1
+	KAKOU_BIT_FLIPS=$(PROVE_BIT_FLIPS) $(BIN)/pytest tests/unit/test_journal_adversary.py --timeout 0 --benchmark-disable
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
 	KAKOU_DAYS=$(PROVE_DAYS) $(BIN)/pytest tests/endurance --timeout 0 --benchmark-disable
 	KAKOU_PROVE=1 $(BIN)/pytest tests/unit/test_bench.py --benchmark-disable

@@ -151,7 +151,7 @@ def _stream_problems(
     position = head.dropped_position
     misplaced: dict[int, int] = {}
     acked_hash: str | None = {0: GENESIS, head.dropped_seq: head.dropped_hash}.get(head.acked)
-    last_hash = head.dropped_hash
+    last_hash, last_at = head.dropped_hash, head.dropped_position
     rows = connection.execute(
         "SELECT place, position, event_id, kind, passage, time, hash, CAST(body AS BLOB) FROM facts "
         "WHERE place BETWEEN ? AND ? ORDER BY place",
@@ -166,7 +166,7 @@ def _stream_problems(
             yield f"{head.name(expected, seq - 1)}: missing"
             prev = None
         expected = seq + 1
-        last_hash = hash_
+        last_hash, last_at = hash_, at
         if seq == head.acked:
             acked_hash = hash_
         true_hash = hashlib.sha256(body).hexdigest()
@@ -215,6 +215,8 @@ def _stream_problems(
         yield f"{head.name(head.seq + 1, expected - 1)}: beyond the head, which names {head.seq} as the last"
     elif last_hash != head.hash:
         yield f"{head.name(head.seq)}: is {last_hash[:16]}, the head row names {head.hash[:16]}"
+    elif last_at != head.position:
+        yield f"{head.name(head.seq)}: stands at position {last_at}, the head row names {head.position}"
     if head.acked > head.seq:
         yield f"{head.name(head.acked)}: acknowledged by the centre, but the journal ends at {head.seq}"
     elif acked_hash is not None and acked_hash != head.acked_hash:
