@@ -1010,7 +1010,7 @@ def test_an_old_epoch_cut_short_afterwards_is_named(tampering: Tampering) -> Non
         ("DELETE FROM facts WHERE place = ?", (tampering.place(8),)),
         ("UPDATE heads SET seq=7, hash=? WHERE stream='routine' AND epoch_no=1", (tampering.row(7)[6],)),
     )
-        assert f"{tampering.name(7)}: the next epoch left 8:" in "\n".join(verify_journal(tampering.path))
+    assert f"{tampering.name(7)}: the next epoch left 8:" in "\n".join(verify_journal(tampering.path))
 
 
 def test_facts_of_no_epoch_are_named(tampering: Tampering) -> None:
