@@ -748,7 +748,12 @@ class Watch:
             return
         front = _front(lane, watch)
         if front is None:
-            self.breach("S5", f"{lane.name}: passage {made.passage} let go with nobody in the lane")
+            # Without a scale the lane sees who left by a tag that is read no more, and by nothing sooner.
+            blind_s = (
+                lane.config.timing.gone_blind_s if self.was_faulty(watch, "weighbridge", since_s) else 0.0
+            )
+            if not any(stay.left_s is not None and now_s - stay.left_s <= blind_s for stay in here):
+                self.breach("S5", f"{lane.name}: passage {made.passage} let go with nobody in the lane")
             return
         if not lied and made.plate != front.plate and made.plate not in self._plates_of_tag(lane, front.tag):
             self.breach(
