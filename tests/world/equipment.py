@@ -168,11 +168,11 @@ def configured(
     io = devices["io"]
     devices["io"] = change(io, settings={**io.settings, "poll_s": equipment.io_poll_s})
     rfid = devices["rfid"]
-    devices["rfid"] = change(rfid, settings={**rfid.settings, "poll_s": 0.4})
+    devices["rfid"] = change(rfid, settings={**rfid.settings, "poll_s": 0.6})
     if equipment.rfid != "r2000":
         mode = "active" if equipment.rfid_active else "answer"
         devices["rfid"] = change(
-            devices["rfid"], protocol=f"rfid.{equipment.rfid}", settings={"mode": mode, "poll_s": 0.4}
+            devices["rfid"], protocol=f"rfid.{equipment.rfid}", settings={"mode": mode, "poll_s": 0.6}
         )
     if equipment.scanner != "line":
         devices["scanner"] = change(

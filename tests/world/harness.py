@@ -121,7 +121,8 @@ class LanePlan:
     name: str
     direction: Direction
     like: int
-    """Which of the demo's lanes it is equipped like: 0 lowers on request, 1 leaves it to the controller."""
+    """Which of the demo's lanes it works like: 0 lowers on request, 1 leaves it to the controller. What it is
+    equipped with is `equipment`; without it, the first one's devices and its own weighbridge."""
     barrier: BarrierSettings
     empty_needs_slip: bool = False
     require_synchronised: bool = False
@@ -262,6 +263,7 @@ class LanePc:
         replace = msgspec.structs.replace
         self.config = replace(
             config,
+            devices=_configs()[0].devices | {"weighbridge": config.devices["weighbridge"]},
             lane=replace(
                 config.lane,
                 id=plan.name,

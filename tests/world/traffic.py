@@ -53,7 +53,7 @@ DRAWN_FIRM = EnterpriseCode("4101960004")
 CUSTOMS_CODE = "4604"
 FRAME_KG = 1_000
 CONTAINERS = ("CSQU3054383", "TCNU7200794")
-WAITS_S = (8.0, 8.0, 14.0, 14.0, 45.0)
+WAITS_S = (5.0, 5.0, 5.0, 12.0, 12.0, 45.0)
 """How long drivers wait who are told to wait."""
 PATIENT = Behaviour(held_patience_s=70.0, wait_patience_s=90.0, patience_s=150.0)
 """Stays whatever the board says: a hold that time can cure is cured under this one."""
