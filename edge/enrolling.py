@@ -248,7 +248,7 @@ def lists(folder: Folder = HERE, as_json: Json = False) -> None:
 
 @enrol_app.command()
 def broker(
-    kind: Annotated[str, typer.Argument(metavar="mosquitto|nats")],
+    kind: Annotated[str, typer.Argument(metavar="mosquitto|nats|nats-2.9")],
     into: Annotated[
         Path | None, typer.Option(help="where the broker's files go, and are kept up to date from then on")
     ] = None,

@@ -39,6 +39,7 @@ from sync.enrolment.certificates import (
     revocation_problems,
 )
 from sync.enrolment.folder import (
+    BROKER_FOLDER_MODE,
     OPEN_MODE,
     REGISTER,
     SECRET_MODE,
@@ -76,7 +77,8 @@ from sync.vocabulary.codec import Malformed
 
 SIGN_KEY, SIGN_PUB, STATEMENTS = "sign.key", "sign.pub", "keys.json"
 TLS_KEY, TLS_PEM, TLS_CSR = "tls.key", "tls.pem", "tls.csr"
-BROKERS = ("mosquitto", "nats")
+NATS, OLD_NATS = "nats", "nats-2.9"
+BROKERS = ("mosquitto", NATS, OLD_NATS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,8 +466,8 @@ def broker(folder: Path, kind: str, into: Path | None, now: datetime) -> Done:
             "the broker waits for its certificate: `kakou enrol accept broker CERTIFICATE`"
         )
     place = (into or folder / "broker" / kind).resolve()
-    make_folder(place)
-    make_folder(place / "data")
+    make_folder(place, BROKER_FOLDER_MODE)
+    make_folder(place / "data", BROKER_FOLDER_MODE)
     for path, content in _configs(settings, kind, place):
         new_file(path, content, OPEN_MODE)
         said.append(f"{path}: yours to edit")
@@ -474,16 +476,21 @@ def broker(folder: Path, kind: str, into: Path | None, now: datetime) -> Done:
         register = msgspec.structs.replace(register, places=(*register.places, where))
         write_register(folder, register)
     said += _write_lists(folder, settings, register)
-    start = {
-        "mosquitto": f"mosquitto -c {place}/mosquitto.conf; the files must be readable by its user",
-        "nats": f"nats-server -c {place}/nats.conf; the files must be readable by its user",
-    }[kind]
-    return Done(tuple(said), (start, "after a change of lists: kill -HUP PID, or systemctl reload"))
+    program = f"mosquitto -c {place}/mosquitto.conf"
+    if kind != "mosquitto":
+        program = f"nats-server -c {place}/nats.conf"
+    return Done(
+        tuple(said),
+        (
+            f"give the folder to the broker's user (chown -R), then {program}",
+            "after a change of lists: kill -HUP PID, or systemctl reload",
+        ),
+    )
 
 
 def _configs(settings: Settings, kind: str, place: Path) -> list[tuple[Path, bytes]]:
     """What is written once."""
-    if kind == "nats":
+    if kind != "mosquitto":
         return []
     text = mosquitto_conf(settings.site, _listener(settings, place))
     return [(place / "mosquitto.conf", text.encode())]
@@ -528,7 +535,7 @@ def _write_place(folder: Path, settings: Settings, register: Register, place: Pl
     if place.broker == "mosquitto":
         replace_file(into / "mosquitto.acl", mosquitto_acl(settings.site, listed).encode(), OPEN_MODE)
     else:
-        text = nats_conf(settings.site, _listener(settings, into), listed)
+        text = nats_conf(settings.site, _listener(settings, into), listed, sync_always=place.broker == NATS)
         replace_file(into / "nats.conf", text.encode(), OPEN_MODE)
 
 

@@ -31,6 +31,8 @@ REGISTER = "register.json"
 SECRET_MODE = 0o600
 OPEN_MODE = 0o644
 FOLDER_MODE = 0o700
+BROKER_FOLDER_MODE = 0o755
+"""A broker runs as a user of its own; the one secret among its files has its own mode."""
 
 
 class EnrolmentRefused(Exception):
@@ -79,10 +81,14 @@ def optional_file(path: Path) -> bytes:
     return read_file(path) if path.exists() else b""
 
 
-def make_folder(path: Path) -> None:
-    """Raises `EnrolmentRefused`."""
+def make_folder(path: Path, mode: int = FOLDER_MODE) -> None:
+    """With every folder above it that is not there yet; one that is there stays as it is. Raises
+    `EnrolmentRefused`."""
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        missing = [each for each in (path, *path.parents) if not each.exists()]
+        for each in reversed(missing):
+            # `mkdir` makes those above with the mask's permissions, whatever mode it is given.
+            each.mkdir(mode=mode, exist_ok=True)
     except OSError as error:
         raise EnrolmentRefused(f"{path}: cannot be made ({error.strerror})") from error
 

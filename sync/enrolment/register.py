@@ -9,10 +9,10 @@ from typing import Annotated
 import msgspec
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-Name = Annotated[str, msgspec.Meta(pattern=f"^{NAME.pattern}$")]
+Name = Annotated[str, msgspec.Meta(pattern=rf"\A{NAME.pattern}\Z")]
 """As a lane's id: a topic level, a certificate's name, a file name and a word of a NATS subject alike."""
 NAME_EXPECTED = "lower-case letters, digits and '-', beginning with a letter, at most 40"
-Host = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9.:-]{0,252}$")]
+Host = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9.:-]{0,252}\Z")]
 Days = Annotated[int, msgspec.Meta(ge=1, le=3650)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 

@@ -282,13 +282,19 @@ class Client:
         self.client.on_message = lambda _c, _u, message: self.heard.append(
             (message.topic, bytes(message.payload))
         )
-        self.client.on_connect = lambda *_: self.accepted.set()
+        self.client.on_connect = self.on_connect
         self.client.on_disconnect = lambda *_: self.lost.set()
         self.client.on_subscribe = lambda *_: self.subscribed.set()
         self.client.on_publish = lambda *_: self.done.set()
-        with contextlib.suppress(OSError):
+        try:
             self.client.connect("127.0.0.1", profile.port, 30)
             self.client.loop_start()
+        except OSError:
+            self.lost.set()
+
+    def on_connect(self, _client: Any, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
+        if not code.is_failure:
+            self.accepted.set()
 
     def listen(self, *topics: str) -> Client:
         self.subscribed.clear()
@@ -784,6 +790,68 @@ def test_a_lanes_signing_key_is_replaced_and_its_facts_are_taken(profile: Profil
     kids = profile.rows("SELECT DISTINCT kid FROM checkpoints WHERE device = ? ORDER BY length(kid)", LANE)
     assert [kid for (kid,) in kids] == [LANE, lane.link._signer.kid]
     assert profile.alarms_of(LANE) == []
+
+
+# --- the same on NATS -------------------------------------------------------------------------------------
+
+
+def nats_server() -> str:
+    """Where nats-server is, or the test is skipped."""
+    found = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        pytest.skip("nats-server is not installed")
+    return found
+
+
+def nats_kind(program: str) -> str:
+    told = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, timeout=20, check=True
+    ).stdout
+    major, minor = (int(part) for part in told.rpartition("v")[2].split(".")[:2])
+    return desk.NATS if (major, minor) >= (2, 10) else desk.OLD_NATS
+
+
+def test_nats_takes_its_config_and_keeps_the_rogue_out(tmp_path: Path) -> None:
+    program = nats_server()
+    place = tmp_path / "nats"
+    with launching(tmp_path / "programs") as launch:
+        profile = Profile(tmp_path, launch)
+        desk.broker(profile.office, nats_kind(program), place, datetime.now(UTC))
+        checked = launch.run([program, "-t", "-c", str(place / "nats.conf")])
+        assert checked.process.returncode == 0, checked.complained()
+        profile.broker = launch([program, "-c", str(place / "nats.conf")])
+        until(lambda: listening(profile.port) or not profile.broker.running, "the broker listens")
+        profile.start_hub()
+        profile.enterprises(1, 50)
+        lane = Lane(profile, LANE)
+        try:
+            until(lane.is_up, "the lane is up")
+            until(lambda: lane.heard(RecordsMoved), "records came down")
+            at_hub = profile.client("hub").listen(f"kakou/v1/{SITE}/edge/+/status")
+            thief = profile.client(ROGUE)
+            assert thief.settled()
+            thief.listen("#", "$MQTT/#", f"kakou/v1/{SITE}/edge/+/facts/routine", TOPICS.ack(LANE))
+            for topic in (TOPICS.status(LANE), TOPICS.ack(LANE), TOPICS.hub_birth(), "$MQTT/JSA/bogus"):
+                writer = profile.client(ROGUE)
+                assert writer.settled()
+                writer.say(topic, MARK, retain=True)
+                writer.leave()
+            profile.client(SPY).say(TOPICS.status(SPY), b"after it")
+            until(lambda: (TOPICS.status(SPY), b"after it") in at_hub.heard, "the hub hears")
+            round_trip(profile, lane)
+            assert at_hub.marked() == []
+            assert thief.heard == []
+            stolen = profile.client(STOLEN)
+            assert stolen.settled()
+            desk.revoke(profile.office, STOLEN, datetime.now(UTC))
+            profile.broker.process.send_signal(signal.SIGHUP)
+            assert stolen.lost.wait(10), "NATS ends the connections of users that are gone"
+            assert not profile.client(STOLEN).settled()
+            round_trip(profile, lane)
+            assert_the_same_facts(profile, lane)
+            assert lane.heard(Refused, LinkRefused, EpochBegan) == []
+        finally:
+            lane.stop()
 
 
 # --- programs refuse plain text ---------------------------------------------------------------------------
