@@ -76,7 +76,7 @@ def ambiguity(text: str, value: object) -> str:
 
     JSON leaves open which of two equal keys counts, and many programs end a text at NUL.
     """
-    if _NUL.search(text) is not None:
+    if "\\u0000" in text and _NUL.search(text) is not None:
         return "a NUL character in a text"
     return double_key(text, value)
 
