@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.hub.archive import Archive, CommandRow, OrderStep
 from sync.hub.terms import ALARM_CONNECTION, HubAlarm, Limits, Outgoing, Refused
-from sync.link.envelope import signed_payload
+from sync.link.envelope import read_signed, reader, signed_payload
 from sync.link.keys import Signer, verify
-from sync.link.messages import MAX_COMMAND_BYTES, Context, Signed, Status, Topics
+from sync.link.messages import MAX_COMMAND_BYTES, Context, Status, Topics
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.commands import LONGEST_VALID_S, Act, Command, CommandResult, Outcome
 from sync.vocabulary.facts import CommandTaken, Fact, FindingMade, InspectionMade, OrderTaken
@@ -28,8 +28,7 @@ GRACE_S = 5.0
 """An answer may be on its way for so long after a command's time is over."""
 LOOK_AT_GRANTS_EVERY_S = 60.0
 
-_read_signed = decoder(Signed)
-_read_result = decoder(CommandResult)
+_read_result = reader(CommandResult)
 _read_status = decoder(Status)
 _read_act: Callable[[str], Act] = decoder(cast(Any, Act))
 _read_order = decoder(InspectionOrder)
@@ -117,7 +116,7 @@ class Commanding:
             raise Refused(
                 HubAlarm.OVERSIZED, f"result: {len(payload)} bytes, at most {MAX_COMMAND_BYTES}", device
             )
-        told = _read_result(verify(key, _read_signed(payload), Context.RESULT))
+        told = _read_result(verify(key, read_signed(payload), Context.RESULT))
         if told.device != device:
             raise Refused(
                 HubAlarm.WRONG_DEVICE, f"a result of {told.device[:64]!r} on the topic of {device}", device
