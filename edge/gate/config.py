@@ -288,6 +288,8 @@ class Wires:
         )
 
 
+PICTURES_BELOW_RESERVE_MB = 16
+"""So much before the journal's reserve pictures end: two of the longest."""
 LONGEST_SILENCE_S = 3.0
 """An I/O board that is silent for longer leaves a falling arm unwatched (S2)."""
 
@@ -302,6 +304,10 @@ def read_gate_config(path: Path) -> GateConfig:
         errors.append(ConfigError("relays.close", 'a relay number is needed with lane.lowering = "request"'))
     errors += _relay_errors(config)
     errors += camera_errors(config.cameras, config.pictures, taken=config.devices)
+    if config.pictures.keep_free_mb < config.store.reserve_mb + PICTURES_BELOW_RESERVE_MB:
+        expected = f"at least store.reserve_mb + {PICTURES_BELOW_RESERVE_MB}"
+        problem = f"expected {expected}: the lane would hold before a picture is refused (G8)"
+        errors.append(ConfigError("pictures.keep_free_mb", problem))
     longest_s = _longest_pulse_s(config)
     if max(config.relays.green_pulse_s, config.relays.pulse_s) > longest_s:
         errors.append(ConfigError("relays.green_pulse_s", f"expected at most {longest_s:g} s of this board"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol, assert_never
@@ -68,15 +69,18 @@ from edge.runtime.ports import OrderNotTaken
 from sync.link.keys import signature_holds
 from sync.link.shown_slips import judged_by
 from sync.policy.draws import spot_check_due
-from sync.store.journal import Journal, JournalFull, SpotCheckPending
+from sync.store.journal import BlobOwed, Journal, JournalFull, SpotCheckPending
 from sync.store.records import FeedState, Records, StoreRefused
 from sync.vocabulary import slip_codes
+from sync.vocabulary.blobs import BlobClass, named_by
 from sync.vocabulary.codec import Malformed, from_json, to_json
 from sync.vocabulary.commands import Command, Outcome
 from sync.vocabulary.commands import Supplement as SupplementAct
 from sync.vocabulary.facts import (
+    Alarm,
     ArmRaised,
     FactDraft,
+    FactTooLong,
     OrderInterrupted,
     PassageClosed,
     PassageOpened,
@@ -96,6 +100,7 @@ from sync.vocabulary.records import (
     Waybill,
 )
 from sync.vocabulary.release_codes import VALID_S, parse, signed_bytes
+from sync.vocabulary.rulings import Verdict
 
 _FUTURE_S = 300.0
 """A head issued later than this by our clock means that one of the two clocks is wrong: age unknown (S10)."""
@@ -216,6 +221,23 @@ def is_end(commit: Commit) -> bool:
     )
 
 
+PASSAGES_REMEMBERED = 64
+
+
+def _evidence_of(commit: Commit) -> set[int]:
+    """Passages that these facts tell of as held, inspected or alarming."""
+    found: set[int] = set()
+    for told in commit.facts:
+        match told.data:
+            case RulingMade(passage=passage, ruling=ruling) if ruling.verdict is not Verdict.RELEASE:
+                found.add(passage)
+            case Alarm(passage=int(passage)):
+                found.add(passage)
+            case _:
+                pass
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Things:
     """What a performer works on."""
@@ -254,6 +276,8 @@ class LanePerformer:
         self._wanted_lights: bool | None = None
         self._lights: bool | None = None
         self._orders = 0
+        self._evidence: dict[int, None] = {}
+        """Passages whose pictures are evidence of a hold or an alarm, the latest last."""
 
     def perform(self, effect: Effect) -> None:
         """Raises `EffectFailed` where a commit did not become durable; every other failure is an event."""
@@ -327,6 +351,11 @@ class LanePerformer:
             for told in commit.facts
         ]
         memory = None if commit.memory is None else to_json(SavedMemory(time, commit.memory))
+        evidence_of = _evidence_of(commit) - self._evidence.keys()
+        for passage in evidence_of:
+            self._evidence[passage] = None
+        while len(self._evidence) > PASSAGES_REMEMBERED:
+            del self._evidence[next(iter(self._evidence))]
         try:
             things.journal.commit(
                 drafts,
@@ -334,12 +363,30 @@ class LanePerformer:
                 lane_state=memory,
                 spot_checks=[SpotCheckPending(c.plate, c.enterprise, c.day) for c in commit.spot_checks],
                 discharged=commit.discharged,
+                blobs=self._blobs_of(commit),
                 into_reserve=is_end(commit),
             )
-        except (JournalFull, StoreRefused) as error:
+        except (JournalFull, StoreRefused, FactTooLong) as error:
             raise EffectFailed(str(error)) from error
+        for passage in evidence_of:
+            # Only the order in which pictures go up: what is committed does not fail for it.
+            with suppress(JournalFull, StoreRefused):
+                things.journal.urge_blobs(passage)
         if drafts:
             things.link.facts_waiting()
+
+    def _blobs_of(self, commit: Commit) -> list[BlobOwed]:
+        """What the facts of a commit name is owed to the centre with them."""
+        return [
+            BlobOwed(
+                named.sha256,
+                named.size_bytes,
+                BlobClass.HELD if named.passage in self._evidence else BlobClass.ROUTINE,
+                named.passage,
+            )
+            for told in commit.facts
+            if (named := named_by(told.data)) is not None
+        ]
 
     # --- the cabinet --------------------------------------------------------------------------------------
 

@@ -49,6 +49,7 @@ class Shed:
     last_day: str
     needed: int
     """Of these: not yet at the centre."""
+    sha256s: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +71,19 @@ class PictureFiles:
         keep_days: int,
         keep_free_bytes: int,
         may_shed: Callable[[str], bool],
+        keep_held_days: int | None = None,
+        is_held: Callable[[str], bool] = lambda sha256: False,
         free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
     ) -> None:
-        """`may_shed(sha256)`: the centre has it."""
+        """`may_shed(sha256)`: the centre has it. `is_held(sha256)`: evidence of a hold or an alarm, which is
+        kept for `keep_held_days` and goes after all other."""
         self._folder = folder
         self._most_bytes = most_bytes
         self._keep_days = keep_days
+        self._keep_held_days = keep_days if keep_held_days is None else keep_held_days
         self._keep_free_bytes = keep_free_bytes
         self._may_shed = may_shed
+        self._is_held = is_held
         self._free_bytes = free_bytes
         self._bytes = 0
 
@@ -135,9 +141,18 @@ class PictureFiles:
 
         By a clock nobody vouches for nothing grows old: one wrong step would take every picture (G7).
         """
-        oldest_day = (date.fromisoformat(utc[:10]) - timedelta(days=self._keep_days)).isoformat()
-        old = self._all(before_day=oldest_day) if clock_is_known else iter(())
-        gone = self._remove([found for found in old if self._may_shed(found.sha256)])
+        today = date.fromisoformat(utc[:10])
+        oldest_day = (today - timedelta(days=self._keep_days)).isoformat()
+        oldest_held_day = (today - timedelta(days=self._keep_held_days)).isoformat()
+        old = self._all(before_day=max(oldest_day, oldest_held_day)) if clock_is_known else iter(())
+        gone = self._remove(
+            [
+                found
+                for found in old
+                if found.day < (oldest_held_day if self._is_held(found.sha256) else oldest_day)
+                and self._may_shed(found.sha256)
+            ]
+        )
         if self._free_bytes(self._folder) < self._keep_free_bytes:
             missing = self._keep_free_bytes - self._free_bytes(self._folder)
             gone += self._remove(self._oldest(missing, needed=False))
@@ -152,20 +167,37 @@ class PictureFiles:
         if not gone:
             return None
         days = sorted(found.day for found in gone)
-        return Shed(len(gone), sum(found.size_bytes for found in gone), days[0], days[-1], len(needed))
+        return Shed(
+            len(gone),
+            sum(found.size_bytes for found in gone),
+            days[0],
+            days[-1],
+            len(needed),
+            tuple(found.sha256 for found in gone),
+        )
 
     def _above(self, share: float) -> int:
         return self._bytes - int(self._most_bytes * share)
 
     def _oldest(self, wanted_bytes: int, *, needed: bool) -> list[_Found]:
-        """So many bytes of pictures, the oldest first; without `needed` only those that may go."""
+        """So many bytes of pictures, by class and in it the oldest first; without `needed` only those that
+        may go."""
         chosen: list[_Found] = []
+        held: list[_Found] = []
         for found in self._all():
             if wanted_bytes <= 0:
-                break
+                return chosen
             if needed or self._may_shed(found.sha256):
-                chosen.append(found)
-                wanted_bytes -= found.size_bytes
+                if self._is_held(found.sha256):
+                    held.append(found)
+                else:
+                    chosen.append(found)
+                    wanted_bytes -= found.size_bytes
+        for found in held:
+            if wanted_bytes <= 0:
+                break
+            chosen.append(found)
+            wanted_bytes -= found.size_bytes
         return chosen
 
     def _remove(self, pictures: list[_Found]) -> list[_Found]:

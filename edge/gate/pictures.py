@@ -72,11 +72,14 @@ class Pictures:
         clock: Clock,
         put: Callable[[Event], None],
         may_shed: Callable[[str], bool] = lambda sha256: False,
+        is_held: Callable[[str], bool] = lambda sha256: False,
         on_shed: Callable[[Shed], None] = lambda shed: None,
         back_off: BackOff | None = None,
     ) -> None:
         """`put(event)` is called on several threads: it may only enqueue. `may_shed(sha256)`: the centre has
-        it; asked on the pictures' own thread. Raises `OSError` where a camera's password cannot be read."""
+        it; `is_held(sha256)`: it is evidence of a hold or an alarm; both asked on the pictures' own thread.
+        Raises `OSError` where a camera's password cannot be read.
+        """
         self._settings = settings
         self._zone = settings.zone()
         self._lane_id = lane_id
@@ -87,8 +90,10 @@ class Pictures:
             folder,
             most_bytes=settings.most_mb * 1_000_000,
             keep_days=settings.keep_days,
+            keep_held_days=settings.keep_held_days,
             keep_free_bytes=settings.keep_free_mb * 1_000_000,
             may_shed=may_shed,
+            is_held=is_held,
         )
         delay_s = (back_off or BackOff()).delay_s
         self._cameras = {

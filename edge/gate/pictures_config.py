@@ -65,6 +65,10 @@ class PicturesPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Beyond it the oldest go: first those the centre has, then those it has not."""
     keep_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
     """Older ones go where the centre has them and the clock is synchronised."""
+    keep_held_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 365
+    """The same of evidence of holds and alarms, which also goes after all other when the disk is full."""
+    upload_kb_per_s: Annotated[int, msgspec.Meta(ge=4, le=1_000_000)] = 500
+    """Pictures take no more of the line to the centre than this, and nothing while a fact waits."""
     keep_free_mb: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 1_024
     """With less disk than this left no picture is kept: the journal needs it more (G8)."""
     quality: Annotated[int, msgspec.Meta(ge=40, le=98)] = 85

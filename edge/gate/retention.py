@@ -7,11 +7,9 @@ and what could still be needed to refuse a second use of a slip (S4), stays howe
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
 
 import structlog
 
-from edge.runtime.clock import Clock
 from sync.store.journal import Journal, StoreRefused
 from sync.store.records import Records
 from sync.vocabulary.codec import Malformed
@@ -22,27 +20,20 @@ USES_A_TURN = 200
 
 
 class Retention:
-    def __init__(
-        self, journal: Journal, records: Callable[[], Records | None], clock: Clock, *, keep_s: float
-    ) -> None:
-        """`keep_s`: how long an acknowledged fact stays."""
+    def __init__(self, journal: Journal, records: Callable[[], Records | None], *, keep_s: float) -> None:
+        """`keep_s`: how long a fact stays after it was acknowledged."""
         self._journal = journal
         self._records = records
-        self._clock = clock
         self._keep_s = keep_s
         self._after = ""
 
     def run(self) -> None:
         """One turn. Never raises: what could not be done is said, and done later."""
         try:
-            self._journal.drop_acknowledged(self._before_utc())
+            self._journal.drop_acknowledged(self._keep_s)
             self._forget_uses()
         except (StoreRefused, Malformed, OSError) as error:
             structlog.get_logger("retention").warning("retention did not run", why=str(error))
-
-    def _before_utc(self) -> str:
-        earlier = datetime.fromisoformat(self._clock.utc_text()) - timedelta(seconds=self._keep_s)
-        return earlier.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def _forget_uses(self) -> None:
         """A slip that no record knows any more cannot be used again: who used it is the centre's to know."""

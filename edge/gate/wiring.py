@@ -67,6 +67,7 @@ from sync.link.messages import ClaimRequest, ClaimVerdict
 from sync.store.folders import make_folder
 from sync.store.journal import Journal
 from sync.store.records import Records, StoreRefused, generation_path
+from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.commands import Command, Outcome
 from sync.vocabulary.facts import (
     Alarm,
@@ -203,6 +204,7 @@ class Program:
             utc=clock.utc_text,
             boot_id=clock.boot_id(),
             reserve_bytes=config.store.reserve_mb * 1_000_000,
+            monotonic_s=clock.monotonic_s,
         )
         self._records = RecordsInForce(self._journal, config.store.folder)
         self._inbox: Inbox[Event] = Inbox(clock, on_timer=_on_timer, on_lost=_on_lost)
@@ -215,14 +217,6 @@ class Program:
             back_off=config.back_off,
         )
         digest = config_digest(config_path)
-        self._client = LinkClient(
-            _link_config(config, digest, clock.boot_id(), statements),
-            journal=self._journal,
-            records_folder=config.store.folder,
-            signer=signer,
-            hub_key=hub_key,
-            notices=self._on_notice,
-        )
         self._pictures = Pictures(
             config.store.folder / PICTURES,
             config.cameras,
@@ -230,8 +224,19 @@ class Program:
             lane_id=config.lane.id,
             clock=clock,
             put=lambda event: self._inbox.put("pictures", event),
+            may_shed=self._journal.blob_acknowledged,
+            is_held=lambda sha256: self._journal.blob_class(sha256) is BlobClass.HELD,
             on_shed=self._on_shed,
             back_off=config.back_off,
+        )
+        self._client = LinkClient(
+            _link_config(config, digest, clock.boot_id(), statements),
+            journal=self._journal,
+            records_folder=config.store.folder,
+            signer=signer,
+            hub_key=hub_key,
+            notices=self._on_notice,
+            blobs=self._pictures,
         )
         self._speaker = Speaker(config.voice) if config.voice is not None else None
         self._wiping = Wiping(
@@ -274,7 +279,7 @@ class Program:
         self._recording = self._begin_recording(begin)
         self._service = Service.of(os.environ)
         self._retention = Retention(
-            self._journal, self._records.current, clock, keep_s=86_400.0 * config.store.keep_acknowledged_days
+            self._journal, self._records.current, keep_s=86_400.0 * config.store.keep_acknowledged_days
         )
         self._publisher = self._begin_page()
         self._loop: Loop[Lane, Event, Effect] = Loop(
@@ -454,6 +459,7 @@ class Program:
             not_at_the_centre=shed.needed,
         )
         self._inbox.put("pictures", SyncSaid(Stream.ROUTINE, fact))
+        self._journal.forget_blobs(shed.sha256s)
 
     def _on_reading(self, at_s: float, device: str, reading: Reading) -> None:
         if isinstance(reading, PictureSeen):
@@ -574,6 +580,7 @@ def _link_config(config: GateConfig, digest: str, boot_id: str, statements: byte
         boot_id=boot_id,
         resend_first_s=part.resend_first_s,
         claim_retry_s=part.claim_retry_s,
+        blob_bytes_per_s=1000 * config.pictures.upload_kb_per_s,
         pull_first_s=part.pull_first_s,
         status_every_s=part.status_every_s,
     )

@@ -28,6 +28,7 @@ from sync.hub.engine import Engine, NewId, meta, set_meta
 from sync.hub.engine_postgres import PostgresEngine, PostgresPlace
 from sync.hub.engine_sqlite import SqliteEngine
 from sync.policy.digests import from_hex, row_digest, to_hex, with_row, without_row
+from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.facts import GENESIS, Fact, Stream
 
@@ -197,6 +198,21 @@ class CrossedUse(NamedTuple):
     use_id: str
     slip_no: str
     passage: int
+
+
+class BlobRow(NamedTuple):
+    """A blob that a fact names: `missing`, `stored` or `dropped`."""
+
+    sha256: str
+    device: str
+    size_bytes: int
+    blob_class: str
+    state: str
+    named_utc: str
+    stored_utc: str
+
+
+_BLOBS = "SELECT sha256, device, size_bytes, class, state, named_utc, stored_utc FROM blobs"
 
 
 class ReceiptRow(NamedTuple):
@@ -474,6 +490,89 @@ class Archive:
         self._db.execute(
             "INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (device, epoch, position, body, kid, sig, stored_utc),
+        )
+
+    # --- blobs --------------------------------------------------------------------------------------------
+
+    def name_blob(self, fact: Fact, sha256: str, size_bytes: int, at_utc: str) -> None:
+        """A fact that is stored here names this blob."""
+        self._db.execute(
+            "INSERT INTO blob_names VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (sha256, fact.device, fact.epoch, fact.stream.value, fact.seq, fact.passage, size_bytes),
+        )
+        self._db.execute(
+            "INSERT INTO blobs VALUES (?, ?, ?, ?, 'missing', ?, '') ON CONFLICT DO NOTHING",
+            (sha256, fact.device, size_bytes, BlobClass.ROUTINE.value, at_utc),
+        )
+
+    def names_blob(self, device: str, sha256: str, size_bytes: int) -> bool:
+        """Whether a fact of this device names a blob of this size."""
+        row = self._db.execute(
+            "SELECT 1 FROM blob_names WHERE sha256 = ? AND device = ? AND size_bytes = ? LIMIT 1",
+            (sha256, device, size_bytes),
+        ).fetchone()
+        return row is not None
+
+    def raise_blob_class(self, sha256: str, blob_class: str) -> None:
+        self._db.execute("UPDATE blobs SET class = ? WHERE sha256 = ?", (blob_class, sha256))
+
+    def blob_state(self, sha256: str) -> str:
+        """Empty where no fact names it."""
+        row = self._db.execute("SELECT state FROM blobs WHERE sha256 = ?", (sha256,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def store_blob(self, sha256: str, stored_utc: str) -> None:
+        self._db.execute(
+            "UPDATE blobs SET state = 'stored', stored_utc = ? WHERE sha256 = ?", (stored_utc, sha256)
+        )
+
+    def blob_bytes(self, device: str) -> int:
+        """Bytes stored for a device; of all with an empty name."""
+        row = self._db.execute(
+            "SELECT coalesce(sum(size_bytes), 0) FROM blobs "
+            "WHERE state = 'stored' AND (device = ? OR CAST(? AS TEXT) = '')",
+            (device, device),
+        ).fetchone()
+        return int(row[0])
+
+    def old_blobs(self, blob_class: str, before_utc: str, limit: int) -> tuple[str, ...]:
+        rows = self._db.execute(
+            "SELECT sha256 FROM blobs WHERE state = 'stored' AND class = ? AND stored_utc < ? "
+            "ORDER BY stored_utc LIMIT ?",
+            (blob_class, before_utc, limit),
+        )
+        return tuple(row[0] for row in rows)
+
+    def drop_blobs(self, sha256s: Sequence[str]) -> None:
+        self._db.executemany(
+            "UPDATE blobs SET state = 'dropped' WHERE sha256 = ?", [(sha256,) for sha256 in sha256s]
+        )
+
+    def missing_blobs(self, before_utc: str, limit: int, device: str = "") -> tuple[BlobRow, ...]:
+        """Blobs that facts named before then and that have not come, the oldest first."""
+        rows = self._db.execute(
+            f"{_BLOBS} WHERE state = 'missing' AND named_utc < ? AND (device = ? OR CAST(? AS TEXT) = '') "
+            "ORDER BY named_utc, sha256 LIMIT ?",
+            (before_utc, device, device, limit),
+        )
+        return tuple(BlobRow(*row) for row in rows)
+
+    def blobs_of_passage(self, device: str, passage: int) -> tuple[BlobRow, ...]:
+        rows = self._db.execute(
+            "SELECT DISTINCT b.sha256, b.device, b.size_bytes, b.class, b.state, b.named_utc, b.stored_utc "
+            "FROM blobs b JOIN blob_names n ON n.sha256 = b.sha256 WHERE n.device = ? AND n.passage = ? "
+            "ORDER BY b.named_utc, b.sha256",
+            (device, passage),
+        )
+        return tuple(BlobRow(*row) for row in rows)
+
+    def blob_counts(self) -> tuple[tuple[str, str, str, int, int], ...]:
+        """Device, class, state, how many and how many bytes."""
+        return tuple(
+            self._db.execute(
+                "SELECT device, class, state, count(*), sum(size_bytes) FROM blobs "
+                "GROUP BY device, class, state ORDER BY device, class, state"
+            ).fetchall()
         )
 
     # --- epochs -------------------------------------------------------------------------------------------

@@ -17,11 +17,13 @@ from typing import Any, Literal, TypeVar, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sync.hub.blobs import BlobLimits
 from sync.hub.receipts import ReceiptSettings
 from sync.hub.slips import SlipSettings
 from sync.link.client import BrokerConfig, LinkConfigRefused
 from sync.link.key_files import own_signer
 from sync.link.keys import HUB_KID, KeyRefused, load_private, load_public, public_pem
+from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.sas import PARTY
 from sync.vocabulary.slip_codes import MAX_ISSUER
 
@@ -81,9 +83,20 @@ class SyncPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BlobsPart:
+    """Where evidence is kept, and how much of it, how long."""
+
+    folder: Path
+    limits: BlobLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubConfig:
     site: str
     archive: Path
+    backup_interval_s: float
+    """How often the archive is backed up: no device lets go of a fact before (G3)."""
+    blobs: BlobsPart
     sync: SyncPart
     devices: dict[str, str] = field(default_factory=dict)
     """Device name -> its public key as PEM text, read from the file the config names."""
@@ -113,12 +126,14 @@ def read_hub_config(path: Path) -> HubConfig:
     site = top.name("site")
     store = top.part("store")
     archive = store.path("archive", folder_must_exist=True)
+    backup_interval_s = 3600.0 * store.seconds("backup_interval_h", 0, 24 * 366, 24.0, unit="hours")
     store.done()
     sync, private_key = _sync(reader, top.part("sync"))
     devices = _devices(reader, top.take("devices", {}))
     receipts, receipts_every_s = _receipts(reader, top.take("receipts", None))
     slips, slip_key = _slips(reader, top.take("slips", None), site)
     statements, kid = _statements(reader, sync.key_statements_file, private_key)
+    blobs = _blobs(reader, top.part("blobs", optional=True))
     log = top.part("log", optional=True)
     level = log.choice("level", LOG_LEVELS, "info")
     log.done()
@@ -128,6 +143,8 @@ def read_hub_config(path: Path) -> HubConfig:
     return HubConfig(
         site=site,
         archive=archive,
+        backup_interval_s=backup_interval_s,
+        blobs=blobs,
         sync=sync,
         devices=devices,
         receipts=receipts,
@@ -220,6 +237,24 @@ def _devices(reader: _Reader, value: Any) -> dict[str, str]:
             except KeyRefused as error:
                 reader.add(where, str(error))
     return devices
+
+
+def _blobs(reader: _Reader, part: _Table) -> BlobsPart:
+    day_s = 86_400.0
+    folder = part.made_folder("folder", "blobs")
+    keep_s = {
+        blob_class: day_s * part.whole(f"keep_{blob_class.value}_days", 1, 36_500, days)
+        for blob_class, days in ((BlobClass.HELD, 3_650), (BlobClass.ROUTINE, 365))
+    }
+    limits = BlobLimits(
+        most_bytes=10**9 * part.whole("most_gb", 1, 10**6, 500),
+        most_device_bytes=10**9 * part.whole("most_device_gb", 1, 10**6, 100),
+        keep_free_bytes=10**6 * part.whole("keep_free_mb", 0, 10**7, 2_000),
+        keep_s=keep_s,
+        missing_after_s=3600.0 * part.seconds("missing_after_h", 0.001, 24 * 366, 24.0, unit="hours"),
+    )
+    part.done()
+    return BlobsPart(folder=folder, limits=limits)
 
 
 def _receipts(reader: _Reader, value: Any) -> tuple[ReceiptSettings | None, float]:
@@ -376,11 +411,13 @@ class _Table:
 
         return int(self._checked(name, f"a whole number from {least} to {most}", otherwise, fits))
 
-    def seconds(self, name: str, least: float, most: float, otherwise: float) -> float:
+    def seconds(
+        self, name: str, least: float, most: float, otherwise: float, *, unit: str = "seconds"
+    ) -> float:
         def fits(value: Any) -> bool:
             return type(value) in (int, float) and least <= value <= most
 
-        return float(self._checked(name, f"seconds from {least:g} to {most:g}", otherwise, fits))
+        return float(self._checked(name, f"{unit} from {least:g} to {most:g}", otherwise, fits))
 
     def flag(self, name: str, otherwise: bool) -> bool:
         return bool(self._checked(name, "true or false", otherwise, lambda value: isinstance(value, bool)))
@@ -412,6 +449,13 @@ class _Table:
         place = self._place(name, "the path of a folder", optional=False)
         if place is not None and not place.is_dir():
             self._reader.add(self._where(name), f"expected an existing folder, there is none at {place}")
+        return place
+
+    def made_folder(self, name: str, otherwise: str) -> Path:
+        """A folder that is made where there is none; its own folder must exist."""
+        place = self._place(name, "the path of a folder", optional=True) or self._reader.folder / otherwise
+        if not place.parent.is_dir() or (place.exists() and not place.is_dir()):
+            self._reader.add(self._where(name), f"expected a folder, or a place for one, at {place}")
         return place
 
     def file(self, name: str) -> Path | None:

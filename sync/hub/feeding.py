@@ -101,7 +101,8 @@ class Feeding:
 
     # --- statuses of devices ------------------------------------------------------------------------------
 
-    def take_status(self, device: str, key: Mapping[str, Ed25519PublicKey], payload: bytes) -> list[Outgoing]:
+    def take_status(self, device: str, key: Mapping[str, Ed25519PublicKey], payload: bytes) -> str:
+        """The nonce of a device that is here; empty from one that is going."""
         body = verify(key, read_signed(payload), Context.STATUS)
         status = _read_status(body)
         if status.device != device:
@@ -109,7 +110,7 @@ class Feeding:
                 HubAlarm.WRONG_DEVICE, f"a status of {status.device[:64]!r} on the topic of {device}", device
             )
         self._statuses[device] = (body, status)
-        return []
+        return status.nonce if status.online else ""
 
     def has_pending(self) -> bool:
         return bool(self._statuses)

@@ -7,20 +7,29 @@ alarm row with a parked sample, the rest are added up and written by `tick`.
 
 from __future__ import annotations
 
-import contextlib
-import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveTaken, Enrolled
+from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveTaken
 from sync.hub.claiming import Claiming
 from sync.hub.commanding import Commanding
 from sync.hub.feeding import Feeding
 from sync.hub.taking import Taking
-from sync.hub.terms import ROUTINE_CONNECTION, Counts, HubAlarm, Limits, Outgoing, Refused, seconds, storable
+from sync.hub.terms import (
+    ROUTINE_CONNECTION,
+    Counts,
+    HubAlarm,
+    Limits,
+    Outgoing,
+    Refused,
+    is_device,
+    seconds,
+    storable,
+)
+from sync.hub.trusts import Trusts
 from sync.link.envelope import BatchRefused, signed_payload
-from sync.link.keys import HUB_KID, Forged, KeyRefused, Signer, read_public
+from sync.link.keys import HUB_KID, Forged, Signer
 from sync.link.messages import MAX_PAYLOAD_BYTES, ROOT, Context, Status, Topics
 from sync.link.trust import Trust
 from sync.vocabulary.codec import Malformed
@@ -29,8 +38,6 @@ from sync.vocabulary.facts import Stream
 PARKED_SAMPLES = 1_000
 """Samples of refused messages kept; unreadable facts are kept without limit."""
 SAMPLE_WHY = "refused: "
-
-_DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(slots=True)
@@ -66,7 +73,7 @@ class Receiver:
         self._limits = limits
         self._boot_id = new_id()
         self._key_statements = key_statements
-        self._trusts: dict[str, tuple[Enrolled, Trust]] = {}
+        self._trusts = Trusts(archive)
         self._refusals: dict[tuple[str, HubAlarm], _Refusals] = {}
         self._claiming = Claiming(archive, signer, topics)
         self._commanding = Commanding(archive, signer, topics, limits)
@@ -177,10 +184,10 @@ class Receiver:
         if not topic.startswith(self._root):
             raise Refused(HubAlarm.TOPIC_UNKNOWN, f"expected a topic below {self._root}, got {topic[:200]!r}")
         device, _, rest = topic.removeprefix(self._root).partition("/")
-        if not _DEVICE.fullmatch(device):
+        if not is_device(device):
             raise Refused(HubAlarm.TOPIC_UNKNOWN, f"expected a device name, got {device[:80]!r}")
         # A revoked device may still say that it has stopped.
-        trust = self._trust_of(device, even_revoked=rest == "result")
+        trust = self._trusts.of(device, even_revoked=rest == "result")
         key = trust.keys
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise Refused(
@@ -201,7 +208,10 @@ class Receiver:
                 case ["head"]:
                     return self._taking.take_head(device, key, payload)
                 case ["status"]:
-                    return self._feeding.take_status(device, key, payload)
+                    nonce = self._feeding.take_status(device, key, payload)
+                    if nonce:
+                        self._taking.greet(device, nonce)
+                    return []
                 case ["keys"]:
                     return self._take_keys(device, trust, payload)
                 case _:
@@ -212,27 +222,6 @@ class Receiver:
             raise Refused(HubAlarm.BATCH_REFUSED, f"{rest}: {error}"[:400], device) from error
         except Forged as error:
             raise Refused(HubAlarm.FORGED, f"{rest}: {error}"[:400], device) from error
-
-    def _trust_of(self, device: str, *, even_revoked: bool = False) -> Trust:
-        enrolled = self._archive.enrolled(device)
-        if enrolled is None:
-            raise Refused(HubAlarm.DEVICE_UNKNOWN, f"{device} is not enrolled")
-        if enrolled.revoked and not even_revoked:
-            raise Refused(HubAlarm.DEVICE_REVOKED, "this device was revoked", device)
-        known = self._trusts.get(device)
-        if known is None or known[0] != enrolled:
-            try:
-                trust = Trust.of(device, read_public(enrolled.public_pem.encode(), name=device))
-            except KeyRefused as error:
-                raise Refused(
-                    HubAlarm.FORGED, f"its key in the archive cannot be used: {error}", device
-                ) from error
-            if enrolled.statements:
-                # Kept for another pinned key, they are nobody's statements any more: the device's come again.
-                with contextlib.suppress(Forged, Malformed):
-                    trust = trust.told(enrolled.statements.encode())
-            self._trusts[device] = known = (enrolled, trust)
-        return known[1]
 
     def _take_keys(self, device: str, trust: Trust, payload: bytes) -> list[Outgoing]:
         """A device says with which key it signs now, vouched for by the one before."""

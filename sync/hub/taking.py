@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.hub.archive import Archive, Run, StreamState
+from sync.hub.blob_files import is_sha256
 from sync.hub.claiming import Claiming
 from sync.hub.commanding import Commanding
 from sync.hub.terms import (
@@ -32,6 +33,7 @@ from sync.link.messages import (
     Signed,
     Topics,
 )
+from sync.vocabulary.blobs import MAX_BLOB_BYTES, named_by
 from sync.vocabulary.bounds import MAX_NUMBER
 from sync.vocabulary.codec import Malformed, double_key
 from sync.vocabulary.facts import (
@@ -81,6 +83,8 @@ class Taking:
         self._heads: dict[str, tuple[Signed, Checkpoint]] = {}
         self._to_acknowledge: dict[str, str] = {}
         """Device -> the connection its acknowledgement leaves on."""
+        self._nonces: dict[str, str] = {}
+        """Device -> what its next acknowledgement quotes."""
         self._unannounced = bool(archive.unannounced_epochs())
 
     def take(
@@ -219,6 +223,9 @@ class Taking:
                 self._epoch_began(fact, data, at_utc)
             case _:
                 pass
+        blob = named_by(data)
+        if blob is not None and is_sha256(blob.sha256) and 0 < blob.size_bytes <= MAX_BLOB_BYTES:
+            self._archive.name_blob(fact, blob.sha256, blob.size_bytes, at_utc)
         if fact.seq == 1 and fact.stream is Stream.ALARM and not isinstance(data, EpochBegan):
             self._unannounced_epoch(fact.device, fact.epoch, at_utc)
         return used
@@ -276,9 +283,20 @@ class Taking:
     def acknowledge(self) -> list[Outgoing]:
         """Of the devices whose facts came since the last time. After the commit; raises `STORAGE_ERRORS`."""
         waiting, self._to_acknowledge = self._to_acknowledge, {}
-        return [ack for device, connection in waiting.items() for ack in self.acks(device, connection)]
+        nonces, self._nonces = self._nonces, {}
+        return [
+            ack
+            for device, connection in waiting.items()
+            for ack in self.acks(device, connection, nonces.get(device, ""))
+        ]
 
-    def acks(self, device: str, connection: str) -> list[Outgoing]:
+    def greet(self, device: str, nonce: str) -> None:
+        """The device asks who is the centre now: the next acknowledgement quotes its nonce."""
+        self._nonces[device] = nonce
+        self._to_acknowledge.setdefault(device, ROUTINE_CONNECTION)
+
+    def acks(self, device: str, connection: str, nonce: str = "") -> list[Outgoing]:
+        """Where nothing of the device is here yet, a word only to a device that asks whose it is."""
         counter = self._counter(device)
         acks = []
         for epoch, stream in self._archive.streams_of_interest(device, EPOCHS_OF_INTEREST):
@@ -296,9 +314,10 @@ class Taking:
                     state.branched,
                 )
             )
-        if not acks:
+        if not (acks or nonce):
             return []
-        payload = signed_payload(self._signer, Context.ACK, Acks(tuple(acks)))
+        word = Acks(tuple(acks), self._archive.archive_id, nonce, self._limits.backup_interval_s)
+        payload = signed_payload(self._signer, Context.ACK, word)
         return [Outgoing(self._topics.ack(device), payload, retain=True, connection=connection)]
 
     def _state(self, device: str, epoch: str, stream: Stream) -> StreamState:

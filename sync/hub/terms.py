@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import datetime
 import enum
+import re
 from dataclasses import dataclass
 
 ALARM_CONNECTION = "alarm"
 ROUTINE_CONNECTION = "routine"
+BLOB_CONNECTION = "blobs"
+
+_DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class HubAlarm(enum.StrEnum):
@@ -36,6 +40,8 @@ class HubAlarm(enum.StrEnum):
     """A device answers a command that was not given to it."""
     ORDER_UNKNOWN = "order_unknown"
     """A fact about an inspection order that was never issued here, or is withdrawn."""
+    BLOB_MISSING = "blob_missing"
+    """A fact names a picture that has not come in all its patience."""
 
     OVERSIZED = "oversized"
     MALFORMED = "malformed"
@@ -47,6 +53,9 @@ class HubAlarm(enum.StrEnum):
     BATCH_REFUSED = "batch_refused"
     SCOPE_UNKNOWN = "scope_unknown"
     CLAIM_DIFFERS = "claim_differs"
+    BLOB_QUOTA = "blob_quota"
+    BLOB_WRONG = "blob_wrong"
+    """Bytes that are not what their name says, or no honest upload."""
     INTERNAL = "internal"
 
 
@@ -65,6 +74,8 @@ class Limits:
     """How often and how much; the defaults are the hub's own."""
 
     head_every_s: float = 60.0
+    backup_interval_s: float = 86_400.0
+    """Told to devices with every acknowledgement (G3)."""
     refusals_every_s: float = 60.0
     """How often refusals of one kind are written to the archive."""
     epoch_patience_s: float = 60.0
@@ -103,6 +114,10 @@ class Counts:
     duplicates: int = 0
     refused: int = 0
     storage_faults: int = 0
+
+
+def is_device(name: str) -> bool:
+    return _DEVICE.fullmatch(name) is not None
 
 
 def seconds(at_utc: str, otherwise: float) -> float:

@@ -19,6 +19,8 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveTaken
+from sync.hub.blob_files import BlobFiles
+from sync.hub.blob_keeping import BlobKeeper
 from sync.hub.config import HubConfig, LogLevel, broker_of
 from sync.hub.receipts import give_out
 from sync.hub.receiver import Receiver
@@ -36,6 +38,9 @@ TAKE_AT_ONCE = 64
 """Messages that share a commit."""
 TAKE_AT_ONCE_BYTES = 256 * 1024
 """So long may an alarm wait for routine facts that came before it."""
+
+_BLOB = "/blob/"
+KEEPER_STOPS_WITHIN_S = 2.0
 
 _URGENT = ("/facts/alarm", "/claim", "/result")
 
@@ -135,7 +140,9 @@ class Hub:
                 archive,
                 KeySigner(config.private_key, config.kid),
                 site=config.site,
-                limits=Limits(head_every_s=config.sync.head_every_s),
+                limits=Limits(
+                    head_every_s=config.sync.head_every_s, backup_interval_s=config.backup_interval_s
+                ),
                 key_statements=config.key_statements,
             )
             return self._serve(archive, receiver)
@@ -149,10 +156,25 @@ class Hub:
             death = receiver.death(utc_now())
             return death.topic, death.payload
 
+        def publish(answer: Outgoing) -> None:
+            self._publish(link, [answer])
+
+        keeper = BlobKeeper(
+            lambda: Archive.open(config.archive),
+            BlobFiles(config.blobs.folder),
+            KeySigner(config.private_key, config.kid),
+            site=config.site,
+            limits=config.blobs.limits,
+            publish=publish,
+        )
+
+        def on_message(topic: str, payload: bytes) -> None:
+            (keeper.put if _BLOB in topic else self._inbox.message)(topic, payload)
+
         link = HubLink(
             broker_of(config.sync),
             site=config.site,
-            on_message=self._inbox.message,
+            on_message=on_message,
             on_connection=self._inbox.change,
             will=will,
         )
@@ -165,6 +187,7 @@ class Hub:
             devices=sorted(config.devices),
             broker=f"{config.sync.host}:{config.sync.port}",
         )
+        keeper.start()
         link.start()
         self._service.ready(f"hub of {config.site}")
         code = 0
@@ -175,6 +198,7 @@ class Hub:
             code = 1
         finally:
             self._service.stopping()
+            keeper.stop(KEEPER_STOPS_WITHIN_S)
             self._leave(receiver, link, code)
             self._service.close()
         return code
@@ -227,6 +251,8 @@ class Hub:
 
     def _connection(self, change: LinkChange, receiver: Receiver, link: HubLink) -> None:
         match change:
+            case Connected(Connection.BLOBS):
+                self._log.info("blobs may come")
             case Connected(connection):
                 self._log.info("broker reached", connection=connection.value)
                 if connection is Connection.ROUTINE:

@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
+from sync.link.blob_link import BlobLink, BlobPerformer, BlobSource
+from sync.link.blob_session import BlobConfig, BlobSession
 from sync.link.fetching import BeginSurvey, Mend, WorkOnSnapshot
 from sync.link.keys import HUB_KID, Signer
 from sync.link.messages import ROOT, ClaimRequest, Topics
@@ -204,6 +206,8 @@ class LinkConfig:
     widest_window_bytes: int = 1024 * 1024
     facts_a_message: int = 1000
     """At most."""
+    blob_bytes_per_s: int = 500_000
+    """Evidence takes no more of the line than this, and nothing while a fact waits."""
 
     def broker(self) -> BrokerConfig:
         return BrokerConfig(
@@ -220,6 +224,19 @@ class LinkConfig:
             connect_timeout_s=self.connect_timeout_s,
             reconnect_first_s=self.reconnect_first_s,
             reconnect_longest_s=self.reconnect_longest_s,
+        )
+
+    def blobs(self) -> BlobConfig:
+        return BlobConfig(
+            device=self.device,
+            topics=Topics(self.site),
+            bytes_per_s=self.blob_bytes_per_s,
+            burst_bytes=max(16 * 1024, min(128 * 1024, self.blob_bytes_per_s // 4)),
+            resend_first_s=self.resend_first_s,
+            resend_longest_s=self.resend_longest_s,
+            unnamed_first_s=min(2.0, self.resend_first_s),
+            look_every_s=min(2.0, self.resend_first_s),
+            refused_every_s=self.refused_every_s,
         )
 
     def session(self) -> SessionConfig:
@@ -587,8 +604,10 @@ class LinkClient:
         hub_key: Ed25519PublicKey,
         notices: Callable[[Notice], None],
         utc: Callable[[], datetime] = lambda: datetime.now(UTC),
+        blobs: BlobSource | None = None,
     ) -> None:
-        """Raises `LinkConfigRefused`. Touches neither disk nor network before `start`."""
+        """`blobs`: where the evidence lies that the journal owes; None: this program keeps none. Raises
+        `LinkConfigRefused`. Touches neither disk nor network before `start`."""
         self._config = config
         self._session_config = config.session()
         self._broker = config.broker().checked()
@@ -599,6 +618,8 @@ class LinkClient:
         self._performer = LinkPerformer(
             journal, records_folder, scope=self._session_config.scope, utc=lambda: _utc_text(utc())
         )
+        self._blob_performer = BlobPerformer(journal, blobs) if blobs is not None else None
+        self._blob_link: BlobLink | None = None
         self._inbox = _Inbox()
         self._stopping = threading.Event()
         self._wires: dict[Connection, _Wire] = {}
@@ -753,9 +774,41 @@ class LinkClient:
         self._notices(notice)
 
     def _begin_wires(self) -> None:
+        self._blob_link = self._made_blob_link()
         self._wires = self._made_wires()
+        if self._blob_link is not None:
+            self._blob_link.start()
         for wire in self._wires.values():
             wire.start()
+
+    def _made_blob_link(self) -> BlobLink | None:
+        if self._blob_performer is None:
+            return None
+        config = self._config.blobs()
+
+        def publish(topic: str, payload: bytes) -> bool:
+            wire = self._wires.get(Connection.BLOBS)
+            return wire is not None and wire.publish(topic, payload, retain=False)
+
+        return BlobLink(
+            self._config.device,
+            make_session=lambda: BlobSession(config, signer=self._signer, hub_keys=self._hub_keys),
+            performer=self._blob_performer,
+            publish=publish,
+            notices=self._notices,
+        )
+
+    def _hub_keys(self) -> Mapping[str, Ed25519PublicKey]:
+        """As the session of facts and records believes them now."""
+        session = self._session
+        return {HUB_KID: self._hub_key} if session is None else session.hub_keys
+
+    def _tell(self, event: WireEvent) -> None:
+        """Of the evidence's connection: only its refusal is anybody else's business."""
+        if isinstance(event, ConnectionRefused):
+            self._inbox.put(event)
+        elif self._blob_link is not None:
+            self._blob_link.put(event)
 
     def _made_wires(self) -> dict[Connection, _Wire]:
         return {
@@ -765,9 +818,10 @@ class LinkClient:
                 self._broker,
                 subscribe=self._session_config.subscriptions(connection),
                 will=self._will if connection is Connection.ROUTINE else None,
-                tell=self._inbox.put,
+                tell=self._tell if connection is Connection.BLOBS else self._inbox.put,
             )
             for connection in Connection
+            if connection is not Connection.BLOBS or self._blob_link is not None
         }
 
     def _will(self) -> tuple[str, bytes]:
@@ -781,10 +835,14 @@ class LinkClient:
 
     def _end_wires(self, within_s: float) -> None:
         deadline_s = time.monotonic() + within_s
+        if self._blob_link is not None:
+            self._blob_link.ask_to_stop()
         for wire in self._wires.values():
             wire.ask_to_stop()
         for wire in self._wires.values():
             wire.join(deadline_s - time.monotonic())
+        if self._blob_link is not None:
+            self._blob_link.join(deadline_s - time.monotonic())
         self._wires = {}
 
     def _utc_at(self, at_s: float) -> str:

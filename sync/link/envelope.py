@@ -8,6 +8,7 @@ exact text its hash covers; the fields beside it are for routing and must agree 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,12 +18,21 @@ from typing import Any, TypeVar
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from sync.link.keys import Signer, verify
-from sync.link.messages import MAX_PAYLOAD_BYTES, Checkpoint, CloudEvent, Context, Signed, StreamHead
+from sync.link.keys import Forged, Signer, verify
+from sync.link.messages import (
+    MAX_PAYLOAD_BYTES,
+    BlobChunk,
+    Checkpoint,
+    CloudEvent,
+    Context,
+    Signed,
+    StreamHead,
+)
 from sync.link.trust import may_sign
+from sync.vocabulary.blobs import MAX_BLOB_BYTES
 from sync.vocabulary.bounds import Count, Hash, Name, Number, Time
 from sync.vocabulary.codec import Malformed, decoder, strict_decoder, to_json
-from sync.vocabulary.facts import GENESIS, VERSION, Fact, Stream, hash_of
+from sync.vocabulary.facts import GENESIS, VERSION, Fact, FactTooLong, Stream, hash_of
 
 SPEC_VERSION = "1.0"
 SOURCE_ROOT = "kakou/edge/"
@@ -35,10 +45,6 @@ T = TypeVar("T")
 
 class BatchRefused(ValueError):
     """A payload is not a whole, honest batch; the text names what was expected."""
-
-
-class FactTooLong(ValueError):
-    """One fact alone does not fit a payload; the text says how long it is and how long it may be."""
 
 
 # --- signed values ----------------------------------------------------------------------------------------
@@ -73,6 +79,31 @@ def open_signed(payload: bytes, keys: Mapping[str, Ed25519PublicKey], context: C
         raise Malformed(f"{kind.__name__}: {len(payload)} bytes, expected at most {MAX_PAYLOAD_BYTES}")
     value: T = _reader(kind)(verify(keys, read_signed(payload), context))
     return value
+
+
+# --- blobs up ---------------------------------------------------------------------------------------------
+
+
+def chunk_payload(signer: Signer, head: BlobChunk, data: bytes) -> bytes:
+    """A chunk's signed line, a line feed, and its bytes as they are."""
+    return signed_payload(signer, Context.BLOB_CHUNK, head) + b"\n" + data
+
+
+def open_chunk(payload: bytes, keys: Mapping[str, Ed25519PublicKey]) -> tuple[BlobChunk, bytes]:
+    """A chunk's head and bytes, these proved by that. Whatever comes, raises only `Forged` or `Malformed`."""
+    line, feed, data = payload.partition(b"\n")
+    if not feed or len(payload) > MAX_PAYLOAD_BYTES:
+        raise Malformed(
+            f"chunk: expected a signed line, a line feed and at most {MAX_PAYLOAD_BYTES} bytes in all"
+        )
+    head = open_signed(line, keys, Context.BLOB_CHUNK, BlobChunk)
+    if not data or not 0 <= head.offset <= head.size_bytes - len(data) <= MAX_BLOB_BYTES:
+        raise Malformed(
+            f"chunk: {len(data)} bytes at {head.offset} are not within a blob of {head.size_bytes}"
+        )
+    if hashlib.sha256(data).hexdigest() != head.chunk_sha256:
+        raise Forged("chunk: its bytes are not those that were signed")
+    return head, data
 
 
 # --- facts up ---------------------------------------------------------------------------------------------

@@ -80,6 +80,7 @@ class Context(enum.StrEnum):
     BUCKETS = "kakou/buckets/v1"
     STATUS = "kakou/status/v1"
     BLOB = "kakou/blob/v1"
+    BLOB_CHUNK = "kakou/blob-chunk/v1"
     BLOB_ANSWER = "kakou/blob-answer/v1"
     KEYS = "kakou/keys/v1"
     COMMAND = "kakou/command/v1"

@@ -33,6 +33,7 @@ from sync.link.session import (
     AdoptGeneration,
     ApplyAck,
     ApplyBatch,
+    ArchiveMet,
     BatchApplied,
     BeginEpoch,
     BeginGeneration,
@@ -44,6 +45,7 @@ from sync.link.session import (
     KeepHubKeys,
     LinkEffect,
     LinkEvent,
+    MeetArchive,
     NoteVerified,
     Notify,
     Opened,
@@ -117,6 +119,7 @@ class LinkPerformer:
             current=_seen(self._current),
             building=_seen(self._building),
             trouble=trouble,
+            archive_id=self._journal.archive_id(),
             fetching=left_over(self._folder) or b"",
             hub_keys=self._hub_keys(),
         )
@@ -128,6 +131,8 @@ class LinkPerformer:
                 return self._read(effect)
             case ApplyAck():
                 return self._apply_ack(effect)
+            case MeetArchive():
+                return self._meet_archive(effect)
             case BeginEpoch(why):
                 return self._begin_epoch(why)
             case ApplyBatch():
@@ -221,6 +226,16 @@ class LinkPerformer:
         except _FAILURES as error:
             return (StoreFailed(Work.APPLY_ACK, str(error), ack.stream),)
         return (AckApplied(ack, outcome, acked),)
+
+    def _meet_archive(self, effect: MeetArchive) -> tuple[LinkEvent, ...]:
+        try:
+            self._journal.meet_archive(
+                effect.archive_id, counter=effect.counter, backup_interval_s=effect.backup_interval_s
+            )
+            acked = tuple(self._journal.acked().items())
+        except _FAILURES as error:
+            return (StoreFailed(Work.MEET_ARCHIVE, str(error)),)
+        return (ArchiveMet(effect.archive_id, acked),)
 
     def _begin_epoch(self, why: str) -> tuple[LinkEvent, ...]:
         try:

@@ -28,7 +28,6 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.link.envelope import (
-    FactTooLong,
     Run,
     open_signed,
     pack,
@@ -86,7 +85,7 @@ from sync.store.records import ApplyResult
 from sync.vocabulary.bounds import MAX_NAME
 from sync.vocabulary.codec import Malformed, decoder, strict_decoder, to_json
 from sync.vocabulary.commands import Command, CommandResult, Outcome
-from sync.vocabulary.facts import Fact, Stream
+from sync.vocabulary.facts import Fact, FactTooLong, Stream
 from sync.vocabulary.numbers import UtcText
 
 MAX_CLAIMS = 64
@@ -164,6 +163,8 @@ class Opened:
     """An unfinished generation left by an earlier run."""
     trouble: str = ""
     """Why records the journal names could not be opened; they are built anew."""
+    archive_id: str = ""
+    """The archive whose word counts."""
     fetching: bytes = b""
     """The signed manifest of a snapshot that an earlier run did not fetch to its end."""
     hub_keys: bytes = b""
@@ -314,6 +315,14 @@ class AckApplied:
 
 
 @dataclass(frozen=True, slots=True)
+class ArchiveMet:
+    """Answer to `MeetArchive`: how far each stream is acknowledged now."""
+
+    archive_id: str
+    acked: tuple[tuple[Stream, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EpochBegun:
     epoch: str
     heads: tuple[StreamHead, ...]
@@ -353,6 +362,7 @@ class Work(enum.StrEnum):
     OPEN_RECORDS = "open_records"
     READ_FACTS = "read_facts"
     APPLY_ACK = "apply_ack"
+    MEET_ARCHIVE = "meet_archive"
     BEGIN_EPOCH = "begin_epoch"
     APPLY_BATCH = "apply_batch"
     BEGIN_GENERATION = "begin_generation"
@@ -417,6 +427,7 @@ LinkEvent = (
     | Received
     | Overflowed
     | AckApplied
+    | ArchiveMet
     | EpochBegun
     | BatchApplied
     | GenerationBegun
@@ -577,6 +588,15 @@ class ApplyAck:
 
 
 @dataclass(frozen=True, slots=True)
+class MeetArchive:
+    """It spoke to us just now, quoting this connection's nonce: its word counts, and no other's."""
+
+    archive_id: str
+    counter: int
+    backup_interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class BeginEpoch:
     why: str
 
@@ -632,6 +652,7 @@ LinkEffect = (
     Publish
     | ReadFacts
     | ApplyAck
+    | MeetArchive
     | BeginEpoch
     | ApplyBatch
     | BeginGeneration
@@ -790,6 +811,9 @@ class EdgeSession:
                 self._trust = self._trust.told(opened.hub_keys)
         self._utc_at = utc_at
         self._epoch = opened.epoch
+        self._archive_id = opened.archive_id
+        self._backup_interval_s = -1.0
+        """As the archive last told in this run."""
         self._position = opened.position
         self._heads = {head.stream: head for head in opened.heads}
         acked = dict(opened.acked)
@@ -897,6 +921,10 @@ class EdgeSession:
                 self._refuse(at_s, "link", "messages came faster than they could be handled", times=times)
             case AckApplied():
                 self._on_ack_applied(at_s, event)
+            case ArchiveMet(archive_id, acked):
+                self._archive_id = archive_id
+                for stream, number in acked:
+                    self._move_acked(at_s, self._up[stream], number)
             case EpochBegun():
                 self._on_epoch(at_s, event)
             case BatchApplied(result, state):
@@ -1001,7 +1029,7 @@ class EdgeSession:
             return
         try:
             if topic == topics.ack(device):
-                self._on_acks(self._open(payload, Context.ACK, Acks))
+                self._on_acks(at_s, self._open(payload, Context.ACK, Acks))
             elif topic == topics.claim_answer(device):
                 self._on_answer(self._open(payload, Context.CLAIM_ANSWER, ClaimAnswer))
             elif topic == topics.command(device):
@@ -1174,9 +1202,18 @@ class EdgeSession:
             Publish(Connection.ROUTINE, config.topics.head(config.device), payload, retain=True)
         )
 
-    def _on_acks(self, acks: Acks) -> None:
+    def _on_acks(self, at_s: float, acks: Acks) -> None:
         for ack in acks.acks:
             self._fit(ack)
+        if acks.archive_id and self._nonce and acks.nonce == self._nonce:
+            # Whoever quotes the nonce of this connection speaks now: a recorded word of any archive cannot.
+            if (acks.archive_id, acks.backup_interval_s) != (self._archive_id, self._backup_interval_s):
+                counter = max((ack.counter for ack in acks.acks), default=0)
+                self._backup_interval_s = acks.backup_interval_s
+                self._effects.append(MeetArchive(acks.archive_id, counter, acks.backup_interval_s))
+        elif any(ack.archive_id != self._archive_id for ack in acks.acks):
+            self._count("acks_of_another_archive")
+            self._status_soon(at_s)
         self._effects.extend(ApplyAck(ack) for ack in acks.acks)
 
     def _fit(self, ack: Ack) -> None:
@@ -1925,6 +1962,8 @@ class EdgeSession:
                         up.ask = False
                         up.resend_at_s = at_s + up.wait_s
                         up.wait_s = min(up.wait_s * 2, config.resend_longest_s)
+            case Work.MEET_ARCHIVE:
+                self._backup_interval_s = -1.0
             case Work.APPLY_ACK | Work.OPEN_RECORDS | Work.KEEP_HUB_KEYS:
                 # Statements are retained at the broker and come again with every connection.
                 pass

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -29,12 +30,23 @@ from sync.store.lock import Remembered, StoreLock, lock_path
 from sync.store.opening import JOURNAL, StoreRefused, open_database, refused
 from sync.store.places import STREAMS, first_place, last_place
 from sync.store.verify import verify_journal
-from sync.vocabulary.facts import GENESIS, EpochBegan, Fact, FactDraft, Stream, hash_of, seal
+from sync.vocabulary.blobs import BlobClass
+from sync.vocabulary.facts import (
+    GENESIS,
+    EpochBegan,
+    Fact,
+    FactDraft,
+    Stream,
+    check_length,
+    hash_of,
+    seal,
+)
 from sync.vocabulary.numbers import SlipNo
 from sync.vocabulary.uses import SlipUse, UseState
 
 __all__ = [
     "AckOutcome",
+    "BlobOwed",
     "Journal",
     "JournalFull",
     "SpotCheckPending",
@@ -75,6 +87,10 @@ _PUT_SPOT_CHECK = (
     "INSERT INTO spot_checks VALUES (?, ?, ?) ON CONFLICT (plate) DO UPDATE SET "
     "enterprise = excluded.enterprise, day = excluded.day"
 )
+_OWE_BLOB = (
+    "INSERT INTO blobs VALUES (?, ?, ?, ?, ?, 'owed') ON CONFLICT (sha256) DO UPDATE SET "
+    "class = min(class, excluded.class)"
+)
 _END_SPOT_CHECK = "DELETE FROM spot_checks WHERE plate = ?"
 _USES = "SELECT use_id, slip_no, passage, claim_id, state FROM uses "
 _SPOT_CHECKS = "SELECT plate, enterprise, day FROM spot_checks "
@@ -94,7 +110,7 @@ class JournalFull(Exception):
 class AckOutcome(enum.StrEnum):
     APPLIED = "applied"
     OLDER = "older"
-    """By its counter, or from an archive that a newer one has replaced."""
+    """By its counter, or of another archive than the one that is the centre's (`meet_archive`)."""
     OTHER_EPOCH = "other_epoch"
     AHEAD = "ahead"
     """It names facts this journal does not have: restored or cloned. Begin an epoch."""
@@ -117,6 +133,16 @@ class Standing:
     epoch: str
     position: int
     heads: Mapping[Stream, StreamHeadRow]
+
+
+@dataclass(frozen=True, slots=True)
+class BlobOwed:
+    """A blob the centre is to get: on this disk under its hash, named by a fact."""
+
+    sha256: str
+    size_bytes: int
+    blob_class: BlobClass
+    passage: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +180,7 @@ class _Kept(msgspec.Struct, frozen=True):
     archive_no: int
     archive_id: str
     first_counter: int
+    backup_interval_s: float
 
 
 _Owed = Iterator[tuple[int, Stream, tuple[Any, ...]]]
@@ -187,6 +214,7 @@ class Journal:
         boot_id: str,
         reserve_bytes: int,
         free_bytes: Callable[[], int],
+        monotonic_s: Callable[[], float],
     ) -> None:
         """Use `open`."""
         self._path = path
@@ -197,6 +225,8 @@ class Journal:
         self._boot_id = boot_id
         self._reserve_bytes = reserve_bytes
         self._free_bytes = free_bytes
+        self._monotonic_s = monotonic_s
+        self._counted_at_s = monotonic_s()
         self._commits_until_disk_check = 0
         self._writing = threading.RLock()
         self._reading = threading.Lock()
@@ -219,6 +249,7 @@ class Journal:
         boot_id: str = "",
         reserve_bytes: int = RESERVE_BYTES,
         free_bytes: Callable[[], int] | None = None,
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> Journal:
         """Open, or make, the journal of `device`. Raises `StoreRefused`.
 
@@ -235,6 +266,7 @@ class Journal:
             boot_id=boot_id,
             reserve_bytes=reserve_bytes,
             free_bytes=free_bytes or (lambda: shutil.disk_usage(path.parent).free),
+            monotonic_s=monotonic_s,
         )
         try:
             journal._start()
@@ -292,14 +324,16 @@ class Journal:
         lane_state: bytes | None = None,
         spot_checks: Sequence[SpotCheckPending] = (),
         discharged: Sequence[str] = (),
+        blobs: Sequence[BlobOwed] = (),
         into_reserve: bool = False,
     ) -> tuple[Fact, ...]:
         """Make all of it durable in one transaction, or none of it. Answers the facts as they now stand.
 
         `uses` replace those of the same `use_id`, `lane_state` the one before; `discharged` are plates whose
-        pending spot check is over, cleared before `spot_checks` are set. `into_reserve` may use the disk's
-        reserve: for the end of what is already under way. Raises `JournalFull` or `StoreRefused`; then
-        nothing happened. (Only where the disk sync itself failed may a restart find the commit after all.)
+        pending spot check is over, cleared before `spot_checks` are set; `blobs` are owed to the centre from
+        now on. `into_reserve` may use the disk's reserve: for the end of what is already under way. Raises
+        `JournalFull`, `FactTooLong` or `StoreRefused`; then nothing happened. (Only where the disk sync
+        itself failed may a restart find the commit after all.)
         """
         with self._writing:
             now = self._settled()
@@ -317,13 +351,14 @@ class Journal:
                 fact = seal(
                     draft, device=self._device, epoch=now.epoch, seq=seq, position=position, prev=head.hash
                 )
+                check_length(fact)
                 heads[stream] = replace(head, seq=seq, hash=fact.hash, position=position)
                 facts.append(fact)
                 rows.append(_row_of(first_place(now.epoch_no, stream) + seq, fact))
             use_rows = [
                 (use.use_id, str(use.slip_no), use.passage, use.claim_id, use.state.value) for use in uses
             ]
-            if not (rows or use_rows or spot_checks or discharged or lane_state is not None):
+            if not (rows or use_rows or spot_checks or discharged or blobs or lane_state is not None):
                 return ()
             with self._transaction() as writer:
                 if rows:
@@ -338,6 +373,11 @@ class Journal:
                 if spot_checks:
                     writer.executemany(
                         _PUT_SPOT_CHECK, [(str(s.plate), str(s.enterprise), s.day) for s in spot_checks]
+                    )
+                if blobs:
+                    writer.executemany(
+                        _OWE_BLOB,
+                        [(b.sha256, position, b.size_bytes, b.blob_class.value, b.passage) for b in blobs],
                     )
             self._settle(replace(now, position=position, heads=heads))
             return tuple(facts)
@@ -440,16 +480,13 @@ class Journal:
     ) -> AckOutcome:
         """Take the centre's word for what it has, if it is newer and names our own row's hash (G3).
 
-        The word of a new archive (a hub made anew or restored) replaces all words of the one before: what it
-        lacks is owed again. On `ahead` and `differs` nothing is believed; the caller begins an epoch.
+        Only the archive met last is believed. On `ahead` and `differs` nothing is believed; the caller begins
+        an epoch.
         """
         with self._writing:
             now = self._settled()
-            known = self._archive_no(now, archive_id)
-            if known is not None and known != now.archive_no:
+            if archive_id != now.archive_id or not now.archive_no:
                 return AckOutcome.OLDER
-            if known is None:
-                now = self._meet_archive(archive_id, counter)
             if epoch != now.epoch:
                 self._note_older_epoch(now, epoch, stream, counter, contiguous, hash)
                 return AckOutcome.OTHER_EPOCH
@@ -482,24 +519,148 @@ class Journal:
                 self._begin_epoch(writer, now, why)
             self._settle(self._load())
 
-    def drop_acknowledged(self, before_utc: str, *, max_facts: int = 5_000) -> int:
-        """Retention: let go of facts older than `before_utc` that the centre has, or that a later epoch
-        issued again; never one that is owed, and never a stream's last. At most `max_facts`, so that the lane
-        waits for one short transaction only; answers how many went, call again while it is not 0.
+    def archive_id(self) -> str:
+        """The archive whose word counts; empty before the first was met."""
+        return self._now().archive_id
+
+    def meet_archive(self, archive_id: str, *, counter: int = 0, backup_interval_s: float = 0.0) -> bool:
+        """This archive is the centre's: proved to speak now, not by a recording (the caller's to see to).
+
+        True where another one was before, or none. Then all words of that one are void: what the new one does
+        not acknowledge is owed again, facts and blobs, and a new wait begins before any fact may leave (G3).
+        `counter` is that of its acknowledgements now.
         """
         with self._writing:
-            self._settled()
+            now = self._settled()
+            if archive_id == now.archive_id and now.archive_no:
+                if backup_interval_s != now.backup_interval_s:
+                    with self._transaction() as writer:
+                        writer.execute(
+                            "UPDATE archives SET backup_interval_s = ? WHERE archive_no = ?",
+                            (backup_interval_s, now.archive_no),
+                        )
+                    self._settle(replace(now, backup_interval_s=backup_interval_s))
+                return False
+            with self._transaction() as writer:
+                writer.execute("DELETE FROM archives WHERE archive_id = ?", (archive_id,))
+                writer.execute(
+                    "INSERT INTO archives VALUES (?, ?, ?, ?, ?)",
+                    (now.archive_no + 1, archive_id, counter, self._utc(), backup_interval_s),
+                )
+                writer.execute("UPDATE heads SET acked = 0, acked_hash = ?, ack_counter = 0", (GENESIS,))
+                writer.execute("DELETE FROM ack_marks")
+                writer.execute("UPDATE blobs SET state = 'owed' WHERE state = 'acknowledged'")
+            self._settle(self._load())
+            return True
+
+    def drop_acknowledged(self, keep_s: float, *, max_facts: int = 5_000) -> int:
+        """Retention: let go of facts that the centre has, or that a later epoch issued again, since `keep_s`
+        and since the backup interval of its archive, counted in seconds that this store was open (G3, G7);
+        never one that is owed, and never a stream's last. At most `max_facts`, so that the lane waits for one
+        short transaction only; answers how many went, call again while it is not 0.
+
+        Call it every few minutes: what it finds acknowledged it remembers as acknowledged now.
+        """
+        with self._writing:
+            now = self._settled()
             left = max_facts
             with self._transaction() as writer:
+                counted_s = self._count(writer)
+                before_s = counted_s - max(keep_s, now.backup_interval_s)
                 rows = writer.execute(
                     "SELECT epoch_no, stream, seq, acked, reissued_from, dropped_seq FROM heads"
                 ).fetchall()
                 for epoch_no, stream, seq, acked, reissued_from, dropped_seq in rows:
                     owes = reissued_from is None or acked + 1 < reissued_from
-                    last = min(acked if owes else seq, seq - 1, dropped_seq + left)
-                    left -= self._drop(writer, epoch_no, Stream(stream), dropped_seq, last, before_utc)
+                    may = acked if owes else seq
+                    if may > dropped_seq:
+                        writer.execute(
+                            "INSERT OR IGNORE INTO ack_marks VALUES (?, ?, ?, ?)",
+                            (epoch_no, stream, may, counted_s),
+                        )
+                    old = writer.execute(
+                        "SELECT coalesce(max(seq), 0) FROM ack_marks "
+                        "WHERE epoch_no = ? AND stream = ? AND counted_s <= ?",
+                        (epoch_no, stream, before_s),
+                    ).fetchone()[0]
+                    last = min(old, may, seq - 1, dropped_seq + left)
+                    left -= self._drop(writer, epoch_no, Stream(stream), dropped_seq, last)
+                    writer.execute(
+                        "DELETE FROM ack_marks WHERE epoch_no = ? AND stream = ? AND seq < ?",
+                        (epoch_no, stream, min(old, last)),
+                    )
             self._settle(self._load())
             return max_facts - left
+
+    def _count(self, writer: sqlite3.Connection) -> float:
+        """Adds what has passed since the last time; answers how long this store has been open in all."""
+        at_s = self._monotonic_s()
+        passed_s = max(0.0, at_s - self._counted_at_s)
+        row = writer.execute(
+            "UPDATE store SET counted_s = counted_s + ? RETURNING counted_s", (passed_s,)
+        ).fetchone()
+        self._counted_at_s = at_s
+        return float(row[0])
+
+    # --- blobs --------------------------------------------------------------------------------------------
+
+    def owed_blobs(self, most: int) -> tuple[BlobOwed, ...]:
+        """Blobs the centre is not known to have: the most urgent class first, and in it the oldest."""
+        rows = self._read_all(
+            "SELECT sha256, size_bytes, class, passage FROM blobs WHERE state = 'owed' "
+            "ORDER BY class, number LIMIT ?",
+            (most,),
+        )
+        return tuple(BlobOwed(row[0], row[1], BlobClass(row[2]), row[3]) for row in rows)
+
+    def blobs_backlog(self) -> tuple[int, int]:
+        """How many blobs are owed, and how many bytes they have."""
+        row = self._read_one(
+            "SELECT count(*), coalesce(sum(size_bytes), 0) FROM blobs WHERE state = 'owed'", ()
+        )
+        return (0, 0) if row is None else (row[0], row[1])
+
+    def blob_acknowledged(self, sha256: str) -> bool:
+        """Whether the centre has signed for it, by the archive that counts. False for what no fact names."""
+        row = self._read_one("SELECT state FROM blobs WHERE sha256 = ?", (sha256,))
+        return row is not None and row[0] == "acknowledged"
+
+    def blob_class(self, sha256: str) -> BlobClass:
+        row = self._read_one("SELECT class FROM blobs WHERE sha256 = ?", (sha256,))
+        return BlobClass.ROUTINE if row is None else BlobClass(row[0])
+
+    def acknowledge_blob(self, sha256: str, *, archive_id: str) -> bool:
+        """The centre has it whole and durable. False, and nothing changed, on the word of another archive."""
+        return self._note_blobs(
+            "UPDATE blobs SET state = 'acknowledged' WHERE sha256 = ?", [(sha256,)], archive_id=archive_id
+        )
+
+    def urge_blobs(self, passage: int) -> None:
+        """What this passage's blobs are evidence of is a hold or an alarm: they go up before others, and the
+        centre hears it also of those it has."""
+        held = BlobClass.HELD.value
+        self._note_blobs(
+            "UPDATE blobs SET class = ?, state = 'owed' WHERE passage = ? AND class <> ?",
+            [(held, passage, held)],
+        )
+
+    def forget_blobs(self, sha256s: Sequence[str]) -> None:
+        """They are no longer on this disk."""
+        self._note_blobs("DELETE FROM blobs WHERE sha256 = ?", [(sha256,) for sha256 in sha256s])
+
+    def _note_blobs(
+        self, sql: str, rows: Sequence[tuple[object, ...]], *, archive_id: str | None = None
+    ) -> bool:
+        """Not synced: a power cut may take it back, and then the centre is asked once more. No commit of the
+        lane waits for a disk on account of a blob."""
+        with self._writing:
+            now = self._settled()
+            if archive_id is not None and (archive_id != now.archive_id or not now.archive_no):
+                return False
+            with self._unsynced_transaction() as noter:
+                noter.executemany(sql, rows)
+            self._settle(now)
+            return True
 
     def settled_uses(self, after: str = "", *, most: int = 200) -> tuple[SlipUse, ...]:
         """Uses crossed or returned whose passages have left by retention, by use id: the next `most` with an
@@ -599,10 +760,10 @@ class Journal:
         why = "store made"
         if remembered is not None:
             why += f"; store {remembered.store_id} was here before, up to position {remembered.position}"
-        nothing = _Kept(store_id, 1, 0, "", 0, {}, 0, "", 0)
+        nothing = _Kept(store_id, 1, 0, "", 0, {}, 0, "", 0, 0.0)
         with self._transaction() as writer:
             writer.execute(
-                "INSERT INTO store VALUES (1, ?, ?, ?, 1, NULL)", (store_id, self._device, self._utc())
+                "INSERT INTO store VALUES (1, ?, ?, ?, 1, NULL, 0)", (store_id, self._device, self._utc())
             )
             self._begin_epoch(writer, nothing, why)
         self._settle(self._load())
@@ -632,8 +793,9 @@ class Journal:
             heads = {Stream(row[0]): _Head(*row[1:]) for row in rows}
             position = writer.execute("SELECT max(position) FROM heads").fetchone()[0]
             archive = writer.execute(
-                "SELECT archive_no, archive_id, first_counter FROM archives ORDER BY archive_no DESC LIMIT 1"
-            ).fetchone() or (0, "", 0)
+                "SELECT archive_no, archive_id, first_counter, backup_interval_s FROM archives "
+                "ORDER BY archive_no DESC LIMIT 1"
+            ).fetchone() or (0, "", 0, 0.0)
             for stream in STREAMS:
                 self._look_at_tip(writer, epoch_no, stream, heads[stream])
         except sqlite3.Error as error:
@@ -828,22 +990,9 @@ class Journal:
             key=lambda owed: owed[0],
         )
 
-    def _drop(
-        self,
-        writer: sqlite3.Connection,
-        epoch_no: int,
-        stream: Stream,
-        dropped: int,
-        last: int,
-        before_utc: str,
-    ) -> int:
+    @staticmethod
+    def _drop(writer: sqlite3.Connection, epoch_no: int, stream: Stream, dropped: int, last: int) -> int:
         base = first_place(epoch_no, stream)
-        young = writer.execute(
-            "SELECT place FROM facts WHERE place BETWEEN ? AND ? AND time >= ? ORDER BY place LIMIT 1",
-            (base + dropped + 1, base + last, before_utc),
-        ).fetchone()
-        if young is not None:
-            last = young[0] - base - 1
         if last <= dropped:
             return 0
         hash_, position = writer.execute(
@@ -860,24 +1009,6 @@ class Journal:
         return int(gone)
 
     # --- acknowledgements ---------------------------------------------------------------------------------
-
-    def _archive_no(self, now: _Kept, archive_id: str) -> int | None:
-        if archive_id == now.archive_id and now.archive_no:
-            return now.archive_no
-        row = self._read_one("SELECT archive_no FROM archives WHERE archive_id = ?", (archive_id,))
-        value: int | None = None if row is None else row[0]
-        return value
-
-    def _meet_archive(self, archive_id: str, counter: int) -> _Kept:
-        with self._transaction() as writer:
-            writer.execute(
-                "INSERT INTO archives (archive_id, first_counter, first_seen_utc) VALUES (?, ?, ?)",
-                (archive_id, counter, self._utc()),
-            )
-            writer.execute("UPDATE heads SET acked = 0, acked_hash = ?, ack_counter = 0", (GENESIS,))
-        now = self._load()
-        self._settle(now)
-        return now
 
     def _hash_at(self, epoch_no: int, stream: Stream, head: _Head, seq: int) -> str | None:
         """Our row's hash; None where retention let go of it: what follows cannot be sent in this epoch."""
@@ -909,16 +1040,16 @@ class Journal:
         """A newer word on an epoch we left: what it has need not be issued again."""
         row = self._read_one(
             "SELECT epoch_no, seq, hash, dropped_seq, dropped_hash FROM heads JOIN epochs USING (epoch_no) "
-            "WHERE epoch = ? AND stream = ? AND ack_counter < ?",
-            (epoch, stream.value, counter),
+            "WHERE epoch = ? AND stream = ? AND ack_counter < ? AND acked <> ?",
+            (epoch, stream.value, counter, contiguous),
         )
         if row is None or not 0 <= contiguous <= row[1]:
             return
         head = replace(_EMPTY, seq=row[1], hash=row[2], dropped_seq=row[3], dropped_hash=row[4])
         if self._hash_at(row[0], stream, head, contiguous) != hash_:
             return
-        with self._transaction() as writer:
-            writer.execute(
+        with self._unsynced_transaction() as noter:
+            noter.execute(
                 _ACKED,
                 (contiguous, hash_, counter, row[0], stream.value),
             )

@@ -38,6 +38,15 @@ GENESIS = "0" * 64
 
 VERSION = 1
 """Of what facts say. A change is additive, or a new version."""
+MAX_CARRIED_BYTES = 60 * 1024
+"""Of a fact's body as it travels: as a string inside an event, beside which a payload has room for more."""
+
+_GROWTH_BYTES = 64
+"""Issued again in a later epoch a fact has other numbers, with more digits."""
+
+
+class FactTooLong(ValueError):
+    """A fact could never travel; the text says how long it is and how long it may be."""
 
 
 class Stream(enum.StrEnum):
@@ -483,6 +492,21 @@ def kind_of(data: FactData) -> str:
 
 def hash_of(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
+
+
+def check_length(fact: Fact) -> None:
+    """Raises `FactTooLong`. A stream whose next fact fits no payload would stand still for ever, so none is
+    ever made."""
+    most = MAX_CARRIED_BYTES - _GROWTH_BYTES
+    # No character is carried in more than four bytes.
+    if 4 * len(fact.body) <= most:
+        return
+    carried = len(to_json(fact.body))
+    if carried > most:
+        raise FactTooLong(
+            f"a fact of kind {fact.kind} would take {carried} bytes, at most {most} can be sent: "
+            "nothing of this commit happened"
+        )
 
 
 def seal(draft: FactDraft, *, device: str, epoch: str, seq: int, position: int, prev: str) -> Fact:

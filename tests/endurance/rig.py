@@ -152,14 +152,19 @@ class Rig:
         self._log = 0
         self._acks = 0
         self.journal = Journal.open(
-            folder / "journal.sqlite", device=config.lane.id, utc=self.clock.utc_text, reserve_bytes=0
+            folder / "journal.sqlite",
+            device=config.lane.id,
+            utc=self.clock.utc_text,
+            reserve_bytes=0,
+            monotonic_s=self.clock.monotonic_s,
         )
+        self.journal.meet_archive("archive")
         self._path = new_generation(folder, 1, "demo", "e" * 32)
         self.journal.set_generation(1)
         self._feed = Records.open(self._path, writable=True)
         self._feed_now(self._first_records())
         self._records = wiring.RecordsInForce(self.journal, folder)
-        self._retention = Retention(self.journal, self._records.current, self.clock, keep_s=retention_s)
+        self._retention = Retention(self.journal, self._records.current, keep_s=retention_s)
         self.inbox: Inbox[Event] = Inbox(self.clock, on_timer=wiring._on_timer, on_lost=wiring._on_lost)
         self.performer = LanePerformer(
             Things(

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 from sync.hub.archive import Archive, RecordChange
 from sync.hub.receiver import Receiver
+from sync.hub.terms import Limits
 from sync.link.envelope import BatchRefused, open_signed, read_batch, signed_payload
 from sync.link.keys import Forged, KeySigner, make_private, public_pem, verify
 from sync.link.messages import (
@@ -166,6 +167,9 @@ class ModelHub:
                 return self._pull(open_signed(payload, self.keys, Context.PULL, Pull), at_s)
             if topic == TOPICS.claim(DEVICE):
                 return self._claim(open_signed(payload, self.keys, Context.CLAIM, ClaimRequest))
+            if topic == TOPICS.status(DEVICE):
+                nonce = open_signed(payload, self.keys, Context.STATUS, Status).nonce
+                return self._acks(nonce) if nonce else []
         except (BatchRefused, Forged, Malformed):
             pass
         return []
@@ -181,7 +185,7 @@ class ModelHub:
                 self.disk.branched[(batch.epoch, batch.stream)] = min(branched, fact.head.seq)
         return self._acks()
 
-    def _acks(self) -> list[Sent]:
+    def _acks(self, nonce: str = "") -> list[Sent]:
         self.disk.counter += 1
         acks = []
         for (epoch, stream), held in self.disk.facts.items():
@@ -200,7 +204,8 @@ class ModelHub:
                     tuple(missing[:64]), self.disk.branched.get((epoch, stream), 0),
                 )
             )  # fmt: skip
-        signed = signed_payload(HUB_SIGNER, Context.ACK, Acks(tuple(acks)))
+        word = Acks(tuple(acks), self.disk.archive_id, nonce)
+        signed = signed_payload(HUB_SIGNER, Context.ACK, word)
         return [Sent(TOPICS.ack(DEVICE), signed, retain=True)]
 
     def _pull(self, pull: Pull, at_s: float) -> list[Sent]:
@@ -307,7 +312,8 @@ class RealHub:
 
     def _begin(self) -> None:
         self.archive = Archive.open(self.path, own=True)
-        self.receiver = Receiver(self.archive, HUB_SIGNER, site=SITE)
+        limits = Limits(backup_interval_s=0.0)
+        self.receiver = Receiver(self.archive, HUB_SIGNER, site=SITE, limits=limits)
 
     def receive(self, topic: str, payload: bytes, at_s: float) -> list[Sent]:
         return [
@@ -478,7 +484,7 @@ class World:
         epoch = self.journal.epoch
         before = {stream: self._rows(stream, epoch) for stream in Stream}
         self._note_hub()
-        self.journal.drop_acknowledged(utc(self.at_s + 1))
+        self.journal.drop_acknowledged(0.0)
         for stream in Stream:
             freed = before[stream].keys() - self._rows(stream, epoch).keys()
             self.seen["facts freed"] += len(freed)

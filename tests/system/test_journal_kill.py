@@ -42,6 +42,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def write_passages(path: Path, passage: int) -> None:
     """Two commits a passage, now and then an acknowledgement or an epoch; reported after each returned."""
     journal = Journal.open(path, device="lane-1")
+    journal.meet_archive("archive")
     counter = journal.position()
     report("open", journal.epoch)
     while True:

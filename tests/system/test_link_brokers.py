@@ -212,7 +212,7 @@ class Hub:
         head = FeedHead(SCOPE, "feed-1", len(self.log), len(self.log), digest, utc())
         self.send(TOPICS.feed_head(SCOPE), signed_payload(HUB, Context.FEED_HEAD, head), retain=True)
 
-    def acks(self) -> None:
+    def acks(self, nonce: str = "") -> None:
         self.counter += 1
         acks = []
         for (epoch, stream), held in self.facts.items():
@@ -221,7 +221,8 @@ class Hub:
                 contiguous += 1
             tip = held[contiguous][0] if contiguous else GENESIS
             acks.append(Ack("archive", self.counter, DEVICE, epoch, stream, contiguous, tip))
-        self.send(TOPICS.ack(DEVICE), signed_payload(HUB, Context.ACK, Acks(tuple(acks))), retain=True)
+        word = Acks(tuple(acks), "archive", nonce)
+        self.send(TOPICS.ack(DEVICE), signed_payload(HUB, Context.ACK, word), retain=True)
 
     def receive(self, topic: str, payload: bytes) -> None:
         if "/facts/" in topic:
@@ -243,6 +244,7 @@ class Hub:
             self.send(TOPICS.claim_answer(DEVICE), signed_payload(HUB, Context.CLAIM_ANSWER, answer))
         elif topic == TOPICS.status(DEVICE):
             self.statuses.append(open_signed(payload, KEYS, Context.STATUS, Status))
+            self.acks(self.statuses[-1].nonce)
 
     def stored(self) -> list[str]:
         """Event ids but for the journal's own first fact, which tells of its epoch."""

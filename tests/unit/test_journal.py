@@ -21,8 +21,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from sync.link.envelope import runs
 from sync.store.journal import (
     AckOutcome,
+    BlobOwed,
     Journal,
     JournalFull,
     SpotCheckPending,
@@ -33,6 +35,7 @@ from sync.store.lock import lock_path
 from sync.store.opening import JOURNAL, RECORDS, statements, steps_of
 from sync.store.places import first_place
 from sync.store.records import new_generation
+from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.facts import (
     GENESIS,
     Alarm,
@@ -40,10 +43,14 @@ from sync.vocabulary.facts import (
     EpochBegan,
     Fact,
     FactDraft,
+    FactTooLong,
+    LaneClosed,
     PassageOpened,
     Stream,
+    check_length,
     hash_of,
     read_body,
+    seal,
 )
 from sync.vocabulary.numbers import SlipNo
 from sync.vocabulary.uses import SlipUse, UseState
@@ -68,6 +75,14 @@ def alarm(time: str = UTC) -> FactDraft:
         5,
         Alarm(code=AlarmCode.TAILGATER, passage=1),
     )
+
+
+def closed(why: str) -> FactDraft:
+    return FactDraft(f"event-{next(_counter):09d}", Stream.ROUTINE, UTC, "boot", 5, LaneClosed(why))
+
+
+def seal_of(why: str) -> Fact:
+    return seal(closed(why), device="lane-1", epoch="e" * 32, seq=1, position=1, prev=GENESIS)
 
 
 def use(use_id: str, state: UseState = UseState.RESERVED, slip: SlipNo = SLIP, passage: int = 1) -> SlipUse:
@@ -96,6 +111,9 @@ def held(journal: Journal, stream: Stream, epoch: str | None = None) -> tuple[Fa
 def acknowledge(
     journal: Journal, fact: Fact, *, counter: int, archive_id: str = "archive-a", **wrong: object
 ) -> AckOutcome:
+    """By the first archive there is, or by the one the journal has met since."""
+    if not journal.archive_id():
+        journal.meet_archive(archive_id)
     fields = {
         "archive_id": archive_id,
         "counter": counter,
@@ -438,6 +456,8 @@ def test_a_restored_centre_with_a_new_archive_is_refilled_and_the_old_archive_ha
 ) -> None:
     facts = journal.commit([routine(n) for n in range(5)])
     assert acknowledge(journal, facts[4], counter=100, archive_id="archive-a") is AckOutcome.APPLIED
+    assert journal.meet_archive("archive-b", counter=1)
+    assert journal.acked()[Stream.ROUTINE] == 0
     assert acknowledge(journal, facts[1], counter=1, archive_id="archive-b") is AckOutcome.APPLIED
     assert journal.acked()[Stream.ROUTINE] == 2
     assert acknowledge(journal, facts[4], counter=101, archive_id="archive-a") is AckOutcome.OLDER
@@ -451,6 +471,7 @@ def test_acknowledgements_outlive_a_restart(path: Path) -> None:
     with open_journal(path) as journal:
         assert journal.acked()[Stream.ROUTINE] == 1
         assert acknowledge(journal, facts[1], counter=2) is AckOutcome.OLDER
+        journal.meet_archive("archive-b", counter=9)
         assert acknowledge(journal, facts[1], counter=9, archive_id="archive-b") is AckOutcome.APPLIED
     with open_journal(path) as journal:
         assert acknowledge(journal, facts[1], counter=99, archive_id="archive-a") is AckOutcome.OLDER
@@ -525,6 +546,7 @@ def test_a_new_archive_is_owed_what_an_older_epoch_gave_only_to_the_archive_befo
     (fresh,) = journal.commit([routine(3)])
     acknowledge(journal, fresh, counter=2, archive_id="archive-a")
 
+    journal.meet_archive("archive-b", counter=1)
     assert (
         acknowledge(journal, fresh, counter=1, archive_id="archive-b", contiguous=0, hash=GENESIS)
         is AckOutcome.APPLIED
@@ -608,45 +630,123 @@ def test_opening_again_without_a_clean_close_keeps_the_epoch(path: Path) -> None
 
 # --- retention --------------------------------------------------------------------------------------------
 
-OLD, NEW = "2026-01-01T00:00:00Z", "2026-01-30T00:00:00Z"
-CUT = "2026-01-15T00:00:00Z"
+DAY_S = 86_400.0
 
 
-def test_retention_lets_go_only_of_what_is_acknowledged_and_old(journal: Journal) -> None:
-    facts = journal.commit([routine(n, time=OLD) for n in range(6)] + [routine(9, time=NEW)])
-    assert journal.drop_acknowledged(CUT) == 0
-    acknowledge(journal, facts[3], counter=1)
-    assert journal.drop_acknowledged(CUT) == 4
-    assert held(journal, Stream.ROUTINE) == facts[4:]
-    acknowledge(journal, facts[6], counter=2)
-    assert journal.drop_acknowledged(CUT) == 2
-    assert held(journal, Stream.ROUTINE) == facts[6:]
-    assert journal.drop_acknowledged("2027-01-01T00:00:00Z") == 0
-    assert verify_journal(journal.path) == []
+@dataclass
+class Running:
+    """How long the machine has been up."""
+
+    s: float = 0.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+@pytest.fixture
+def running() -> Running:
+    return Running()
+
+
+@pytest.fixture
+def timed(path: Path, running: Running) -> Iterator[Journal]:
+    with open_journal(path, monotonic_s=running) as journal:
+        yield journal
+
+
+def test_retention_lets_go_only_of_what_has_been_acknowledged_for_long(
+    timed: Journal, running: Running
+) -> None:
+    facts = timed.commit([routine(n) for n in range(7)])
+    running.s += 30 * DAY_S
+    assert timed.drop_acknowledged(DAY_S) == 0
+    acknowledge(timed, facts[3], counter=1)
+    assert timed.drop_acknowledged(DAY_S) == 0
+    running.s += DAY_S / 2
+    acknowledge(timed, facts[6], counter=2)
+    assert timed.drop_acknowledged(DAY_S) == 0
+    running.s += DAY_S / 2
+    assert timed.drop_acknowledged(DAY_S) == 4
+    assert held(timed, Stream.ROUTINE) == facts[4:]
+    running.s += DAY_S / 2
+    assert timed.drop_acknowledged(DAY_S) == 2
+    assert held(timed, Stream.ROUTINE) == facts[6:]
+    running.s += 10 * DAY_S
+    assert timed.drop_acknowledged(DAY_S) == 0
+    assert verify_journal(timed.path) == []
+
+
+def test_no_step_of_a_clock_frees_a_fact_and_none_holds_one_back(path: Path, running: Running) -> None:
+    """G7, both ways: a day of the wrong year in a fact, and in the clock that reads it."""
+    clock = ["2026-01-01T00:00:00Z"]
+    times = ("1999-01-01T00:00:00Z", "2099-01-01T00:00:00Z", "2026-01-01T00:00:00Z", UTC)
+    with Journal.open(path, device="lane-1", utc=lambda: clock[0], monotonic_s=running) as journal:
+        facts = journal.commit([routine(n, time=time) for n, time in enumerate(times)])
+        acknowledge(journal, facts[3], counter=1)
+        assert journal.drop_acknowledged(DAY_S) == 0
+        clock[0] = "2099-12-31T00:00:00Z"
+        assert journal.drop_acknowledged(DAY_S) == 0
+        clock[0] = "1970-01-01T00:00:00Z"
+        running.s += DAY_S
+        assert journal.drop_acknowledged(DAY_S) == 3
+
+
+def test_only_seconds_in_which_the_store_was_open_count_and_they_count_over_restarts(path: Path) -> None:
+    for boot in range(4):
+        running = Running(1_000.0 * boot)
+        with open_journal(path, monotonic_s=running) as journal:
+            if boot == 0:
+                facts = journal.commit([routine(n) for n in range(3)])
+                acknowledge(journal, facts[2], counter=1)
+                journal.drop_acknowledged(DAY_S)
+            running.s += DAY_S / 3 + 1.0
+            assert journal.drop_acknowledged(DAY_S) == (2 if boot == 2 else 0)
+
+
+def test_a_fact_stays_for_the_backup_interval_of_the_hub_however_soon_retention_would_have_it(
+    timed: Journal, running: Running
+) -> None:
+    """G3: a fact leaves only after the hub's backup interval."""
+    timed.meet_archive("archive-a", backup_interval_s=DAY_S)
+    facts = timed.commit([routine(n) for n in range(3)])
+    acknowledge(timed, facts[2], counter=1)
+    assert timed.drop_acknowledged(0) == 0
+    running.s += DAY_S - 1
+    assert timed.drop_acknowledged(0) == 0
+    assert not timed.meet_archive("archive-a", backup_interval_s=2 * DAY_S)
+    running.s += DAY_S
+    assert timed.drop_acknowledged(0) == 0
+    running.s += 2.0
+    assert timed.drop_acknowledged(0) == 2
+
+
+def test_a_new_archive_begins_the_wait_anew(timed: Journal, running: Running) -> None:
+    timed.meet_archive("archive-a", backup_interval_s=DAY_S)
+    facts = timed.commit([routine(n) for n in range(3)])
+    acknowledge(timed, facts[2], counter=1)
+    timed.drop_acknowledged(0)
+    running.s += DAY_S - 1
+    timed.meet_archive("archive-b", backup_interval_s=DAY_S)
+    acknowledge(timed, facts[2], counter=1, archive_id="archive-b")
+    running.s += 2
+    assert timed.drop_acknowledged(0) == 0
+    running.s += DAY_S
+    assert timed.drop_acknowledged(0) == 2
 
 
 def test_retention_goes_in_bounded_steps(journal: Journal) -> None:
-    facts = journal.commit([routine(n, time=OLD) for n in range(10)])
+    facts = journal.commit([routine(n) for n in range(10)])
     acknowledge(journal, facts[9], counter=1)
-    steps = [journal.drop_acknowledged(CUT, max_facts=4) for _ in range(4)]
+    steps = [journal.drop_acknowledged(0, max_facts=4) for _ in range(4)]
     assert steps == [4, 4, 1, 0]
     assert verify_journal(journal.path) == []
 
 
-def test_a_clock_that_ran_ahead_holds_facts_back_and_frees_none(journal: Journal) -> None:
-    facts = journal.commit(
-        [routine(1, time=OLD), routine(2, time="2099-01-01T00:00:00Z"), routine(3, time=OLD), routine(4)]
-    )
-    acknowledge(journal, facts[3], counter=1)
-    assert journal.drop_acknowledged(CUT) == 1
-    assert held(journal, Stream.ROUTINE) == facts[1:]
-
-
 def test_facts_issued_again_leave_their_old_epoch_but_stay_owed_in_the_new(journal: Journal) -> None:
     old_epoch = journal.epoch
-    facts = journal.commit([routine(n, time=OLD) for n in range(4)])
+    facts = journal.commit([routine(n) for n in range(4)])
     journal.begin_epoch("test")
-    assert journal.drop_acknowledged(CUT) == 3
+    assert journal.drop_acknowledged(0) == 3
     assert held(journal, Stream.ROUTINE, old_epoch) == facts[3:]
     assert journal.backlog()[Stream.ROUTINE] == 4
     assert verify_journal(journal.path) == []
@@ -655,9 +755,10 @@ def test_facts_issued_again_leave_their_old_epoch_but_stay_owed_in_the_new(journ
 def test_a_centre_that_wants_what_retention_let_go_of_leads_to_a_new_epoch_with_all_that_is_left(
     journal: Journal,
 ) -> None:
-    facts = journal.commit([routine(n, time=OLD) for n in range(4)] + [routine(5)])
+    facts = journal.commit([routine(n) for n in range(4)] + [routine(5)])
     acknowledge(journal, facts[4], counter=1)
-    journal.drop_acknowledged(CUT)
+    journal.drop_acknowledged(0)
+    journal.meet_archive("archive-b", counter=1)
     outcome = acknowledge(
         journal, facts[0], counter=1, archive_id="archive-b", contiguous=2, hash=facts[1].hash
     )
@@ -667,11 +768,121 @@ def test_a_centre_that_wants_what_retention_let_go_of_leads_to_a_new_epoch_with_
 
 
 def test_acknowledgement_at_the_edge_of_what_is_held_still_counts(journal: Journal) -> None:
-    facts = journal.commit([routine(n, time=OLD) for n in range(4)] + [routine(5)])
+    facts = journal.commit([routine(n) for n in range(4)] + [routine(5)])
     acknowledge(journal, facts[3], counter=1)
-    journal.drop_acknowledged(CUT)
+    journal.drop_acknowledged(0)
     assert acknowledge(journal, facts[3], counter=2) is AckOutcome.APPLIED
     assert acknowledge(journal, facts[3], counter=3, hash=facts[2].hash) is AckOutcome.DIFFERS
+
+
+# --- archives ---------------------------------------------------------------------------------------------
+
+
+def test_the_word_of_an_archive_nobody_has_met_counts_for_nothing(journal: Journal) -> None:
+    (fact,) = journal.commit([routine(1)])
+    word = {"counter": 1, "epoch": fact.epoch, "stream": fact.stream, "contiguous": 1, "hash": fact.hash}
+    assert journal.apply_ack(archive_id="recorded", **word) is AckOutcome.OLDER  # type: ignore[arg-type]
+    journal.meet_archive("live")
+    assert journal.apply_ack(archive_id="recorded", **word) is AckOutcome.OLDER  # type: ignore[arg-type]
+    assert journal.backlog()[Stream.ROUTINE] == 1
+    assert journal.apply_ack(archive_id="live", **word) is AckOutcome.APPLIED  # type: ignore[arg-type]
+
+
+def test_an_archive_met_again_after_another_is_believed_again(journal: Journal) -> None:
+    """Whoever proves to speak now is the centre, also where an old database was put back by hand."""
+    (fact,) = journal.commit([routine(1)])
+    assert [journal.meet_archive(name) for name in ("a", "b", "b", "a")] == [True, True, False, True]
+    assert acknowledge(journal, fact, counter=1, archive_id="a") is AckOutcome.APPLIED
+
+
+# --- blobs ------------------------------------------------------------------------------------------------
+
+
+def blob(digit: str, blob_class: BlobClass = BlobClass.ROUTINE, passage: int | None = None) -> BlobOwed:
+    return BlobOwed(digit * 64, 1_000, blob_class, passage)
+
+
+def test_a_blob_is_owed_with_its_fact_from_one_commit_on_and_outlives_a_kill(path: Path) -> None:
+    with open_journal(path) as journal:
+        journal.commit([routine(1)], blobs=[blob("a", passage=1)])
+        fill(journal)
+        with pytest.raises(JournalFull):
+            journal.commit([routine(n) for n in range(300)], blobs=[blob("b")])
+        make_room(journal)
+    with open_journal(path) as journal:
+        assert journal.owed_blobs(9) == (blob("a", passage=1),)
+        assert journal.blobs_backlog() == (1, 1_000)
+
+
+def test_evidence_of_holds_goes_first_and_in_a_class_the_oldest(journal: Journal) -> None:
+    journal.commit([routine(1)], blobs=[blob("d", passage=1)])
+    journal.commit([routine(2)], blobs=[blob("c", BlobClass.HELD)])
+    journal.commit([routine(2)], blobs=[blob("a", passage=2)])
+    assert [owed.sha256[0] for owed in journal.owed_blobs(9)] == ["c", "d", "a"]
+    journal.urge_blobs(2)
+    assert [owed.sha256[0] for owed in journal.owed_blobs(9)] == ["c", "a", "d"]
+    assert [owed.sha256[0] for owed in journal.owed_blobs(1)] == ["c"]
+
+
+def test_a_blob_is_the_centres_only_by_the_word_of_the_archive_that_counts(journal: Journal) -> None:
+    journal.commit([routine(1)], blobs=[blob("a")])
+    assert not journal.acknowledge_blob("a" * 64, archive_id="recorded")
+    assert not journal.acknowledge_blob("a" * 64, archive_id="")
+    journal.meet_archive("live")
+    assert not journal.acknowledge_blob("a" * 64, archive_id="recorded")
+    assert not journal.blob_acknowledged("a" * 64)
+    assert journal.acknowledge_blob("a" * 64, archive_id="live")
+    assert journal.blob_acknowledged("a" * 64)
+    assert journal.owed_blobs(9) == ()
+    assert not journal.blob_acknowledged("b" * 64)
+
+
+def test_a_new_archive_is_owed_every_blob_that_is_still_here(journal: Journal) -> None:
+    journal.meet_archive("a")
+    journal.commit([routine(1)], blobs=[blob("a"), blob("b")])
+    for digit in "ab":
+        journal.acknowledge_blob(digit * 64, archive_id="a")
+    journal.forget_blobs(["b" * 64])
+    journal.meet_archive("b")
+    assert journal.owed_blobs(9) == (blob("a"),)
+
+
+def test_a_blob_that_turns_out_to_be_evidence_of_a_hold_is_told_to_the_centre_again(journal: Journal) -> None:
+    """The centre keeps it longer: it has to hear of it."""
+    journal.meet_archive("a")
+    journal.commit([routine(1)], blobs=[blob("a", passage=4)])
+    journal.acknowledge_blob("a" * 64, archive_id="a")
+    journal.urge_blobs(4)
+    assert journal.owed_blobs(9) == (blob("a", BlobClass.HELD, 4),)
+    journal.acknowledge_blob("a" * 64, archive_id="a")
+    journal.urge_blobs(4)
+    assert journal.owed_blobs(9) == ()
+
+
+def test_a_fact_too_long_to_travel_is_refused_where_it_is_made(journal: Journal) -> None:
+    long = closed('"' * 15_500)
+    with pytest.raises(FactTooLong, match="kind lane_closed would take 6"):
+        journal.commit([routine(1), long], uses=[use("never")])
+    assert (journal.position(), journal.uses_of([str(SLIP)])) == (1, ())
+    (kept,) = journal.commit([closed('"' * 14_000)])
+    assert len(list(runs([kept]))) == 1
+
+
+def test_the_longest_fact_that_is_taken_fits_a_payload_also_in_a_later_epoch(journal: Journal) -> None:
+    low, high = 1, 61_000
+    while low < high:
+        middle = (low + high + 1) // 2
+        try:
+            check_length(seal_of("很" * (middle // 3) + "x" * (middle % 3)))
+            low = middle
+        except FactTooLong:
+            high = middle - 1
+    journal.commit([routine(1), closed("很" * (low // 3) + "x" * (low % 3))])
+    for _ in range(3):
+        journal.begin_epoch("test")
+    facts = held(journal, Stream.ROUTINE)
+    assert sum(len(run.facts) for run in runs(facts)) == 2
+    assert len(facts[1].body.encode()) > 60_000
 
 
 # --- refusals ---------------------------------------------------------------------------------------------
@@ -1129,6 +1340,7 @@ class JournalAgainstModel(RuleBasedStateMachine):
         self.uses: dict[str, SlipUse] = {}
         self.lane: bytes | None = None
         self.counter = 0
+        self.journal.meet_archive("a")
         self.began()
 
     def began(self) -> None:

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from sync.link.envelope import (
     BatchRefused,
-    FactTooLong,
     open_batch,
     open_signed,
     pack,
@@ -40,7 +39,17 @@ from sync.link.keys import (
 )
 from sync.link.messages import MAX_PAYLOAD_BYTES, Checkpoint, Context, Pull, Signed, StreamHead
 from sync.vocabulary.codec import Malformed, to_json
-from sync.vocabulary.facts import GENESIS, Alarm, AlarmCode, Fact, FactDraft, PassageOpened, Stream, seal
+from sync.vocabulary.facts import (
+    GENESIS,
+    Alarm,
+    AlarmCode,
+    Fact,
+    FactDraft,
+    FactTooLong,
+    PassageOpened,
+    Stream,
+    seal,
+)
 
 DEVICE = "lane-1"
 KEY, OTHER = make_private(), make_private()

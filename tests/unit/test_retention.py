@@ -28,7 +28,7 @@ class Clock:
     day: int = 1
 
     def monotonic_s(self) -> float:
-        return 0.0
+        return self.day * DAY_S
 
     def utc_text(self) -> str:
         return f"2026-03-{self.day:02d}T00:00:00.000000Z"
@@ -47,10 +47,14 @@ class Kept:
         self.clock = Clock()
         self.folder = folder
         self.journal = Journal.open(
-            folder / "journal.sqlite", device="lane-1", utc=self.clock.utc_text, reserve_bytes=0
+            folder / "journal.sqlite",
+            device="lane-1",
+            utc=self.clock.utc_text,
+            reserve_bytes=0,
+            monotonic_s=self.clock.monotonic_s,
         )
         self.records = Records.open(new_generation(folder, 1, "demo", EPOCH), writable=True)
-        self.retention = Retention(self.journal, lambda: self.records, self.clock, keep_s=2 * DAY_S)
+        self.retention = Retention(self.journal, lambda: self.records, keep_s=2 * DAY_S)
         self._log = 0
         self._acks = 0
 
@@ -67,7 +71,9 @@ class Kept:
         change = Change(self._log, "release_slips", str(slip_no(number)), op, body)
         self.records.apply(FeedBatch("demo", EPOCH, self._log, self._log, (change,)))
 
-    def acknowledge(self) -> None:
+    def acknowledge(self, days_ago: int = 5) -> None:
+        """What is committed was acknowledged so many days ago, by a lane that has run since."""
+        self.journal.meet_archive("a")
         for stream, head in self.journal.heads().items():
             self._acks += 1
             self.journal.apply_ack(
@@ -78,6 +84,8 @@ class Kept:
                 contiguous=head.seq,
                 hash=head.hash,
             )
+        self.retention.run()
+        self.clock.day += days_ago
 
     def uses(self) -> list[int]:
         numbers = [slip_no(n) for n in range(1, 1_000)]
@@ -168,7 +176,7 @@ def test_a_use_whose_facts_the_centre_does_not_have_stays(kept: Kept) -> None:
 def test_a_use_younger_than_the_retention_stays(kept: Kept) -> None:
     kept.passage(1)
     kept.passage(2)
-    kept.acknowledge()
+    kept.acknowledge(days_ago=1)
     kept.retention.run()
     assert kept.uses() == [1, 2]
 
@@ -179,7 +187,7 @@ def test_without_records_nothing_is_forgotten(kept: Kept) -> None:
     kept.clock.day = 5
     kept.passage(2)
     kept.acknowledge()
-    Retention(kept.journal, lambda: None, kept.clock, keep_s=2 * DAY_S).run()
+    Retention(kept.journal, lambda: None, keep_s=2 * DAY_S).run()
     assert kept.uses() == [1, 2]
 
 

@@ -18,7 +18,7 @@ from paho.mqtt.client import topic_matches_sub
 
 from sync.hub.archive import Archive, RecordChange
 from sync.hub.receiver import Receiver
-from sync.hub.terms import Outgoing
+from sync.hub.terms import Limits, Outgoing
 from sync.link import session as link_words
 from sync.link.client import hub_subscriptions
 from sync.link.envelope import open_signed
@@ -74,7 +74,11 @@ class Site:
             self.archive.enrol(self.lane, public_pem(key(self.lane).public_key()).decode())
             self.archive.add_scope(SCOPE, new_id=self.new_id)
         self._receiver = Receiver(
-            self.archive, KeySigner(key(HUB_KID), HUB_KID), site=SITE, new_id=self.new_id
+            self.archive,
+            KeySigner(key(HUB_KID), HUB_KID),
+            site=SITE,
+            limits=Limits(backup_interval_s=0.0),
+            new_id=self.new_id,
         )
         self.hub_is_up = True
         self._out(self._receiver.born(self.utc()))
