@@ -12,7 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,6 +31,8 @@ from edge.gate.pictures import Pictures
 from edge.gate.pictures_config import CameraPart, PicturesPart, address_of, camera_errors
 from edge.runtime.clock import UNKNOWN_MS
 from edge.runtime.config_reading import ConfigRefused, SecretFile, parse_config
+from sync.store.journal import COMMITS_PER_DISK_CHECK, Journal, JournalFull
+from sync.vocabulary.facts import FactDraft, PassageOpened, Stream
 
 Pixels = NDArray[np.uint8]
 WAIT_S = 20.0
@@ -193,7 +195,9 @@ def files(
     most_bytes: int = 100 * MB,
     keep_days: int = 90,
     keep_free_bytes: int = 0,
+    keep_held_days: int | None = None,
     may_shed: Callable[[str], bool] = lambda sha256: False,
+    is_held: Callable[[str], bool] = lambda sha256: False,
     free_bytes: Callable[[Path], int] = lambda folder: 10**12,
 ) -> PictureFiles:
     made = PictureFiles(
@@ -201,7 +205,9 @@ def files(
         most_bytes=most_bytes,
         keep_days=keep_days,
         keep_free_bytes=keep_free_bytes,
+        keep_held_days=keep_held_days,
         may_shed=may_shed,
+        is_held=is_held,
         free_bytes=free_bytes,
     )
     made.open()
@@ -255,6 +261,74 @@ def test_a_picture_is_read_back_and_another_under_its_name_is_none(tmp_path: Pat
     (tmp_path / "secret.jpg").write_bytes(b"x")
     assert made.read("../secret") is None
     assert made.read("0" * 64) is None
+
+
+def test_evidence_of_a_hold_goes_after_all_other_however_old_it_is(tmp_path: Path) -> None:
+    """G8: blobs are shed by class; also where nothing has reached the centre."""
+    held: set[str] = set()
+    made = files(tmp_path, most_bytes=6_000, may_shed=lambda sha256: False, is_held=held.__contains__)
+    hashes = filled(made, tmp_path, 8)
+    held |= set(hashes[:6])
+    shed = made.shed(UTC_TEXT, clock_is_known=True)
+    assert shed is not None
+    assert (shed.sha256s, shed.needed) == ((hashes[6], hashes[7], hashes[0]), 3)
+
+
+def test_what_the_centre_has_goes_before_what_it_has_not_whatever_the_class(tmp_path: Path) -> None:
+    made = files(
+        tmp_path,
+        most_bytes=6_000,
+        may_shed=lambda sha256: sha256 in there,
+        is_held=lambda sha256: sha256 in there,
+    )
+    hashes = filled(made, tmp_path, 8)
+    there = set(hashes[3:])
+    shed = made.shed(UTC_TEXT, clock_is_known=True)
+    assert shed is not None
+    assert (shed.sha256s, shed.needed) == (tuple(hashes[3:6]), 0)
+
+
+def test_evidence_of_a_hold_is_kept_for_its_own_time(tmp_path: Path) -> None:
+    held: set[str] = set()
+    made = files(
+        tmp_path, keep_days=30, keep_held_days=60, may_shed=lambda sha256: True, is_held=held.__contains__
+    )
+    hashes = filled(made, tmp_path, 4, day="2025-01-20")
+    held |= set(hashes[2:])
+    made.shed("2025-03-01T08:00:00.000000Z", clock_is_known=True)
+    assert {Path(name).stem for name in stored(tmp_path)} == set(hashes[2:])
+    made.shed("2025-03-25T08:00:00.000000Z", clock_is_known=True)
+    assert stored(tmp_path) == []
+
+
+def test_pictures_end_before_the_journals_reserve_and_the_lane_goes_on_committing(tmp_path: Path) -> None:
+    """G8 on a disk of 10 MB that only pictures fill: the journal never meets its reserve because of them."""
+    disk = [10 * MB]
+    folder = tmp_path / "pictures"
+
+    def free(_: Path) -> int:
+        return disk[0] - sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+    made = files(folder, keep_free_bytes=3 * MB, free_bytes=free)
+    with Journal.open(
+        tmp_path / "journal.sqlite", device="lane-1", reserve_bytes=2 * MB, free_bytes=lambda: free(folder)
+    ) as journal:
+        refused = 0
+        for number in range(40):
+            try:
+                made.keep(block(number, 400_000), UTC_TEXT)
+            except DiskNearlyFull:
+                refused += 1
+            draft = FactDraft(f"e{number}", Stream.ROUTINE, UTC_TEXT, "boot", 1, PassageOpened(number))
+            assert len(journal.commit([draft])) == 1
+        assert refused == 40 - 17
+        disk[0] -= 2 * MB
+        for _ in range(COMMITS_PER_DISK_CHECK):
+            with suppress(JournalFull):
+                journal.commit([draft])
+        with pytest.raises(JournalFull, match="kept in reserve"):
+            journal.commit([draft])
+        assert journal.commit([draft], into_reserve=True)
 
 
 KILLED = """
@@ -323,7 +397,7 @@ def test_over_budget_the_oldest_go_first(tmp_path: Path) -> None:
     made = files(tmp_path, most_bytes=10_000, may_shed=lambda sha256: True)
     hashes = filled(made, tmp_path, 12)
     shed = made.shed(UTC_TEXT, clock_is_known=True)
-    assert shed == Shed(3, 3000, "2025-03-01", "2025-03-01", 0)
+    assert shed == Shed(3, 3000, "2025-03-01", "2025-03-01", 0, tuple(hashes[:3]))
     assert {Path(name).stem for name in stored(tmp_path)} == set(hashes[3:])
     assert made.size_bytes == 9000
 
@@ -370,7 +444,7 @@ def test_old_pictures_go_when_the_centre_has_them(tmp_path: Path) -> None:
     edge_of_it = made.keep(block(100), "2025-01-30T08:00:00.000000Z").sha256
     there |= {old[0], old[1], edge_of_it}
     shed = made.shed("2025-03-01T08:00:00.000000Z", clock_is_known=True)
-    assert shed == Shed(2, 2000, "2025-01-29", "2025-01-29", 0)
+    assert shed == Shed(2, 2000, "2025-01-29", "2025-01-29", 0, (old[0], old[1]))
     assert made.read(old[2]) is not None
     assert made.read(edge_of_it) is not None
 
