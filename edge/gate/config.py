@@ -121,6 +121,9 @@ class WeighingPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class IdentityPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     neighbour_db: Annotated[int, msgspec.Meta(ge=1, le=60)] = 10
     """A tag so much weaker than the strongest stands in the next lane, where the reader tells strength."""
+    least_dbm: Annotated[int, msgspec.Meta(ge=-120, le=0)] | None = None
+    """A tag weaker than this stands in the next lane, also where no other is heard: what stands here may have
+    none. Left out: strength alone never turns a tag away. Measure it with an empty lane and one beside it."""
 
 
 class DevicePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -459,6 +462,7 @@ def lane_settings(
         zero_kg=Decimal(weighing.zero_kg),
         zero_s=timing.zero_s,
         neighbour_db=config.identity.neighbour_db,
+        least_dbm=config.identity.least_dbm,
         platform=_platform_address(config),
         takes_pictures=bool(config.cameras),
     )

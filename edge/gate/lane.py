@@ -205,6 +205,8 @@ class LaneSettings:
     """An empty scale that shows more than `zero_kg` for so long has not returned to zero."""
     neighbour_db: int = 10
     """A tag so much weaker than the strongest stands in the next lane."""
+    least_dbm: int | None = None
+    """So does one weaker than this, whatever else is heard. None: any strength will do."""
     platform: PlatformAddress | None = None
     takes_pictures: bool = False
 
@@ -1124,11 +1126,14 @@ def _stronger(passage: Passage, event: TagRead) -> Passage:
 
 
 def _near_tags(lane: Lane, passage: Passage) -> tuple[Epc, ...]:
-    """Tags of whoever stands here: one much weaker than the strongest belongs to the next lane."""
+    """Tags of whoever stands here: one much weaker than the strongest, or than any is from here, belongs to
+    the next lane."""
     known = dict(passage.tag_dbm)
     if not known:
         return passage.tags
     least_dbm = max(known.values()) - lane.settings.neighbour_db
+    if lane.settings.least_dbm is not None:
+        least_dbm = max(least_dbm, lane.settings.least_dbm)
     return tuple(epc for epc in passage.tags if known.get(epc, least_dbm) >= least_dbm)
 
 

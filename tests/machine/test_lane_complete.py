@@ -465,6 +465,23 @@ def test_a_much_weaker_tag_is_the_next_lanes_and_no_evidence_here(
     assert codes(play) == (() if there == "Claiming" else ("plate_tag_mismatch",))
 
 
+@pytest.mark.parametrize(
+    ("least_dbm", "dbm", "told"),
+    [(None, -80, ()), (-70, -70, ()), (-70, -71, ("no_identity",))],
+    ids=["any strength will do", "just strong enough", "too weak to stand here"],
+)
+def test_who_shows_neither_plate_nor_tag_is_not_taken_for_who_stands_in_the_next_lane(
+    least_dbm: int | None, dbm: int, told: tuple[str, ...]
+) -> None:
+    """S5."""
+    play = reading(replace(SETTINGS, least_dbm=least_dbm))
+    found(play, play.say(TagRead(TAG, dbm)), FINDINGS)
+    weighs(play, "20000")
+    play.timer("second_identity")
+    play.timer("reading")
+    assert (codes(play), phase(play)) == (told, "Holding" if told else "Claiming")
+
+
 def test_a_tag_that_did_not_count_is_in_the_fact_as_the_next_lanes() -> None:
     """S11: the ruling can be made again from the fact alone."""
     play = with_tags(TagRead(TAG, -50), TagRead(NEXT_TAG, -70))
