@@ -25,6 +25,13 @@ from edge.gate.speaking import missing as voice_missing
 from edge.gate.wiring import BUILT, read_draw_key
 from edge.runtime.clock import UNKNOWN_MS, Clock, SystemClock
 from edge.runtime.config_reading import ConfigRefused
+from sync.enrolment.certificates import (
+    CertificateRefused,
+    Usage,
+    identity_problems,
+    read_certificates,
+    read_key,
+)
 from sync.link.client import BrokerConfig
 from sync.link.key_files import own_signer
 from sync.link.keys import KeyRefused, load_private, load_public
@@ -204,6 +211,35 @@ def _certificates(here: Examined) -> Iterator[Finding]:
         ends = min(each.not_valid_after_utc for each in found)
         begins = max(each.not_valid_before_utc for each in found)
         yield _validity(name, str(path), here.clock, ends, begins)
+    if sync.ca_file is not None and sync.certificate_file is not None and sync.tls_key_file is not None:
+        yield from _identity(here, sync.ca_file, sync.certificate_file, sync.tls_key_file.path)
+
+
+def _identity(here: Examined, ca_file: Path, file: Path, key_file: Path) -> Iterator[Finding]:
+    """Whether the broker will know this lane by its certificate. Files that are none are told elsewhere."""
+    try:
+        own, authorities = (read_certificates(path.read_bytes(), str(path)) for path in (file, ca_file))
+        key = read_key(key_file.read_bytes(), str(key_file))
+    except CertificateRefused as refused:
+        if str(key_file) in str(refused):
+            yield Finding(
+                "tls key", "bad", str(refused), "放置正确的密钥文件", "put the right key file there"
+            )
+        return
+    except OSError:
+        return
+    # An authority between the root and the lane travels in the lane's own file.
+    problems = identity_problems(own[0], key, (*own[1:], *authorities), here.config.lane.id, Usage.CLIENT)
+    if problems:
+        yield Finding(
+            "certificate name",
+            "bad",
+            f"{file}: {'; '.join(problems)}",
+            "证书与本通道或密钥不符，重新放置发证包",
+            f"unpack the bundle of {here.config.lane.id} again: all its files belong together",
+        )
+    else:
+        yield Finding("certificate name", "good", f"{file}: of {here.config.lane.id}, for its key")
 
 
 def _validity(name: str, what: str, clock: Clock, ends: datetime, begins: datetime | None = None) -> Finding:
@@ -231,7 +267,7 @@ def _validity(name: str, what: str, clock: Clock, ends: datetime, begins: dateti
             "bad",
             f"{what}: expires in {left.days} days, on {ends:%Y-%m-%d}",
             "证书即将过期，尽快更换",
-            "have it renewed now",
+            "have it renewed now: `kakou enrol renew` in the office, and carry the bundle here",
         )
     return Finding(name, "good", f"{what}: valid until {ends:%Y-%m-%d}")
 

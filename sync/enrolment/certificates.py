@@ -259,20 +259,35 @@ def authority_problems(chain: Sequence[x509.Certificate], now: datetime) -> list
 def certificate_problems(
     certificate: x509.Certificate,
     key: TlsKey,
-    authority: x509.Certificate,
+    authorities: Sequence[x509.Certificate],
     name: str,
     usage: Usage,
     hosts: Sequence[str],
     now: datetime,
 ) -> list[str]:
     """Why this certificate cannot be taken for that machine."""
+    return [
+        *identity_problems(certificate, key, authorities, name, usage, hosts),
+        *_time_problems(certificate, now),
+    ]
+
+
+def identity_problems(
+    certificate: x509.Certificate,
+    key: TlsKey,
+    authorities: Sequence[x509.Certificate],
+    name: str,
+    usage: Usage,
+    hosts: Sequence[str] = (),
+) -> list[str]:
+    """The same whatever the day is."""
     problems = []
     if certificate.public_key() != key.public_key():
-        problems.append("it is for another key than the one the request was made with")
+        problems.append("it is for another key than the one beside it")
     if name_of(certificate) != name:
         problems.append(f"its common name is {name_of(certificate)!r}, expected {name!r}")
-    if not _signed_by(certificate, authority):
-        problems.append(f"it is not signed by {name_of(authority)}")
+    if not any(_signed_by(certificate, authority) for authority in authorities):
+        problems.append(f"it is not signed by {' or '.join(map(name_of, authorities))}")
     try:
         purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
@@ -282,7 +297,6 @@ def certificate_problems(
     if usage is Usage.SERVER:
         covered = _hosts_of(certificate)
         problems += [f"it does not name the host {host}" for host in hosts if host not in covered]
-    problems += _time_problems(certificate, now)
     return problems
 
 

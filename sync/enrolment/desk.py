@@ -271,8 +271,8 @@ def accept(folder: Path, name: str, certificate: Path, now: datetime) -> Done:
         raise EnrolmentRefused(f"{name} waits for no certificate: `kakou enrol renew {name}` makes a request")
     chain = _certificates(certificate)
     usage, hosts = _purpose(settings, name)
-    authority = _certificates(folder / "ca" / "ca.pem")[0]
-    problems = certificate_problems(chain[0], _tls_key(place / TLS_KEY), authority, name, usage, hosts, now)
+    authorities = _certificates(folder / "ca" / "ca.pem")[:1]
+    problems = certificate_problems(chain[0], _tls_key(place / TLS_KEY), authorities, name, usage, hosts, now)
     if problems:
         raise EnrolmentRefused(f"{certificate}: {'; '.join(problems)}")
     new_file(place / TLS_PEM, _with_chain(folder, chain[0]), OPEN_MODE)

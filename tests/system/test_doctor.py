@@ -6,9 +6,11 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import ssl
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +29,8 @@ from edge.cli import app
 from edge.gate.doctor import Finding, examine
 from edge.gate.wiring import BUILT
 from hardware_sims.cast import LANE_IN
+from sync.enrolment import desk
+from sync.enrolment.register import Kind, Settings
 from sync.link.client import BrokerConfig
 from sync.link.keys import make_private, public_pem
 from sync.link.probing import Probe, probe
@@ -466,6 +470,92 @@ def test_what_is_no_certificate_is_found(examined: LaneSite, tmp_path: Path, bro
     wrong = bad(examined)
     assert "no certificate" in wrong["certificate ca"]
     assert "ca_file" in wrong["broker"]
+
+
+def enrolled(examined: LaneSite, folder: Path, port: int, *, days: int | None = None) -> Path:
+    """The lane's unpacked bundle, its config pointing at it."""
+    now = datetime.now(UTC)
+    settings = Settings(site="demo", broker_hosts=("127.0.0.1",), scopes=("demo",))
+    desk.init(folder / "office", settings, now)
+    desk.enrol_hub(folder / "office", now)
+    for name in (LANE_IN, "another"):
+        desk.enrol_device(folder / "office", name, Kind.LANE, [], now, days)
+        desk.bundle(folder / "office", name, folder / f"{name}.tar", now)
+        with tarfile.open(folder / f"{name}.tar") as tar:
+            tar.extractall(folder, filter="tar")
+    place = folder / LANE_IN
+    examined.change(
+        (
+            f"port = {port}\n",
+            f'port = {port}\nca_file = "{place}/ca.pem"\ncertificate_file = "{place}/tls.pem"\n'
+            f'tls_key_file = "{place}/tls.key"\n',
+        )
+    )
+    return place
+
+
+def examined_files(site: LaneSite) -> dict[str, Finding]:
+    return {each.check: each for each in examine(site.config, greet=lambda config, name: Probe("accepted"))}
+
+
+def test_an_enrolled_lane_has_everything_in_order(
+    examined: LaneSite, tmp_path: Path, broker: OneWordBroker
+) -> None:
+    place = enrolled(examined, tmp_path, broker.port)
+    told = examined_files(examined)
+    for check in ("certificate ca", "certificate", "certificate name"):
+        assert told[check].level == "good", told[check].text
+    assert str(place / "tls.pem") in told["certificate name"].text
+
+
+def test_a_certificate_that_ends_soon_is_named_with_the_command_that_renews_it(
+    examined: LaneSite, tmp_path: Path, broker: OneWordBroker
+) -> None:
+    place = enrolled(examined, tmp_path, broker.port, days=12)
+    told = examined_files(examined)["certificate"]
+    assert (told.level, str(place / "tls.pem") in told.text) == ("bad", True)
+    assert "expires in 11 days" in told.text
+    assert "kakou enrol renew" in told.en
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (("tls.pem",), "another key than the one beside it"),
+        (("tls.pem", "tls.key"), "common name is 'another'"),
+    ],
+)
+def test_files_of_another_lanes_bundle_are_found(
+    examined: LaneSite, tmp_path: Path, broker: OneWordBroker, files: tuple[str, ...], expected: str
+) -> None:
+    place = enrolled(examined, tmp_path, broker.port)
+    for file in files:
+        shutil.copy(tmp_path / "another" / file, place / file)
+    told = examined_files(examined)["certificate name"]
+    assert told.level == "bad"
+    assert expected in told.text
+    assert told.zh
+
+
+def test_an_authority_of_another_site_is_found(
+    examined: LaneSite, tmp_path: Path, broker: OneWordBroker
+) -> None:
+    place = enrolled(examined, tmp_path, broker.port)
+    settings = Settings(site="north", broker_hosts=("127.0.0.1",), scopes=("north",))
+    desk.init(tmp_path / "other", settings, datetime.now(UTC))
+    shutil.copy(tmp_path / "other/ca/ca.pem", place / "ca.pem")
+    assert "not signed by kakou site authority of north" in examined_files(examined)["certificate name"].text
+
+
+def test_statements_that_do_not_fit_the_key_are_found(
+    examined: LaneSite, tmp_path: Path, broker: OneWordBroker
+) -> None:
+    enrolled(examined, tmp_path, broker.port)
+    desk.renew(tmp_path / "office", LANE_IN, datetime.now(UTC), signing_key=True)
+    statements = tmp_path / "office" / "devices" / LANE_IN / "keys.json"
+    examined.change(("hub_key_file", f'key_statements_file = "{statements}"\nhub_key_file'))
+    told = examined_files(examined)["key statements"]
+    assert (told.level, f"expected {LANE_IN}-" in told.text) == ("bad", True)
 
 
 # --- the broker ---------------------------------------------------------------------------------------------
