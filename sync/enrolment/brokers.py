@@ -48,7 +48,7 @@ class Listener:
 
 
 def mosquitto_conf(site: str, listener: Listener) -> str:
-    """The whole of mosquitto.conf (2.0). Why these limits: docs/decisions/0009."""
+    """The whole of mosquitto.conf (2.0). Why these limits: docs/decisions/0010."""
     place = listener.place.as_posix()
     return f"""\
 # The broker of {site}, for devices that prove who they are. Made once by `kakou enrol`; yours to edit.

@@ -406,7 +406,9 @@ def test_an_authority_brought_with_its_key_signs_here(tmp_path: Path, authority:
     folder = tmp_path / "office"
     desk.init(folder, settings(), NOW, authority=authority.chain, authority_key=authority.key_file)
     desk.enrol_hub(folder, NOW)
-    certificate(folder / "hub/tls.pem").verify_directly_issued_by(authority.certificate)
+    own = certificate(folder / "hub/tls.pem")
+    own.verify_directly_issued_by(authority.certificate)
+    assert own.issuer == authority.certificate.subject
 
 
 def test_what_is_no_authority_is_refused(tmp_path: Path, authority: Authority) -> None:
