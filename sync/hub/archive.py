@@ -304,6 +304,10 @@ class Archive:
                 self._db.execute("ROLLBACK")
             raise
 
+    def intact(self) -> bool:
+        """Whether a transaction is open and could still be committed."""
+        return self._db.intact()
+
     def renew_token(self, new_id: NewId = _new_id) -> bool:
         """Write a fresh token if anything was written since the last, here or by another: a backup made
         before is known as one from now on. Only for a hub that owns the archive."""
@@ -341,16 +345,26 @@ class Archive:
         one at a time, another when it is gone. Ask before each round of them."""
         return self._db.hold_duties()
 
+    @property
+    def shared(self) -> bool:
+        """Whether other workers write too: what is kept in memory is compared before it decides."""
+        return self._db.many_writers
+
     def lock_devices(self, devices: Iterable[str]) -> None:
         """Until the transaction ends nobody else stores, claims or acknowledges for these devices. Once a
-        transaction, before anything is read that decides."""
-        if self._db.many_writers:
-            wanted = sorted(set(devices))
-            places = ",".join("?" * len(wanted))
-            self._db.execute(
-                self._db.locking(f"SELECT 1 FROM devices WHERE device IN ({places}) ORDER BY device"),  # noqa: S608  only question marks are put in
-                wanted,
-            ).fetchall()
+        transaction, all at once, before anything is read that decides."""
+        wanted = sorted(set(devices))
+        if wanted and self._db.many_writers:
+            sql = f"SELECT 1 FROM devices WHERE device IN ({_places(wanted)}) ORDER BY device"  # noqa: S608  only question marks are put in
+            self._db.execute(self._db.locking(sql), wanted).fetchall()
+
+    def counters(self, devices: Iterable[str]) -> dict[str, int]:
+        """The acknowledgement counter of each device; whatever changed in one of its streams moved it."""
+        wanted = sorted(set(devices))
+        if not wanted:
+            return {}
+        sql = f"SELECT device, max(counter) FROM streams WHERE device IN ({_places(wanted)}) GROUP BY device"  # noqa: S608  only question marks are put in
+        return dict.fromkeys(wanted, 0) | dict(self._db.execute(sql, wanted).fetchall())
 
     def lock_slips(self, slip_nos: Iterable[str]) -> None:
         """Until the transaction ends nobody else decides on uses of these slips."""
@@ -1087,6 +1101,10 @@ class Archive:
 def _with_officers(row: Sequence[Any], place: int) -> list[Any]:
     """A row whose JSON list of officers is read."""
     return [*row[:place], tuple(json.loads(row[place])), *row[place + 1 :]]
+
+
+def _places(values: Sequence[str]) -> str:
+    return ",".join("?" * len(values))
 
 
 def _prev_of(body: str) -> str:

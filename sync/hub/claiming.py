@@ -43,6 +43,7 @@ class Claiming:
             )
         slip_nos = tuple(sorted({str(slip) for slip in request.slip_nos}))
         plate = str(request.plate or "")
+        self._archive.lock_slips(slip_nos)
         known = self._archive.claim(request.claim_id)
         if known is None:
             known = self._decide(request.claim_id, device, request.passage, plate, slip_nos, at_utc)
@@ -67,14 +68,13 @@ class Claiming:
     def _decide(
         self, claim_id: str, device: str, passage: int, plate: str, slip_nos: tuple[str, ...], at_utc: str
     ) -> ClaimRow:
-        with self._archive.transaction():
-            end = self._archive.claim_end(device, claim_id)
-            why = f"claim was {end} before it arrived" if end else self._obstacle(device, slip_nos)
-            verdict = ClaimVerdict.REFUSED if why else ClaimVerdict.GRANTED
-            row = ClaimRow(device, passage, plate, verdict.value, why, slip_nos)
-            self._archive.add_claim(claim_id, row, end or ("refused" if why else "granted"), at_utc)
-            if end == "crossed":
-                self.find_double_uses(device, slip_nos, at_utc)
+        end = self._archive.claim_end(device, claim_id)
+        why = f"claim was {end} before it arrived" if end else self._obstacle(device, slip_nos)
+        verdict = ClaimVerdict.REFUSED if why else ClaimVerdict.GRANTED
+        row = ClaimRow(device, passage, plate, verdict.value, why, slip_nos)
+        self._archive.add_claim(claim_id, row, end or ("refused" if why else "granted"), at_utc)
+        if end == "crossed":
+            self.find_double_uses(device, slip_nos, at_utc)
         return row
 
     def _obstacle(self, device: str, slip_nos: tuple[str, ...]) -> str:

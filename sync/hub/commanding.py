@@ -57,6 +57,10 @@ class Commanding:
             return []
         outgoing: list[Outgoing] = []
         with self._archive.transaction():
+            if self._archive.shared:
+                # What another worker has heard since must not be said over.
+                self._archive.lock_devices(row.device for row in waiting)
+                waiting = self._archive.open_commands(AT_ONCE)
             for row in waiting:
                 said = self._say(row, now_s, at_utc)
                 if said is not None:

@@ -79,6 +79,9 @@ class Engine(Protocol):
     def begun(self) -> bool:
         """Whether a transaction is open."""
 
+    def intact(self) -> bool:
+        """Whether a transaction is open and could still be committed."""
+
     def execute(self, sql: str, parameters: Parameters = (), /) -> Rows: ...
 
     def executemany(self, sql: str, rows: Iterable[Parameters], /) -> Rows: ...

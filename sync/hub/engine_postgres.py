@@ -150,6 +150,9 @@ class PostgresEngine:
         states = self._driver.pq.TransactionStatus
         return self._db.info.transaction_status in (states.INTRANS, states.INERROR, states.ACTIVE)
 
+    def intact(self) -> bool:
+        return bool(self._db.info.transaction_status == self._driver.pq.TransactionStatus.INTRANS)
+
     def execute(self, sql: str, parameters: Parameters = (), /) -> Rows:
         if self._db.closed:
             self._reconnect()
@@ -381,6 +384,10 @@ class PostgresEngine:
         return self._has_duties
 
     def close(self) -> None:
+        if self._has_duties and not self._db.closed and not self.begun():
+            # At once, not when the server has noticed.
+            with contextlib.suppress(EngineFailed):
+                self.execute("SELECT pg_advisory_unlock(?)", (DUTIES_LOCK,))
         self._db.close()
 
 

@@ -105,6 +105,9 @@ class SqliteEngine:
     def begun(self) -> bool:
         return self._db.in_transaction
 
+    def intact(self) -> bool:
+        return self._db.in_transaction
+
     def execute(self, sql: str, parameters: Parameters = (), /) -> sqlite3.Cursor:
         return self._db.execute(sql, parameters)
 

@@ -42,8 +42,14 @@ class Feeding:
         self._topics = topics
         self._limits = limits
         self._statuses: dict[str, tuple[str, Status]] = {}
-        self._published = {scope.scope: (scope.epoch, scope.number) for scope in archive.scopes()}
+        self._published: dict[str, tuple[str, int]] = {}
         self._head_issued_s: dict[str, float] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """From here on this worker publishes what is new; what came before, devices pull: heads tell."""
+        self._published = {scope.scope: (scope.epoch, scope.number) for scope in self._archive.scopes()}
+        self._head_issued_s.clear()
 
     def take(
         self,
@@ -112,11 +118,11 @@ class Feeding:
         self._statuses[device] = (body, status)
         return status.nonce if status.online else ""
 
-    def has_pending(self) -> bool:
-        return bool(self._statuses)
+    def pending_devices(self) -> set[str]:
+        return set(self._statuses)
 
     def write_pending(self, at_utc: str) -> None:
-        """Inside a transaction; `pending_written` when it is durable."""
+        """Inside a transaction, `pending_devices` locked; `pending_written` when it is durable."""
         for device, (body, status) in self._statuses.items():
             self._archive.set_status(device, body, at_utc)
             self._compare_records(device, status, at_utc)

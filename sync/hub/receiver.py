@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveTaken
 from sync.hub.claiming import Claiming
 from sync.hub.commanding import Commanding
+from sync.hub.engine import EngineFailed
 from sync.hub.feeding import Feeding
 from sync.hub.taking import Taking
 from sync.hub.terms import (
-    ROUTINE_CONNECTION,
     Counts,
     HubAlarm,
     Limits,
@@ -38,6 +38,8 @@ from sync.vocabulary.facts import Stream
 PARKED_SAMPLES = 1_000
 """Samples of refused messages kept; unreadable facts are kept without limit."""
 SAMPLE_WHY = "refused: "
+ATTEMPTS = 3
+"""How often messages are taken anew when other workers were in the way."""
 
 
 @dataclass(slots=True)
@@ -79,6 +81,8 @@ class Receiver:
         self._commanding = Commanding(archive, signer, topics, limits)
         self._taking = Taking(archive, signer, topics, self._claiming, self._commanding, limits, self.counts)
         self._feeding = Feeding(archive, signer, topics, limits)
+        self.on_duty = archive.hold_duties()
+        """Whether this worker has the duties (`Archive.hold_duties`); looked at with every tick."""
         self._now_s = 0.0
         self._token_s = 0.0
         self.storage_fault = ""
@@ -91,20 +95,22 @@ class Receiver:
 
         A storage failure takes nothing and answers nothing: whoever sent it will send it again.
         """
-        answers = self._receive(topic, payload, at_utc)
-        return answers + self._acknowledge()
+        return self.receive_all([(topic, payload)], at_utc)
 
     def _receive(self, topic: str, payload: bytes, at_utc: str) -> list[Outgoing]:
-        """All answers but acknowledgements: those are made by `_acknowledge`, after the commit."""
+        """All answers but acknowledgements. Inside a transaction, the device locked."""
         self.counts.messages += 1
         try:
-            answers = self._take(topic, payload, at_utc)
+            with self._archive.transaction():
+                answers = self._take(topic, payload, at_utc)
             self.storage_fault = ""
         except Refused as refusal:
             return self._refuse(topic, payload, at_utc, refusal)
         except ArchiveTaken:
             raise
         except STORAGE_ERRORS as error:
+            if _again(error) or not self._archive.intact():
+                raise
             self._fail(error)
             return []
         except Exception as error:  # noqa: BLE001 - G11, a message must not stop the hub, whatever is wrong with us
@@ -119,27 +125,46 @@ class Receiver:
 
         When that commit fails none of them was taken and nothing is answered.
         """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._receive_once(messages, at_utc)
+            except STORAGE_ERRORS as error:
+                self._refusals.clear()
+                if attempt < ATTEMPTS and _again(error):
+                    self._forget()
+                    continue
+                self._fail(error)
+                return []
+        return []
+
+    def _receive_once(self, messages: Sequence[tuple[str, bytes]], at_utc: str) -> list[Outgoing]:
         answers: list[Outgoing] = []
-        try:
-            with self._archive.transaction():
-                for topic, payload in messages:
-                    answers += self._receive(topic, payload, at_utc)
-        except STORAGE_ERRORS as error:
-            self._fail(error)
-            self._refusals.clear()
-            return []
-        return answers + self._acknowledge()
+        devices = {device for topic, _ in messages if (device := self._device_of(topic))}
+        with self._archive.transaction():
+            self._archive.lock_devices(devices)
+            self._taking.compare(devices)
+            for topic, payload in messages:
+                answers += self._receive(topic, payload, at_utc)
+            told = self._taking.told()
+        return answers + self._taking.signed(told)
+
+    def _device_of(self, topic: str) -> str:
+        """Empty where the topic names none."""
+        device = topic.removeprefix(self._root).partition("/")[0] if topic.startswith(self._root) else ""
+        return device if is_device(device) else ""
 
     def tick(self, at_utc: str) -> list[Outgoing]:
         """What is due without a message: counted refusals, heads and statuses seen, feed and its heads."""
         try:
             now_s = self._clock(at_utc)
+            outgoing = self._take_over(at_utc)
             self._write_pending(now_s, at_utc)
             if abs(now_s - self._token_s) >= self._limits.token_every_s:
                 self._token_s = now_s
                 self._archive.renew_token()
-            outgoing = self._feeding.tick(now_s, at_utc)
-            self._commanding.look_at_grants(now_s, at_utc)
+            if self.on_duty:
+                outgoing += self._feeding.tick(now_s, at_utc)
+                self._commanding.look_at_grants(now_s, at_utc)
             self.storage_fault = ""
         except STORAGE_ERRORS as error:
             self._fail(error)
@@ -148,20 +173,33 @@ class Receiver:
 
     def commands(self, at_utc: str) -> list[Outgoing]:
         """Commands to say now; to be asked several times a second."""
+        if not self.on_duty:
+            return []
         try:
             return self._commanding.due(self._clock(at_utc), at_utc)
         except STORAGE_ERRORS as error:
             self._fail(error)
             return []
 
+    def _take_over(self, at_utc: str) -> list[Outgoing]:
+        """Have the duties if nobody else has: publishing feed, heads and births, and all that comes from
+        devices beside facts and claims."""
+        had, self.on_duty = self.on_duty, self._archive.hold_duties()
+        if had or not self.on_duty:
+            return []
+        self._feeding.begin()
+        return self.born(at_utc)
+
     def born(self, at_utc: str) -> list[Outgoing]:
-        """To publish when the broker is reached: birth, all scopes' heads, all devices' acknowledgements."""
+        """To publish when the broker is reached: birth, all scopes' heads, all devices' acknowledgements.
+        Nothing where another worker has the duties."""
+        if not self.on_duty:
+            return []
         try:
             now_s = self._clock(at_utc)
             outgoing = [*self._own_keys(), self._life(at_utc, online=True)]
             outgoing += [self._feeding.head(scope, now_s, at_utc) for scope in self._archive.scopes()]
-            for device in self._archive.devices():
-                outgoing.extend(self._taking.acks(device, ROUTINE_CONNECTION))
+            outgoing += self._taking.signed(self._taking.told_all(self._archive.devices()))
         except STORAGE_ERRORS as error:
             self._fail(error)
             return [*self._own_keys(), self._life(at_utc, online=True)]
@@ -235,14 +273,7 @@ class Receiver:
             return []
         return [Outgoing(self._topics.hub_keys(), self._key_statements, retain=True)]
 
-    # --- answers and what is due --------------------------------------------------------------------------
-
-    def _acknowledge(self) -> list[Outgoing]:
-        try:
-            return self._taking.acknowledge()
-        except STORAGE_ERRORS as error:
-            self._fail(error)
-            return []
+    # --- what is due --------------------------------------------------------------------------------------
 
     def _write_pending(self, now_s: float, at_utc: str, *, all_refusals: bool = False) -> None:
         due = [
@@ -250,13 +281,15 @@ class Receiver:
             for key, refusals in self._refusals.items()
             if all_refusals or abs(now_s - refusals.written_s) >= self._limits.refusals_every_s
         ]
-        late = self._taking.late_epochs(now_s)
-        pending = late or self._taking.has_pending() or self._feeding.has_pending()
-        if not (pending or any(refusals.times for _, refusals in due)):
+        late = self._taking.late_epochs(now_s) if self.on_duty else []
+        devices = self._taking.pending_devices() | self._feeding.pending_devices()
+        devices |= {device for device, _ in late}
+        if not (devices or any(refusals.times for _, refusals in due)):
             for key, _ in due:
                 del self._refusals[key]
             return
         with self._archive.transaction():
+            self._archive.lock_devices(devices)
             self._taking.write_pending(late, at_utc)
             self._feeding.write_pending(at_utc)
             for (device, code), refusals in due:
@@ -320,3 +353,7 @@ class Receiver:
     def _clock(self, at_utc: str) -> float:
         self._now_s = seconds(at_utc, self._now_s)
         return self._now_s
+
+
+def _again(error: Exception) -> bool:
+    return isinstance(error, EngineFailed) and error.again

@@ -4,7 +4,7 @@ signed acknowledgements of what the archive has committed (G3). No MQTT, no cloc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -55,7 +55,14 @@ EPOCHS_OF_INTEREST = 8
 """How many epochs of one device are acknowledged at once. The ones it left behind are among them: what is
 here of those need not be issued again when a device meets a new archive."""
 
+MAX_STATES = 2_000
+"""Devices, and streams of one device, whose state is kept in memory."""
+
 _read_checkpoint = reader(Checkpoint)
+
+
+Acknowledgement = tuple[str, str, Acks]
+"""Device, the connection it leaves on, and what it says."""
 
 
 class Taking:
@@ -78,7 +85,7 @@ class Taking:
         self._commanding = commanding
         self._limits = limits
         self._counts = counts
-        self._states: dict[tuple[str, str, Stream], StreamState] = {}
+        self._states: dict[str, dict[tuple[str, Stream], StreamState]] = {}
         self._counters: dict[str, int] = {}
         self._heads: dict[str, tuple[Signed, Checkpoint]] = {}
         self._to_acknowledge: dict[str, str] = {}
@@ -105,6 +112,7 @@ class Taking:
         return []
 
     def _store(self, batch: Batch, at_utc: str) -> None:
+        """Inside a transaction, the device locked."""
         device, epoch, stream = batch.device, batch.epoch, batch.stream
         first, last = batch.facts[0].head.seq, batch.facts[-1].head.seq
         state = self._state(device, epoch, stream)
@@ -146,36 +154,36 @@ class Taking:
             lowest = min(fact.seq for fact in branches)
             after = after._replace(branched=min(lowest, after.branched or lowest))
         counter = self._counter(device) + 1
-        with self._archive.transaction():
-            self._archive.note_epoch(device, epoch, at_utc)
-            self._archive.add_facts([fact for fact, _, _ in new], at_utc)
-            self._archive.set_stream(device, epoch, stream, after, counter)
-            self._archive.add_checkpoint(
-                device,
-                epoch,
-                batch.checkpoint.position,
-                batch.signed.body,
-                batch.signed.kid,
-                batch.signed.sig,
+        self._archive.note_epoch(device, epoch, at_utc)
+        self._archive.add_facts([fact for fact, _, _ in new], at_utc)
+        self._archive.set_stream(device, epoch, stream, after, counter)
+        self._archive.add_checkpoint(
+            device,
+            epoch,
+            batch.checkpoint.position,
+            batch.signed.body,
+            batch.signed.kid,
+            batch.signed.sig,
+            at_utc,
+        )
+        for seq in broken:
+            self._archive.add_alarm_once(
                 at_utc,
+                device,
+                HubAlarm.CHAIN_BROKEN,
+                f"{epoch}/{stream.value}: fact {seq} does not name the hash of fact {seq - 1}",
             )
-            for seq in broken:
-                self._archive.add_alarm_once(
-                    at_utc,
-                    device,
-                    HubAlarm.CHAIN_BROKEN,
-                    f"{epoch}/{stream.value}: fact {seq} does not name the hash of fact {seq - 1}",
-                )
-            self._branch(branches, at_utc)
-            if new:
-                self._past_the_end(device, epoch, stream, new[-1][0].seq, at_utc)
-            used: set[str] = set()
-            for fact, data, _ in new:
-                used.update(self._effect(fact, data, at_utc))
-            if used:
-                self._claiming.find_double_uses(device, sorted(used), at_utc)
-                self._claiming.mark_passed(device, sorted(used), at_utc)
-        self._states[(device, epoch, stream)] = after
+        self._branch(branches, at_utc)
+        if new:
+            self._past_the_end(device, epoch, stream, new[-1][0].seq, at_utc)
+        used: set[str] = set()
+        for fact, data, _ in new:
+            used.update(self._effect(fact, data, at_utc))
+        if used:
+            self._archive.lock_slips(used)
+            self._claiming.find_double_uses(device, sorted(used), at_utc)
+            self._claiming.mark_passed(device, sorted(used), at_utc)
+        self._states.setdefault(device, {})[(epoch, stream)] = after
         self._counters[device] = counter
         self._counts.facts += len(new)
         self._unannounced = self._unannounced or first == 1 or state.last_seq() == 0
@@ -280,14 +288,14 @@ class Taking:
 
     # --- acknowledgements (G3) ----------------------------------------------------------------------------
 
-    def acknowledge(self) -> list[Outgoing]:
-        """Of the devices whose facts came since the last time. After the commit; raises `STORAGE_ERRORS`."""
+    def told(self) -> list[Acknowledgement]:
+        """What to say to the devices whose facts came since the last time. Inside the transaction that stored
+        them, so that counter and streams belong together; said only when it is durable."""
         waiting, self._to_acknowledge = self._to_acknowledge, {}
         nonces, self._nonces = self._nonces, {}
         return [
-            ack
+            self._acknowledgement(device, connection, nonces.get(device, ""))
             for device, connection in waiting.items()
-            for ack in self.acks(device, connection, nonces.get(device, ""))
         ]
 
     def greet(self, device: str, nonce: str) -> None:
@@ -295,8 +303,36 @@ class Taking:
         self._nonces[device] = nonce
         self._to_acknowledge.setdefault(device, ROUTINE_CONNECTION)
 
-    def acks(self, device: str, connection: str, nonce: str = "") -> list[Outgoing]:
-        """Where nothing of the device is here yet, a word only to a device that asks whose it is."""
+    def told_all(self, devices: Collection[str]) -> list[Acknowledgement]:
+        """What to say to each of these devices, all read at the same moment."""
+        with self._archive.snapshot():
+            self.compare(devices)
+            return [self._acknowledgement(device, ROUTINE_CONNECTION) for device in devices]
+
+    def signed(self, told: Iterable[Acknowledgement]) -> list[Outgoing]:
+        """Where nothing of a device is here yet, a word only to one that asks whose it is."""
+        return [
+            Outgoing(
+                self._topics.ack(device),
+                signed_payload(self._signer, Context.ACK, acks),
+                retain=True,
+                connection=connection,
+            )
+            for device, connection, acks in told
+            if acks.acks or acks.nonce
+        ]
+
+    def compare(self, devices: Collection[str]) -> None:
+        """Drop what is kept in memory of devices for which another worker has stored something since. Inside
+        a transaction, the devices locked."""
+        if not self._archive.shared or not devices:
+            return
+        for device, counter in self._archive.counters(devices).items():
+            if self._counters.get(device) != counter:
+                self._states.pop(device, None)
+                self._counters[device] = counter
+
+    def _acknowledgement(self, device: str, connection: str, nonce: str = "") -> Acknowledgement:
         counter = self._counter(device)
         acks = []
         for epoch, stream in self._archive.streams_of_interest(device, EPOCHS_OF_INTEREST):
@@ -314,19 +350,18 @@ class Taking:
                     state.branched,
                 )
             )
-        if not (acks or nonce):
-            return []
         word = Acks(tuple(acks), self._archive.archive_id, nonce, self._limits.backup_interval_s)
-        payload = signed_payload(self._signer, Context.ACK, word)
-        return [Outgoing(self._topics.ack(device), payload, retain=True, connection=connection)]
+        return device, connection, word
 
     def _state(self, device: str, epoch: str, stream: Stream) -> StreamState:
-        key = (device, epoch, stream)
-        state = self._states.get(key)
-        if state is None:
-            if len(self._states) >= 10_000:
+        states = self._states.get(device)
+        if states is None or len(states) >= MAX_STATES:
+            if len(self._states) >= MAX_STATES:
                 self._states.clear()
-            state = self._states[key] = self._archive.stream_state(device, epoch, stream)
+            states = self._states[device] = {}
+        state = states.get((epoch, stream))
+        if state is None:
+            state = states[(epoch, stream)] = self._archive.stream_state(device, epoch, stream)
         return state
 
     def _counter(self, device: str) -> int:
@@ -359,7 +394,7 @@ class Taking:
 
     def late_epochs(self, now_s: float) -> list[tuple[str, str]]:
         """Device and epoch of those not announced in time."""
-        if not self._unannounced:
+        if not (self._unannounced or self._archive.shared):
             return []
         waiting = self._archive.unannounced_epochs()
         late = [
@@ -370,11 +405,11 @@ class Taking:
         self._unannounced = len(waiting) > len(late)
         return late
 
-    def has_pending(self) -> bool:
-        return bool(self._heads)
+    def pending_devices(self) -> set[str]:
+        return set(self._heads)
 
     def write_pending(self, late: list[tuple[str, str]], at_utc: str) -> None:
-        """Inside a transaction; `pending_written` when it is durable."""
+        """Inside a transaction, `pending_devices` locked; `pending_written` when it is durable."""
         for device, (signed, checkpoint) in self._heads.items():
             self._write_head(device, signed, checkpoint, at_utc)
         for device, epoch in late:

@@ -65,7 +65,7 @@ class Postgres:
     def start(self) -> None:
         options = (
             f"-h 127.0.0.1 -p {self.port} -k {self.folder} -c max_connections=40 -c shared_buffers=32MB "
-            "-c deadlock_timeout=200ms -c max_wal_size=256MB -c fsync=on"
+            "-c deadlock_timeout=200ms -c max_wal_size=256MB"
         )
         self.run("pg_ctl", "start", "-w", "-D", str(self.cluster), "-l", str(self.log), "-o", options)
 

@@ -654,23 +654,25 @@ def test_a_message_longer_than_the_bound_is_refused_however_well_it_is_signed(
 
 
 def test_a_flood_is_two_alarm_rows_with_the_count_and_one_sample(bench: Bench) -> None:
-    for _ in range(5000):
+    for _ in range(1000):
         bench.receiver.receive(TOPICS.claim("lane-in"), b"junk", AT)
     assert bench.alarms() == ["malformed"]
     bench.receiver.tick(at(61))
     assert bench.rows("SELECT code, substr(detail, 1, 10) FROM hub_alarms ORDER BY id") == [
         ("malformed", "claim: Sig"),
-        ("malformed", "4999 more;"),
+        ("malformed", "999 more; "),
     ]
     assert bench.rows("SELECT payload, why FROM parked") == [(b"junk", "refused: malformed")]
-    assert bench.receiver.counts.refused == 5000
+    assert bench.receiver.counts.refused == 1000
 
 
 def test_what_was_counted_is_written_when_the_hub_stops(bench: Bench) -> None:
     for _ in range(3):
         bench.receiver.receive(TOPICS.claim("lane-in"), b"junk", AT)
     bench.receiver.stop(at(1))
-    assert bench.rows("SELECT substr(detail, 1, 7) FROM hub_alarms WHERE id = 2") == [("2 more;",)]
+    assert bench.rows("SELECT substr(detail, 1, 7) FROM hub_alarms ORDER BY id DESC LIMIT 1") == [
+        ("2 more;",)
+    ]
 
 
 def test_refused_samples_are_bounded_and_unreadable_facts_are_not(
