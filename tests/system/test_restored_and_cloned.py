@@ -137,6 +137,25 @@ def test_a_device_restored_from_an_image_is_found_and_what_it_forgot_stays(
     assert "branch" in alarms(site)
 
 
+def test_a_device_restored_from_an_image_hears_it_from_the_hub_before_it_says_anything(
+    site: CrashSite, tmp_path: Path
+) -> None:
+    commit_up_to(site, 50)
+    site.lane.kill()
+    shutil.copytree(site.journal.parent, tmp_path / "image")
+    commit_up_to(site, 90)
+    site.lane.kill()
+    before = stored(site)
+    shutil.rmtree(site.journal.parent)
+    shutil.copytree(tmp_path / "image", site.journal.parent)
+    commit_up_to(site, 0)
+    until(lambda: "rolled_back" in alarms(site), "the hub says what happened")
+    commit_up_to(site, 60)
+    site.end()
+    assert before.items() <= stored(site).items()
+    assert "branch" not in alarms(site)
+
+
 def test_a_journal_alone_put_back_is_noticed_by_the_device_itself(site: CrashSite, tmp_path: Path) -> None:
     commit_up_to(site, 50)
     site.lane.kill()
