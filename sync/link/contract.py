@@ -90,7 +90,7 @@ CARRIED = (
             "what became of a command"),
     Carried("blob_offer", Form.SIGNED, ((BlobOffer, Context.BLOB),),
             "evidence a device has for the centre, named by its hash"),
-    Carried("blob_chunk", Form.LINE_AND_BYTES, ((BlobChunk, Context.BLOB),),
+    Carried("blob_chunk", Form.LINE_AND_BYTES, ((BlobChunk, Context.BLOB_CHUNK),),
             "a part of that evidence"),
     Carried("blob_answer", Form.SIGNED, ((BlobAnswer, Context.BLOB_ANSWER),),
             "which parts the centre lacks, or that it has all"),
