@@ -79,6 +79,7 @@ prove: $(VENV)/.installed-dev
 	@$(BIN)/kakou world --seeds $(PROVE_SEEDS)
 	$(BIN)/python -m tests.machine.guards
 	export KAKOU_POWER_CUTS=$(PROVE_POWER_CUTS) KAKOU_SIGKILLS=$(PROVE_SIGKILLS)
+	export KAKOU_BLOB_KILL_POINTS=$(PROVE_BLOB_KILL_POINTS)
 	export KAKOU_FORGOTTEN_FACTS=$(PROVE_FORGOTTEN_FACTS) KAKOU_NATS=1
 	KAKOU_BIT_FLIPS=$(PROVE_BIT_FLIPS) $(BIN)/pytest tests/unit/test_journal_adversary.py --timeout 0 --benchmark-disable
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
