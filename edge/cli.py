@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,6 +35,8 @@ journal_app = typer.Typer(no_args_is_help=True, help="Prove or export a device's
 slips_app = typer.Typer(
     no_args_is_help=True, help="Slips as signed codes: issue, look at, verify; their keys."
 )
+BLOBS_LISTED = 1_000
+
 app.add_typer(records_app, name="records")
 app.add_typer(slips_app, name="slips")
 app.add_typer(journal_app, name="journal")
@@ -420,6 +422,61 @@ def records_receipts(config: ConfigFile, as_json: Json = False) -> None:
         raise _refuse(refused) from refused
     if not_made:
         raise _refuse(f"{not_made} crossings of which no receipt can be made; see the hub's alarms")
+
+
+@records_app.command("blobs")
+def records_blobs(
+    config: ConfigFile,
+    device: Annotated[str, typer.Option(metavar="DEVICE", help="of this device alone")] = "",
+    passage: Annotated[
+        int | None, typer.Option(metavar="N", help="the pictures of one passage of the device")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What evidence a hub has: counts, and every picture that a fact names and that has not come; exit 1
+    where one is missing beyond its patience."""
+    from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused
+    from sync.hub.blob_files import BlobFiles
+    from sync.hub.config import ConfigRefused, read_hub_config
+
+    if passage is not None and not device:
+        raise _refuse("--passage: expected beside --device", 2)
+    try:
+        hub_config = read_hub_config(config)
+        files = BlobFiles(hub_config.blobs.folder)
+        patience = timedelta(seconds=hub_config.blobs.limits.missing_after_s)
+        late_utc = (datetime.now(UTC) - patience).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        archive = Archive.open(_there(hub_config.archive))
+        try:
+            counts = [row for row in archive.blob_counts() if device in ("", row[0])]
+            rows = (
+                archive.missing_blobs("9999", BLOBS_LISTED, device)
+                if passage is None
+                else archive.blobs_of_passage(device, passage)
+            )
+        finally:
+            archive.close()
+    except ConfigRefused as refused:
+        raise _refuse(refused, 2) from refused
+    except (ArchiveRefused, ValueError, *STORAGE_ERRORS) as refused:
+        raise _refuse(refused) from refused
+    lines = as_json or not sys.stdout.isatty()
+    if passage is None:
+        for name, blob_class, state, count, size_bytes in counts:
+            if lines:
+                told = (name, blob_class, state, count, size_bytes)
+                _say_json(dict(zip(("device", "class", "state", "blobs", "bytes"), told, strict=True)))
+            else:
+                _say(f"{name}: {count} {state}, {blob_class}, {size_bytes} bytes")
+    for row in rows:
+        late = row.state == "missing" and row.named_utc < late_utc
+        file = str(files.path(row.sha256)) if row.state == "stored" else ""
+        if lines:
+            _say_json({**row._asdict(), "late": late, "file": file})
+        else:
+            _say(f"{row.device} {row.state} {row.sha256} {row.named_utc} {file}")
+    if any(row.state == "missing" and row.named_utc < late_utc for row in rows):
+        raise typer.Exit(1)
 
 
 @records_app.command("digest")

@@ -73,8 +73,8 @@ def commands() -> dict[str, click.Command]:
 def test_the_commands_are_those_of_the_design() -> None:
     assert set(commands()) == {
         "demo", "gate", "hub", "sims", "doctor", "frames", "replay", "world", "bench", "records import",
-        "records digest", "records diff", "records receipts", "records rehearse", "journal verify",
-        "journal export", "slips issue", "slips key", "slips show", "slips verify",
+        "records digest", "records diff", "records receipts", "records blobs", "records rehearse",
+        "journal verify", "journal export", "slips issue", "slips key", "slips show", "slips verify",
     }  # fmt: skip
 
 

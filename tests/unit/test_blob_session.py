@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,14 +12,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from edge.cli import app
 from sync.hub.archive import Archive
 from sync.hub.blob_files import BlobFiles
 from sync.hub.blobs import BlobLimits, BlobTaking
 from sync.link.blob_link import BlobPerformer
 from sync.link.blob_session import BlobConfig, BlobEvent, BlobSession, FactsOwed, LoadBlob, NoteStored
 from sync.link.envelope import chunk_payload, open_chunk, open_signed, signed_payload
-from sync.link.keys import Forged, KeySigner, make_private, public_pem
+from sync.link.keys import Forged, KeySigner, make_private, private_pem, public_pem
 from sync.link.messages import (
     MAX_PAYLOAD_BYTES,
     BlobAnswer,
@@ -645,3 +648,28 @@ def test_nothing_is_loaded_for_what_the_hub_has(site: Site) -> None:
     site.connect()
     site.run(3.0)
     assert site.memory.read_s == []
+
+
+def test_the_hubs_evidence_can_be_listed_and_what_never_came_is_a_finding(site: Site, tmp_path: Path) -> None:
+    there, lost = picture(1, 1_000), site.take(picture(2, 2_000))
+    site.take(there)
+    chunk(site, name(there), 1_000, 0, there)
+    (tmp_path / "hub.key").touch(mode=0o600)
+    (tmp_path / "hub.key").write_bytes(private_pem(HUB_KEY))
+    config = tmp_path / "hub.toml"
+    config.write_text(
+        f'site = "{SITE}"\n[store]\narchive = "archive.sqlite"\n[sync]\n'
+        'key_file = "hub.key"\nscopes = ["s"]\n[blobs]\nmissing_after_h = 1\n'
+    )
+    runner = CliRunner()
+    ran = runner.invoke(app, ["records", "blobs", str(config)])
+    said_lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert ran.exit_code == 1
+    assert [(line["state"], line["blobs"]) for line in said_lines[:2]] == [("missing", 1), ("stored", 1)]
+    assert [(line["sha256"], line["late"]) for line in said_lines[2:]] == [(lost, True)]
+    of_passage = ["records", "blobs", str(config), "--device", DEVICE, "--passage", "2"]
+    ran = runner.invoke(app, of_passage)
+    (found,) = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert ran.exit_code == 0
+    assert Path(found["file"]).read_bytes() == there
+    assert runner.invoke(app, ["records", "blobs", str(config), "--passage", "2"]).exit_code == 2
