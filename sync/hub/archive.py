@@ -15,7 +15,8 @@ import contextlib
 import itertools
 import json
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self, assert_never
 
@@ -27,7 +28,7 @@ from sync.hub.engine import ArchiveTaken as ArchiveTaken
 from sync.hub.engine import Engine, NewId, meta, set_meta
 from sync.hub.engine_postgres import PostgresEngine, PostgresPlace
 from sync.hub.engine_sqlite import SqliteEngine
-from sync.policy.digests import from_hex, row_digest, to_hex, with_row, without_row
+from sync.policy.digests import BUCKETS, MODULUS, from_hex, move_of, to_hex
 from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.facts import GENESIS, Fact, Stream
@@ -99,6 +100,17 @@ class LogRow(NamedTuple):
     key: str
     op: str
     body: str
+
+
+class Version(NamedTuple):
+    """One version of a record: an entry of its scope's log."""
+
+    epoch: str
+    number: int
+    op: str
+    body: str
+    """Empty where it was deleted."""
+    at_utc: str
 
 
 class RecordChange(NamedTuple):
@@ -242,6 +254,10 @@ class _Prev(msgspec.Struct):
 
 
 _read_prev = decoder(_Prev)
+
+_SHELF = 64
+"""Bucket sums to a row of `bucket_sums`."""
+_SUM_DIGITS = 32
 
 
 class Archive:
@@ -388,6 +404,17 @@ class Archive:
     def revoke(self, device: str) -> bool:
         """From the next message on nothing of this device is taken. False where it is not enrolled."""
         return self._db.execute("UPDATE devices SET revoked = 1 WHERE device = ?", (device,)).rowcount == 1
+
+    def allow_scopes(self, device: str, scopes: Collection[str]) -> None:
+        """The scopes a device may pull from now on; none: every scope. Inside `transaction()`."""
+        self._db.execute("DELETE FROM device_scopes WHERE device = ?", (device,))
+        self._db.executemany(
+            "INSERT INTO device_scopes VALUES (?, ?)", [(device, scope) for scope in sorted(set(scopes))]
+        )
+
+    def may_pull(self, device: str, scope: str) -> bool:
+        allowed = self._db.execute("SELECT scope FROM device_scopes WHERE device = ?", (device,)).fetchall()
+        return not allowed or scope in {row[0] for row in allowed}
 
     def enrolled(self, device: str) -> Enrolled | None:
         row = self._db.execute(
@@ -1018,6 +1045,119 @@ class Archive:
         ).fetchone()
         return None if row is None else str(row[0])
 
+    def record_as_of(
+        self, scope: str, collection: str, key: str, number: int, *, epoch: str = ""
+    ) -> Version | None:
+        """The record as it was at this number of an epoch, today's if none is given; None where there was
+        none yet. A version that deletes it is a version."""
+        row = self._db.execute(
+            "SELECT epoch, number, op, body, at_utc FROM log WHERE scope = ? AND collection = ? AND key = ? "
+            "AND epoch = coalesce(nullif(?, ''), (SELECT epoch FROM scopes WHERE scope = ?)) "
+            "AND number <= ? ORDER BY number DESC LIMIT 1",
+            (scope, collection, key, epoch, scope, number),
+        ).fetchone()
+        return None if row is None else Version(*row)
+
+    def record_at(self, scope: str, collection: str, key: str, at_utc: str) -> Version | None:
+        """The record as it was at a time, by the hub's clock when the entry was written."""
+        row = self._db.execute(
+            "SELECT epoch, number, op, body, at_utc FROM log WHERE scope = ? AND collection = ? AND key = ? "
+            "AND at_utc <= ? ORDER BY at_utc DESC, number DESC LIMIT 1",
+            (scope, collection, key, at_utc),
+        ).fetchone()
+        return None if row is None else Version(*row)
+
+    def record_versions(self, scope: str, collection: str, key: str) -> tuple[Version, ...]:
+        """Every version there was, in the order they were written; an epoch begun anew repeats the last."""
+        rows = self._db.execute(
+            "SELECT epoch, number, op, body, at_utc FROM log WHERE scope = ? AND collection = ? AND key = ? "
+            "ORDER BY at_utc, number",
+            (scope, collection, key),
+        )
+        return tuple(Version(*row) for row in rows)
+
+    def keys_changed(self, scope: str, epoch: str, after: int) -> tuple[tuple[str, str], ...]:
+        """Collection and key of every record that entries above `after` speak of."""
+        rows = self._db.execute(
+            "SELECT DISTINCT collection, key FROM log WHERE scope = ? AND epoch = ? AND number > ?",
+            (scope, epoch, after),
+        )
+        return tuple((row[0], row[1]) for row in rows)
+
+    def keys_unchanged_since(
+        self, scope: str, collection: str, number: int, after_key: str, limit: int
+    ) -> tuple[tuple[str, str], ...]:
+        """Key and body of records whose last change is at or below `number`, by key, from above a key on."""
+        rows = self._db.execute(
+            "SELECT key, body FROM records WHERE scope = ? AND collection = ? AND key > ? AND number <= ? "
+            "ORDER BY key LIMIT ?",
+            (scope, collection, after_key, number, limit),
+        )
+        return tuple((row[0], row[1]) for row in rows)
+
+    def number_at(self, scope: str, at_utc: str) -> int:
+        """The last number of today's epoch that was written before a time; 0 when there is none."""
+        found = self.scope(scope)
+        low, high = 0, 0 if found is None else found.number
+        while found is not None and low < high:
+            middle = (low + high + 1) // 2
+            row = self._db.execute(
+                "SELECT at_utc FROM log WHERE scope = ? AND epoch = ? AND number = ?",
+                (scope, found.epoch, middle),
+            ).fetchone()
+            low, high = (middle, high) if row is not None and row[0] < at_utc else (low, middle - 1)
+        return low
+
+    def bucket_sums(self, scope: str) -> tuple[int, ...] | None:
+        """The 4,096 bucket sums of a scope at its number, mod 2^128, as kept along with the rows; None when
+        they do not add up to its digest: then `mend_bucket_sums`."""
+        found = self.scope(scope)
+        sums = self._kept_sums(scope, range(BUCKETS // _SHELF))
+        if found is None or sum(sums) % MODULUS != from_hex(found.digest):
+            return None
+        return tuple(total % MODULUS for total in sums)
+
+    def mend_bucket_sums(self, scope: str) -> None:
+        """Take a scope's bucket sums from its rows. Takes seconds a million rows, but others go on writing:
+        only what was wrong is carried over at the end."""
+        shelves = range(BUCKETS // _SHELF)
+        off = [0] * BUCKETS
+        with self.snapshot():
+            for bucket, kept in enumerate(self._kept_sums(scope, shelves)):
+                off[bucket] -= kept
+            for collection, key, body in self.record_rows(scope):
+                bucket, digest = move_of(collection, key, None, body.encode())
+                off[bucket] += digest
+        with self.transaction():
+            # Whoever else would change the scope waits until these are written.
+            self._db.execute("UPDATE scopes SET rows = rows WHERE scope = ?", (scope,))
+            now = self._kept_sums(scope, shelves)
+            self._write_sums(scope, [kept + more for kept, more in zip(now, off, strict=True)], shelves)
+
+    def _kept_sums(self, scope: str, shelves: Collection[int]) -> list[int]:
+        """All 4,096; zero outside these shelves."""
+        sums = [0] * BUCKETS
+        rows = self._db.execute(
+            "SELECT shelf, sums FROM bucket_sums WHERE scope = ? ORDER BY shelf", (scope,)
+        )
+        for shelf, text in rows.fetchall():
+            if shelf in shelves:
+                first = shelf * _SHELF
+                sums[first : first + _SHELF] = [
+                    int(text[at : at + _SUM_DIGITS], 16) for at in range(0, len(text), _SUM_DIGITS)
+                ]
+        return sums
+
+    def _write_sums(self, scope: str, sums: Sequence[int], shelves: Iterable[int]) -> None:
+        self._db.executemany(
+            "INSERT INTO bucket_sums VALUES (?, ?, ?) "
+            "ON CONFLICT (scope, shelf) DO UPDATE SET sums = excluded.sums",
+            [
+                (scope, shelf, "".join(map(to_hex, sums[shelf * _SHELF : (shelf + 1) * _SHELF])))
+                for shelf in shelves
+            ],
+        )
+
     def record_rows(self, scope: str) -> Iterator[tuple[str, str, str]]:
         """Collection, key and exact JSON of every record of the scope, sorted by both."""
         yield from self._db.stream(
@@ -1038,7 +1178,8 @@ class Archive:
         found = self._scope(scope, to_change=True)
         if found is None:
             raise ValueError(f"scope {scope!r} is not in this archive")
-        number, rows, digest = found.number, found.rows, from_hex(found.digest)
+        number, rows = found.number, found.rows
+        moves: defaultdict[int, int] = defaultdict(int)
         current = self._current(scope, changes)
         log: list[tuple[str, str, int, str, str, str, str, str]] = []
         put: dict[tuple[str, str], tuple[str, int] | None] = {}
@@ -1050,16 +1191,14 @@ class Archive:
                 unchanged += 1
                 continue
             number += 1
-            if before is not None:
-                digest = without_row(digest, row_digest(change.collection, change.key, before))
-                rows -= 1
+            bucket, moved = move_of(*key, _utf8(before), _utf8(change.body))
+            moves[bucket] += moved
+            rows += (change.body is not None) - (before is not None)
             if change.body is None:
                 deleted += 1
                 put[key] = None
                 log.append((scope, found.epoch, number, change.collection, change.key, "delete", "", at_utc))
             else:
-                digest = with_row(digest, row_digest(change.collection, change.key, change.body))
-                rows += 1
                 put[key] = (change.body, number)
                 log.append(
                     (scope, found.epoch, number, change.collection, change.key, "put", change.body, at_utc)
@@ -1076,9 +1215,14 @@ class Archive:
             "DELETE FROM records WHERE scope = ? AND collection = ? AND key = ?",
             sorted((scope, *key) for key, value in put.items() if value is None),
         )
+        shelves = sorted({bucket // _SHELF for bucket in moves})
+        sums = self._kept_sums(scope, shelves)
+        for bucket, moved in moves.items():
+            sums[bucket] += moved
+        self._write_sums(scope, sums, shelves)
         self._db.execute(
             "UPDATE scopes SET number = ?, rows = ?, digest = ? WHERE scope = ?",
-            (number, rows, to_hex(digest), scope),
+            (number, rows, to_hex(from_hex(found.digest) + sum(moves.values())), scope),
         )
         return Applied(len(log) - deleted, deleted, unchanged, number)
 
@@ -1105,6 +1249,10 @@ def _with_officers(row: Sequence[Any], place: int) -> list[Any]:
 
 def _places(values: Sequence[str]) -> str:
     return ",".join("?" * len(values))
+
+
+def _utf8(body: str | None) -> bytes | None:
+    return None if body is None else body.encode()
 
 
 def _prev_of(body: str) -> str:

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sync.hub.blobs import BlobLimits
 from sync.hub.receipts import ReceiptSettings
+from sync.hub.retiring import RETIRABLE
 from sync.hub.slips import SlipSettings
 from sync.link.client import BrokerConfig, LinkConfigRefused
 from sync.link.key_files import own_signer
@@ -29,6 +30,8 @@ from sync.vocabulary.slip_codes import MAX_ISSUER
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
+
+MOST_DAYS = 36_500
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -91,6 +94,23 @@ class BlobsPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordsPart:
+    """Snapshots of the records, and how long records are kept."""
+
+    snapshot_folder: Path
+    snapshot_from: int
+    """Log entries a device must be behind before a snapshot is made for it."""
+    snapshot_bytes_per_s: int
+    """Of snapshots, to all devices together."""
+    keep_days: dict[str, int]
+    """Collection -> days after a record's validity ended, or its last change where it has none. Collections
+    that are not named are kept for good."""
+    retire_every_s: float
+    device_scopes: dict[str, tuple[str, ...]]
+    """Device -> the scopes it may pull. A device that is not named may pull all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubConfig:
     site: str
     archive: Path
@@ -98,6 +118,7 @@ class HubConfig:
     """How often the archive is backed up: no device lets go of a fact before (G3)."""
     blobs: BlobsPart
     sync: SyncPart
+    records: RecordsPart
     devices: dict[str, str] = field(default_factory=dict)
     """Device name -> its public key as PEM text, read from the file the config names."""
     receipts: ReceiptSettings | None = None
@@ -130,6 +151,7 @@ def read_hub_config(path: Path) -> HubConfig:
     store.done()
     sync, private_key = _sync(reader, top.part("sync"))
     devices = _devices(reader, top.take("devices", {}))
+    records = _records(reader, top.part("records", optional=True), archive, devices)
     receipts, receipts_every_s = _receipts(reader, top.take("receipts", None))
     slips, slip_key = _slips(reader, top.take("slips", None), site)
     statements, kid = _statements(reader, sync.key_statements_file, private_key)
@@ -146,6 +168,7 @@ def read_hub_config(path: Path) -> HubConfig:
         backup_interval_s=backup_interval_s,
         blobs=blobs,
         sync=sync,
+        records=records,
         devices=devices,
         receipts=receipts,
         receipts_every_s=receipts_every_s,
@@ -202,6 +225,49 @@ def _statements(reader: _Reader, file: Path | None, key: Ed25519PrivateKey | Non
         reader.add("sync.key_statements_file", str(error))
         return b"", HUB_KID
     return statements, signer.kid
+
+
+def _records(reader: _Reader, part: _Table, archive: Path, devices: Mapping[str, str]) -> RecordsPart:
+    folder = part.text("snapshot_folder", "", empty=True)
+    records = RecordsPart(
+        snapshot_folder=reader.folder / folder if folder else archive.parent / f"{archive.name}.snapshots",
+        snapshot_from=part.whole("snapshot_from", 100, 100_000_000, 20_000),
+        snapshot_bytes_per_s=part.whole("snapshot_bytes_per_s", 10_000, 1_000_000_000, 8_000_000),
+        keep_days=_keep_days(reader, part.take("keep_days", {})),
+        retire_every_s=part.seconds("retire_every_s", 1, 7 * 86_400, 3600.0),
+        device_scopes=_device_scopes(reader, part.take("device_scopes", {}), devices),
+    )
+    part.done()
+    return records
+
+
+def _keep_days(reader: _Reader, value: Any) -> dict[str, int]:
+    if isinstance(value, dict) and all(
+        name in RETIRABLE and type(days) is int and 0 <= days <= MOST_DAYS for name, days in value.items()
+    ):
+        return dict(value)
+    collections = ", ".join(RETIRABLE)
+    reader.add(
+        "records.keep_days",
+        f"expected a table of collection = days, 0 to {MOST_DAYS}, of {collections}; got {_shown(value)}",
+    )
+    return {}
+
+
+def _device_scopes(reader: _Reader, value: Any, devices: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    where = "records.device_scopes"
+    if not isinstance(value, dict):
+        reader.add(where, f"expected a table of device = list of scopes, got {_shown(value)}")
+        return {}
+    found: dict[str, tuple[str, ...]] = {}
+    for device, scopes in value.items():
+        if device not in devices:
+            reader.add(f"{where}.{device}", "expected a device that [devices] names")
+        elif not (isinstance(scopes, list) and scopes and all(map(_is_name, scopes))):
+            reader.add(f"{where}.{device}", f"expected a list of scopes, at least one, got {_shown(scopes)}")
+        else:
+            found[device] = tuple(scopes)
+    return found
 
 
 def broker_of(sync: SyncPart) -> BrokerConfig:

@@ -10,21 +10,32 @@ from collections.abc import Iterator, Mapping
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.hub.archive import Archive, LogRow, Scope
-from sync.hub.terms import HubAlarm, Limits, Outgoing, Refused
+from sync.hub.aside import Aside, Done, MakeSnapshot, MendSums, ReadBuckets, Retire
+from sync.hub.snapshots import SnapshotFolder
+from sync.hub.terms import HubAlarm, Limits, Outgoing, Refused, storable
 from sync.link.envelope import read_signed, reader, signed_payload
 from sync.link.keys import Signer, verify
 from sync.link.messages import (
+    MAX_BUCKET_PAGES,
+    MAX_BUCKETS_ASKED,
     MAX_PAYLOAD_BYTES,
+    MAX_RANGES,
+    SUMS_A_MESSAGE,
+    BucketRows,
+    BucketsAsked,
+    BucketSums,
     Change,
     ChangeOp,
     Context,
     FeedBatch,
     FeedHead,
+    PiecesAsked,
     Pull,
     Status,
     Topics,
 )
-from sync.vocabulary.codec import to_json
+from sync.policy.digests import BUCKETS, MODULUS, move_of, to_hex
+from sync.vocabulary.codec import Malformed, to_json
 
 FEED_ENVELOPE_BYTES = 1_536
 """Room kept in a feed payload for everything that is not a change."""
@@ -36,7 +47,19 @@ _read_status = reader(Status)
 class Feeding:
     """The log of every scope on its way to the devices."""
 
-    def __init__(self, archive: Archive, signer: Signer, topics: Topics, limits: Limits) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        signer: Signer,
+        topics: Topics,
+        limits: Limits,
+        *,
+        aside: Aside | None = None,
+        snapshots: SnapshotFolder | None = None,
+        keep_days: Mapping[str, int],
+    ) -> None:
+        """Without `aside` and `snapshots` devices get the log, mend nothing by bucket, and nothing is retired
+        by itself. `keep_days`: collection -> days (`sync.hub.retiring`)."""
         self._archive = archive
         self._signer = signer
         self._topics = topics
@@ -44,6 +67,18 @@ class Feeding:
         self._statuses: dict[str, tuple[str, Status]] = {}
         self._published: dict[str, tuple[str, int]] = {}
         self._head_issued_s: dict[str, float] = {}
+        self._aside = aside
+        self._snapshots = snapshots
+        self._keep_days = tuple(sorted(keep_days.items()))
+        self._retire_at_s: float | None = None
+        self._look_at_s: float | None = None
+        """When the folder of snapshots is looked at next; None: at once."""
+        self._waiting: dict[str, PiecesAsked] = {}
+        """Device -> pieces it has asked for and nobody has sent yet."""
+        self._may_send_bytes = limits.snapshot_bytes_per_s
+        self._may_send_s: float | None = None
+        self._readers: dict[ReadBuckets, set[str]] = {}
+        """What is being read beside us, and which devices wait for it."""
         self.begin()
 
     def begin(self) -> None:
@@ -63,6 +98,18 @@ class Feeding:
         scope = self._archive.scope(pull.scope)
         if scope is None:
             raise Refused(HubAlarm.SCOPE_UNKNOWN, f"there is no scope {pull.scope[:64]!r} here", device)
+        if not self._archive.may_pull(device, scope.scope):
+            raise Refused(HubAlarm.SCOPE_FORBIDDEN, f"scope {scope.scope} is not this device's", device)
+        if pull.buckets is not None and pull.epoch == scope.epoch:
+            sums = self._buckets(device, scope, pull.buckets)
+            return [self.head(scope, now_s, at_utc)] if sums is None else sums
+        self._look(now_s)
+        if pull.pieces is not None and self._has(pull.pieces):
+            self._waiting[device] = pull.pieces
+            return self._send_pieces(now_s)
+        offer = self._offer(device, scope, pull)
+        if offer is not None:
+            return [offer]
         whole = pull.epoch != scope.epoch or pull.after > scope.number
         batches = self._batches(scope, 0 if whole else pull.after)
         topic = self._topics.batch(device)
@@ -70,7 +117,7 @@ class Feeding:
         return answers or [self.head(scope, now_s, at_utc)]
 
     def tick(self, now_s: float, at_utc: str) -> list[Outgoing]:
-        outgoing: list[Outgoing] = []
+        outgoing = self._look_aside(now_s, at_utc) + self._send_pieces(now_s)
         left = self._limits.feed_batches
         for scope in self._archive.scopes():
             epoch, after = self._published.get(scope.scope, (scope.epoch, 0))
@@ -104,6 +151,130 @@ class Feeding:
         head = FeedHead(scope.scope, scope.epoch, scope.number, scope.rows, scope.digest, issued)
         payload = signed_payload(self._signer, Context.FEED_HEAD, head)
         return Outgoing(self._topics.feed_head(scope.scope), payload, retain=True)
+
+    # --- snapshots ----------------------------------------------------------------------------------------
+
+    def _offer(self, device: str, scope: Scope, pull: Pull) -> Outgoing | None:
+        """A snapshot, where it is there and the shorter way. Where it would be and is not, one is made
+        beside us, and the device has the log meanwhile."""
+        behind = scope.number - pull.after
+        shorter = (
+            behind >= self._limits.snapshot_from
+            and behind * self._limits.snapshot_rows_an_entry >= scope.rows
+        )
+        if self._snapshots is None or not (pull.snapshots and pull.epoch == scope.epoch and shorter):
+            return None
+        newest = self._snapshots.newest(scope)
+        late = scope.number if newest is None else scope.number - newest.number
+        saves = newest is not None and newest.number > pull.after and late * 4 <= behind
+        if self._aside is not None and not saves:
+            self._aside.begin(MakeSnapshot(scope.scope))
+        if newest is None or not saves:
+            return None
+        return Outgoing(self._topics.batch(device), signed_payload(self._signer, Context.SNAPSHOT, newest))
+
+    def _has(self, asked: PiecesAsked) -> bool:
+        if len(asked.pages) + len(asked.pieces) > MAX_RANGES:
+            raise Malformed(f"pull: expected at most {MAX_RANGES} ranges")
+        return self._snapshots is not None and self._snapshots.named(asked.snapshot) is not None
+
+    def _send_pieces(self, now_s: float) -> list[Outgoing]:
+        """As much as may go out now, to the devices in the order they asked; the rest in a later tick."""
+        limit = self._limits.snapshot_bytes_per_s
+        since_s = 0.0 if self._may_send_s is None else max(0.0, now_s - self._may_send_s)
+        self._may_send_s = now_s
+        self._may_send_bytes = min(limit, self._may_send_bytes + since_s * limit)
+        outgoing: list[Outgoing] = []
+        while self._waiting and self._may_send_bytes > 0 and self._snapshots is not None:
+            device = next(iter(self._waiting))
+            try:
+                for payload in self._snapshots.pieces(self._waiting.pop(device), now_s):
+                    outgoing.append(Outgoing(self._topics.batch(device), payload))
+                    self._may_send_bytes -= len(payload)
+            except OSError:
+                # Somebody tidied the folder: see what is left, and have the device ask again.
+                self._look_at_s = None
+        return outgoing
+
+    # --- buckets ------------------------------------------------------------------------------------------
+
+    def _buckets(self, device: str, scope: Scope, asked: BucketsAsked) -> list[Outgoing] | None:
+        """Sums at once, rows when they were read beside us. None: it cannot be said any more."""
+        if len(asked.buckets) > MAX_BUCKETS_ASKED or any(not 0 <= one < BUCKETS for one in asked.buckets):
+            raise Malformed(f"pull: expected at most {MAX_BUCKETS_ASKED} buckets from 0 to {BUCKETS - 1}")
+        if not scope.number - self._limits.buckets_behind <= asked.number <= scope.number or not self._aside:
+            return None
+        if asked.buckets:
+            job = ReadBuckets(scope.scope, scope.epoch, asked.number, tuple(sorted(set(asked.buckets))))
+            if self._aside.begin(job):
+                self._readers.setdefault(job, set()).add(device)
+            return []
+        sums = self._archive.bucket_sums(scope.scope)
+        if sums is None:
+            self._aside.begin(MendSums(scope.scope))
+            return []
+        then = self._sums_then(scope, list(sums), asked.number)
+        outgoing = []
+        for first in range(0, BUCKETS, SUMS_A_MESSAGE):
+            some = "".join(map(to_hex, then[first : first + SUMS_A_MESSAGE]))
+            answer = BucketSums(scope.scope, scope.epoch, asked.number, first, some)
+            payload = signed_payload(self._signer, Context.BUCKETS, answer)
+            outgoing.append(Outgoing(self._topics.batch(device), payload))
+        return outgoing
+
+    def _sums_then(self, scope: Scope, sums: list[int], number: int) -> list[int]:
+        """Bucket sums as they were, from what they are and the entries since."""
+        archive = self._archive
+        for collection, key in archive.keys_changed(scope.scope, scope.epoch, number):
+            now = archive.record(collection, key, scope.scope)
+            then = archive.record_as_of(scope.scope, collection, key, number, epoch=scope.epoch)
+            was = then.body if then is not None and then.op == ChangeOp.PUT else None
+            bucket, moved = move_of(
+                collection, key, None if now is None else now.encode(), None if was is None else was.encode()
+            )
+            sums[bucket] = (sums[bucket] + moved) % MODULUS
+        return sums
+
+    def _look_aside(self, now_s: float, at_utc: str) -> list[Outgoing]:
+        """What was done beside us since the last time."""
+        outgoing: list[Outgoing] = []
+        for done in self._aside.done() if self._aside is not None else ():
+            if isinstance(done.job, MakeSnapshot):
+                self._look_at_s = None
+            if done.fault:
+                with self._archive.transaction():
+                    detail = f"{done.job.scope}: {storable(done.fault)}"
+                    self._archive.add_alarm_once(at_utc, "", HubAlarm.ASIDE_FAILED, detail)
+            outgoing += self._rows_read(done)
+        if self._keep_days and self._aside is not None and (self._retire_at_s or now_s) <= now_s:
+            self._retire_at_s = now_s + self._limits.retire_every_s
+            for scope in self._archive.scopes():
+                self._aside.begin(Retire(scope.scope, self._keep_days))
+        if self._look_at_s is not None and self._look_at_s <= now_s:
+            self._look_at_s = None
+        self._look(now_s)
+        return outgoing
+
+    def _look(self, now_s: float) -> None:
+        if self._snapshots is not None and self._look_at_s is None:
+            self._snapshots.look(self._archive.scopes(), now_s)
+            self._look_at_s = now_s + self._limits.snapshots_look_s
+
+    def _rows_read(self, done: Done) -> list[Outgoing]:
+        job = done.job
+        if not isinstance(job, ReadBuckets):
+            return []
+        devices = self._readers.pop(job, set())
+        payloads = []
+        for bucket, rows in done.buckets.items():
+            pages = list(_pages(rows))
+            if len(pages) > MAX_BUCKET_PAGES:
+                continue
+            for number, page in enumerate(pages):
+                answer = BucketRows(job.scope, job.epoch, job.number, bucket, number, len(pages), tuple(page))
+                payloads.append(signed_payload(self._signer, Context.BUCKETS, answer))
+        topics = [self._topics.batch(device) for device in sorted(devices)]
+        return [Outgoing(topic, payload) for topic in topics for payload in payloads]
 
     # --- statuses of devices ------------------------------------------------------------------------------
 
@@ -141,6 +312,20 @@ class Feeding:
                     f"{scope.scope} at {scope.number}: "
                     f"the device has digest {digest[:32]}, expected {scope.digest}",
                 )
+
+
+def _pages(rows: tuple[tuple[str, str, str], ...]) -> Iterator[list[tuple[str, str, str]]]:
+    """Rows in lists that fit a signed payload each; at least one."""
+    held: list[tuple[str, str, str]] = []
+    size = 0
+    for row in rows:
+        length = len(to_json(to_json(row).decode()))
+        if held and size + length > MAX_PAYLOAD_BYTES - FEED_ENVELOPE_BYTES:
+            yield held
+            held, size = [], 0
+        held.append(row)
+        size += length
+    yield held
 
 
 def feed_bytes(row: LogRow) -> int:

@@ -8,14 +8,16 @@ alarm row with a parked sample, the rest are added up and written by `tick`.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveTaken
+from sync.hub.aside import Aside
 from sync.hub.claiming import Claiming
 from sync.hub.commanding import Commanding
 from sync.hub.engine import EngineFailed
 from sync.hub.feeding import Feeding
+from sync.hub.snapshots import SnapshotFolder
 from sync.hub.taking import Taking
 from sync.hub.terms import (
     Counts,
@@ -62,6 +64,9 @@ class Receiver:
         site: str,
         limits: Limits | None = None,
         key_statements: bytes = b"",
+        aside: Aside | None = None,
+        snapshots: SnapshotFolder | None = None,
+        keep_days: Mapping[str, int] | None = None,
         new_id: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         """`key_statements`: of our own signing key, where it is not the one devices have pinned."""
@@ -80,7 +85,9 @@ class Receiver:
         self._claiming = Claiming(archive, signer, topics)
         self._commanding = Commanding(archive, signer, topics, limits)
         self._taking = Taking(archive, signer, topics, self._claiming, self._commanding, limits, self.counts)
-        self._feeding = Feeding(archive, signer, topics, limits)
+        self._feeding = Feeding(
+            archive, signer, topics, limits, aside=aside, snapshots=snapshots, keep_days=keep_days or {}
+        )
         self.on_duty = archive.hold_duties()
         """Whether this worker has the duties (`Archive.hold_duties`); looked at with every tick."""
         self._now_s = 0.0

@@ -42,6 +42,8 @@ class HubAlarm(enum.StrEnum):
     """A fact about an inspection order that was never issued here, or is withdrawn."""
     BLOB_MISSING = "blob_missing"
     """A fact names a picture that has not come in all its patience."""
+    ASIDE_FAILED = "aside_failed"
+    """A snapshot or the like could not be made."""
 
     OVERSIZED = "oversized"
     MALFORMED = "malformed"
@@ -52,6 +54,7 @@ class HubAlarm(enum.StrEnum):
     WRONG_DEVICE = "wrong_device"
     BATCH_REFUSED = "batch_refused"
     SCOPE_UNKNOWN = "scope_unknown"
+    SCOPE_FORBIDDEN = "scope_forbidden"
     CLAIM_DIFFERS = "claim_differs"
     BLOB_QUOTA = "blob_quota"
     BLOB_WRONG = "blob_wrong"
@@ -94,6 +97,17 @@ class Limits:
     """A grant that is open for so long is an alarm."""
     feed_batches: int = 64
     """Feed payloads published in one tick, over all scopes."""
+    snapshot_from: int = 20_000
+    """Log entries a device is behind, from which a snapshot may be the shorter way."""
+    snapshot_rows_an_entry: int = 4
+    """Rows of a snapshot cost a device about as much as one entry of the log (measured: `kakou bench`)."""
+    snapshot_bytes_per_s: float = 8_000_000.0
+    """Of snapshots, to all devices together; bursts of as much as a second's worth."""
+    snapshots_look_s: float = 600.0
+    """How often old snapshots are thrown away."""
+    retire_every_s: float = 3600.0
+    buckets_behind: int = 20_000
+    """So many entries may have come since the number a device asks bucket sums of."""
 
 
 class Refused(Exception):

@@ -19,12 +19,14 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveTaken
+from sync.hub.aside import AsideProcess
 from sync.hub.blob_files import BlobFiles
 from sync.hub.blob_keeping import BlobKeeper
 from sync.hub.config import HubConfig, LogLevel, broker_of
 from sync.hub.receipts import give_out
 from sync.hub.receiver import Receiver
 from sync.hub.service import Service
+from sync.hub.snapshots import SnapshotFolder
 from sync.hub.terms import Limits, Outgoing
 from sync.link.client import HubLink
 from sync.link.keys import KeySigner
@@ -130,10 +132,12 @@ class Hub:
         """Exit code: 0 after `stop`, 1 when another hub took the archive. Raises `ArchiveRefused`."""
         config = self._config
         archive = Archive.open(config.archive, own=True)
+        aside = AsideProcess(config.archive, config.records.snapshot_folder)
         try:
             with archive.transaction():
                 for device, public_pem in config.devices.items():
                     archive.enrol(device, public_pem)
+                    archive.allow_scopes(device, config.records.device_scopes.get(device, ()))
                 for scope in config.sync.scopes:
                     archive.add_scope(scope)
             receiver = Receiver(
@@ -141,12 +145,20 @@ class Hub:
                 KeySigner(config.private_key, config.kid),
                 site=config.site,
                 limits=Limits(
-                    head_every_s=config.sync.head_every_s, backup_interval_s=config.backup_interval_s
+                    head_every_s=config.sync.head_every_s,
+                    snapshot_from=config.records.snapshot_from,
+                    snapshot_bytes_per_s=config.records.snapshot_bytes_per_s,
+                    retire_every_s=config.records.retire_every_s,
+                    backup_interval_s=config.backup_interval_s,
                 ),
+                aside=aside,
+                snapshots=SnapshotFolder(config.records.snapshot_folder),
+                keep_days=config.records.keep_days,
                 key_statements=config.key_statements,
             )
             return self._serve(archive, receiver)
         finally:
+            aside.close()
             archive.close()
 
     def _serve(self, archive: Archive, receiver: Receiver) -> int:

@@ -249,7 +249,8 @@ class PartialSnapshot:
         path = generation_path(self._folder, next_generation(self._folder))
         half.rename(path)
         sync_folder(self._folder)
-        self.drop()
+        self._packed.close()
+        drop_snapshot(self._folder)
         yield path
 
     def _unpack(self, descriptor: int) -> Generator[None, None, None]:

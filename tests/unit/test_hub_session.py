@@ -6,6 +6,7 @@ import collections
 import itertools
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync.hub.archive import Archive, RecordChange
+from sync.hub.aside import AsideHere
 from sync.hub.receiver import Receiver
+from sync.hub.snapshots import SnapshotFolder
 from sync.hub.terms import Limits
 from sync.link.keys import KeySigner, make_private, public_pem
 from sync.link.messages import ClaimRequest, ClaimVerdict
@@ -43,12 +46,26 @@ from tests.unit.test_hub_claims import slip
 from tests.unit.test_hub_device import HUB_KEY, SITE, SLIP, TOPICS, at
 from tests.unit.test_hub_feed import body, key
 
+LIMITS = Limits(head_every_s=10, pull_batches=2)
+
 
 class Joined:
     """One device and one hub under a clock that only `run` moves."""
 
-    def __init__(self, folder: Path, *, loss: float = 0.0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        loss: float = 0.0,
+        seed: int = 0,
+        limits: Limits = LIMITS,
+        survey_s: float = 1e6,
+    ) -> None:
         self.folder = folder
+        self.limits = limits
+        self.config = SessionConfig(
+            device="lane-in", topics=TOPICS, scope="site", survey_every_s=survey_s, snapshot_again_s=1e6
+        )
         self.random = random.Random(seed)
         self.loss = loss
         self.now_s = 0.0
@@ -58,13 +75,9 @@ class Joined:
         self.journal = Journal.open(folder / "journal.sqlite", device="lane-in", utc=self.utc)
         (folder / "records").mkdir()
         self.performer = LinkPerformer(self.journal, folder / "records", scope="site", utc=self.utc)
-        self.session = EdgeSession(
-            SessionConfig(device="lane-in", topics=TOPICS, scope="site"),
-            signer=KeySigner(self.private, "lane-in"),
-            keys={"hub": HUB_KEY.public_key()},
-            utc_at=lambda _at_s: self.utc(),
-            opened=self.performer.opened(),
-        )
+        self.open_edge()
+        self.passes: Callable[[tuple[str, bytes]], bool] = lambda message: True
+        """Which messages come down at all."""
         self.up: list[tuple[str, bytes]] = []
         self.down: list[tuple[str, bytes]] = []
         self.retained: dict[str, bytes] = {}
@@ -74,13 +87,37 @@ class Joined:
     def utc(self) -> str:
         return at(int(self.now_s))
 
+    def open_edge(self) -> None:
+        self.session = EdgeSession(
+            self.config,
+            signer=KeySigner(self.private, "lane-in"),
+            keys={"hub": HUB_KEY.public_key()},
+            utc_at=lambda _at_s: self.utc(),
+            opened=self.performer.opened(),
+        )
+
+    def kill_edge(self) -> None:
+        """As after `kill -9`: the files as they are, nothing said."""
+        self.performer.close()
+        self.performer = LinkPerformer(self.journal, self.folder / "records", scope="site", utc=self.utc)
+        self.open_edge()
+        self.up.clear()
+        self.down.clear()
+        self.connect()
+
     def open_hub(self) -> None:
         self.archive = Archive.open(self.folder / "archive.sqlite", own=True)
         with self.archive.transaction():
             self.archive.enrol("lane-in", public_pem(self.private.public_key()).decode())
             self.archive.add_scope("site")
+        shelf = self.folder / "snapshots"
         self.receiver = Receiver(
-            self.archive, KeySigner(HUB_KEY, "hub"), site=SITE, limits=Limits(head_every_s=10, pull_batches=2)
+            self.archive,
+            KeySigner(HUB_KEY, "hub"),
+            site=SITE,
+            limits=self.limits,
+            aside=AsideHere(self.folder / "archive.sqlite", shelf),
+            snapshots=SnapshotFolder(shelf),
         )
         for message in self.receiver.born(self.utc()):
             self.publish(message.topic, message.payload, message.retain)
@@ -132,15 +169,11 @@ class Joined:
             for message in [*self.receiver.receive_all(up, self.utc()), *self.receiver.tick(self.utc())]:
                 self.publish(message.topic, message.payload, message.retain)
             down, self.down = self.spoiled(self.down), []
-            for topic, payload in down:
-                subscribed = {one for c in Connection for one in self.session_config.subscriptions(c)}
+            for topic, payload in filter(self.passes, down):
+                subscribed = {one for c in Connection for one in self.config.subscriptions(c)}
                 if topic in subscribed:
                     self.drive(Received(topic, payload))
             self.drive(Tick())
-
-    @property
-    def session_config(self) -> SessionConfig:
-        return SessionConfig(device="lane-in", topics=TOPICS, scope="site")
 
     def say(self, count: int = 1) -> None:
         for _ in range(count):
