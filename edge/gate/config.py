@@ -22,6 +22,7 @@ from edge.gate.speaking import VoicePart
 from edge.runtime.channels import ListenAddress, SerialAddress
 from edge.runtime.config_reading import ConfigError, ConfigRefused, SecretFile, read_config
 from edge.runtime.supervisor import BackOff, Device
+from sync.link.client import BrokerConfig
 from sync.vocabulary.records import Direction
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
@@ -316,6 +317,15 @@ def read_gate_config(path: Path) -> GateConfig:
         errors.append(ConfigError("relays.green_pulse_s", f"expected at most {longest_s:g} s of this board"))
     if config.relays.green_renew_s * 2 > config.relays.green_pulse_s:
         errors.append(ConfigError("relays.green_renew_s", "expected at most half of green_pulse_s"))
+    sync = config.sync
+    broker = BrokerConfig(
+        host=sync.host,
+        port=sync.port,
+        ca_file=sync.ca_file,
+        allow_plaintext=sync.allow_plaintext,
+        allow_plaintext_outside_loopback=sync.allow_plaintext_outside_loopback,
+    )
+    errors += [ConfigError(f"sync.{name}", problem) for name, problem in broker.plaintext_problems()]
     errors += [
         ConfigError(f"devices.{name}", "expected a table: no lane works without it")
         for name in ("io", "weighbridge")

@@ -125,16 +125,8 @@ class BrokerConfig:
 
     def checked(self) -> BrokerConfig:
         """Itself, once all files it names can be read. Raises `LinkConfigRefused`."""
-        if self.ca_file is None and self.host not in LOOPBACK:
-            for name, allowed in (
-                ("allow_plaintext", self.allow_plaintext),
-                ("allow_plaintext_outside_loopback", self.allow_plaintext_outside_loopback),
-            ):
-                if not allowed:
-                    raise LinkConfigRefused(
-                        f"{name}: expected true, or a ca_file: {self.host}:{self.port} would be spoken to in "
-                        "plain text"
-                    )
+        for name, problem in self.plaintext_problems():
+            raise LinkConfigRefused(f"{name}: {problem}")
         if self.ca_file is None and (self.cert_file or self.key_file):
             raise LinkConfigRefused("ca_file: expected beside cert_file and key_file")
         if (self.cert_file is None) != (self.key_file is None):
@@ -146,6 +138,17 @@ class BrokerConfig:
         self.password()
         self.tls()
         return self
+
+    def plaintext_problems(self) -> tuple[tuple[str, str], ...]:
+        """Settings that are missing before anybody outside this machine is spoken to in plain text."""
+        if self.ca_file is not None or self.host in LOOPBACK:
+            return ()
+        problem = f"expected true, or a ca_file: {self.host}:{self.port} would be spoken to in plain text"
+        asked = (
+            ("allow_plaintext", self.allow_plaintext),
+            ("allow_plaintext_outside_loopback", self.allow_plaintext_outside_loopback),
+        )
+        return tuple((name, problem) for name, allowed in asked if not allowed)
 
     def password(self) -> str | None:
         if self.password_file is None:

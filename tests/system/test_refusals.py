@@ -60,6 +60,23 @@ def refusal(site: LaneSite, code: int) -> str:
 # --- configs ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("flags", "missing"),
+    [
+        ("", {"allow_plaintext", "allow_plaintext_outside_loopback"}),
+        ("allow_plaintext = true\n", {"allow_plaintext_outside_loopback"}),
+    ],
+)
+def test_plain_text_outside_this_machine_must_be_allowed_twice(
+    refusing: LaneSite, flags: str, missing: set[str]
+) -> None:
+    refusing.change(('[sync]\nhost = "127.0.0.1"\n', f'[sync]\nhost = "192.0.2.1"\n{flags}'))
+    said = refusal(refusing, 2)
+    for name in ("allow_plaintext", "allow_plaintext_outside_loopback"):
+        assert (f"sync.{name}: expected true, or a ca_file" in said) == (name in missing)
+    assert not refusing.journal.exists(), "nothing was opened"
+
+
 def test_a_bad_config_is_two_and_lists_every_error_by_its_key(refusing: LaneSite) -> None:
     refusing.change(
         ("reading_s = ", "readings_s = "),
