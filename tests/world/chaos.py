@@ -45,10 +45,12 @@ from tests.world.checks import Breach
 from tests.world.equipment import deal
 from tests.world.harness import START, Figures, LanePc, LanePlan, World, cpu_s, quiet, scratch
 from tests.world.officers import (
+    REASON,
     Field,
     ShownByOfficer,
     aside_codes,
     bad_codes,
+    commanded,
     good_codes,
     roster,
     supplement_codes,
@@ -746,6 +748,10 @@ def _officer(shows: Shows, *, way: str = "") -> Begin:
             if code.holds:
                 shown = world.watch.of(lane).codes.setdefault((code.passage, code.action), set())
                 shown.add((code.officer, code.field, code.value))
+            act = commanded(code, lane.name)
+            if act is not None and world.hub.give(lane.name, act, code.officer, REASON):
+                world.watch.reached("by command", code.what)
+                return
             text = code.text(lane.clock.utc_text())
             lane.happen(lambda at_s: lane.sim.physics.show_code(at_s, text, "]Q1"))
 

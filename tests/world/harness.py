@@ -59,6 +59,7 @@ from hardware_sims.scenario import LaneSettings as SimulatedLaneSettings
 from hardware_sims.site import LANES, write_site
 from hardware_sims.vehicles import Vehicle as Truck
 from sync.hub.archive import Archive, ArchiveRefused, RecordChange
+from sync.hub.centre import By, give
 from sync.hub.importing import import_files
 from sync.hub.receiver import Receiver
 from sync.hub.terms import Limits, Outgoing
@@ -70,6 +71,7 @@ from sync.link.performer import LinkPerformer
 from sync.link.session import Connection, EdgeSession, LinkEvent
 from sync.store.journal import Journal, StoreRefused
 from sync.vocabulary.codec import to_json
+from sync.vocabulary.commands import Act, Command, Outcome
 from sync.vocabulary.numbers import Plate, SlipNo
 from sync.vocabulary.records import COLLECTIONS, Direction, Record, key_of
 from tests.world.broker import Broker, Wire
@@ -983,6 +985,7 @@ class GateProgram:
                     journal=self.journal,
                     records=self.records.current,
                     link=self.link,
+                    centre=self.link,
                     order=self.order,
                     put=lambda event: self.put("lane", event),
                     wake_after=self.wake_after,
@@ -1144,6 +1147,7 @@ class EdgeLink:
             keys={HUB_KID: _key(HUB_KID).public_key()},
             utc_at=lambda at_s: self._world.utc(lane.clock_off_s, at_s),
             opened=self._performer.opened(),
+            new_nonce=self._world.new_id,
         )
         self._wake_s = None
         for request in self._claims.values():
@@ -1199,6 +1203,19 @@ class EdgeLink:
     def facts_waiting(self) -> None:
         self._facts = True
         self._call()
+
+    def answer(self, command_id: str, outcome: Outcome, why: str) -> None:
+        self._world.watch.reached("commands", f"{outcome.value} {why}".strip().split(":")[0][:40])
+        self._hear(link_words.CommandAnswered(command_id, outcome, why))
+
+    def tell_status(self) -> None:
+        self._hear(link_words.StatusWanted())
+
+    def resync(self) -> None:
+        self._hear(link_words.ResyncWanted())
+
+    def wipe(self, command: Command, force: bool) -> None:
+        raise AssertionError("no lane of the world is wiped")
 
     # --- the link's own turn ---
 
@@ -1327,6 +1344,15 @@ class HubProgram:
             self.wires[connection].start()
         self._tick(self._life)
 
+    def give(self, lane: str, act: Act, officer: str, reason: str) -> bool:
+        """An officer at the centre commands; False where there is no hub to give it to."""
+        if self.archive is None or self.receiver is None:
+            return False
+        by = By((officer,), reason)
+        give(self.archive, lane, act, by, valid_s=30, at_utc=self.utc(), new_id=self._world.new_id)
+        self._publish(self.receiver.commands(self.utc()))
+        return True
+
     def kill(self) -> None:
         if self.archive is None:
             return
@@ -1378,7 +1404,7 @@ class HubProgram:
             self._publish(self.receiver.born(self.utc()))
 
     def _received(self, topic: str, payload: bytes) -> None:
-        queue = self._urgent if topic.endswith(("/facts/alarm", "/claim")) else self._waiting
+        queue = self._urgent if topic.endswith(("/facts/alarm", "/claim", "/result")) else self._waiting
         queue.append((topic, payload))
         if not self._called:
             self._called = True
@@ -1403,6 +1429,7 @@ class HubProgram:
         if self.receiver is None or life != self._life:
             return
         self._publish(self.receiver.tick(self.utc()))
+        self._publish(self.receiver.commands(self.utc()))
         self._world.at(self._world.now_s + HUB_POLL_S, lambda: self._tick(life))
 
     def _publish(self, outgoing: list[Outgoing]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from sync.vocabulary.commands import Act, ManualRelease, Supplement
 from sync.vocabulary.numbers import UtcText
 from sync.vocabulary.records import Officer, OfficerState, Record
 from sync.vocabulary.release_codes import ReleaseCode, body_of, signed_bytes, text_of
@@ -86,6 +88,22 @@ class ShownByOfficer:
         body = body_of(code)
         text = text_of(body, _key(self.signed_by or self.officer).sign(signed_bytes(body)))
         return text[: len(text) // 2] if self.spoiled else text
+
+
+def commanded(code: ShownByOfficer, lane: str) -> Act | None:
+    """Every third is given at the centre instead of shown at the lane; None for all others, and for what only
+    a code can be (old, forged, cut off, of another lane)."""
+    if code.issued_ago_s or code.signed_by or code.spoiled or code.lane != lane:
+        return None
+    if zlib.crc32(f"{lane}/{code.passage}/{code.officer}/{code.action}".encode()) % 3:
+        return None
+    match code.action, code.field:
+        case "supplement", ("plate" | "weight" | "slip" | "container") as field:
+            return Supplement(passage=code.passage, field=field, value=code.value)
+        case (("release" | "aside"), _):
+            return ManualRelease(passage=code.passage, aside=code.action == "aside")
+        case _:
+            return None
 
 
 def good_codes(lane: LanePc, passage: int) -> list[ShownByOfficer]:
