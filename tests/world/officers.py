@@ -91,11 +91,11 @@ class ShownByOfficer:
 
 
 def commanded(code: ShownByOfficer, lane: str) -> Act | None:
-    """Every third is given at the centre instead of shown at the lane; None for all others, and for what only
-    a code can be (old, forged, cut off, of another lane)."""
+    """Every second is given at the centre instead of shown at the lane; None for all others, and for what
+    only a code can be (old, forged, cut off, of another lane)."""
     if code.issued_ago_s or code.signed_by or code.spoiled or code.lane != lane:
         return None
-    if zlib.crc32(f"{lane}/{code.passage}/{code.officer}/{code.action}".encode()) % 3:
+    if zlib.crc32(f"{lane}/{code.passage}/{code.officer}/{code.action}".encode()) % 2:
         return None
     match code.action, code.field:
         case "supplement", ("plate" | "weight" | "slip" | "container") as field:

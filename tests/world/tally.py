@@ -67,6 +67,8 @@ UNREACHED: dict[str, dict[str, str]] = {
         AlarmCode.DOUBLE_USE.value: "raised at the hub, which lists double uses; lanes do not raise it",
         AlarmCode.SCALE_FAULT.value: "nobody here is too heavy for an indicator; "
         "tests/machine/test_lane_complete.py, an overloaded vehicle",
+        AlarmCode.CLOSED_BY_CENTRE.value: "nobody at the centre of the world closes a lane; "
+        "tests/machine/test_lane_commands.py closes it in every phase",
         AlarmCode.RECORDS_DIFFER.value: "needs a damaged records file; tests/machine/test_session_model.py",
     },
     "reasons": {
