@@ -9,6 +9,7 @@ archive begins anew.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -60,6 +61,8 @@ class SqliteEngine:
         db: sqlite3.Connection | None = None
         lock: StoreLock | None = None
         try:
+            if own:
+                _look_at_a_left_log(path)
             db = sqlite3.connect(
                 path,
                 isolation_level=None,
@@ -236,3 +239,27 @@ def _take(db: sqlite3.Connection, path: Path, new_id: NewId) -> str:
 
 def _companion(path: Path) -> Path:
     return path.with_name(path.name + ".opened")
+
+
+def _look_at_a_left_log(path: Path) -> None:
+    """A copy put in the archive's place with the old file's log still beside it: SQLite would write the log's
+    pages into the copy, and both would be lost. Raises `ArchiveRefused` with neither touched.
+
+    Looked at only where the file is younger than its log. That is else so after a kill in the middle of a
+    checkpoint, and then file and log fit.
+    """
+    log = path.with_name(path.name + "-wal")
+    if not path.exists() or not log.exists() or log.stat().st_size == 0:
+        return
+    if path.stat().st_ctime_ns <= log.stat().st_mtime_ns:
+        return
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as both:
+        try:
+            (found,) = both.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+    if found != "ok":
+        raise ArchiveRefused(
+            f"{path}: the log beside it ({log.name}) is not of this file ({' '.join(found.split())[:120]}). "
+            "If a backup was put in place, move the old file's -wal and -shm away and start again"
+        )
