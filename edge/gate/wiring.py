@@ -520,6 +520,11 @@ def _of_notice(notice: link_words.Notice) -> tuple[Event, ...]:
         case link_words.LinkRefused(_, why, times):
             refused = MessageRefused(topic="broker", why=why, times=times)
             return (SyncSaid(Stream.ROUTINE, refused),)
+        case link_words.CertificateEnds(file, ends, days_left):
+            detail = f"{file}: {ends}, {days_left} days left; then the broker lets this lane in no more"
+            return (
+                _alarm(AlarmCode.CERTIFICATE_ENDS, detail, "证书即将到期，请续证", "Certificate ends soon"),
+            )
         case link_words.StoreTrouble(work, why, times):
             trouble = MessageRefused(topic=f"store/{work}", why=why, times=times)
             return (SyncSaid(Stream.ROUTINE, trouble),)

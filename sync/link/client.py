@@ -35,6 +35,7 @@ from sync.link.session import (
     AdoptGeneration,
     ApplyBatch,
     BeginGeneration,
+    CertificateEnds,
     ClaimAnswered,
     ClaimAsked,
     ClaimWithdrawn,
@@ -60,7 +61,7 @@ from sync.link.session import (
     Tick,
     WakeAt,
 )
-from sync.link.tls_words import said_of, said_of_own, said_of_text
+from sync.link.tls_words import end_of, said_of, said_of_own, said_of_text
 from sync.store.journal import Journal
 from sync.vocabulary.commands import Outcome
 
@@ -74,6 +75,8 @@ BATCHES_AT_ONCE = 16
 MAX_INBOX_MESSAGES = 4_000
 MAX_INBOX_BYTES = 32 * 1024 * 1024
 SUPERVISE_EVERY_S = 0.5
+CERTIFICATE_LOOK_EVERY_S = 86_400.0
+CERTIFICATE_WARNING = timedelta(days=30)
 RESTART_AFTER_S = 1.0
 STOP_WITHIN_S = 2.0
 
@@ -632,6 +635,7 @@ class LinkClient:
         self._gathered: list[ApplyBatch] = []
         """Feed batches that arrived together and wait for the end of what arrived with them."""
         self._run_id = _run_id()
+        self._certificate_look_s = 0.0
         self._health: dict[str, str] = {}
         self._claims: dict[str, ClaimRequest] = {}
         self._thread: threading.Thread | None = None
@@ -717,6 +721,7 @@ class LinkClient:
         for event in known:
             self._drive(session, event)
         self._begin_wires()
+        self._look_at_certificate()
         supervised_s = time.monotonic()
         while not self._stopping.is_set():
             now_s = time.monotonic()
@@ -727,7 +732,23 @@ class LinkClient:
                 for wire in self._wires.values():
                     if wire.revive():
                         _log.warning("connection %s: its thread died and was started again", wire.connection)
+                self._look_at_certificate()
         self._say_goodbye(session)
+
+    def _look_at_certificate(self) -> None:
+        """Once a day: a lane nobody watches must say in time that it will be shut out."""
+        file = self._config.cert_file
+        if file is None or time.monotonic() < self._certificate_look_s:
+            return
+        self._certificate_look_s = time.monotonic() + CERTIFICATE_LOOK_EVERY_S
+        try:
+            ends = end_of(file.read_bytes())
+        except OSError as error:
+            _log.warning("%s: cannot be read (%s)", file, error.strerror)
+            return
+        left = None if ends is None else ends - self._utc()
+        if ends is not None and left is not None and left < CERTIFICATE_WARNING:
+            self._notices(CertificateEnds(str(file), _utc_text(ends), left.days))
 
     def _hear(self, session: EdgeSession, events: Iterable[LinkEvent]) -> None:
         """What arrived together: each in turn, and the feed batches among it in one go."""

@@ -538,6 +538,17 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateEnds:
+    """Our certificate ends soon, or has; told once a day until it is renewed. Then nobody is let in."""
+
+    file: str
+    ends: str
+    """UTC text."""
+    days_left: int
+    """Negative when it has ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreTrouble:
     work: Work
     why: str
@@ -555,6 +566,7 @@ Notice = (
     | RecordsRepaired
     | EpochBegan
     | Refused
+    | CertificateEnds
     | StoreTrouble
 )
 

@@ -65,6 +65,14 @@ def said_of_text(text: str) -> str:
     return next((meaning for said, meaning in _OURS if said in low), "")
 
 
+def end_of(pem: bytes) -> datetime | None:
+    """When the first certificate of a file ends; None where there is none."""
+    try:
+        return x509.load_pem_x509_certificates(pem)[0].not_valid_after_utc
+    except ValueError:
+        return None
+
+
 def said_of_own(pem: bytes, name: str, now: datetime) -> str:
     """Why a broker may not take our certificate, as far as can be seen in it; empty where nothing is."""
     try:

@@ -78,6 +78,7 @@ class AlarmCode(enum.StrEnum):
     PARCEL_MISMATCH = "parcel_mismatch"
     RECALL_HIT = "recall_hit"
     CLOSED_BY_CENTRE = "closed_by_centre"
+    CERTIFICATE_ENDS = "certificate_ends"
 
 
 # --- what a lane says -------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ import pytest
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from edge.gate.events import SyncSaid
+from edge.gate.wiring import _of_notice
 from sync.enrolment import desk
 from sync.enrolment.register import Kind, Settings
 from sync.hub.archive import Archive, RecordChange
@@ -53,6 +55,7 @@ from sync.link.messages import (
 )
 from sync.link.rights import RIGHTS, device_grants, filters
 from sync.link.session import (
+    CertificateEnds,
     ClaimAnswered,
     EpochBegan,
     LinkDown,
@@ -64,7 +67,7 @@ from sync.link.session import (
 )
 from sync.store.journal import Journal
 from sync.vocabulary.codec import to_json
-from sync.vocabulary.facts import GENESIS, FactDraft, PassageOpened, Stream
+from sync.vocabulary.facts import GENESIS, Alarm, AlarmCode, FactDraft, PassageOpened, Stream
 from sync.vocabulary.numbers import SlipNo
 from tests.system.conftest import kakou, launching, listening, mosquitto, until
 
@@ -636,6 +639,22 @@ def test_a_renewed_certificate_is_taken_without_a_restart(profile: Profile, outs
     for file in ("tls.key", "tls.pem"):
         shutil.copy(profile.machines / SPY / file, machine / file)
     until(lane.is_up, "the link comes up by itself")
+
+
+def test_a_certificate_that_ends_soon_is_told_while_it_still_works(profile: Profile, outsider: Any) -> None:
+    soon = profile.folder / f"soon-{time.monotonic_ns()}"
+    shutil.copytree(profile.office, soon)
+    desk.renew(soon, SPY, datetime.now(UTC), days=9)
+    place = soon / "devices" / SPY
+    lane = outsider(cert_file=place / "tls.pem", key_file=place / "tls.key")
+    until(lane.is_up, "it works")
+    (told,) = lane.heard(CertificateEnds)
+    assert (told.file, told.days_left) == (str(place / "tls.pem"), 8)
+    (event,) = _of_notice(told)
+    assert isinstance(event, SyncSaid)
+    assert isinstance(event.data, Alarm)
+    assert event.data.code is AlarmCode.CERTIFICATE_ENDS
+    assert str(place / "tls.pem") in event.data.detail
 
 
 def test_a_certificate_of_another_authority_is_not_let_in(profile: Profile, outsider: Any) -> None:

@@ -69,6 +69,7 @@ UNREACHED: dict[str, dict[str, str]] = {
         "tests/machine/test_lane_complete.py, an overloaded vehicle",
         AlarmCode.CLOSED_BY_CENTRE.value: "nobody at the centre of the world closes a lane; "
         "tests/machine/test_lane_commands.py closes it in every phase",
+        AlarmCode.CERTIFICATE_ENDS.value: "no TLS in the world; tests/system/test_production_profile.py",
         AlarmCode.RECORDS_DIFFER.value: "needs a damaged records file; tests/machine/test_session_model.py",
     },
     "reasons": {
