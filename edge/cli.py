@@ -479,6 +479,108 @@ def records_blobs(
         raise typer.Exit(1)
 
 
+@records_app.command("show")
+def records_show(
+    config: ConfigFile,
+    collection: Annotated[str, typer.Argument(metavar="COLLECTION", help="such as release_slips")],
+    key: Annotated[str, typer.Argument(metavar="KEY", help="such as a slip's number")],
+    scope: Annotated[str | None, typer.Option(help="scope; the hub's only one if left out")] = None,
+    at: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="as it was at this number of the log")
+    ] = None,
+    epoch: Annotated[str, typer.Option(help="of the number; today's if left out")] = "",
+    time: Annotated[
+        str, typer.Option(metavar="UTC", help="as it was at this time, such as 2026-01-31T08:00:00Z")
+    ] = "",
+    fact: Annotated[
+        str, typer.Option(metavar="DEVICE/EPOCH/STREAM/SEQ", help="as it was for this ruling")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """A record as it is, or as it was: by number, time or the ruling that stood on it. Without any of these,
+    every version; exit 1 where there was none."""
+    from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused
+    from sync.hub.config import ConfigRefused, read_hub_config
+    from sync.hub.past import Moment, PastUnknown, moment_of_fact, version_at
+
+    if sum((at is not None, bool(time), bool(fact))) > 1:
+        raise _refuse("expected one of --at, --time and --fact", 2)
+    try:
+        hub_config = read_hub_config(config)
+        archive = Archive.open(_there(hub_config.archive))
+        try:
+            if fact:
+                moment = moment_of_fact(archive, fact)
+                versions = [version_at(archive, moment, collection, key)]
+            else:
+                wanted = _scope_of(scope, hub_config.sync.scopes)
+                if at is not None:
+                    state = archive.scope(wanted)
+                    moment = Moment(wanted, epoch or (state.epoch if state else ""), at)
+                    versions = [version_at(archive, moment, collection, key)]
+                elif time:
+                    versions = [archive.record_at(wanted, collection, key, time)]
+                else:
+                    versions = list(archive.record_versions(wanted, collection, key))
+        finally:
+            archive.close()
+    except ConfigRefused as refused:
+        raise _refuse(refused, 2) from refused
+    except (ArchiveRefused, PastUnknown, ValueError, *STORAGE_ERRORS) as refused:
+        raise _refuse(refused) from refused
+    found = [version for version in versions if version is not None]
+    for version in found:
+        if as_json or not sys.stdout.isatty():
+            _say_json(version._asdict())
+        else:
+            _say(f"{version.at_utc}  {version.epoch[:8]}/{version.number}  {version.op}  {version.body}")
+    if not [version for version in found if version.op == "put"]:
+        raise _refuse(f"{collection} {key}: no record there")
+
+
+@records_app.command("retire")
+def records_retire(
+    config: ConfigFile,
+    scope: Annotated[str | None, typer.Option(help="scope; the hub's only one if left out")] = None,
+    collection: Annotated[str, typer.Option(help="with --key: a record that leaves the scope now")] = "",
+    key: Annotated[list[str] | None, typer.Option(help="its key; may be given again")] = None,
+    most: Annotated[bool, typer.Option("--most", help="even if it is most of a collection")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete from a scope's log what is older than the hub's `records.keep_days`, as a running hub does by
+    itself, or records that leave the scope. Every version stays readable: `kakou records show`."""
+    from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused, RecordChange
+    from sync.hub.config import ConfigRefused, read_hub_config
+    from sync.hub.retiring import retire
+
+    if bool(collection) != bool(key):
+        raise _refuse("expected --collection and --key together", 2)
+    now_utc = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    try:
+        hub_config = read_hub_config(config)
+        archive = Archive.open(_there(hub_config.archive))
+        try:
+            wanted = _scope_of(scope, hub_config.sync.scopes)
+            if key:
+                with archive.transaction():
+                    changes = [RecordChange(collection, one, None) for one in key]
+                    deleted = {collection: archive.apply_changes(wanted, changes, now_utc).deleted}
+            else:
+                done = retire(archive, wanted, hub_config.records.keep_days, now_utc, most_of_it=most)
+                deleted = {one.collection: one.deleted for one in done}
+        finally:
+            archive.close()
+    except ConfigRefused as refused:
+        raise _refuse(refused, 2) from refused
+    except (ArchiveRefused, LookupError, ValueError, *STORAGE_ERRORS) as refused:
+        raise _refuse(refused) from refused
+    for name, count in deleted.items():
+        if as_json or not sys.stdout.isatty():
+            _say_json({"scope": wanted, "collection": name, "deleted": count})
+        else:
+            _say(f"{wanted}: {count} {name} deleted")
+
+
 @records_app.command("digest")
 def records_digest(
     files: Annotated[list[Path], typer.Argument(metavar="FILE …", help="hub archive or records-<n>.sqlite")],

@@ -936,6 +936,14 @@ class Archive:
         )
         return tuple(CrossedUse(*row) for row in rows)
 
+    def fact_body(self, device: str, epoch: str, stream: str, seq: int) -> str | None:
+        """The exact body of one fact."""
+        row = self._db.execute(
+            "SELECT body FROM facts WHERE device = ? AND epoch = ? AND stream = ? AND seq = ?",
+            (device, epoch, stream, seq),
+        ).fetchone()
+        return None if row is None else str(row[0])
+
     def facts_of_passage(self, device: str, passage: int) -> tuple[str, ...]:
         """Exact bodies of the rulings and crossings of one passage, in order."""
         rows = self._db.execute(
@@ -1057,6 +1065,14 @@ class Archive:
             (scope, collection, key, epoch, scope, number),
         ).fetchone()
         return None if row is None else Version(*row)
+
+    def knows_number(self, scope: str, epoch: str, number: int) -> bool:
+        """Whether a scope's log has, or had, this number of this epoch; every epoch has number 0."""
+        row = self._db.execute(
+            "SELECT 1 FROM log WHERE scope = ? AND epoch = ? AND number = ?", (scope, epoch, number)
+        ).fetchone()
+        found = self.scope(scope)
+        return row is not None or (number == 0 and found is not None)
 
     def record_at(self, scope: str, collection: str, key: str, at_utc: str) -> Version | None:
         """The record as it was at a time, by the hub's clock when the entry was written."""

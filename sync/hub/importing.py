@@ -1,7 +1,7 @@
 """Record files -> log entries of a scope: JSON, CSV, SAS and CEB, checked whole before anything is written.
 
-A file is taken as a whole or not at all, and only rows that really change make an entry. Every error names
-file, line, field and what was expected. No broker, no clock: the time of the entries is an argument.
+A file is taken as a whole or refused as a whole, and only rows that really change make an entry. Every error
+names file, line, field and what was expected. No broker, no clock: the time of the entries is an argument.
 
 What customs systems send says only part of a record, in any order and again: it is merged into the record as
 it stands, and neither an old approval nor an old receipt takes back what came later.
@@ -13,8 +13,9 @@ import codecs
 import csv
 import io
 import json
+import time
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -52,6 +53,10 @@ from sync.vocabulary.weights import kilograms
 MAX_FILE_BYTES = 1 << 30
 MAX_ERRORS_TOLD = 200
 _LARGEST_COUNT = 1_000_000
+ROWS_AT_ONCE = 500
+"""Changes that share a transaction: some 30 ms in which nobody else writes."""
+PAUSE_S = 0.03
+"""Between two: SQLite has a waiting writer look every 25 ms at first, so that one pause is enough for it."""
 _CUSTOMS = (".xml", ".sas")
 
 
@@ -167,8 +172,14 @@ def import_files(
     replace: Sequence[str] = (),
     validity_hours: int = DEFAULT_VALIDITY_HOURS,
     uses_for_many_vehicles: int = 1,
+    pause: Callable[[float], None] = time.sleep,
 ) -> ImportReport:
-    """Import files in the order given, each in one transaction. Raises `ImportRefused` before any is written.
+    """Import files in the order given. Raises `ImportRefused` before anything is written.
+
+    Checked whole, then written in transactions of `ROWS_AT_ONCE` changes, so that a hub that runs on the
+    archive waits a moment for its turn and no longer. Each is in the log when it is committed: devices have
+    always taken a large file in parts. An import that is killed between two is finished by importing again,
+    which writes only what is not there yet.
 
     `skip_bad` leaves bad rows out and reports them instead. `replace` names collections whose rows in the
     scope become deletes where no file has them; such a collection must be read without a bad row.
@@ -195,17 +206,35 @@ def import_files(
     reports = []
     for index, file in enumerate(files):
         changes = [RecordChange(row.collection, row.key, row.body) for row in file.rows]
-        with archive.transaction():
-            if index == len(files) - 1:
-                for collection in replace:
-                    gone = sorted(archive.record_keys(scope, collection) - keep[collection])
-                    changes += [RecordChange(collection, key, None) for key in gone]
-            applied = archive.apply_changes(scope, changes, at_utc)
-        reports.append(_report(file, applied))
+        if index == len(files) - 1:
+            for collection in replace:
+                gone = sorted(archive.record_keys(scope, collection) - keep[collection])
+                changes += [RecordChange(collection, key, None) for key in gone]
+        reports.append(_report(file, _apply(archive, scope, changes, at_utc, pause)))
     state = archive.scope(scope)
     if state is None:
         raise LookupError(f"scope {scope!r} vanished from the archive")
     return ImportReport(scope, state.epoch, state.number, tuple(reports), tuple(problems))
+
+
+def _apply(
+    archive: Archive,
+    scope: str,
+    changes: Sequence[RecordChange],
+    at_utc: str,
+    pause: Callable[[float], None],
+) -> Applied:
+    put = deleted = unchanged = number = 0
+    for first in range(0, max(1, len(changes)), ROWS_AT_ONCE):
+        if first:
+            pause(PAUSE_S)
+        with archive.transaction():
+            applied = archive.apply_changes(scope, changes[first : first + ROWS_AT_ONCE], at_utc)
+        put += applied.put
+        deleted += applied.deleted
+        unchanged += applied.unchanged
+        number = applied.number
+    return Applied(put, deleted, unchanged, number)
 
 
 def _report(file: _File, applied: Applied) -> FileReport:

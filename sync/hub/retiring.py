@@ -21,7 +21,7 @@ AT_ONCE = 500
 """Deletes that share a transaction: nobody waits long for the archive."""
 READ_AT_ONCE = 5_000
 MOST_WITHOUT_ASKING = 1_000
-PAUSE_S = 0.05
+PAUSE_S = 0.03
 """Between transactions, so that others come in between."""
 RETIRABLE = tuple(name for name in COLLECTIONS if name != "site")
 
