@@ -6,13 +6,15 @@ a person must do next. Time comes in. Raises `EnrolmentRefused`.
 
 from __future__ import annotations
 
+import functools
 import io
 import secrets
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Concatenate, ParamSpec
 
 import msgspec
 from cryptography import x509
@@ -45,6 +47,7 @@ from sync.enrolment.folder import (
     SECRET_MODE,
     SETTINGS,
     EnrolmentRefused,
+    alone,
     make_folder,
     new_file,
     optional_file,
@@ -91,6 +94,20 @@ class Done:
     """What is left for a person."""
 
 
+_P = ParamSpec("_P")
+
+
+def _alone(work: Callable[Concatenate[Path, _P], Done]) -> Callable[Concatenate[Path, _P], Done]:
+    """A command that has its site folder for itself."""
+
+    @functools.wraps(work)
+    def locked(folder: Path, /, *args: _P.args, **kwargs: _P.kwargs) -> Done:
+        with alone(folder):
+            return work(folder, *args, **kwargs)
+
+    return locked
+
+
 # --- the site ---------------------------------------------------------------------------------------------
 
 
@@ -106,6 +123,10 @@ def init(
     last) and its key, that one signs; with it alone, requests go out and certificates come in."""
     if (folder / SETTINGS).exists() or (folder / REGISTER).exists():
         raise EnrolmentRefused(f"{folder} is a site folder already: go on with `kakou enrol device`")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise EnrolmentRefused(
+            f"{folder} is not empty: name a new folder (nothing of an unfinished one was given out)"
+        )
     problems = _settings_problems(settings)
     if problems:
         raise EnrolmentRefused("; ".join(problems))
@@ -134,7 +155,7 @@ def init(
     if key is not None:
         register = _write_revocations(folder, register, now)
     write_register(folder, register)
-    # Last: a folder without it is none, and the command can be given again after what stopped it.
+    # Last: a folder without it is none.
     new_file(folder / SETTINGS, settings_text(settings).encode())
     ends = chain[0].not_valid_after_utc
     said = [f"site {settings.site} in {folder}; its authority is {name_of(chain[0])}, until {ends:%Y-%m-%d}"]
@@ -156,10 +177,12 @@ def _settings_problems(settings: Settings) -> list[str]:
 # --- machines ---------------------------------------------------------------------------------------------
 
 
+@_alone
 def enrol_hub(folder: Path, now: datetime) -> Done:
     return _enrol(folder, HUB, Kind.HUB, (), now)
 
 
+@_alone
 def enrol_device(
     folder: Path, name: str, kind: Kind, scopes: Sequence[str], now: datetime, days: int | None = None
 ) -> Done:
@@ -261,6 +284,7 @@ def _made_certificate(
         raise EnrolmentRefused(str(error)) from error
 
 
+@_alone
 def accept(folder: Path, name: str, certificate: Path, now: datetime) -> Done:
     """A certificate that an authority elsewhere made for a request of ours."""
     settings, register = read_settings(folder), read_register(folder)
@@ -289,6 +313,7 @@ def accept(folder: Path, name: str, certificate: Path, now: datetime) -> Done:
 # --- renewal ----------------------------------------------------------------------------------------------
 
 
+@_alone
 def renew(
     folder: Path, name: str, now: datetime, *, signing_key: bool = False, days: int | None = None
 ) -> Done:
@@ -340,6 +365,7 @@ def _roll(folder: Path, name: str, now: datetime) -> str:
     return f"{name} signs with a new key, which the old one vouches for: {kid}"
 
 
+@_alone
 def retire(folder: Path, name: str, now: datetime) -> Done:
     """Say, signed by the key in force, that no earlier key of this name is to be believed any more."""
     register = read_register(folder)
@@ -362,6 +388,7 @@ def retire(folder: Path, name: str, now: datetime) -> Done:
     )
 
 
+@_alone
 def renew_draw_key(folder: Path, now: datetime) -> Done:
     """A new key of the spot check: whoever had the old one can foretell no more draws."""
     read_settings(folder)
@@ -377,6 +404,7 @@ def renew_draw_key(folder: Path, now: datetime) -> Done:
 # --- revocation -------------------------------------------------------------------------------------------
 
 
+@_alone
 def revoke(folder: Path, name: str, now: datetime) -> Done:
     """Out in one step: register, revocation list and every broker's lists. Twice is as good as once."""
     settings, register = read_settings(folder), read_register(folder)
@@ -402,6 +430,7 @@ def revoke(folder: Path, name: str, now: datetime) -> Done:
     return Done((f"{name} is revoked", *rewritten), tuple(todo))
 
 
+@_alone
 def take_revocations(folder: Path, file: Path, now: datetime) -> Done:
     """The list of an authority elsewhere."""
     settings, register = read_settings(folder), read_register(folder)
@@ -443,6 +472,7 @@ def _write_revocations(folder: Path, register: Register, now: datetime) -> Regis
 # --- brokers ----------------------------------------------------------------------------------------------
 
 
+@_alone
 def broker(folder: Path, kind: str, into: Path | None, now: datetime) -> Done:
     """Everything a broker reads, into a folder of its own; lists are kept up to date there from then on."""
     settings, register = read_settings(folder), read_register(folder)
@@ -454,6 +484,9 @@ def broker(folder: Path, kind: str, into: Path | None, now: datetime) -> Done:
         raise EnrolmentRefused("there is no revocation list yet: `kakou enrol crl FILE` first")
     said: list[str] = []
     if register.find(BROKER) is None:
+        for file in (TLS_KEY, TLS_PEM, TLS_CSR):
+            # Left by a command that was stopped half-way.
+            set_aside(_place(folder, BROKER) / file, _stamp(now))
         serials, made, todo = _certify(folder, settings, register, BROKER, now, None)
         said += made
         row = Enrolled(name=BROKER, kind=Kind.BROKER, enrolled=_utc(now), serials=serials)
@@ -496,6 +529,7 @@ def _configs(settings: Settings, kind: str, place: Path) -> list[tuple[Path, byt
     return [(place / "mosquitto.conf", text.encode())]
 
 
+@_alone
 def write_lists(folder: Path) -> Done:
     """Again what every broker reads, after one could not be written."""
     return Done(_write_lists(folder, read_settings(folder), read_register(folder)), ("the brokers: SIGHUP",))
@@ -546,6 +580,7 @@ def _listener(settings: Settings, place: Path) -> Listener:
 # --- what is carried --------------------------------------------------------------------------------------
 
 
+@_alone
 def bundle(folder: Path, name: str, out: Path | None, now: datetime) -> Done:
     """One tar to unpack where the machine's config lies: a folder of its name, with everything it needs."""
     settings, register = read_settings(folder), read_register(folder)

@@ -18,12 +18,16 @@ the brokers' lists are replaced whole.
 
 from __future__ import annotations
 
+import contextlib
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from sync.enrolment.register import Register, Settings
+from sync.store.lock import StoreLock
+from sync.store.opening import StoreRefused
 from sync.store.whole_files import replace_whole, write_new
 
 SETTINGS = "site.toml"
@@ -37,6 +41,22 @@ BROKER_FOLDER_MODE = 0o755
 
 class EnrolmentRefused(Exception):
     """Nothing was done; the text says why and what to do."""
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One command at a time: two registers written from one reading would lose a device. Raises
+    `EnrolmentRefused`."""
+    if not folder.is_dir():
+        raise EnrolmentRefused(f"{folder} is no site folder: begin one with `kakou enrol init`")
+    try:
+        lock = StoreLock.acquire(folder / ".lock", guards=folder)
+    except StoreRefused as error:
+        raise EnrolmentRefused(f"{folder}: another `kakou enrol` is at work, or it is not yours") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def read_settings(folder: Path) -> Settings:

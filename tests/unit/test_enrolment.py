@@ -35,7 +35,7 @@ from sync.enrolment.certificates import (
     read_revocations,
 )
 from sync.enrolment.desk import Done
-from sync.enrolment.folder import EnrolmentRefused, read_register, read_settings
+from sync.enrolment.folder import EnrolmentRefused, alone, read_register, read_settings
 from sync.enrolment.register import Kind, Settings
 from sync.hub.archive import Archive
 from sync.hub.config import read_hub_config
@@ -541,6 +541,23 @@ def test_what_was_stopped_half_way_can_be_done_again(office: Path) -> None:
     desk.enrol_device(office, "lane-2", Kind.LANE, [], NOW)
     assert load_private(place / "sign.key")
     assert len(list((office / "devices/old").iterdir())) == 1
+
+
+def test_a_site_is_begun_in_an_empty_folder_only(tmp_path: Path) -> None:
+    (tmp_path / "office").mkdir()
+    (tmp_path / "office/mine").write_text("")
+    with pytest.raises(EnrolmentRefused, match="is not empty"):
+        desk.init(tmp_path / "office", settings(), NOW)
+    (tmp_path / "office/mine").unlink()
+    assert desk.init(tmp_path / "office", settings(), NOW).said
+
+
+def test_one_command_at_a_time_has_the_folder(office: Path) -> None:
+    before = everything(office)
+    with alone(office), pytest.raises(EnrolmentRefused, match="is at work"):
+        desk.enrol_device(office, "lane-2", Kind.LANE, [], NOW)
+    assert everything(office) == before
+    assert desk.enrol_device(office, "lane-2", Kind.LANE, [], NOW).said
 
 
 def test_settings_written_are_the_settings_read(office: Path) -> None:
