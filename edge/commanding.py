@@ -87,8 +87,9 @@ def _opened(config: Path) -> Iterator[tuple[HubConfig, Archive]]:
     """What goes wrong inside becomes words on stderr and an exit code."""
     try:
         hub_config = read_hub_config(config)
-        if not hub_config.archive.is_file():
-            raise CentreRefused(f"{hub_config.archive}: expected a hub's archive, there is no such file")
+        place = hub_config.archive
+        if isinstance(place, Path) and not place.is_file():
+            raise CentreRefused(f"{place}: expected a hub's archive, there is no such file")
         archive = Archive.open(hub_config.archive)
         try:
             yield hub_config, archive
@@ -115,6 +116,8 @@ def _command(
     with _opened(config) as (_, archive):
         try:
             made = act(archive)
+        except CentreRefused:
+            raise
         except ValueError as error:
             raise _refuse(error, 2) from error
         row = centre.give(archive, device, made, by, valid_s=valid_s, at_utc=utc_now())
@@ -136,7 +139,7 @@ def _passage(archive: Archive, device: str, text: str) -> int:
     if text.isdecimal():
         return int(text)
     if text != "held":
-        raise CentreRefused(f"--passage: expected a number or `held`, got {text[:20]}")
+        raise ValueError(f"--passage: expected a number or `held`, got {text[:20]}")
     held = centre.held_now(archive, device)
     if held is None:
         raise CentreRefused(f"nobody is held in {device}, as far as its facts have come")
@@ -348,6 +351,33 @@ def release_claim(
         _say_json({"claim_id": claim_id, "slip_nos": list(freed)})
     else:
         _say(f"returned  {claim_id}  {', '.join(freed)}")
+
+
+@centre_app.command()
+def alarms(
+    config: ConfigFile,
+    code: Annotated[str, typer.Option(help="only this one, such as double_use or grant_old")] = "",
+    most: Annotated[int, typer.Option(min=1)] = 50,
+    as_json: Json = False,
+) -> None:
+    """What the hub itself has found, the latest first: double uses, old grants, forgeries, clones."""
+    with _opened(config) as (_, archive):
+        for at_utc, device, each, detail in archive.alarms(most, code):
+            if as_json:
+                _say_json({"time": at_utc, "device": device, "code": each, "detail": detail})
+            else:
+                _say(f"{at_utc}  {device}  {each}  {detail}")
+
+
+@centre_app.command()
+def acts(config: ConfigFile, most: Annotated[int, typer.Option(min=1)] = 50, as_json: Json = False) -> None:
+    """What people did at the centre itself, and who: claims ended, orders issued and withdrawn."""
+    with _opened(config) as (_, archive):
+        for act in archive.acts(most):
+            if as_json:
+                _say_json(act._asdict())
+            else:
+                _say(f"{act.at_utc}  {act.act}  {act.subject}  {', '.join(act.officers)}  {act.reason}")
 
 
 # --- inspection orders ------------------------------------------------------------------------------------

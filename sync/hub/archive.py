@@ -674,6 +674,15 @@ class Archive:
             {"at": at_utc, "device": device, "code": code, "detail": detail},
         )
 
+    def alarms(self, limit: int, code: str = "") -> tuple[tuple[str, str, str, str], ...]:
+        """(time, device, code, detail), the latest first; of one code, where one is given."""
+        rows = self._db.execute(
+            "SELECT at_utc, device, code, detail FROM hub_alarms WHERE (? = '' OR code = ?) "
+            "ORDER BY id DESC LIMIT ?",
+            (code, code, limit),
+        )
+        return tuple((at_utc, device, each, detail) for at_utc, device, each, detail in rows)
+
     def park(self, topic: str, payload: bytes, why: str, stored_utc: str) -> None:
         self._db.execute(
             "INSERT INTO parked (topic, payload, why, stored_utc) VALUES (?, ?, ?, ?)",

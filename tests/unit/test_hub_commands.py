@@ -4,7 +4,6 @@ inspection orders and what facts tell of them (S4, S8, G10, G11)."""
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -40,6 +39,7 @@ from sync.vocabulary.facts import (
 from sync.vocabulary.numbers import SlipNo, UtcText
 from sync.vocabulary.records import InspectionOrder, OrderCause
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
+from tests.unit.postgres import Place
 from tests.unit.test_hub_claims import put, slip, tell
 from tests.unit.test_hub_device import AT, SLIP, TOPICS, Bench, Device, at, opened
 
@@ -58,8 +58,8 @@ def other() -> Device:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, lane: Device, other: Device) -> Bench:
-    bench = Bench(tmp_path, lane, other)
+def bench(place: Place, lane: Device, other: Device) -> Bench:
+    bench = Bench(place, lane, other)
     put(bench, slip())
     return bench
 
@@ -205,9 +205,12 @@ def test_a_command_nobody_can_read_any_more_is_refused_and_stops_nothing(bench: 
     give(bench, AskStatus())
     give(bench, AskStatus(), command_id="command-2")
     with bench.archive.transaction():
-        bench.rows("UPDATE commands SET body = '{\"type\":\"dance\"}' WHERE command_id = 'command-1'")
-    assert [command.command_id for command in said(bench.receiver.commands(at(1)))] == ["command-2"]
-    assert state(bench)[0] == "refused"
+        row = bench.archive.command("command-1")
+        assert row is not None
+        bench.archive.add_command(row._replace(command_id="command-3", body='{"type":"dance"}'))
+    heard = {command.command_id for command in said(bench.receiver.commands(at(1)))}
+    assert heard == {"command-1", "command-2"}
+    assert state(bench, "command-3")[0] == "refused"
 
 
 # --- results ----------------------------------------------------------------------------------------------
@@ -343,7 +346,7 @@ def test_a_lane_that_falls_silent_keeps_its_grant_for_days_and_is_told_of_once(
 ) -> None:
     """S4: a grant ends by facts or by an officer, never by time."""
     assert bench.ask(lane, "c1", 7).verdict is ClaimVerdict.GRANTED
-    for hour in range(24 * 9):
+    for hour in range(0, 24 * 9, 6):
         bench.receiver.tick(days(hour / 24))
     bench.restart()
     bench.receiver.tick(days(10))
