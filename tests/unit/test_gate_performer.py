@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from edge.gate.config import RelaysPart, lane_settings, read_gate_config
 from edge.gate.effects import (
     AnswerPlatform,
     AskPlatform,
+    CheckCommand,
     CheckReleaseCode,
     Effect,
     LookUp,
@@ -31,7 +33,15 @@ from edge.gate.effects import (
     ShowPlatform,
     TakePicture,
 )
-from edge.gate.events import Event, Findings, OfficerReleased, RecordsFound, ReleaseRefused, SupplementGiven
+from edge.gate.events import (
+    CommandChecked,
+    Event,
+    Findings,
+    OfficerReleased,
+    RecordsFound,
+    ReleaseRefused,
+    SupplementGiven,
+)
 from edge.gate.lane import PlatformAddress
 from edge.gate.performer import LanePerformer, Things
 from edge.runtime.clock import UNKNOWN_MS
@@ -42,8 +52,9 @@ from sync.link.messages import Change, ChangeOp, FeedBatch
 from sync.store.journal import Journal
 from sync.store.records import Records, StoreRefused, new_generation
 from sync.vocabulary.codec import Malformed, to_json
-from sync.vocabulary.numbers import Plate, SlipNo, WaybillNo
-from sync.vocabulary.records import COLLECTIONS, Recall, Record, Site, Waybill, key_of
+from sync.vocabulary.commands import Act, Command, ManualRelease, Supplement
+from sync.vocabulary.numbers import Plate, SlipNo, UtcText, WaybillNo
+from sync.vocabulary.records import COLLECTIONS, OfficerState, Recall, Record, Site, Waybill, key_of
 from sync.vocabulary.release_codes import MAX_VALUE, ReleaseCode, parse
 from tests.unit.test_gate_findings import OFTEN, PLATE, SLIPS, TAG, vehicle
 from tests.unit.test_release_codes import CODE, NOW, officer, shown
@@ -546,3 +557,56 @@ def test_how_long_the_platform_may_be_waited_for_has_a_limit() -> None:
         with pytest.raises(ValueError, match="platform_timeout_s"):
             msgspec.structs.replace(SITE, platform_timeout_s=seconds)
     assert msgspec.structs.replace(SITE, platform_timeout_s=300).platform_timeout_s == 300
+
+
+# --- commands of the centre (S8) --------------------------------------------------------------------------
+
+
+def commanded(act: Act, *officers: str) -> Command:
+    return Command(
+        command_id="command-1",
+        device="lane-in-1",
+        nonce="0" * 32,
+        issued=UtcText(NOW),
+        valid_s=30,
+        officers=officers or ("4604001",),
+        reason="checked on camera",
+        act=act,
+    )
+
+
+RELEASING = commanded(ManualRelease(passage=1))
+ENTERING = commanded(Supplement(passage=1, field="weight", value="20000"))
+
+
+@pytest.mark.parametrize(
+    ("told", "changes", "why"),
+    [
+        (RELEASING, {}, ""),
+        (ENTERING, {"authorisations": ("supplement",)}, ""),
+        (ENTERING, {}, "officer 4604001 has no authorisation supplement"),
+        (
+            RELEASING,
+            {"authorisations": ("supplement",)},
+            "officer 4604001 has no authorisation manual_release",
+        ),
+        (RELEASING, {"state": OfficerState.REVOKED}, "officer 4604001 is not active"),
+        (RELEASING, {"valid_until": UtcText(NOW)}, "officer 4604001 is not active"),
+        (commanded(ManualRelease(passage=1), "4604009"), {}, "officer 4604009 is not on this lane's roster"),
+        (
+            commanded(ManualRelease(passage=1), "4604001", "4604009"),
+            {},
+            "officer 4604009 is not on this lane's roster",
+        ),
+    ],
+)
+def test_officers_of_a_command_are_checked_like_those_of_a_code(
+    room: Room, told: Command, changes: dict[str, Any], why: str
+) -> None:
+    room.holding(SITE, officer(**{"authorisations": ("manual_release",), **changes}))
+    assert room.answer(CheckCommand(told)) == CommandChecked(told, 2, why)
+
+
+def test_without_a_roster_no_command_lets_anybody_go(room: Room) -> None:
+    checked = room.answer(CheckCommand(RELEASING))
+    assert checked == CommandChecked(RELEASING, None, "officer 4604001 is not on this lane's roster")

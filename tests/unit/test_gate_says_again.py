@@ -9,7 +9,7 @@ import pytest
 
 from edge.devices.readings import Order, SetRelay, ShowText
 from edge.gate.config import RelaysPart
-from edge.gate.effects import SetLights, Show
+from edge.gate.effects import SetLights, Show, ShowForAWhile, ShowOwnAgain
 from edge.gate.performer import LanePerformer, Things
 from edge.runtime.clock import SystemClock
 from edge.runtime.ports import OrderNotTaken
@@ -102,3 +102,39 @@ def test_lights_are_set_again_after_the_board_with_their_relays_was_lost(
 def test_nothing_is_said_again_before_anything_was_said(performer: LanePerformer, cabinet: Cabinet) -> None:
     performer.say_again()
     assert cabinet.taken == []
+
+
+CENTRES = ShowForAWhile("请稍候", "Please wait", 30.0)
+
+
+def shown(cabinet: Cabinet) -> list[str]:
+    return [order.rows[0] for order in cabinet.taken if isinstance(order, ShowText)]
+
+
+def test_the_centres_words_stand_in_for_the_lanes_own_until_they_end(
+    performer: LanePerformer, cabinet: Cabinet
+) -> None:
+    performer.perform(CLOSED)
+    performer.perform(CENTRES)
+    performer.say_again()
+    performer.perform(ShowOwnAgain())
+    performer.say_again()
+    assert shown(cabinet) == [CLOSED.zh, CENTRES.zh, CENTRES.zh, CLOSED.zh, CLOSED.zh]
+
+
+def test_whatever_the_lane_has_to_say_comes_before_the_centres_words(
+    performer: LanePerformer, cabinet: Cabinet
+) -> None:
+    performer.perform(CENTRES)
+    performer.perform(CLOSED)
+    performer.perform(ShowOwnAgain())
+    performer.say_again()
+    assert shown(cabinet) == [CENTRES.zh, CLOSED.zh, CLOSED.zh]
+
+
+def test_where_the_lane_has_said_nothing_yet_the_centres_words_stay(
+    performer: LanePerformer, cabinet: Cabinet
+) -> None:
+    performer.perform(CENTRES)
+    performer.perform(ShowOwnAgain())
+    assert shown(cabinet) == [CENTRES.zh]
