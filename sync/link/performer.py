@@ -42,6 +42,8 @@ from sync.link.session import (
     FeedSeen,
     GenerationAdopted,
     GenerationBegun,
+    IssueAgain,
+    IssuedAgain,
     KeepHubKeys,
     LinkEffect,
     LinkEvent,
@@ -120,6 +122,7 @@ class LinkPerformer:
             building=_seen(self._building),
             trouble=trouble,
             archive_id=self._journal.archive_id(),
+            left_to_issue=self._journal.left_to_issue(),
             fetching=left_over(self._folder) or b"",
             hub_keys=self._hub_keys(),
         )
@@ -131,6 +134,8 @@ class LinkPerformer:
                 return self._read(effect)
             case ApplyAck():
                 return self._apply_ack(effect)
+            case IssueAgain(most):
+                return self._issue_again(most)
             case MeetArchive():
                 return self._meet_archive(effect)
             case BeginEpoch(why):
@@ -244,7 +249,14 @@ class LinkPerformer:
             acked = tuple(self._journal.acked().items())
         except _FAILURES as error:
             return (StoreFailed(Work.BEGIN_EPOCH, str(error)),)
-        return (EpochBegun(standing.epoch, _heads(standing), acked, standing.position, why),)
+        left = self._journal.left_to_issue()
+        return (EpochBegun(standing.epoch, _heads(standing), acked, standing.position, why, left),)
+
+    def _issue_again(self, most: int) -> tuple[LinkEvent, ...]:
+        try:
+            return (IssuedAgain(self._journal.issue_again(max_facts=most)),)
+        except _FAILURES as error:
+            return (StoreFailed(Work.ISSUE_AGAIN, str(error)),)
 
     # --- records ------------------------------------------------------------------------------------------
 

@@ -165,6 +165,8 @@ class Opened:
     """Why records the journal names could not be opened; they are built anew."""
     archive_id: str = ""
     """The archive whose word counts."""
+    left_to_issue: int = 0
+    """Facts of epochs that were left, still to be issued again in the current one."""
     fetching: bytes = b""
     """The signed manifest of a snapshot that an earlier run did not fetch to its end."""
     hub_keys: bytes = b""
@@ -206,6 +208,9 @@ class SessionConfig:
     """How often the rows are summed up and compared with what the file says of itself."""
     survey_pause_s: float = 0.25
     """Between slices of a survey that nothing waits for."""
+    issue_facts: int = 500
+    issue_every_s: float = 0.05
+    """After an epoch began: so many facts of the one before at once, and so long for others in between."""
     epoch_every_s: float = 60.0
     """At most one new epoch in this time, whatever acknowledgements say."""
     status_every_s: float = 30.0
@@ -329,6 +334,14 @@ class EpochBegun:
     acked: tuple[tuple[Stream, int], ...]
     position: int
     why: str
+    left_to_issue: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedAgain:
+    """Answer to `IssueAgain`: more facts wait, and so many are left."""
+
+    left: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +376,7 @@ class Work(enum.StrEnum):
     READ_FACTS = "read_facts"
     APPLY_ACK = "apply_ack"
     MEET_ARCHIVE = "meet_archive"
+    ISSUE_AGAIN = "issue_again"
     BEGIN_EPOCH = "begin_epoch"
     APPLY_BATCH = "apply_batch"
     BEGIN_GENERATION = "begin_generation"
@@ -429,6 +443,7 @@ LinkEvent = (
     | AckApplied
     | ArchiveMet
     | EpochBegun
+    | IssuedAgain
     | BatchApplied
     | GenerationBegun
     | GenerationAdopted
@@ -614,6 +629,13 @@ class BeginEpoch:
 
 
 @dataclass(frozen=True, slots=True)
+class IssueAgain:
+    """A few of the facts that epochs left behind still owe: the lane waits no longer than for these."""
+
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
 class ApplyBatch:
     generation: int
     batch: FeedBatch
@@ -666,6 +688,7 @@ LinkEffect = (
     | ApplyAck
     | MeetArchive
     | BeginEpoch
+    | IssueAgain
     | ApplyBatch
     | BeginGeneration
     | AdoptGeneration
@@ -871,6 +894,8 @@ class EdgeSession:
         self._epoch_ok_s: float | None = None
         self._epoch_why = ""
         self._beginning_epoch = False
+        self._left_to_issue = opened.left_to_issue
+        self._issue_at_s: float | None = float("-inf") if opened.left_to_issue else None
         self._muted: dict[_MutedKey, _Muted] = {}
         self._counts: dict[str, int] = {}
         self._wake_at_s: float | None = None
@@ -939,6 +964,8 @@ class EdgeSession:
                     self._move_acked(at_s, self._up[stream], number)
             case EpochBegun():
                 self._on_epoch(at_s, event)
+            case IssuedAgain(left):
+                self._on_issued(at_s, left)
             case BatchApplied(result, state):
                 self._on_batch_applied(at_s, result, state)
             case GenerationBegun(state):
@@ -1330,6 +1357,13 @@ class EdgeSession:
         self._notify(EpochBegan(event.epoch, event.why))
         self._send_head(at_s)
         self._status_soon(at_s)
+        self._on_issued(at_s, event.left_to_issue)
+
+    def _on_issued(self, at_s: float, left: int) -> None:
+        self._left_to_issue = left
+        self._issue_at_s = at_s + self._config.issue_every_s if left else None
+        for up in self._up.values():
+            up.ask = True
 
     # --- records down -------------------------------------------------------------------------------------
 
@@ -1976,6 +2010,8 @@ class EdgeSession:
                         up.wait_s = min(up.wait_s * 2, config.resend_longest_s)
             case Work.MEET_ARCHIVE:
                 self._backup_interval_s = -1.0
+            case Work.ISSUE_AGAIN:
+                self._issue_at_s = at_s + config.resend_first_s
             case Work.APPLY_ACK | Work.OPEN_RECORDS | Work.KEEP_HUB_KEYS:
                 # Statements are retained at the broker and come again with every connection.
                 pass
@@ -2062,11 +2098,15 @@ class EdgeSession:
         if (
             self._epoch_why
             and not self._beginning_epoch
+            and not self._left_to_issue
             and (self._epoch_ok_s is None or _due(self._epoch_ok_s, at_s))
         ):
             self._beginning_epoch = True
             self._epoch_ok_s = at_s + self._config.epoch_every_s
             self._effects.append(BeginEpoch(self._epoch_why))
+        if _due(self._issue_at_s, at_s):
+            self._issue_at_s = None
+            self._effects.append(IssueAgain(self._config.issue_facts))
         for key, muted in list(self._muted.items()):
             if muted.until_s <= at_s:
                 del self._muted[key]
@@ -2107,6 +2147,7 @@ class EdgeSession:
             times += [self._down.pull_at_s, self._down.rebuild_at_s, self._status_at_s]
             times.append(fetch.ask_at_s if fetch is not None else None)
             times.append(repair.ask_at_s if repair is not None else None)
+        times.append(self._issue_at_s)
         if self._epoch_why and not self._beginning_epoch:
             times.append(self._epoch_ok_s)
         wake_at_s = min((time for time in times if time is not None), default=None)

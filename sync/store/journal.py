@@ -70,8 +70,8 @@ passages already begun (`into_reserve`), acknowledgements, and the deletes that 
 
 COMMITS_PER_DISK_CHECK = 16
 
-FACTS_ISSUED_AT_ONCE = 2_000
-"""Rows in memory while an epoch begins."""
+FACTS_ISSUED_AT_ONCE = 1_000
+"""In the transaction in which an epoch begins, and at most in each later one: the lane waits for it."""
 
 _MAKE_ROOM = "make room on this disk; the lane holds until then"
 _FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
@@ -97,6 +97,11 @@ _SPOT_CHECKS = "SELECT plate, enterprise, day FROM spot_checks "
 _KEYS_AT_ONCE = 50
 """Keys asked for in one statement."""
 _ACKED = "UPDATE heads SET acked = ?, acked_hash = ?, ack_counter = ? WHERE epoch_no = ? AND stream = ?"
+_STILL_OWED = (
+    "SELECT epoch_no, stream, max(issuing_to, acked, dropped_seq) + 1, coalesce(reissued_from, seq + 1) - 1 "
+    "FROM heads WHERE issuing_from > 0"
+)
+"""Epoch, stream, first and last of what is still to be issued again."""
 _FACTS_BETWEEN = (
     "SELECT place, position, event_id, kind, passage, time, hash, body FROM facts "
     "WHERE place BETWEEN ? AND ? ORDER BY place"
@@ -181,10 +186,12 @@ class _Kept(msgspec.Struct, frozen=True):
     archive_id: str
     first_counter: int
     backup_interval_s: float
+    issuing: dict[Stream, int]
+    """Facts of older epochs still to be issued again in this one."""
 
 
-_Owed = Iterator[tuple[int, Stream, tuple[Any, ...]]]
-"""(position, stream, row) in order of position."""
+_Owed = Iterator[tuple[int, Stream, int, tuple[Any, ...]]]
+"""(position, stream, number of its epoch, row) in order of position."""
 
 
 def random_id() -> str:
@@ -311,8 +318,12 @@ class Journal:
         return {stream: head.acked for stream, head in self._now().heads.items()}
 
     def backlog(self) -> dict[Stream, int]:
-        """Facts of the current epoch that are not acknowledged."""
-        return {stream: head.seq - head.acked for stream, head in self._now().heads.items()}
+        """Facts of the current epoch that are not acknowledged, and those of older ones still to be issued in
+        it."""
+        now = self._now()
+        return {
+            stream: head.seq - head.acked + now.issuing.get(stream, 0) for stream, head in now.heads.items()
+        }
 
     # --- the lane's side ----------------------------------------------------------------------------------
 
@@ -509,15 +520,38 @@ class Journal:
             return AckOutcome.APPLIED
 
     def begin_epoch(self, why: str) -> None:
-        """Leave the heads behind: mint an epoch, name the old heads in its first fact (alarm 1), and issue
-        again all facts that the centre is not known to have, under their event ids, in device-wide order
-        (G4). One transaction. Old rows stay for verification and are no longer sent. Raises as `commit` does.
+        """Leave the heads behind: mint an epoch, name the old heads in its first fact (alarm 1), and begin to
+        issue again all facts that the centre is not known to have, under their event ids, in device-wide
+        order (G4). One transaction, short whatever the backlog: call `issue_again` while it answers that
+        something is left; what a lane commits meanwhile comes between. Old rows stay for verification and are
+        no longer sent. Raises as `commit` does.
         """
         with self._writing:
+            self._finish_issuing()
             now = self._settled()
             with self._transaction() as writer:
                 self._begin_epoch(writer, now, why)
             self._settle(self._load())
+
+    def _finish_issuing(self) -> None:
+        """Else what an earlier epoch still owes would come after what a later one does."""
+        while self.issue_again():
+            pass
+
+    def left_to_issue(self) -> int:
+        """Facts of epochs that were left, owed to the centre and not yet issued again."""
+        return sum(self._now().issuing.values())
+
+    def issue_again(self, *, max_facts: int = FACTS_ISSUED_AT_ONCE) -> int:
+        """The next of them, in one transaction; answers how many are left. Raises as `commit` does."""
+        with self._writing:
+            now = self._settled()
+            if not any(now.issuing.values()):
+                return 0
+            with self._transaction() as writer:
+                self._issue(writer, now.epoch_no, now.epoch, now.heads, now.position, max_facts)
+            self._settle(self._load())
+            return sum(self._now().issuing.values())
 
     def archive_id(self) -> str:
         """The archive whose word counts; empty before the first was met."""
@@ -760,7 +794,7 @@ class Journal:
         why = "store made"
         if remembered is not None:
             why += f"; store {remembered.store_id} was here before, up to position {remembered.position}"
-        nothing = _Kept(store_id, 1, 0, "", 0, {}, 0, "", 0, 0.0)
+        nothing = _Kept(store_id, 1, 0, "", 0, {}, 0, "", 0, 0.0, {})
         with self._transaction() as writer:
             writer.execute(
                 "INSERT INTO store VALUES (1, ?, ?, ?, 1, NULL, 0)", (store_id, self._device, self._utc())
@@ -771,6 +805,9 @@ class Journal:
     def _resume(self, remembered: Remembered | None) -> None:
         now = self._load()
         why = _why_not_the_same(now, remembered)
+        if why is not None:
+            self._finish_issuing()
+            now = self._load()
         with self._transaction() as writer:
             writer.execute("UPDATE store SET opens = opens + 1")
             if why is not None:
@@ -796,13 +833,30 @@ class Journal:
                 "SELECT archive_no, archive_id, first_counter, backup_interval_s FROM archives "
                 "ORDER BY archive_no DESC LIMIT 1"
             ).fetchone() or (0, "", 0, 0.0)
+            issuing: dict[Stream, int] = {}
+            for _old_no, name, first, last in writer.execute(_STILL_OWED).fetchall():
+                stream = Stream(name)
+                issuing[stream] = issuing.get(stream, 0) + max(0, last - first + 1)
             for stream in STREAMS:
                 self._look_at_tip(writer, epoch_no, stream, heads[stream])
         except sqlite3.Error as error:
             raise refused(self._path, JOURNAL, error) from error
         except (TypeError, KeyError, ValueError) as error:
             raise self._damaged(f"its own tables contradict each other: {error!r}") from error
-        return _Kept(store_id, opens, epoch_no, epoch, position, heads, *archive)
+        archive_no, archive_id, first_counter, backup_interval_s = archive
+        return _Kept(
+            store_id,
+            opens,
+            epoch_no,
+            epoch,
+            position,
+            heads,
+            archive_no,
+            archive_id,
+            first_counter,
+            backup_interval_s,
+            issuing,
+        )
 
     def _look_at_tip(self, writer: sqlite3.Connection, epoch_no: int, stream: Stream, head: _Head) -> None:
         base = first_place(epoch_no, stream)
@@ -919,7 +973,7 @@ class Journal:
         epoch_no, epoch, utc = now.epoch_no + 1, self._new_id(), self._utc()
         writer.execute("INSERT INTO epochs VALUES (?, ?, ?, ?)", (epoch_no, epoch, utc, why))
         writer.executemany(
-            "INSERT INTO heads VALUES (?, ?, 0, ?, 0, 0, ?, 0, NULL, 0, ?, 0)",
+            "INSERT INTO heads VALUES (?, ?, 0, ?, 0, 0, ?, 0, NULL, 0, ?, 0, 0, 0)",
             [(epoch_no, stream.value, GENESIS, GENESIS, GENESIS) for stream in STREAMS],
         )
         first = seal(
@@ -945,41 +999,68 @@ class Journal:
         heads = dict(fresh)
         heads[Stream.ALARM] = replace(_EMPTY, seq=1, hash=first.hash, position=first.position)
         writer.execute(_INSERT_FACT, _row_of(first_place(epoch_no, Stream.ALARM) + 1, first))
+        self._move_heads(writer, epoch_no, fresh, heads)
+        writer.execute(
+            "UPDATE heads SET issuing_from = acked + 1, issuing_to = max(acked, dropped_seq) "
+            "WHERE epoch_no < ? AND max(acked, dropped_seq) + 1 < coalesce(reissued_from, seq + 1)",
+            (epoch_no,),
+        )
+        writer.execute(
+            "UPDATE heads SET reissued_from = min(coalesce(reissued_from, seq + 1), acked + 1) "
+            "WHERE epoch_no < ? AND issuing_from = 0",
+            (epoch_no,),
+        )
+        self._issue(writer, epoch_no, epoch, heads, first.position, FACTS_ISSUED_AT_ONCE)
+
+    def _issue(
+        self,
+        writer: sqlite3.Connection,
+        epoch_no: int,
+        epoch: str,
+        heads: dict[Stream, _Head],
+        position: int,
+        most: int,
+    ) -> None:
+        """Issue again, in the current epoch, the next of what older ones owe: at most `most`."""
+        before, after = heads, dict(heads)
+        reached: dict[tuple[int, Stream], int] = {}
+        ranges = writer.execute(_STILL_OWED).fetchall()
 
         def again(owed: _Owed) -> Iterator[tuple[Any, ...]]:
-            position = first.position
-            for _position, stream, row in owed:
-                head = heads[stream]
+            nonlocal position
+            for _position, stream, old_no, row in owed:
+                head = after[stream]
                 position += 1
                 body = _issued_again(row[7], epoch=epoch, seq=head.seq + 1, position=position, prev=head.hash)
-                heads[stream] = replace(head, seq=head.seq + 1, hash=hash_of(body), position=position)
+                after[stream] = replace(head, seq=head.seq + 1, hash=hash_of(body), position=position)
+                reached[old_no, stream] = row[0] - first_place(old_no, stream)
                 place = first_place(epoch_no, stream) + head.seq + 1
-                yield (place, position, *row[2:6], heads[stream].hash, body)
+                yield (place, position, *row[2:6], after[stream].hash, body)
 
         # Read on a connection of its own: cursors open on the table being filled would cost each insert dear.
         with closing(open_database(self._path, JOURNAL, create=False, writable=False)) as reader:
-            rows = again(self._owed(reader))
+            rows = islice(again(self._owed(reader, ranges)), most)
             while some := sorted(islice(rows, FACTS_ISSUED_AT_ONCE)):
                 writer.executemany(_INSERT_FACT, some)
-        self._move_heads(writer, epoch_no, fresh, heads)
+        self._move_heads(writer, epoch_no, before, after)
+        writer.executemany(
+            "UPDATE heads SET issuing_to = ? WHERE epoch_no = ? AND stream = ?",
+            [(seq, old_no, stream.value) for (old_no, stream), seq in reached.items()],
+        )
         writer.execute(
-            "UPDATE heads SET reissued_from = min(coalesce(reissued_from, seq + 1), acked + 1) "
-            "WHERE epoch_no < ?",
-            (epoch_no,),
+            "UPDATE heads SET reissued_from = min(coalesce(reissued_from, seq + 1), issuing_from), "
+            "issuing_from = 0, issuing_to = 0 WHERE issuing_from > 0 "
+            "AND max(issuing_to, acked, dropped_seq) + 1 >= coalesce(reissued_from, seq + 1)"
         )
 
     @staticmethod
-    def _owed(reader: sqlite3.Connection) -> _Owed:
-        """Facts the centre is not known to have and no epoch has issued again: (position, stream, row)."""
-        ranges = reader.execute(
-            "SELECT epoch_no, stream, max(acked, dropped_seq) + 1, coalesce(reissued_from, seq + 1) - 1 "
-            "FROM heads"
-        ).fetchall()
+    def _owed(reader: sqlite3.Connection, ranges: Sequence[tuple[int, str, int, int]]) -> _Owed:
+        """Facts of these ranges in device-wide order."""
 
         def rows(epoch_no: int, stream: Stream, first: int, last: int) -> _Owed:
             base = first_place(epoch_no, stream)
             for row in reader.execute(_FACTS_BETWEEN, (base + first, base + last)):
-                yield row[1], stream, row
+                yield row[1], stream, epoch_no, row
 
         return heapq.merge(
             *(

@@ -326,3 +326,39 @@ def test_an_archive_that_is_lost_altogether_is_refilled_by_its_devices(tmp_path:
     assert (joined.owed(), joined.event_ids()) == (0, {f"said-{number}" for number in range(61)})
     assert joined.records_equal()
     joined.close()
+
+
+def test_a_broker_that_plays_back_everything_it_ever_carried_neither_frees_a_fact_nor_locks_out_the_hub(
+    tmp_path: Path,
+) -> None:
+    """The hub was restored since: every word of the archive before is signed, and void (G3, G4, G10)."""
+    joined = Joined(tmp_path)
+    joined.say(20)
+    joined.run(5)
+    shutil.copy(tmp_path / "archive.sqlite", tmp_path / "backup.sqlite")
+    joined.say(20)
+    joined.run(5)
+    recorded = [
+        ("ack", payload) for topic, payload in joined.retained.items() if topic == TOPICS.ack("lane-in")
+    ]
+    recorded += [
+        ("birth", payload) for topic, payload in joined.retained.items() if topic == TOPICS.hub_birth()
+    ]
+    assert len(recorded) == 2
+    joined.archive.close()
+    for name in ("archive.sqlite-wal", "archive.sqlite-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    shutil.copy(tmp_path / "backup.sqlite", tmp_path / "archive.sqlite")
+    joined.open_hub()
+    topics = {"ack": TOPICS.ack("lane-in"), "birth": TOPICS.hub_birth()}
+    for _ in range(30):
+        for kind, payload in recorded:
+            joined.drive(Received(topics[kind], payload))
+        joined.run(1)
+        joined.say(1)
+    for kind, payload in recorded:
+        joined.drive(Received(topics[kind], payload))
+    joined.run(40)
+    assert joined.journal.archive_id() == joined.archive.archive_id
+    assert (joined.owed(), len(joined.event_ids())) == (0, 70)
+    joined.close()

@@ -1476,3 +1476,72 @@ JournalAgainstModel.TestCase.settings = settings(
     suppress_health_check=list(HealthCheck),
 )
 test_any_order_of_operations_agrees_with_the_model = JournalAgainstModel.TestCase
+
+
+# --- an epoch on a large backlog --------------------------------------------------------------------------
+
+
+def test_an_epoch_on_a_large_backlog_begins_at_once_and_issues_again_in_steps_over_restarts(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.store.journal.FACTS_ISSUED_AT_ONCE", 10)
+    with open_journal(path) as journal:
+        owed = journal.commit([alarm() if n % 7 == 0 else routine(n) for n in range(100)])
+        journal.begin_epoch("test")
+        assert journal.left_to_issue() == 91  # 100, and the fact with which the first epoch began
+        (meanwhile,) = journal.commit([routine(500)])
+        assert journal.issue_again(max_facts=30) == 61
+        assert sum(journal.backlog().values()) == 103
+    with open_journal(path) as journal:
+        assert journal.left_to_issue() == 61
+        (later,) = journal.commit([routine(501)])
+        while journal.issue_again(max_facts=30):
+            pass
+        again = [fact for stream in Stream for fact in held(journal, stream)]
+        ids = {fact.event_id for fact in again}
+        assert {fact.event_id for fact in (*owed, meanwhile, later)} <= ids
+        assert len(again) == len(ids) == 104
+        in_order = [fact.event_id for fact in sorted(again, key=lambda fact: fact.position)]
+        place = {event_id: at for at, event_id in enumerate(in_order)}
+        assert sorted(owed, key=lambda fact: place[fact.event_id]) == list(owed)
+        assert verify_journal(path) == []
+        assert journal.drop_acknowledged(0) > 0
+
+
+def test_what_the_centre_acknowledges_while_an_epoch_issues_again_is_not_issued_once_more(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.store.journal.FACTS_ISSUED_AT_ONCE", 10)
+    with open_journal(path) as journal:
+        facts = journal.commit([routine(n) for n in range(100)])
+        journal.begin_epoch("test")
+        acknowledge(journal, facts[79], counter=1)
+        journal.issue_again(max_facts=5)
+        assert journal.left_to_issue() == 15
+        assert journal.issue_again(max_facts=99) == 0
+        assert verify_journal(path) == []
+
+
+def test_an_archive_met_while_an_epoch_issues_again_gets_all_it_lacks(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.store.journal.FACTS_ISSUED_AT_ONCE", 10)
+    with open_journal(path) as journal:
+        facts = journal.commit([routine(n) for n in range(60)])
+        acknowledge(journal, facts[29], counter=1)
+        journal.begin_epoch("test")
+        journal.meet_archive("archive-b", counter=1)
+        while journal.issue_again(max_facts=7):
+            pass
+        assert acknowledge(
+            journal, facts[0], counter=2, archive_id="archive-b", contiguous=0, hash=GENESIS
+        ) is (AckOutcome.OTHER_EPOCH)
+        first = held(journal, Stream.ROUTINE)[0]
+        assert acknowledge(journal, first, counter=3, archive_id="archive-b") is AckOutcome.DIFFERS
+        journal.begin_epoch("refill")
+        while journal.issue_again():
+            pass
+        ids = [fact.event_id for fact in held(journal, Stream.ROUTINE)]
+        assert {fact.event_id for fact in facts[:30]} <= set(ids)
+        assert len(ids) == len(set(ids))
+        assert verify_journal(path) == []

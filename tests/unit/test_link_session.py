@@ -36,6 +36,7 @@ from sync.link.session import (
     AdoptGeneration,
     ApplyAck,
     ApplyBatch,
+    ArchiveMet,
     BatchApplied,
     BeginEpoch,
     BeginGeneration,
@@ -54,11 +55,14 @@ from sync.link.session import (
     FeedSeen,
     GenerationAdopted,
     GenerationBegun,
+    IssueAgain,
+    IssuedAgain,
     LinkDown,
     LinkEffect,
     LinkEvent,
     LinkRefused,
     LinkUp,
+    MeetArchive,
     NoteVerified,
     Notice,
     Notify,
@@ -969,3 +973,82 @@ def test_a_refused_connection_is_told_by_name_and_not_every_time() -> None:
         LinkRefused(Connection.ALARM, "bad password", 1),
         LinkRefused(Connection.ALARM, "bad password", 60),
     ]
+
+
+# --- who speaks now (G3, G4) ------------------------------------------------------------------------------
+
+
+def _acks(archive_id: str, nonce: str, *acks: Ack, interval_s: float = 60.0) -> Acks:
+    return Acks(acks, archive_id, nonce, interval_s)
+
+
+def _nonce_of(effects: list[LinkEffect]) -> str:
+    return status_of(sent(effects, TOPICS.status(DEVICE))[-1]).nonce
+
+
+def test_an_archive_is_met_only_by_a_word_that_quotes_the_nonce_of_this_connection() -> None:
+    story = Story(chain(2))
+    nonce = _nonce_of(story.up())
+    ack = Ack("live", 7, DEVICE, EPOCH, Stream.ROUTINE, 1, story.facts[0].hash)
+    assert len(nonce) == 32
+    met = story.hears(TOPICS.ack(DEVICE), Context.ACK, _acks("live", nonce, ack))
+    assert of(MeetArchive, met) == [MeetArchive("live", 7, 60.0)]
+    assert met.index(MeetArchive("live", 7, 60.0)) < met.index(ApplyAck(ack))
+    story.tell(ArchiveMet("live", ((Stream.ROUTINE, 0),)))
+    assert of(MeetArchive, story.hears(TOPICS.ack(DEVICE), Context.ACK, _acks("live", nonce, ack))) == []
+    longer = _acks("live", nonce, interval_s=90.0)
+    assert of(MeetArchive, story.hears(TOPICS.ack(DEVICE), Context.ACK, longer)) == [
+        MeetArchive("live", 0, 90.0)
+    ]
+
+
+@pytest.mark.parametrize("nonce", ["", "0" * 32, "of the connection before"])
+def test_a_hostile_broker_that_plays_back_signed_words_of_another_archive_changes_nothing(nonce: str) -> None:
+    """Recorded while that archive was the centre's, or meant for another device's life: signed, and worth
+    nothing now. The live hub is heard afterwards as before."""
+    story = Story(chain(3))
+    first = _nonce_of(story.up())
+    story.tell(Disconnected(Connection.ALARM, "cut"), Disconnected(Connection.ROUTINE, "cut"))
+    now = _nonce_of(story.up())
+    quoted = first if nonce.startswith("of") else nonce
+    ack = Ack("old", 999, DEVICE, EPOCH, Stream.ROUTINE, 3, story.facts[2].hash)
+    for _ in range(3):
+        heard = story.hears(TOPICS.ack(DEVICE), Context.ACK, _acks("old", quoted, ack))
+        assert of(MeetArchive, heard) == []
+    birth = Status(device="hub", online=True, epoch="old", boot_id="b", time=utc(0))
+    assert of(MeetArchive, story.hears(TOPICS.hub_birth(), Context.STATUS, birth)) == []
+    live = story.hears(TOPICS.ack(DEVICE), Context.ACK, _acks("live", now))
+    assert of(MeetArchive, live) == [MeetArchive("live", 0, 60.0)]
+
+
+def test_a_word_of_an_archive_that_does_not_count_makes_the_device_ask_who_speaks_once_in_a_while() -> None:
+    story = Story(chain(1))
+    story.up()
+    ack = Ack("new", 1, DEVICE, EPOCH, Stream.ROUTINE, 1, story.facts[0].hash)
+    for _ in range(5):
+        story.hears(TOPICS.ack(DEVICE), Context.ACK, Acks((ack,), "new"))
+    asked = [effect for at_s in (0.5, 1.0, 1.5) for effect in story.at(at_s)]
+    assert len(sent(asked, TOPICS.status(DEVICE))) == 1
+
+
+def test_facts_of_an_epoch_left_are_issued_again_in_steps_with_others_in_between() -> None:
+    story = Story(chain(3))
+    story.up()
+    begun = story.tell(EpochBegun(EPOCH, story.heads(), (), 3, "test", left_to_issue=1_200))
+    assert of(IssueAgain, begun) == []
+    steps = []
+    for turn, left in enumerate((700, 200, 0), start=1):
+        steps += of(IssueAgain, story.at(turn * CONFIG.issue_every_s + 0.001 * turn))
+        story.tell(IssuedAgain(left))
+    assert steps == [IssueAgain(CONFIG.issue_facts)] * 3
+    assert of(IssueAgain, story.at(9.0)) == []
+
+
+def test_no_second_epoch_begins_before_the_first_has_issued_all_again() -> None:
+    story = Story(chain(3))
+    story.up()
+    story.tell(EpochBegun(EPOCH, story.heads(), (), 3, "test", left_to_issue=5))
+    story.at_s = 100.0
+    ack = Ack("archive", 1, DEVICE, EPOCH, Stream.ROUTINE, 9, "f" * 64)
+    assert of(BeginEpoch, story.tell(AckApplied(ack, AckOutcome.AHEAD, ()))) == []
+    assert len(of(BeginEpoch, story.tell(IssuedAgain(0)))) == 1
