@@ -6,6 +6,7 @@ cannot be taken is counted, and the first of its kind in a while is an alarm.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -160,6 +161,12 @@ class BlobTaking:
             self._refuse(Refused(HubAlarm.BLOB_QUOTA, f"a blob of {device}: {why}", device), at_utc)
             return self._answer(device, offer.sha256, BlobState.REFUSED, why=why)
         self._make_way(device, offer.sha256)
+        if not self._files.missing(device, offer.sha256, offer.size_bytes):
+            # Killed between the last part and the whole. A part the power spoiled has to come anew.
+            with contextlib.suppress(NotItsHash):
+                self._files.complete(device, offer.sha256, offer.size_bytes)
+                self._note_stored(device, offer.sha256, offer.size_bytes, at_utc)
+                return self._answer(device, offer.sha256, BlobState.STORED)
         return self._wanted(device, offer.sha256, offer.size_bytes)
 
     def _chunk(

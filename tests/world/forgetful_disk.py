@@ -247,29 +247,30 @@ class Disk:
             case "rename" | "renameat" | "renameat2":
                 return self._renamed(call)
             case "unlink" | "unlinkat" | "rmdir":
-                folder, name = self._place(call.data[0])
+                folder, name = self._place(call, 0)
                 if folder is not None:
                     folder.do(_Name(name, None))
                 return folder is not None
             case "mkdir" | "mkdirat":
-                folder, name = self._place(call.data[0])
+                folder, name = self._place(call, 0)
                 if folder is not None:
                     folder.do(_Name(name, _Folder()))
                 return folder is not None
-            case "fcntl":
-                if call.word(1).startswith("F_DUPFD") and call.number(0) in self._open:
-                    raise Trouble(f"fcntl({call.text})")
+            case "fcntl" | "dup" | "dup2" | "dup3":
+                copied = call.name != "fcntl" or call.word(1).startswith("F_DUPFD")
+                if copied and (held := self._open.get(call.number(0))) is not None:
+                    self._open[call.answer] = held
                 return False
             case _:
                 return self._must_not_touch(call)
 
     def _opened(self, call: Call) -> bool:
-        folder, name = self._place(call.data[0])
+        folder, name = self._place(call, 0)
         if folder is None:
             self._open.pop(call.answer, None)
             return False
         flags = call.text
-        node: _File | _Folder | None = self._top if name == "" else folder.now.get(name)
+        node: _File | _Folder | None = folder if name == "" else folder.now.get(name)
         changed = False
         if node is None:
             if "O_CREAT" not in flags and call.name != "creat":
@@ -306,7 +307,7 @@ class Disk:
         return True
 
     def _renamed(self, call: Call) -> bool:
-        (out_of, old), (into, new) = self._place(call.data[0]), self._place(call.data[1])
+        (out_of, old), (into, new) = self._place(call, 0), self._place(call, 1)
         if out_of is None and into is None:
             return False
         if out_of is None or into is not out_of:
@@ -317,26 +318,36 @@ class Disk:
 
     def _must_not_touch(self, call: Call) -> bool:
         """Calls nothing of ours makes on its stores: better loud than replayed wrong."""
-        ours = any(self._place(text)[0] is not None for text in call.data if text.startswith(b"/"))
         words = _TEXT.sub('""', call.text).split(",")
-        for word in words[:2]:
-            ours = ours or (word.strip().isdecimal() and int(word) in self._open)
+        ours = any(self._below(PurePosixPath(text.decode("utf-8", "replace"))) for text in call.data)
+        ours = ours or any(word.strip().isdecimal() and int(word) in self._open for word in words[:2])
         if ours and call.name not in ("fallocate", "sync_file_range"):
             raise Trouble(f"{call.name}({call.text[:200]})")
         return False
 
-    def _place(self, path: bytes) -> tuple[_Folder | None, str]:
-        """The folder and the name in it; None when it is not below the root. The root itself has no name."""
-        pure = PurePosixPath(path.decode("utf-8", "surrogateescape"))
-        try:
-            parts = pure.relative_to(self._root).parts
-        except ValueError:
-            return None, ""
-        folder = self._top
+    def _below(self, path: PurePosixPath) -> bool:
+        return path == self._root or self._root in path.parents
+
+    def _place(self, call: Call, index: int) -> tuple[_Folder | None, str]:
+        """The folder and the name in it that the call's so-many-th path means; None when it is not below the
+        root. A folder itself has no name in it."""
+        path = PurePosixPath(call.data[index].decode("utf-8", "surrogateescape"))
+        folder: _Folder = self._top
+        if path.is_absolute():
+            if not self._below(path):
+                return None, ""
+            parts = path.relative_to(self._root).parts
+        else:
+            # `openat` and its kin say from which folder: before each path.
+            where = call.word(2 * index) if call.name.endswith(("at", "at2")) else "AT_FDCWD"
+            held = self._open.get(int(where)) if where.isdecimal() else None
+            if held is None or not isinstance(held.node, _Folder):
+                return None, ""
+            folder, parts = held.node, path.parts
         for part in parts[:-1]:
             inner = folder.now.get(part)
             if not isinstance(inner, _Folder):
-                raise Trouble(f"{pure} lies in no folder that was made")
+                raise Trouble(f"{path} lies in no folder that was made")
             folder = inner
         return folder, parts[-1] if parts else ""
 

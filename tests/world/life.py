@@ -75,6 +75,8 @@ def passage(site: Site, number: int, draw: random.Random) -> None:
     site.commit((PassageOpened(number), Stream.ROUTINE), uses=(reserved,), state=b"raising %d" % number)
     if draw.random() < 0.2:
         site.commit((Alarm(code=AlarmCode.OVERSTAY, passage=number), Stream.ALARM))
+    if draw.random() < 0.3:
+        site.keep_picture(number, draw.randbytes(draw.choice((200, 6_000))))
     crossed = SlipUse(f"use-{number}", slip, number, "claim", UseState.CROSSED)
     site.commit((VehicleCrossed(number, "order", (f"use-{number}",)), Stream.ROUTINE), uses=(crossed,))
 

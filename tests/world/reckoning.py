@@ -7,6 +7,7 @@ here stands what only somebody who heard the programs talk can know: what they h
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,6 +35,10 @@ class Told:
     moved: tuple[int, str, int] | None = None
     """Generation in force, its epoch and number."""
     epoch: str = ""
+    pictures: list[str] = field(default_factory=list)
+    """Hashes of pictures the lane has on its disk."""
+    stored: list[str] = field(default_factory=list)
+    """Of these, the ones the hub said it has."""
 
     @classmethod
     def of(cls, lines: bytes) -> Told:
@@ -48,6 +53,10 @@ class Told:
                     told.records.append((epoch, int(number), digest))
                 case ["moved", generation, epoch, number]:
                     told.moved = (int(generation), epoch, int(number))
+                case ["picture", sha256]:
+                    told.pictures.append(sha256)
+                case ["stored", sha256]:
+                    told.stored.append(sha256)
                 case ["opened", epoch]:
                     told.epoch = epoch
                 case words:
@@ -84,6 +93,12 @@ def lost_at_the_lane(folder: Path, lane: str, told: Told) -> list[str]:
             lost.append(f"told fact {fact_epoch[:8]}/{stream}/{seq} ({event_id}) is not in the journal")
     if told.epoch not in ("", epoch):
         lost.append(f"the journal was in epoch {told.epoch[:8]}, it began {epoch[:8]}")
+    pictures = {path.stem: path for path in (folder / "data" / lane).glob("pictures/*/*.jpg")}
+    lost += [
+        f"picture {sha256[:8]} is not on the lane's disk"
+        for sha256 in told.pictures
+        if _hash(pictures.get(sha256)) != sha256
+    ]
     if told.moved is not None:
         lost += _records_lost(folder / "data" / lane, generation, told.moved)
     return lost
@@ -109,9 +124,21 @@ def _records_lost(folder: Path, generation: int | None, moved: tuple[int, str, i
     return []
 
 
+def _hash(path: Path | None) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.is_file() else ""
+
+
+def _blob(folder: Path, sha256: str) -> Path:
+    return folder / "data" / "hub" / "blobs" / sha256[:2] / sha256[2:4] / sha256
+
+
 def lost_at_the_hub(folder: Path, lane: str, told: Told) -> list[str]:
     """With the hub started again, before it heard anybody."""
-    lost = []
+    lost = [
+        f"picture {sha256[:8]} was said to be stored and is not whole at the hub"
+        for sha256 in told.stored
+        if _hash(_blob(folder, sha256)) != sha256
+    ]
     with _reading(folder / "data" / "hub" / "archive.sqlite") as hub:
         (archive_id,) = hub.execute("SELECT value FROM meta WHERE key = 'archive_id'").fetchone()
         for (archive, epoch, stream), (contiguous, hash_) in told.acked.items():
@@ -154,5 +181,10 @@ def unequal_at_the_end(folder: Path, lane: str, told: Told) -> list[str]:
             ).fetchall()
         )
     wrong += [f"told fact {fact[4]} never reached the hub" for fact in told.facts if fact[4] not in times]
+    wrong += [
+        f"picture {sha256[:8]} never reached the hub whole"
+        for sha256 in told.pictures
+        if _hash(_blob(folder, sha256)) != sha256
+    ]
     wrong += [f"fact {event_id} is at the hub {n} times" for event_id, n in times.items() if n > 1]
     return wrong

@@ -16,23 +16,31 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.client import topic_matches_sub
 
+from edge.gate.picture_files import PictureFiles
 from sync.hub.archive import Archive, RecordChange
+from sync.hub.blob_files import BlobFiles
+from sync.hub.blobs import BlobTaking
 from sync.hub.receiver import Receiver
 from sync.hub.terms import Limits, Outgoing
 from sync.link import session as link_words
+from sync.link.blob_link import BlobPerformer
+from sync.link.blob_session import BlobConfig, BlobEvent, BlobSession, FactsOwed
 from sync.link.client import hub_subscriptions
 from sync.link.envelope import open_signed
 from sync.link.keys import HUB_KID, KeySigner, public_pem
-from sync.link.messages import Acks, Context, FeedHead, Topics
+from sync.link.messages import Acks, BlobAnswer, BlobState, Context, FeedHead, Topics
 from sync.link.performer import LinkPerformer
 from sync.link.session import Connection, EdgeSession, LinkEvent, SessionConfig
-from sync.store.journal import Journal
-from sync.vocabulary.facts import FactData, FactDraft, Stream
+from sync.store.journal import BlobOwed, Journal
+from sync.vocabulary.blobs import BlobClass
+from sync.vocabulary.facts import FactData, FactDraft, PictureTaken, Stream
 from sync.vocabulary.uses import SlipUse
 
 SITE = SCOPE = "site-a"
 TOPICS = Topics(SITE)
 START = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+
+BLOB = "/blob/"
 
 Tell = Callable[[str], None]
 
@@ -54,6 +62,7 @@ class Site:
         self._to_hub: deque[tuple[str, bytes]] = deque()
         self._to_lane: deque[tuple[str, bytes]] = deque()
         self._wake_s: float | None = None
+        self._blob_wake_s: float | None = None
         self._event_no = ids.getrandbits(60)
         self.hub_is_up = False
         self.lane_is_up = False
@@ -80,6 +89,11 @@ class Site:
             limits=Limits(backup_interval_s=0.0),
             new_id=self.new_id,
         )
+        # A connection of its own, as the hub's blob thread has one.
+        self._blob_archive = Archive.open(path, new_id=self.new_id)
+        files = BlobFiles(path.parent / "blobs", free_bytes=lambda _folder: 1 << 40, now_s=lambda: self.now_s)
+        files.open()
+        self._blobs = BlobTaking(self._blob_archive, files, KeySigner(key(HUB_KID), HUB_KID), site=SITE)
         self.hub_is_up = True
         self._out(self._receiver.born(self.utc()))
 
@@ -87,6 +101,7 @@ class Site:
         """As `kill -9` does it."""
         self.hub_is_up = False
         self._to_hub.clear()
+        self._blob_archive.close()
         self.archive.close()
 
     def change_records(self, changes: list[RecordChange]) -> None:
@@ -107,6 +122,10 @@ class Site:
             if message.topic == TOPICS.feed_head(SCOPE):
                 head = open_signed(message.payload, hub, Context.FEED_HEAD, FeedHead)
                 self.tell(f"head {head.epoch} {head.number} {head.digest}")
+            if message.topic == TOPICS.blob_answer(self.lane):
+                answer = open_signed(message.payload, hub, Context.BLOB_ANSWER, BlobAnswer)
+                if answer.state is BlobState.STORED:
+                    self.tell(f"stored {answer.sha256}")
             if message.retain:
                 self._retained[message.topic] = message.payload
             if self.lane_is_up and self._lane_hears(message.topic):
@@ -129,10 +148,22 @@ class Site:
             utc_at=self.utc,
             opened=self._performer.opened(),
         )
-        self._wake_s = None
+        self.pictures = PictureFiles(
+            folder / "pictures", most_bytes=1 << 40, keep_days=10_000, keep_free_bytes=0,
+            may_shed=self.journal.blob_acknowledged, free_bytes=lambda _folder: 1 << 40,
+        )  # fmt: skip
+        self.pictures.open()
+        self._blob_performer = BlobPerformer(self.journal, self.pictures)
+        self._blob_session = BlobSession(
+            BlobConfig(device=self.lane, topics=TOPICS, chunk_bytes=1500),
+            signer=KeySigner(key(self.lane), self.lane),
+            hub_keys=lambda: {HUB_KID: key(HUB_KID).public_key()},
+        )
+        self._wake_s = self._blob_wake_s = None
         self.lane_is_up = True
         for connection in Connection:
             self._drive(link_words.Connected(connection))
+        self._drive_blobs(link_words.Connected(Connection.BLOBS))
         self._to_lane.extend(item for item in self._retained.items() if self._lane_hears(item[0]))
 
     def stop_lane(self, *, politely: bool = False) -> None:
@@ -146,17 +177,31 @@ class Site:
             self.journal._shut()
 
     def commit(
-        self, *facts: tuple[FactData, Stream], uses: tuple[SlipUse, ...] = (), state: bytes = b""
+        self,
+        *facts: tuple[FactData, Stream],
+        uses: tuple[SlipUse, ...] = (),
+        blobs: tuple[BlobOwed, ...] = (),
+        state: bytes = b"",
     ) -> None:
         """Told only after it returned: now an arm would move."""
         drafts = []
         for data, stream in facts:
             self._event_no += 1
             drafts.append(FactDraft(f"event-{self._event_no:x}", stream, self.utc(), "boot", 5, data))
-        for fact in self.journal.commit(drafts, uses=uses, lane_state=state or None):
+        for fact in self.journal.commit(drafts, uses=uses, blobs=blobs, lane_state=state or None):
             words = (fact.epoch, fact.stream.value, fact.seq, fact.hash, fact.event_id)
             self.tell("fact " + " ".join(map(str, words)))
         self._drive(link_words.FactsWaiting())
+
+    def keep_picture(self, passage: int, jpeg: bytes) -> None:
+        """On the disk first, then named by a fact and owed to the centre."""
+        kept = self.pictures.keep(jpeg, self.utc())
+        taken = PictureTaken(
+            passage=passage, moment="arrival", camera="front", sha256=kept.sha256, size_bytes=kept.size_bytes
+        )
+        owed = BlobOwed(kept.sha256, kept.size_bytes, BlobClass.ROUTINE, passage)
+        self.commit((taken, Stream.ROUTINE), blobs=(owed,))
+        self.tell(f"picture {kept.sha256}")
 
     def _lane_hears(self, topic: str) -> bool:
         asked = [each for connection in Connection for each in self._config.subscriptions(connection)]
@@ -177,6 +222,18 @@ class Site:
                     case _:
                         events.extend(self._performer.perform(effect))
 
+    def _drive_blobs(self, event: BlobEvent) -> None:
+        events = deque([event])
+        while events:
+            for effect in self._blob_session.step(self.now_s, events.popleft()):
+                match effect:
+                    case link_words.Publish(_, topic, payload, retain):
+                        self._publish(topic, payload, retain=retain)
+                    case link_words.WakeAt(at_s):
+                        self._blob_wake_s = at_s
+                    case _:
+                        events.extend(self._blob_performer.perform(effect))
+
     def _publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         if retain:
             self._retained[topic] = payload
@@ -194,6 +251,10 @@ class Site:
             self.now_s += step_s
             if self.lane_is_up and self._wake_s is not None and self._wake_s <= self.now_s:
                 self._drive(link_words.Tick())
+            if self.lane_is_up:
+                self._drive_blobs(FactsOwed(self._blob_performer.facts_owed()))
+                if self._blob_wake_s is not None and self._blob_wake_s <= self.now_s:
+                    self._drive_blobs(link_words.Tick())
             if self.hub_is_up:
                 self._out(self._receiver.tick(self.utc()))
             self._deliver()
@@ -202,16 +263,22 @@ class Site:
         while (self._to_hub and self.hub_is_up) or (self._to_lane and self.lane_is_up):
             some = [self._to_hub.popleft() for _ in range(min(len(self._to_hub), 16))]
             if self.hub_is_up and some:
-                self._out(self._receiver.receive_all(some, self.utc()))
+                self._out(self._receiver.receive_all([m for m in some if BLOB not in m[0]], self.utc()))
+                for topic, payload in some:
+                    if BLOB in topic:
+                        self._out(self._blobs.receive(topic, payload, self.utc()))
             if self.lane_is_up and self._to_lane:
                 topic, payload = self._to_lane.popleft()
-                self._drive(link_words.Received(topic, payload))
+                received = link_words.Received(topic, payload)
+                (self._drive_blobs if topic == TOPICS.blob_answer(self.lane) else self._drive)(received)
 
     def drained(self) -> bool:
         """Everything acknowledged by this very archive, and records in force at the hub's own number."""
         generation = self.journal.generation()
         scope = self.archive.scope(SCOPE)
         if generation is None or scope is None or any(self.journal.backlog().values()):
+            return False
+        if self.journal.blobs_backlog()[0]:
             return False
         held = self._performer._held(generation)
         if held is None:
