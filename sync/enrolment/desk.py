@@ -604,8 +604,10 @@ def bundle(folder: Path, name: str, out: Path | None, now: datetime) -> Done:
     if statements:
         files["keys.json"] = statements
     if row.kind is Kind.HUB:
-        devices = [each.name for each in register.devices()]
-        files |= {f"devices/{each}.pub": read_file(_place(folder, each) / SIGN_PUB) for each in devices}
+        devices = register.devices()
+        files |= {
+            f"devices/{each.name}.pub": read_file(_place(folder, each.name) / SIGN_PUB) for each in devices
+        }
         fragment = hub_fragment(settings, name, devices, statements=bool(statements))
     else:
         try:

@@ -19,6 +19,10 @@ tls_key_file = "{name}/tls.key"
 """
 
 
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
 def device_fragment(settings: Settings, row: Enrolled, *, statements: bool) -> str:
     """For a config that lies beside the unpacked folder."""
     draw = f"""
@@ -35,15 +39,18 @@ scope = "{row.scopes[0]}"
 {draw}"""
 
 
-def hub_fragment(settings: Settings, name: str, devices: Sequence[str], *, statements: bool) -> str:
-    scopes = ", ".join(f'"{scope}"' for scope in settings.scopes)
-    listed = "".join(f'{device} = "{name}/devices/{device}.pub"\n' for device in devices)
+def hub_fragment(settings: Settings, name: str, devices: Sequence[Enrolled], *, statements: bool) -> str:
+    listed = "".join(f'{each.name} = "{name}/devices/{each.name}.pub"\n' for each in devices)
+    allowed = "".join(f"{each.name} = [{_quoted(each.scopes)}]\n" for each in devices)
     return f"""\
 # Of the hub of {settings.site}. Paths begin at the config's own folder.
 site = "{settings.site}"
 
 [sync]
-{_sync_lines(settings, name, statements=statements)}scopes = [{scopes}]
+{_sync_lines(settings, name, statements=statements)}scopes = [{_quoted(settings.scopes)}]
 
 [devices]
-{listed}"""
+{listed}
+# Whatever a device asks for, it gets the records of its own scopes.
+[records.device_scopes]
+{allowed}"""

@@ -545,7 +545,14 @@ def hostile(profile: Profile, captured: bytes) -> dict[str, tuple[str, bytes]]:
             TOPICS.pull(ROGUE),
             signed_payload(own, Context.STATUS, Pull(SCOPE, "", 0)),
         ),
-        "another scope": (TOPICS.pull(ROGUE), signed_payload(own, Context.PULL, Pull("no-scope", "", 0))),
+        "a scope that is none": (
+            TOPICS.pull(ROGUE),
+            signed_payload(own, Context.PULL, Pull("no-scope", "", 0)),
+        ),
+        "a scope that is not his": (
+            TOPICS.pull(ROGUE),
+            signed_payload(own, Context.PULL, Pull("site-b", "", 0)),
+        ),
         "keys of a stranger": (TOPICS.keys(ROGUE), b'{"statements":[]}'),
     }
 
@@ -563,7 +570,8 @@ def test_what_he_writes_on_his_own_topics_is_refused_counted_and_changes_nothing
         sender.say(topic, payload)
         sender.leave()
     round_trip(profile, lane)
-    kinds = {"oversized", "malformed", "forged", "wrong_device", "scope_unknown", "batch_refused"}
+    kinds = {"oversized", "malformed", "forged", "wrong_device", "batch_refused"}
+    kinds |= {"scope_unknown", "scope_forbidden"}
     until(lambda: kinds <= set(profile.alarms_of(ROGUE)), "the hub tells of each kind")
     assert set(profile.alarms_of(ROGUE)) == kinds
     assert profile.hub.running

@@ -162,6 +162,7 @@ def test_the_hubs_bundle_is_a_config_the_hub_reads(office: Path, tmp_path: Path)
     (folder / "hub.toml").write_text(text + '[store]\narchive = "archive.sqlite"\n')
     config = read_hub_config(folder / "hub.toml")
     assert (config.site, set(config.devices), config.kid) == (SITE, {"lane-1", "pda-1"}, "hub")
+    assert config.records.device_scopes == {"lane-1": (SITE,), "pda-1": ("north",)}
 
 
 def test_the_brokers_lists_follow_every_device(office: Path, tmp_path: Path) -> None:
