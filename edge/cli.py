@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,6 +22,9 @@ from rich.table import Table
 
 from edge.commanding import centre_app
 from edge.enrolling import enrol_app
+
+if TYPE_CHECKING:
+    from sync.hub.engine_postgres import PostgresPlace
 
 app = typer.Typer(
     name="kakou",
@@ -123,11 +126,16 @@ def gate(config: ConfigFile) -> None:
 
 
 @app.command()
-def hub(config: ConfigFile) -> None:
+def hub(
+    config: ConfigFile,
+    worker: Annotated[
+        int | None, typer.Option(metavar="N", help="which of the config's [workers] this is, from 1")
+    ] = None,
+) -> None:
     """Run the centre's end."""
     from sync.hub.__main__ import run as run_hub
 
-    raise typer.Exit(run_hub(config))
+    raise typer.Exit(run_hub(config, worker))
 
 
 @app.command()
@@ -371,10 +379,20 @@ def records_import(
     )
 
 
-def _there(archive: Path) -> Path:
-    """An archive to look into. Opening one that is not there would make it."""
+def _there(archive: Path | PostgresPlace) -> Path | PostgresPlace:
+    """An archive to look into: a file, or a database as a hub's config names it. Opening a file that is not
+    there would make it."""
+    if not isinstance(archive, Path):
+        return archive
     if not archive.is_file():
         raise ValueError(f"{archive}: expected a hub's archive, there is no such file")
+    if archive.suffix == ".toml":
+        from sync.hub.config import ConfigRefused, read_hub_config
+
+        try:
+            return _there(read_hub_config(archive).archive)
+        except ConfigRefused as refused:
+            raise ValueError(str(refused)) from refused
     return archive
 
 
@@ -583,7 +601,10 @@ def records_retire(
 
 @records_app.command("digest")
 def records_digest(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE …", help="hub archive or records-<n>.sqlite")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE …", help="hub archive, hub config (.toml) or records-<n>.sqlite"),
+    ],
     scope: Annotated[str | None, typer.Option(help="scope inside a hub archive")] = None,
     as_json: Json = False,
 ) -> None:
@@ -620,7 +641,9 @@ def records_digest(
 
 @records_app.command("diff")
 def records_diff(
-    archive_file: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="the hub's archive")],
+    archive_file: Annotated[
+        Path, typer.Argument(metavar="ARCHIVE", help="the hub's archive, or its config (.toml)")
+    ],
     records_file: Annotated[Path, typer.Argument(metavar="RECORDS", help="a device's records-<n>.sqlite")],
     scope: Annotated[str | None, typer.Option(help="scope inside the archive")] = None,
     as_json: Json = False,
@@ -654,7 +677,9 @@ def records_diff(
 
 @records_app.command("rehearse")
 def records_rehearse(
-    archive_file: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="the hub's archive")],
+    archive_file: Annotated[
+        Path, typer.Argument(metavar="ARCHIVE", help="the hub's archive, or its config (.toml)")
+    ],
     control: Annotated[str | None, typer.Option(help="only this control's versions")] = None,
     since: Annotated[str, typer.Option(help="UTC text such as 2026-11-15; everything if left out")] = "",
     as_json: Json = False,

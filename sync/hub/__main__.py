@@ -11,15 +11,18 @@ from pathlib import Path
 from types import FrameType
 
 from sync.hub.archive import ArchiveRefused
-from sync.hub.config import ConfigRefused, read_hub_config
+from sync.hub.config import ConfigError, ConfigRefused, HubConfig, read_hub_config
 from sync.hub.wiring import Hub, set_up_log
 
 
-def run(config_path: Path) -> int:
-    """Run a hub in this process. From the main thread SIGTERM and Ctrl-C stop it cleanly; the answer is the
-    exit code."""
+def run(config_path: Path, worker: int | None = None) -> int:
+    """Run a hub, or one worker of it, in this process. From the main thread SIGTERM and Ctrl-C stop it
+    cleanly; the answer is the exit code."""
     try:
         config = read_hub_config(config_path)
+        problem = worker_problem(config, worker)
+        if problem:
+            raise ConfigRefused(config_path, (ConfigError("workers", problem),))
     except ConfigRefused as refused:
         sys.stderr.write(f"{refused}\n")
         return 2
@@ -27,7 +30,7 @@ def run(config_path: Path) -> int:
     if sys.__stderr__ is not None:
         faulthandler.enable(sys.__stderr__)
     set_up_log(config.log_level)
-    hub = Hub(config)
+    hub = Hub(config, worker)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         hub.stop()
@@ -48,7 +51,21 @@ def run(config_path: Path) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sync.hub", description=__doc__)
     parser.add_argument("config", type=Path, metavar="CONFIG", help="the hub's TOML file")
-    return run(parser.parse_args().config)
+    parser.add_argument(
+        "--worker", type=int, metavar="N", help="which of the config's [workers] this is, from 1"
+    )
+    given = parser.parse_args()
+    return run(given.config, given.worker)
+
+
+def worker_problem(config: HubConfig, worker: int | None) -> str:
+    """Why this number does not go with that config; empty where it does."""
+    count = None if config.workers is None else config.workers.count
+    if count is None:
+        return "" if worker is None else "--worker needs this table, which says how many there are"
+    if worker is None or not 1 <= worker <= count:
+        return f"each process is one of {count}: start it with --worker 1 to --worker {count}"
+    return ""
 
 
 if __name__ == "__main__":

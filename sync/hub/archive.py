@@ -33,6 +33,27 @@ from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.facts import GENESIS, Fact, Stream
 
+Place = Path | PostgresPlace
+"""Where an archive is: a file of the embedded engine, or a database."""
+
+
+def place_text(place: Place) -> str:
+    """A place as text that `place_of` reads, to hand to another process. Holds no secret."""
+    if isinstance(place, Path):
+        return f"sqlite:{place}"
+    fields = ((name, getattr(place, name)) for name in place.__slots__)
+    return "postgresql:" + json.dumps({k: str(v) if isinstance(v, Path) else v for k, v in fields})
+
+
+def place_of(text: str) -> Place:
+    engine, _, rest = text.partition(":")
+    if engine == "sqlite":
+        return Path(rest)
+    fields: dict[str, Any] = json.loads(rest)
+    for name in ("password_file", "ca_file", "witness_file"):
+        fields[name] = None if fields[name] is None else Path(fields[name])
+    return PostgresPlace(**fields)
+
 
 def _new_id() -> str:
     return secrets.token_hex(16)

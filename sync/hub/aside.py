@@ -18,7 +18,7 @@ from typing import Protocol, assert_never
 
 import msgspec
 
-from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused
+from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused, Place, place_of, place_text
 from sync.hub.retiring import retire
 from sync.hub.snapshots import SnapshotUnsound, make_snapshot
 from sync.policy.digests import bucket_of
@@ -100,7 +100,7 @@ class Aside(Protocol):
 class AsideHere:
     """Does the jobs when it is asked what is done: for tests, and for a site in one process."""
 
-    def __init__(self, archive: Path, folder: Path) -> None:
+    def __init__(self, archive: Place, folder: Path) -> None:
         self._archive = archive
         self._folder = folder
         self._waiting: dict[Job, None] = {}
@@ -111,7 +111,7 @@ class AsideHere:
 
     def done(self) -> list[Done]:
         waiting, self._waiting = self._waiting, {}
-        place, folder = str(self._archive), str(self._folder)
+        place, folder = place_text(self._archive), str(self._folder)
         return [do(Order(place, folder, job, _utc_now())) for job in waiting]
 
     def close(self) -> None:
@@ -121,7 +121,7 @@ class AsideHere:
 class AsideProcess:
     """A process a job."""
 
-    def __init__(self, archive: Path, folder: Path) -> None:
+    def __init__(self, archive: Place, folder: Path) -> None:
         self._archive = archive
         self._folder = folder
         self._waiting: collections.deque[Job] = collections.deque()
@@ -156,7 +156,7 @@ class AsideProcess:
         if self._doing is not None or not self._waiting:
             return
         job = self._waiting.popleft()
-        order = Order(str(self._archive), str(self._folder), job, _utc_now())
+        order = Order(place_text(self._archive), str(self._folder), job, _utc_now())
         self._folder.mkdir(exist_ok=True)
         with (self._folder / "aside.said").open("wb") as said:
             process = subprocess.Popen(
@@ -190,7 +190,7 @@ def do(order: Order) -> Done:
     """Do one job. Whatever goes wrong is in the answer."""
     job, folder = order.job, Path(order.folder)
     try:
-        archive = Archive.open(Path(order.archive))
+        archive = Archive.open(place_of(order.archive))
         try:
             match job:
                 case MakeSnapshot(scope):

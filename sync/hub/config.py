@@ -13,15 +13,16 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, assert_never, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sync.hub.blobs import BlobLimits
+from sync.hub.engine_postgres import PostgresPlace
 from sync.hub.receipts import ReceiptSettings
 from sync.hub.retiring import RETIRABLE
 from sync.hub.slips import SlipSettings
-from sync.link.client import BrokerConfig, LinkConfigRefused
+from sync.link.client import LOOPBACK, BrokerConfig, LinkConfigRefused
 from sync.link.key_files import own_signer
 from sync.link.keys import HUB_KID, KeyRefused, load_private, load_public, public_pem
 from sync.vocabulary.blobs import BlobClass
@@ -35,7 +36,13 @@ MOST_DAYS = 36_500
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
+ENGINES: tuple[Literal["sqlite", "postgresql"], ...] = ("sqlite", "postgresql")
+Spread = Literal["share", "device"]
+SPREADS: tuple[Spread, ...] = ("share", "device")
+MOST_WORKERS = 64
+
 T = TypeVar("T")
+Choice = TypeVar("Choice", bound=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +118,21 @@ class RecordsPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersPart:
+    """Several hub processes on one PostgreSQL archive."""
+
+    count: int
+    spread: Spread
+    """How messages come to one of them. `share`: the broker gives each to one ($share subscriptions);
+    `device`: each takes those of some devices, for brokers that cannot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubConfig:
     site: str
-    archive: Path
+    archive: Path | PostgresPlace
+    workers: WorkersPart | None = None
+    """None: this hub is one process."""
     backup_interval_s: float
     """How often the archive is backed up: no device lets go of a fact before (G3)."""
     blobs: BlobsPart
@@ -146,7 +165,8 @@ def read_hub_config(path: Path) -> HubConfig:
     top = reader.table("", table)
     site = top.name("site")
     store = top.part("store")
-    archive = store.path("archive", folder_must_exist=True)
+    archive = _archive(reader, store, top.take("archive", None))
+    workers = _workers(reader, top.take("workers", None), archive)
     backup_interval_s = 3600.0 * store.seconds("backup_interval_h", 0, 24 * 366, 24.0, unit="hours")
     store.done()
     sync, private_key = _sync(reader, top.part("sync"))
@@ -165,6 +185,7 @@ def read_hub_config(path: Path) -> HubConfig:
     return HubConfig(
         site=site,
         archive=archive,
+        workers=workers,
         backup_interval_s=backup_interval_s,
         blobs=blobs,
         sync=sync,
@@ -179,6 +200,70 @@ def read_hub_config(path: Path) -> HubConfig:
         kid=kid,
         key_statements=statements,
     )
+
+
+def _archive(reader: _Reader, store: _Table, value: Any) -> Path | PostgresPlace:
+    """`store.archive`, a file, or a table [archive] that says which engine."""
+    if value is None:
+        return store.path("archive", folder_must_exist=True)
+    if store.take("archive", None) is not None:
+        reader.add("store.archive", "expected this or a table [archive], got both")
+    if not isinstance(value, dict):
+        reader.add("archive", f"expected a table, got {_shown(value)}")
+        return Path()
+    part = reader.table("archive", value)
+    found = len(reader.errors)
+    engine = part.choice("engine", ENGINES, "sqlite")
+    if len(reader.errors) > found:
+        return Path()
+    place: Path | PostgresPlace
+    match engine:
+        case "sqlite":
+            place = part.path("file", folder_must_exist=True)
+        case "postgresql":
+            host = part.text("host", "127.0.0.1")
+            place = PostgresPlace(
+                host=host,
+                port=part.whole("port", 1, 65_535, 5432),
+                database=part.text("database"),
+                user=part.text("user"),
+                password_file=part.secret("password_file", optional=True),
+                ca_file=part.file("ca_file"),
+                witness_file=part.path("witness_file", folder_must_exist=True),
+            )
+            asked = ("allow_plaintext", "allow_plaintext_outside_loopback")
+            if place.ca_file is None and host not in LOOPBACK and not host.startswith("/"):
+                for name in asked:
+                    if not part.flag(name, False):
+                        reader.add(
+                            f"archive.{name}",
+                            f"expected true, or a ca_file: {host} would be spoken to in plain text",
+                        )
+            else:
+                for name in asked:
+                    part.flag(name, False)
+        case _:
+            assert_never(engine)
+    part.done()
+    return place
+
+
+def _workers(reader: _Reader, value: Any, archive: Path | PostgresPlace) -> WorkersPart | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        reader.add("workers", f"expected a table, got {_shown(value)}")
+        return None
+    part = reader.table("workers", value)
+    workers = WorkersPart(
+        count=part.whole("count", 1, MOST_WORKERS, 2), spread=part.choice("spread", SPREADS, "share")
+    )
+    part.done()
+    if isinstance(archive, Path):
+        reader.add(
+            "workers", "expected an archive of the engine postgresql: one process alone has a SQLite file"
+        )
+    return workers
 
 
 def _sync(reader: _Reader, part: _Table) -> tuple[SyncPart, Ed25519PrivateKey | None]:
@@ -227,10 +312,13 @@ def _statements(reader: _Reader, file: Path | None, key: Ed25519PrivateKey | Non
     return statements, signer.kid
 
 
-def _records(reader: _Reader, part: _Table, archive: Path, devices: Mapping[str, str]) -> RecordsPart:
+def _records(
+    reader: _Reader, part: _Table, archive: Path | PostgresPlace, devices: Mapping[str, str]
+) -> RecordsPart:
     folder = part.text("snapshot_folder", "", empty=True)
+    beside = archive if isinstance(archive, Path) else archive.witness_file
     records = RecordsPart(
-        snapshot_folder=reader.folder / folder if folder else archive.parent / f"{archive.name}.snapshots",
+        snapshot_folder=reader.folder / folder if folder else beside.parent / f"{beside.name}.snapshots",
         snapshot_from=part.whole("snapshot_from", 100, 100_000_000, 20_000),
         snapshot_bytes_per_s=part.whole("snapshot_bytes_per_s", 10_000, 1_000_000_000, 8_000_000),
         keep_days=_keep_days(reader, part.take("keep_days", {})),
@@ -467,9 +555,10 @@ class _Table:
 
         return tuple(self._checked(name, "a list of different names, at least one", None, fits) or ())
 
-    def choice(self, name: str, choices: tuple[LogLevel, ...], otherwise: LogLevel) -> LogLevel:
-        found = self._checked(name, f"one of {', '.join(choices)}", otherwise, lambda value: value in choices)
-        return cast(LogLevel, found)
+    def choice(self, name: str, choices: tuple[Choice, ...], otherwise: Choice) -> Choice:
+        expected = f"one of {', '.join(choices)}"
+        found = self._checked(name, expected, otherwise, lambda value: value in choices)
+        return cast(Choice, found)
 
     def whole(self, name: str, least: int, most: int, otherwise: int) -> int:
         def fits(value: Any) -> bool:

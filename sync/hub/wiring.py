@@ -6,6 +6,8 @@ Connections only enqueue; one thread takes from the inbox, lets the receiver wor
 from __future__ import annotations
 
 import collections
+import dataclasses
+import hashlib
 import json
 import logging
 import os
@@ -13,6 +15,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TextIO, assert_never
 
 import structlog
@@ -22,14 +25,16 @@ from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveTaken
 from sync.hub.aside import AsideProcess
 from sync.hub.blob_files import BlobFiles
 from sync.hub.blob_keeping import BlobKeeper
-from sync.hub.config import HubConfig, LogLevel, broker_of
+from sync.hub.config import HubConfig, LogLevel, WorkersPart, broker_of
+from sync.hub.engine_postgres import PostgresPlace
 from sync.hub.receipts import give_out
 from sync.hub.receiver import Receiver
 from sync.hub.service import Service
 from sync.hub.snapshots import SnapshotFolder
 from sync.hub.terms import Limits, Outgoing
 from sync.link.client import HubLink
-from sync.link.keys import KeySigner
+from sync.link.keys import HUB_KID, KeySigner
+from sync.link.messages import ROOT
 from sync.link.session import Connected, Connection, ConnectionRefused, Disconnected
 
 MAX_INBOX_BYTES = 64 * 1024 * 1024
@@ -44,6 +49,11 @@ TAKE_AT_ONCE_BYTES = 256 * 1024
 _BLOB = "/blob/"
 KEEPER_STOPS_WITHIN_S = 2.0
 
+SHARE = "kakou-hub"
+"""The group of a shared subscription: of one site's workers each message goes to one."""
+
+_ANYONES = ("facts/alarm", "facts/routine", "claim")
+"""What any worker takes; all else belongs to the one with the duties."""
 _URGENT = ("/facts/alarm", "/claim", "/result")
 
 Message = tuple[str, bytes]
@@ -115,8 +125,10 @@ class Inbox:
 class Hub:
     """One hub process. `run` returns when `stop` was called or the archive is lost to another hub."""
 
-    def __init__(self, config: HubConfig) -> None:
+    def __init__(self, config: HubConfig, worker: int | None = None) -> None:
+        """`worker`: which of several it is, counted from 1."""
         self._config = config
+        self._worker = worker
         self._inbox = Inbox()
         self._service = Service.of(os.environ)
         self._log = structlog.get_logger("sync.hub")
@@ -131,7 +143,7 @@ class Hub:
     def run(self) -> int:
         """Exit code: 0 after `stop`, 1 when another hub took the archive. Raises `ArchiveRefused`."""
         config = self._config
-        archive = Archive.open(config.archive, own=True)
+        archive = Archive.open(_own_place(config.archive, self._worker), own=True)
         aside = AsideProcess(config.archive, config.records.snapshot_folder)
         try:
             with archive.transaction():
@@ -180,31 +192,42 @@ class Hub:
             publish=publish,
         )
 
-        def on_message(topic: str, payload: bytes) -> None:
-            (keeper.put if _BLOB in topic else self._inbox.message)(topic, payload)
+        mine = Mine(config.site, config.workers, self._worker)
 
+        def on_message(topic: str, payload: bytes) -> None:
+            if mine.takes(topic, on_duty=receiver.on_duty):
+                (keeper.put if _BLOB in topic else self._inbox.message)(topic, payload)
+
+        workers = config.workers
         link = HubLink(
             broker_of(config.sync),
             site=config.site,
             on_message=on_message,
             on_connection=self._inbox.change,
-            will=will,
+            # Of several none speaks for the hub when it dies: the others go on.
+            will=will if workers is None else None,
+            client_id=HUB_KID if self._worker is None else f"{HUB_KID}-{self._worker}",
+            share=SHARE if workers is not None and workers.spread == "share" else "",
+            duties=receiver.on_duty,
         )
         self._log.info(
             "hub ready",
             site=config.site,
-            archive=str(config.archive),
+            archive=archive.place,
+            worker=self._worker,
+            on_duty=receiver.on_duty,
             archive_id=archive.archive_id,
             scopes=list(config.sync.scopes),
             devices=sorted(config.devices),
             broker=f"{config.sync.host}:{config.sync.port}",
         )
-        keeper.start()
+        if receiver.on_duty:
+            keeper.start()
         link.start()
         self._service.ready(f"hub of {config.site}")
         code = 0
         try:
-            self._converse(archive, receiver, link)
+            self._converse(archive, receiver, link, keeper)
         except ArchiveTaken as error:
             self._log.critical("archive taken", why=str(error))
             code = 1
@@ -215,7 +238,8 @@ class Hub:
             self._service.close()
         return code
 
-    def _converse(self, archive: Archive, receiver: Receiver, link: HubLink) -> None:
+    def _converse(self, archive: Archive, receiver: Receiver, link: HubLink, keeper: BlobKeeper) -> None:
+        has_duties = receiver.on_duty
         poll_s = self._config.sync.poll_s
         tick_at_s = time.monotonic()
         while not self._inbox.stopped:
@@ -234,7 +258,13 @@ class Hub:
                 self._publish(link, receiver.tick(utc_now()))
                 tick_at_s = time.monotonic() + poll_s
                 self._tell_fault(receiver)
-                self._give_out_receipts(archive)
+                if receiver.on_duty and not has_duties:
+                    self._log.info("duties taken over", worker=self._worker)
+                    has_duties = True
+                    keeper.start()
+                    link.take_duties()
+                if receiver.on_duty:
+                    self._give_out_receipts(archive)
 
     def _give_out_receipts(self, archive: Archive) -> None:
         settings = self._config.receipts
@@ -292,7 +322,8 @@ class Hub:
     def _leave(self, receiver: Receiver, link: HubLink, code: int) -> None:
         if code == 0:
             receiver.stop(utc_now())
-            self._publish(link, [receiver.death(utc_now())])
+            if self._config.workers is None:
+                self._publish(link, [receiver.death(utc_now())])
         ended = link.stop()
         self._log.info(
             "hub stopped",
@@ -302,6 +333,37 @@ class Hub:
             refused=receiver.counts.refused,
             clean=ended,
         )
+
+
+class Mine:
+    """Which messages this process takes, where there are several on one archive."""
+
+    def __init__(self, site: str, workers: WorkersPart | None, worker: int | None) -> None:
+        self._edge = f"{ROOT}/{site}/edge/"
+        self._workers = workers
+        self._worker = worker
+
+    def takes(self, topic: str, *, on_duty: bool) -> bool:
+        if self._workers is None or self._worker is None:
+            return True
+        device, _, rest = topic.removeprefix(self._edge).partition("/")
+        if rest not in _ANYONES:
+            return on_duty
+        return self._workers.spread == "share" or part_of(device, self._workers.count) == self._worker
+
+
+def part_of(device: str, count: int) -> int:
+    """Which of `count` workers, counted from 1, has this device; the same on every machine and every day."""
+    digest = hashlib.sha256(device.encode("utf-8", "backslashreplace")).digest()
+    return int.from_bytes(digest[:8], "big") % count + 1
+
+
+def _own_place(place: Path | PostgresPlace, worker: int | None) -> Path | PostgresPlace:
+    """Every worker is a witness by itself."""
+    if isinstance(place, Path) or worker is None:
+        return place
+    witness = place.witness_file
+    return dataclasses.replace(place, witness_file=witness.with_name(f"{witness.name}.{worker}"))
 
 
 def utc_now() -> str:

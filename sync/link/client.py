@@ -317,6 +317,11 @@ class _Wire:
     def alive(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
+    @property
+    def asks(self) -> bool:
+        """Whether there is anything to subscribe to."""
+        return bool(self._subscribe)
+
     def revive(self) -> bool:
         """Start the thread again if it died; True when it had."""
         if self.alive or self._stopping.is_set():
@@ -324,6 +329,17 @@ class _Wire:
         self._lost("its thread died")
         self.start()
         return True
+
+    def ask_also(self, topics: tuple[str, ...]) -> None:
+        """Subscribe to these too, from now on; what is retained there comes again."""
+        new = tuple(topic for topic in topics if topic not in self._subscribe)
+        self._subscribe = (*self._subscribe, *new)
+        client = self._client
+        if new and client is not None and self._connected:
+            # Taken apart meanwhile: the next connection asks for all.
+            with contextlib.suppress(OSError, ValueError, AttributeError, RuntimeError):
+                client.subscribe([(topic, 1) for topic in new])
+                self._ring()
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> bool:
         """Hand over at QoS 1; False when there is no connection. Nothing is promised either way."""
@@ -427,7 +443,7 @@ class _Wire:
                 topic = message.topic
             except UnicodeDecodeError:
                 topic = "not UTF-8"
-            if not any(mqtt.topic_matches_sub(asked, topic) for asked in self._subscribe):
+            if not any(mqtt.topic_matches_sub(_unshared(asked), topic) for asked in self._subscribe):
                 # amqtt, restarted, was seen to hand one client another's retained messages.
                 self.unasked += 1
                 if self.unasked.bit_count() == 1:
@@ -896,8 +912,15 @@ class HubLink:
         on_connection: Callable[[Connected | Disconnected | ConnectionRefused], None],
         will: Callable[[], tuple[str, bytes]] | None = None,
         client_id: str = HUB_KID,
+        share: str = "",
+        duties: bool = True,
     ) -> None:
-        """`will` gives topic and payload of the last will, retained. Raises `LinkConfigRefused`."""
+        """`will` gives topic and payload of the last will, retained. `share`: the broker gives each message
+        of facts and each claim to one of those who name the same. Without `duties` all else that devices send
+        is left to others until `take_duties`. Raises `LinkConfigRefused`.
+        """
+        self._site = site
+        self._share = share
         self._on_message = on_message
         self._on_connection = on_connection
         run_id = _run_id()
@@ -907,7 +930,7 @@ class HubLink:
                 connection,
                 f"{client_id}-{connection.value}-{run_id}",
                 broker.checked(),
-                subscribe=hub_subscriptions(site, connection),
+                subscribe=hub_subscriptions(site, connection, share=share, duties=duties),
                 will=will if connection is Connection.ROUTINE else None,
                 tell=self._hear,
             )
@@ -917,8 +940,18 @@ class HubLink:
 
     def start(self) -> None:
         for wire in self._wires.values():
-            wire.start()
+            if wire.asks:
+                wire.start()
         self._supervisor.start()
+
+    def take_duties(self) -> None:
+        """From now on ask for everything; heads and statuses of devices come again, for they are retained.
+        `Connected` is told again."""
+        for connection, wire in self._wires.items():
+            asked = wire.asks
+            wire.ask_also(hub_subscriptions(self._site, connection, share=self._share))
+            if not asked and self._supervisor.ident is not None:
+                wire.start()
 
     def publish(
         self, topic: str, payload: bytes, *, retain: bool = False, connection: str = "routine"
@@ -949,24 +982,34 @@ class HubLink:
     def _supervise(self) -> None:
         while not self._stopping.wait(SUPERVISE_EVERY_S):
             for wire in self._wires.values():
-                wire.revive()
+                if wire.asks:
+                    wire.revive()
 
 
-def hub_subscriptions(site: str, connection: Connection) -> tuple[str, ...]:
-    """Everything devices of a site send up; alarms and claims on a connection of their own (G9)."""
+def hub_subscriptions(
+    site: str, connection: Connection, *, share: str = "", duties: bool = True
+) -> tuple[str, ...]:
+    """Everything devices of a site send up; alarms and claims on a connection of their own (G9). Facts and
+    claims are any worker's (`share`), all else belongs to the one with the `duties`."""
     edge = f"{ROOT}/{site}/edge/+"
+    anyones = f"$share/{share}/{edge}" if share else edge
     match connection:
         case Connection.ALARM:
-            return f"{edge}/keys", f"{edge}/facts/alarm", f"{edge}/claim", f"{edge}/result"
+            urgent = (f"{anyones}/facts/alarm", f"{anyones}/claim")
+            return (f"{edge}/keys", *urgent, f"{edge}/result") if duties else urgent
         case Connection.ROUTINE:
+            facts = (f"{anyones}/facts/routine",)
             return (
-                f"{edge}/keys",
-                f"{edge}/facts/routine",
-                f"{edge}/pull",
-                f"{edge}/head",
-                f"{edge}/status",
+                (f"{edge}/keys", *facts, f"{edge}/pull", f"{edge}/head", f"{edge}/status")
+                if duties
+                else facts
             )
         case Connection.BLOBS:
-            return f"{edge}/blob/offer", f"{edge}/blob/chunk"
+            return (f"{edge}/blob/offer", f"{edge}/blob/chunk") if duties else ()
         case _:
             assert_never(connection)
+
+
+def _unshared(asked: str) -> str:
+    """The topics a shared subscription is about: `$share/group/topics`."""
+    return asked.split("/", 2)[2] if asked.startswith("$share/") else asked

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.postgres import BOTH, Place, Postgres, binaries
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """A server of the session's own, or the test is skipped."""
-    programs = binaries()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed (Debian: apt install postgresql)")
-    server = Postgres(programs)
-    try:
-        yield server
-    finally:
-        server.close()
+from tests.postgres import BOTH, Place, Postgres
 
 
 @pytest.fixture(params=BOTH)

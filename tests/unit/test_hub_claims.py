@@ -15,7 +15,7 @@ from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import Fact, Stream, UsesReturned
 from sync.vocabulary.numbers import EnterpriseCode, SlipNo, UtcText
 from sync.vocabulary.records import Binding, Direction, ReleaseSlip, SlipKind, SlipState
-from tests.unit.postgres import ON_SQLITE, Place
+from tests.postgres import ON_SQLITE, Place
 from tests.unit.test_hub_device import AT, OTHER_SLIP, SLIP, TOPICS, Bench, Device
 
 GRANTED, REFUSED = ClaimVerdict.GRANTED, ClaimVerdict.REFUSED

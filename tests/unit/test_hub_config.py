@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from sync.hub.__main__ import run
-from sync.hub.config import ConfigRefused, broker_of, read_hub_config
+from sync.hub.config import ConfigRefused, WorkersPart, broker_of, read_hub_config
+from sync.hub.engine_postgres import PostgresPlace
+from sync.hub.wiring import Mine
 from sync.link.keys import make_private, private_pem, public_pem
 
 WHOLE = """
@@ -163,3 +165,96 @@ def test_an_archive_that_cannot_be_used_ends_the_program_with_what_to_do(
     (folder / "data" / "archive.sqlite").write_text("no database" * 100)
     assert run(write(folder, WHOLE)) == 1
     assert "not a database" in capsys.readouterr().err
+
+
+# --- the archive on PostgreSQL, and several workers -------------------------------------------------------
+
+POSTGRES = """
+[archive]
+engine = "postgresql"
+host = "127.0.0.1"
+database = "kakou"
+user = "hub"
+password_file = "keys/hub.key"
+witness_file = "data/witness"
+[workers]
+count = 4
+spread = "device"
+"""
+
+
+def with_archive(text: str) -> str:
+    return WHOLE.replace('archive = "data/archive.sqlite"', "") + text
+
+
+def test_an_archive_on_postgresql_with_its_workers_is_read(folder: Path) -> None:
+    config = read_hub_config(write(folder, with_archive(POSTGRES)))
+    assert config.archive == PostgresPlace(
+        host="127.0.0.1",
+        port=5432,
+        database="kakou",
+        user="hub",
+        password_file=folder / "keys" / "hub.key",
+        ca_file=None,
+        witness_file=folder / "data" / "witness",
+    )
+    assert config.workers == WorkersPart(count=4, spread="device")
+    assert str(config.archive) == "postgresql://hub@127.0.0.1:5432/kakou"
+
+
+def test_the_table_may_name_a_file_too(folder: Path) -> None:
+    config = read_hub_config(write(folder, with_archive('[archive]\nfile = "data/a.sqlite"\n')))
+    assert config.archive == folder / "data" / "a.sqlite"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ('[archive]\nengine = "mysql"', "archive.engine: expected one of sqlite, postgresql, got 'mysql'"),
+        ('[archive]\nfile = "data/a"\nhost = "x"', "archive.host: unknown key; there are engine, file"),
+        (
+            POSTGRES.replace("127.0.0.1", "db.example.org"),
+            "archive.allow_plaintext: expected true, or a ca_file: "
+            "db.example.org would be spoken to in plain text",
+        ),
+        (
+            POSTGRES.replace("count = 4", "count = 0"),
+            "workers.count: expected a whole number from 1 to 64, got 0",
+        ),
+        (
+            '[archive]\nfile = "data/a"\n[workers]\ncount = 2',
+            "workers: expected an archive of the engine postgresql: one process alone has a SQLite file",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_said(folder: Path, text: str, error: str) -> None:
+    assert error in told(folder, with_archive(text))
+
+
+def test_a_file_and_a_table_at_once_are_one_too_many(folder: Path) -> None:
+    assert "store.archive: expected this or a table [archive], got both" in told(folder, WHOLE + POSTGRES)
+
+
+def test_each_process_of_several_says_which_it_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    several = write(folder, with_archive(POSTGRES))
+    assert [run(several), run(several, 5), run(several, 0)] == [2, 2, 2]
+    assert "start it with --worker 1 to --worker 4" in capsys.readouterr().err
+    assert run(write(folder, WHOLE), 1) == 2
+    assert "--worker needs this table" in capsys.readouterr().err
+
+
+def test_every_device_belongs_to_one_worker_and_all_have_some() -> None:
+    workers = WorkersPart(count=3, spread="device")
+    mine = [Mine("s1", workers, number) for number in (1, 2, 3)]
+    topics = [f"kakou/v1/s1/edge/lane-{number}/facts/routine" for number in range(60)]
+    taken = [[one.takes(topic, on_duty=False) for one in mine] for topic in topics]
+    assert [sum(each) for each in taken] == [1] * 60
+    assert all(sum(column) >= 10 for column in zip(*taken, strict=True))
+
+
+@pytest.mark.parametrize("rest", ["pull", "status", "head", "keys", "result", "blob/offer"])
+def test_what_is_not_facts_or_claims_belongs_to_the_worker_with_the_duties(rest: str) -> None:
+    mine = Mine("s1", WorkersPart(count=2, spread="share"), 1)
+    topic = f"kakou/v1/s1/edge/lane-1/{rest}"
+    assert (mine.takes(topic, on_duty=False), mine.takes(topic, on_duty=True)) == (False, True)
+    assert mine.takes("kakou/v1/s1/edge/lane-1/claim", on_duty=False)

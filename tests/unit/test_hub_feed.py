@@ -16,7 +16,7 @@ from sync.store.records import Records, new_generation
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.numbers import EnterpriseCode
 from sync.vocabulary.records import CreditTier, Enterprise
-from tests.unit.postgres import Place
+from tests.postgres import Place
 from tests.unit.test_hub_device import AT, TOPICS, Bench, Device, at, feed, heads
 
 

@@ -15,7 +15,7 @@ from sync.hub.archive import Archive
 from sync.hub.importing import ImportRefused, import_files
 from sync.vocabulary.codec import from_json
 from sync.vocabulary.records import COLLECTIONS, Control, ReleaseSlip, Vehicle
-from tests.unit.postgres import Place
+from tests.postgres import Place
 
 AT = "2026-01-31T08:00:00Z"
 SAMPLES = Path(

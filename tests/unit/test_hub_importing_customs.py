@@ -12,7 +12,7 @@ from sync.hub.archive import Archive
 from sync.hub.importing import ImportRefused, ImportReport, import_files
 from sync.vocabulary.codec import from_json
 from sync.vocabulary.records import ReleaseSlip, SlipState, Waybill
-from tests.unit.postgres import Place
+from tests.postgres import Place
 
 AT = "2026-01-31T08:00:00Z"
 SLIP_NO = "Z3111I240728000000000003"

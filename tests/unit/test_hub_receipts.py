@@ -31,7 +31,7 @@ from sync.vocabulary.records import (
 )
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from sync.vocabulary.sas import read_receipt
-from tests.unit.postgres import ON_SQLITE, Place
+from tests.postgres import ON_SQLITE, Place
 from tests.unit.test_hub_claims import slip
 from tests.unit.test_hub_config import WHOLE, folder, write  # noqa: F401  `folder` is a fixture
 from tests.unit.test_hub_device import AT, OTHER_SLIP, SLIP, Bench, Device

@@ -28,7 +28,7 @@ from sync.vocabulary.facts import (
     Stream,
     hash_of,
 )
-from tests.unit.postgres import ON_SQLITE, Place
+from tests.postgres import ON_SQLITE, Place
 from tests.unit.test_hub_device import AT, HUB_KEY, SITE, TOPICS, Bench, Device, acks, at, opened
 
 ROUTINE = ("e" * 32, "routine")

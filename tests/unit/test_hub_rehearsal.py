@@ -5,7 +5,7 @@ from __future__ import annotations
 from sync.hub.rehearsal import Report, rehearse
 from sync.vocabulary.facts import PassageOpened, RulingMade
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
-from tests.unit.postgres import Place
+from tests.postgres import Place
 from tests.unit.test_hub_device import Bench, Device
 
 

@@ -11,7 +11,7 @@ from sync.hub.archive import RecordChange
 from sync.link.messages import ClaimVerdict
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.records import Direction, GateStage, Site, SiteLane, SlipState
-from tests.unit.postgres import Place
+from tests.postgres import Place
 from tests.unit.test_hub_claims import slip
 from tests.unit.test_hub_device import AT, SLIP, Bench, Device
 

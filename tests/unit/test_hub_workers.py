@@ -25,7 +25,7 @@ from sync.link.messages import Ack, Acks, ClaimAnswer, ClaimVerdict, Context
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import Alarm, AlarmCode, Stream
 from sync.vocabulary.records import ReleaseSlip
-from tests.unit.postgres import IN_ONE_GROUP, Place, Postgres
+from tests.postgres import IN_ONE_GROUP, Place, Postgres
 from tests.unit.test_hub_claims import slip
 from tests.unit.test_hub_device import AT, HUB_KEY, SITE, SLIP, TOPICS, Device, at, opened
 
