@@ -39,7 +39,7 @@ from sync.vocabulary.facts import (
 from sync.vocabulary.numbers import SlipNo, UtcText
 from sync.vocabulary.records import InspectionOrder, OrderCause
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
-from tests.unit.postgres import Place
+from tests.postgres import Place
 from tests.unit.test_hub_claims import put, slip, tell
 from tests.unit.test_hub_device import AT, SLIP, TOPICS, Bench, Device, at, opened
 
