@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, assert_never
 
 import typer
 from rich.console import Console
@@ -883,14 +883,41 @@ def slips_verify(
 
 
 @journal_app.command("verify")
-def journal_verify(file: Annotated[Path, typer.Argument(metavar="FILE")], as_json: Json = False) -> None:
-    """Check every hash, chain and position; name exactly what is wrong."""
+def journal_verify(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="journal, hub archive, hub config, segment")],
+    device: Annotated[str | None, typer.Option(help="only this device of an archive")] = None,
+    against: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="archive, segment or signed head kept elsewhere")
+    ] = None,
+    key: Annotated[Path | None, typer.Option(metavar="PEM", help="the device's public key")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check every hash, chain, position and signature; name exactly what is wrong."""
+    from edge.proving import Kind, archive_at, kind_of, segment_problems, signed_elsewhere
+    from sync.hub.archive import STORAGE_ERRORS, ArchiveRefused
+    from sync.hub.config import ConfigRefused
+    from sync.hub.proving import verify_archive
+    from sync.store.exporting import device_of
     from sync.store.opening import StoreRefused
-    from sync.store.verify import verify_journal
+    from sync.store.verify import verify_against, verify_journal
 
+    kind = kind_of(file)
     try:
-        problems = verify_journal(file)
-    except StoreRefused as refused:
+        match kind:
+            case Kind.SEGMENT:
+                problems = segment_problems(file, key)
+            case Kind.ARCHIVE:
+                with archive_at(file) as archive:
+                    problems = verify_archive(archive, device)
+            case Kind.JOURNAL:
+                problems = verify_journal(file)
+                if against is not None:
+                    problems += verify_against(file, signed_elsewhere(against, device_of(file), key))
+            case _:
+                assert_never(kind)
+    except ConfigRefused as refused:
+        raise _refuse(refused, 2) from refused
+    except (StoreRefused, ArchiveRefused, ValueError, *STORAGE_ERRORS) as refused:
         raise _refuse(refused) from refused
     if as_json or not sys.stdout.isatty():
         _say_json({"file": str(file), "ok": not problems, "problems": problems})
@@ -898,21 +925,54 @@ def journal_verify(file: Annotated[Path, typer.Argument(metavar="FILE")], as_jso
         for problem in problems:
             _say(f"✘ {problem}")
         if not problems:
-            _say("✔ whole: every hash, link and position is right")
+            _say("✔ whole: every hash, link, position and signature is right")
     raise typer.Exit(1 if problems else 0)
 
 
 @journal_app.command("export")
-def journal_export(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
-    """Every fact as one JSON line: identity, hash, and the exact body the hash covers."""
+def journal_export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="journal, hub archive or hub config")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="SEGMENT", help="write a segment with its signature")
+    ] = None,
+    first: Annotated[int, typer.Option("--from", help="device-wide position of the first fact")] = 1,
+    last: Annotated[int, typer.Option("--to", help="of the last one")] = 2**62,
+    passage: Annotated[int | None, typer.Option(help="one passage instead of positions")] = None,
+    device: Annotated[str | None, typer.Option(help="whose facts of an archive")] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="the device's private key: a journal holds no signatures"),
+    ] = None,
+) -> None:
+    """Every fact as one JSON line; with -o a piece of the chain with the checkpoint signed over it, which
+    anybody can check without us (docs/contract)."""
+    from edge.proving import segment_of
+    from sync.hub.archive import STORAGE_ERRORS, ArchiveRefused
+    from sync.hub.config import ConfigRefused
+    from sync.hub.proving import NothingToExport, Wanted
+    from sync.link.keys import KeyRefused
     from sync.store.exporting import exported_facts
     from sync.store.opening import StoreRefused
 
     try:
-        for fact in exported_facts(file):
-            _say(fact)
-    except StoreRefused as refused:
+        if out is None:
+            for fact in exported_facts(file):
+                _say(fact)
+            return
+        text = segment_of(file, device, Wanted(first, last, passage), key, _utc_now())
+        out.write_text(text, encoding="utf-8")
+    except ConfigRefused as refused:
+        raise _refuse(refused, 2) from refused
+    except (
+        StoreRefused,
+        ArchiveRefused,
+        KeyRefused,
+        NothingToExport,
+        ValueError,
+        *STORAGE_ERRORS,
+    ) as refused:
         raise _refuse(refused) from refused
+    sys.stderr.write(f"{out}: {len(text.encode())} bytes\n")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from sync.hub.engine import ArchiveTaken as ArchiveTaken
 from sync.hub.engine import Engine, NewId, meta, set_meta
 from sync.hub.engine_postgres import PostgresEngine, PostgresPlace
 from sync.hub.engine_sqlite import SqliteEngine
+from sync.link.messages import Signed
 from sync.policy.digests import BUCKETS, MODULUS, from_hex, move_of, to_hex
 from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.codec import Malformed, decoder
@@ -246,6 +247,19 @@ class BlobRow(NamedTuple):
 
 
 _BLOBS = "SELECT sha256, device, size_bytes, class, state, named_utc, stored_utc FROM blobs"
+
+
+class KeptFact(NamedTuple):
+    """A fact as its row has it."""
+
+    seq: int
+    position: int
+    event_id: str
+    kind: str
+    passage: int | None
+    time: str
+    hash: str
+    body: str
 
 
 class ReceiptRow(NamedTuple):
@@ -982,6 +996,62 @@ class Archive:
             (device, passage),
         )
         return tuple(row[0] for row in rows)
+
+    # --- proving ------------------------------------------------------------------------------------------
+
+    def speakers(self) -> tuple[str, ...]:
+        """Every device of which there are facts, enrolled or not."""
+        return tuple(row[0] for row in self._db.execute("SELECT DISTINCT device FROM facts ORDER BY 1"))
+
+    def streams_of(self, device: str) -> tuple[tuple[str, Stream], ...]:
+        """Every stream of every epoch a device has facts or an acknowledged number in, older epochs first."""
+        rows = self._db.execute(
+            "SELECT s.epoch, s.stream FROM streams s JOIN epochs e ON e.device = s.device"
+            " AND e.epoch = s.epoch WHERE s.device = ? ORDER BY e.ordinal, s.stream",
+            (device,),
+        )
+        return tuple((epoch, Stream(stream)) for epoch, stream in rows)
+
+    def facts_between(
+        self, device: str, epoch: str, stream: Stream, first: int = 1, last: int = 2**62
+    ) -> Iterator[KeptFact]:
+        """Facts of one stream by number, as they stand."""
+        for row in self._db.stream(
+            "SELECT seq, position, event_id, kind, passage, time, hash, body FROM facts "
+            "WHERE device = ? AND epoch = ? AND stream = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+            (device, epoch, stream.value, first, last),
+        ):
+            yield KeptFact(*row)
+
+    def seqs_of(self, device: str, epoch: str, stream: Stream) -> tuple[int, ...]:
+        """Numbers of all facts of one stream, in order."""
+        rows = self._db.execute(
+            "SELECT seq FROM facts WHERE device = ? AND epoch = ? AND stream = ? ORDER BY seq",
+            (device, epoch, stream.value),
+        )
+        return tuple(row[0] for row in rows)
+
+    def checkpoints_of(self, device: str, epoch: str | None = None) -> tuple[Signed, ...]:
+        """What the device signed, oldest first; of one epoch or of all."""
+        rows = self._db.execute(
+            "SELECT body, kid, sig FROM checkpoints WHERE device = ? AND (epoch = ? OR ? = '') "
+            "ORDER BY position",
+            (device, epoch or "", epoch or ""),
+        )
+        return tuple(Signed(*row) for row in rows)
+
+    def ranges_of(
+        self, device: str, first: int, last: int, passage: int | None
+    ) -> tuple[tuple[str, Stream, int, int], ...]:
+        """Epoch, stream, first and last number of the facts at these positions, or of this passage."""
+        where = "position BETWEEN ? AND ?" if passage is None else "passage = ?"
+        values: tuple[Any, ...] = (first, last) if passage is None else (passage,)
+        rows = self._db.execute(
+            f"SELECT epoch, stream, min(seq), max(seq) FROM facts WHERE device = ? AND {where} "  # noqa: S608
+            "GROUP BY epoch, stream ORDER BY min(position)",
+            (device, *values),
+        )
+        return tuple((epoch, Stream(stream), low, high) for epoch, stream, low, high in rows)
 
     def next_receipt_id(self) -> int:
         row = self._db.execute("SELECT coalesce(max(id), 0) + 1 FROM receipts").fetchone()

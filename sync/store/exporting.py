@@ -1,4 +1,4 @@
-"""Facts of a journal as JSON lines anyone can check: exact bodies, hashes, positions. Reads only."""
+"""Facts of a journal for others to check: as JSON lines, or by stream for a segment. Reads only."""
 
 from __future__ import annotations
 
@@ -7,21 +7,84 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from sync.store.opening import JOURNAL, StoreRefused, open_database, refused
+from sync.store.places import SEQ_BITS, STREAM_BITS, STREAM_NUMBERS, first_place
+from sync.vocabulary.facts import Stream
+
+
+class JournalRun(NamedTuple):
+    """Facts of one stream of one epoch without a gap, with the last one's place on the device."""
+
+    epoch: str
+    stream: Stream
+    last_seq: int
+    last_hash: str
+    last_position: int
+    last_time: str
+    bodies: tuple[str, ...]
 
 
 def exported_facts(path: Path) -> Iterator[str]:
     """One JSON object a fact, in device-wide order. Raises `StoreRefused`."""
+    with _reading(path) as connection:
+        for position, kind, hash_hex, body in connection.execute(
+            "SELECT position, kind, hash, body FROM facts ORDER BY position, place"
+        ):
+            line = {"position": position, "kind": kind, "hash": hash_hex, "body": body}
+            yield json.dumps(line, ensure_ascii=False)
+
+
+def device_of(path: Path) -> str:
+    """Whose journal it is. Raises `StoreRefused`."""
+    with _reading(path) as connection:
+        row = connection.execute("SELECT device FROM store").fetchone()
+    if row is None:
+        raise StoreRefused(f"{path}: the store row is missing: the file was never finished")
+    return str(row[0])
+
+
+def journal_runs(path: Path, first: int, last: int, passage: int | None) -> tuple[JournalRun, ...]:
+    """The streams' facts at device-wide positions `first` to `last`, or of one passage; where others of the
+    same stream stand between them, those too. Raises `StoreRefused`."""
+    with _reading(path) as connection:
+        connection.execute("BEGIN")
+        epochs = dict(connection.execute("SELECT epoch_no, epoch FROM epochs").fetchall())
+        where, values = (
+            ("position BETWEEN ? AND ?", (first, last)) if passage is None else ("passage = ?", (passage,))
+        )
+        found = connection.execute(
+            f"SELECT place >> {SEQ_BITS} AS part, min(place), max(place) FROM facts WHERE {where} "  # noqa: S608
+            "GROUP BY part ORDER BY min(position)",
+            values,
+        ).fetchall()
+        return tuple(
+            _run(connection, epochs[part >> STREAM_BITS], part, low, high) for part, low, high in found
+        )
+
+
+_STREAMS = {number: stream for stream, number in STREAM_NUMBERS.items()}
+
+
+def _run(connection: sqlite3.Connection, epoch: str, part: int, low: int, high: int) -> JournalRun:
+    stream = _STREAMS[part & ((1 << STREAM_BITS) - 1)]
+    rows = connection.execute(
+        "SELECT place, position, time, hash, body FROM facts WHERE place BETWEEN ? AND ? ORDER BY place",
+        (low, high),
+    ).fetchall()
+    place, position, time, hash_hex, _ = rows[-1]
+    seq = place - first_place(part >> STREAM_BITS, stream)
+    return JournalRun(epoch, stream, seq, hash_hex, position, time, tuple(row[4] for row in rows))
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     if not path.exists():
         raise StoreRefused(f"{path} does not exist: check the path")
     connection = open_database(path, JOURNAL, create=False, writable=False)
     with contextlib.closing(connection):
         try:
-            for position, kind, hash_hex, body in connection.execute(
-                "SELECT position, kind, hash, body FROM facts ORDER BY position, place"
-            ):
-                line = {"position": position, "kind": kind, "hash": hash_hex, "body": body}
-                yield json.dumps(line, ensure_ascii=False)
+            yield connection
         except sqlite3.Error as error:
             raise refused(path, JOURNAL, error) from error

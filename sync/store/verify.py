@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from sync.store.flipping import where_flipped
 from sync.store.lock import remembered_beside
 from sync.store.opening import JOURNAL, StoreRefused, open_database, refused
 from sync.store.places import first_place, last_place
@@ -104,6 +105,54 @@ def verify_journal(path: Path) -> list[str]:
     return problems
 
 
+@dataclass(frozen=True, slots=True)
+class SignedHead:
+    """A fact the device signed for, as somebody else keeps it."""
+
+    epoch: str
+    stream: Stream
+    seq: int
+    hash: str
+
+
+def verify_against(path: Path, heads: Iterable[SignedHead]) -> list[str]:
+    """What of all that was signed is not in the journal any more, or is another fact now. Retention may have
+    let go of it. Raises `StoreRefused`."""
+    problems: list[str] = []
+    with closing(open_database(path, JOURNAL, create=False, writable=False)) as connection:
+        connection.text_factory = _as_stands
+        try:
+            for head in heads:
+                problems += _against(connection, head)
+        except sqlite3.Error as error:
+            raise refused(path, JOURNAL, error) from error
+    return problems
+
+
+def _against(connection: sqlite3.Connection, head: SignedHead) -> Iterator[str]:
+    name = f"epoch {head.epoch[:8]} {head.stream.value}"
+    row = connection.execute(
+        "SELECT epoch_no, seq, dropped_seq FROM heads JOIN epochs USING (epoch_no) "
+        "WHERE epoch = ? AND stream = ?",
+        (head.epoch, head.stream.value),
+    ).fetchone()
+    if row is None:
+        yield f"{name} 1..{head.seq}: missing, the device signed for them: this epoch is not in the journal"
+        return
+    epoch_no, last, dropped = row
+    if head.seq <= dropped:
+        return
+    found = connection.execute(
+        "SELECT hash FROM facts WHERE place = ?", (first_place(epoch_no, head.stream) + head.seq,)
+    ).fetchone()
+    if found is None:
+        first = min(last + 1, head.seq)
+        numbers = str(head.seq) if first == head.seq else f"{first}..{head.seq}"
+        yield f"{name} {numbers}: missing, removed from the end: the device signed for {head.seq}"
+    elif found[0] != head.hash:
+        yield f"{name} {head.seq}: is {str(found[0])[:16]}, the device signed for {head.hash[:16]}"
+
+
 def _as_stands(text: bytes) -> str:
     """A damaged column is still compared, and shown, as far as it can be read."""
     return text.decode("utf-8", "backslashreplace")
@@ -173,7 +222,8 @@ def _stream_problems(
         try:
             said = _said.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            yield f"{head.name(seq)}: changed, its body is no longer a fact ({error})"
+            where = where_flipped(body, str(hash_))
+            yield f"{head.name(seq)}: changed, its body is no longer a fact ({error}){where}"
             prev = None
             continue
         if said.seq != seq and true_hash == hash_:
@@ -181,7 +231,11 @@ def _stream_problems(
             prev = None
             continue
         if true_hash != hash_:
-            yield f"{head.name(seq)}: changed, its bytes hash to {true_hash[:16]}, its row says {hash_[:16]}"
+            where = where_flipped(body, str(hash_))
+            yield (
+                f"{head.name(seq)}: changed, its bytes hash to {true_hash[:16]}, "
+                f"its row says {str(hash_)[:16]}{where}"
+            )
             prev = None
             continue
         if prev is not None and said.prev != prev:
