@@ -176,10 +176,8 @@ def test_a_removed_tail_of_a_journal_is_named_by_what_others_keep(site: Site) ->
 
 def test_a_swapped_pair_of_an_archive_is_named(site: Site) -> None:
     with closing(sqlite3.connect(site.archive)) as db:
-        rows = {
-            seq: db.execute("SELECT " + COLUMNS + " FROM facts " + ROW, (seq,)).fetchone()
-            for seq in (11, 12)  # noqa: S608
-        }
+        select = "SELECT " + COLUMNS + " FROM facts " + ROW  # noqa: S608
+        rows = {seq: db.execute(select, (seq,)).fetchone() for seq in (11, 12)}
     put = "UPDATE facts SET (" + COLUMNS + ") = (?, ?, ?, ?, ?, ?, ?) " + ROW  # noqa: S608
     told = problems(site.tamper(site.archive, *((put, (*rows[23 - seq], seq)) for seq in (11, 12))))
     assert any("routine 11: changed, its row says seq 11 and its body 12" in one for one in told)
