@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CLOCK_SLACK = timedelta(days=1)
-"""A certificate begins this long ago: a machine whose clock is a little behind must not refuse it."""
+"""A certificate or list begins this long ago: a machine whose clock is behind must not refuse it, and with it
+everybody."""
 LEAST_RSA_BITS = 2048
 
 TlsKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -170,7 +171,7 @@ def make_revocations(
     builder = (
         x509.CertificateRevocationListBuilder()
         .issuer_name(authority.subject)
-        .last_update(now)
+        .last_update(now - CLOCK_SLACK)
         .next_update(authority.not_valid_after_utc)
         .add_extension(x509.CRLNumber(number), critical=False)
         .add_extension(_authority_id(authority), critical=False)

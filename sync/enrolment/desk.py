@@ -74,7 +74,7 @@ from sync.enrolment.register import (
     Settings,
     settings_text,
 )
-from sync.link.keys import KeyRefused, load_private, load_public, make_private, private_pem, public_pem
+from sync.link.keys import KeyRefused, load_private, make_private, private_pem, public_pem
 from sync.link.trust import RollRefused, known_kids, rolled, signing_kid
 from sync.vocabulary.codec import Malformed
 
@@ -717,15 +717,6 @@ def _key_name(folder: Path, row: Enrolled) -> str:
         return signing_kid(row.name, public, optional_file(place / STATEMENTS))
     except (KeyRefused, RollRefused, Malformed) as error:
         return f"unusable: {error}"
-
-
-def pinned_key(folder: Path, name: str) -> bytes:
-    """The public key (PEM) a device was enrolled with: what a hub has pinned."""
-    path = _place(folder, name) / SIGN_PUB
-    try:
-        return public_pem(load_public(path))
-    except KeyRefused as error:
-        raise EnrolmentRefused(str(error)) from error
 
 
 # --- small things -----------------------------------------------------------------------------------------

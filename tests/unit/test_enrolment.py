@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import tarfile
 import tomllib
@@ -20,6 +21,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from typer.testing import CliRunner
 
 from edge.cli import app
+from edge.gate import wiring
+from edge.gate.config import read_gate_config
+from hardware_sims.cast import LANE_IN
+from hardware_sims.site import write_site
 from sync.enrolment import desk
 from sync.enrolment.certificates import (
     Usage,
@@ -39,6 +44,7 @@ from sync.enrolment.folder import EnrolmentRefused, alone, read_register, read_s
 from sync.enrolment.register import Kind, Settings
 from sync.hub.archive import Archive
 from sync.hub.config import read_hub_config
+from sync.link.key_files import own_signer
 from sync.link.keys import load_private, load_public
 from sync.link.trust import Trust, kid_of
 
@@ -153,6 +159,27 @@ def test_a_handheld_gets_no_key_of_the_spot_check_and_its_own_scope(office: Path
     place = unpacked(tmp_path / "pda-1.tar", tmp_path / "etc") / "pda-1"
     assert not (place / "draw.key").exists()
     assert tomllib.loads((place / "pda-1.fragment.toml").read_text())["sync"]["scope"] == "north"
+
+
+def test_the_lanes_fragment_takes_its_place_in_a_lanes_config(office: Path, tmp_path: Path) -> None:
+    site = write_site(tmp_path / "site", seed=7, vehicles=1, speed=1.0)
+    desk.enrol_device(office, LANE_IN, Kind.LANE, [], NOW)
+    desk.renew(office, LANE_IN, NOW, signing_key=True)
+    desk.bundle(office, LANE_IN, tmp_path / "lane.tar", NOW)
+    config = site.lane_config(LANE_IN)
+    place = unpacked(tmp_path / "lane.tar", config.parent) / LANE_IN
+    text = config.read_text()
+    for table in ("sync", "spot_check"):
+        text = re.sub(rf"\[{table}\]\n(?:(?!\[).*\n)*", "", text)
+    config.write_text(text + (place / f"{LANE_IN}.fragment.toml").read_text())
+    read = read_gate_config(config)
+    assert (read.sync.host, read.sync.port, read.sync.scope) == ("broker.example", 8883, SITE)
+    signer, statements = own_signer(
+        read.lane.id, load_private(read.sync.key_file.path), read.sync.key_statements_file
+    )
+    assert signer.kid.startswith(f"{LANE_IN}-")
+    assert statements
+    assert wiring._link_config(read, "", "boot").broker().checked()
 
 
 def test_the_hubs_bundle_is_a_config_the_hub_reads(office: Path, tmp_path: Path) -> None:
@@ -286,6 +313,7 @@ def test_a_revocation_list_lasts_as_long_as_its_authority(office: Path) -> None:
     """Brokers let nobody in once their list has run out, and nobody brings them a new one."""
     found = read_revocations((office / "ca/crl.pem").read_bytes(), "crl")
     assert found.next_update_utc == certificate(office / "ca/ca.pem").not_valid_after_utc
+    assert found.last_update_utc <= NOW - timedelta(hours=12), "nor does a broker's slow clock shut it"
 
 
 def test_a_place_that_cannot_be_written_is_told_and_the_others_are_right(
