@@ -231,8 +231,8 @@ class Receiver:
         device, _, rest = topic.removeprefix(self._root).partition("/")
         if not is_device(device):
             raise Refused(HubAlarm.TOPIC_UNKNOWN, f"expected a device name, got {device[:80]!r}")
-        # A revoked device may still say that it has stopped.
-        trust = self._trusts.of(device, even_revoked=rest == "result")
+        # A revoked device may still say where it can be told so, and that it has stopped.
+        trust = self._trusts.of(device, even_revoked=rest in ("status", "result"))
         key = trust.keys
         if len(payload) > MAX_PAYLOAD_BYTES:
             raise Refused(

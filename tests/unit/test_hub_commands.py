@@ -155,6 +155,15 @@ def test_within_a_second_it_is_said_once_whoever_asks(bench: Bench, lane: Device
     assert bench.receiver.commands(at(1)) == []
 
 
+def test_of_two_workers_that_see_it_together_one_says_it(bench: Bench) -> None:
+    give(bench, AskStatus())
+    with bench.archive.transaction():
+        first = bench.archive.command_said("command-1", NONCE, before_utc=at(0), now_utc=at(1))
+        again = bench.archive.command_said("command-1", NONCE, before_utc=at(0), now_utc=at(1))
+        later = bench.archive.command_said("command-1", NONCE, before_utc=at(1), now_utc=at(2))
+    assert (first, again, later) == (True, False, True)
+
+
 def test_after_a_restart_of_the_hub_it_goes_on_being_said(bench: Bench, lane: Device) -> None:
     connect(bench, lane)
     give(bench, AskStatus())
@@ -266,6 +275,8 @@ def test_a_revoked_device_may_still_say_that_it_stopped_and_nothing_else(bench: 
     connect(bench, lane)
     give(bench, Revoke())
     assert len(bench.receiver.commands(at(1))) == 1
+    connect(bench, lane, OTHER_NONCE, 2)
+    assert [command.nonce for command in said(bench.receiver.commands(at(2)))] == [OTHER_NONCE]
     answer(bench, lane, Outcome.DONE)
     assert state(bench) == ("done", "")
     assert bench.receiver.receive(TOPICS.claim("lane-in"), lane.claim("c1", 7), AT) == []
@@ -438,8 +449,8 @@ def test_of_two_lanes_and_one_slip_never_two_hold_it_at_once(
         match what:
             case "ask" | "again":
                 granted = bench.ask(lane, claim_id, number).verdict is ClaimVerdict.GRANTED
-                if granted and who not in ended:
-                    holding.add(who)
+                assert not (granted and who in ended)
+                holding |= {who} if granted else set()
             case "cross" if who in holding:
                 tell(bench, lane, lane.crossing(number, (f"u{number}",), claim_id))
                 crossed = True
