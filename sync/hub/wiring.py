@@ -33,7 +33,7 @@ from sync.hub.service import Service
 from sync.hub.snapshots import SnapshotFolder
 from sync.hub.terms import Limits, Outgoing
 from sync.link.client import HubLink
-from sync.link.keys import HUB_KID, KeySigner
+from sync.link.keys import HUB_KID, KeySigner, share_group
 from sync.link.messages import ROOT
 from sync.link.session import Connected, Connection, ConnectionRefused, Disconnected
 
@@ -48,9 +48,6 @@ TAKE_AT_ONCE_BYTES = 256 * 1024
 
 _BLOB = "/blob/"
 KEEPER_STOPS_WITHIN_S = 2.0
-
-SHARE = "kakou-hub"
-"""The group of a shared subscription: of one site's workers each message goes to one."""
 
 _ANYONES = ("facts/alarm", "facts/routine", "claim")
 """What any worker takes; all else belongs to the one with the duties."""
@@ -207,7 +204,7 @@ class Hub:
             # Of several none speaks for the hub when it dies: the others go on.
             will=will if workers is None else None,
             client_id=HUB_KID if self._worker is None else f"{HUB_KID}-{self._worker}",
-            share=SHARE if workers is not None and workers.spread == "share" else "",
+            share=share_group(config.private_key) if workers and workers.spread == "share" else "",
             duties=receiver.on_duty,
         )
         self._log.info(

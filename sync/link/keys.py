@@ -120,6 +120,13 @@ def sign(private: Ed25519PrivateKey, kid: str, context: Context, body: bytes | s
     return Signed(body=text, kid=kid, sig=base64.b64encode(signature).decode())
 
 
+def share_group(private: Ed25519PrivateKey) -> str:
+    """The group of the hub's shared subscriptions: of one site's workers, which have one key, each message
+    goes to one. Nobody else can know it: a broker deals every member of a group its share, also one that may
+    not read it, and what he is dealt is gone until it is sent again (measured with mosquitto)."""
+    return f"hub-{hashlib.sha256(private.sign(b'kakou/share-group/v1')).hexdigest()[:32]}"
+
+
 def verify(public_keys: Mapping[str, Ed25519PublicKey], signed: Signed, context: Context) -> str:
     """The body, once the signature fits. Raises `Forged`."""
     key = public_keys.get(signed.kid)

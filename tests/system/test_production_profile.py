@@ -468,8 +468,10 @@ def test_he_hears_nothing_but_what_is_his(profile: Profile, lane: Lane, rogue: C
     assert {topic for topic in heard if not topic.startswith(f"edge/{ROGUE}/")} <= set(his)
 
 
-def test_a_share_of_the_hubs_subscriptions_costs_time_and_no_fact(profile: Profile, lane: Lane) -> None:
-    """Whoever joins a shared group is dealt messages he may not have; a broker that forgets is the same."""
+def test_joining_groups_he_can_guess_brings_him_nothing_and_costs_no_fact(
+    profile: Profile, lane: Lane
+) -> None:
+    """A member of a group is dealt messages he may not read: the hub's group has a name nobody can guess."""
     groups = ("hub", "kakou", "kakou-hub", "workers")
     thief = profile.client(ROGUE).listen(
         *(f"$share/{group}/kakou/v1/{SITE}/edge/+/facts/{stream}" for group in groups for stream in Stream)

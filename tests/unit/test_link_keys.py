@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from sync.link.keys import (
     make_private,
     private_pem,
     public_pem,
+    share_group,
     sign,
     verify,
 )
@@ -82,6 +84,14 @@ def payload_of(facts: list[Fact]) -> bytes:
 
 
 # --- keys -------------------------------------------------------------------------------------------------
+
+
+def test_the_group_of_the_hubs_workers_is_known_to_who_has_its_key_alone() -> None:
+    """A rogue in the group would be dealt a share of every device's facts, and the broker would drop them."""
+    one, other = make_private(), make_private()
+    assert share_group(one) == share_group(one)
+    assert share_group(one) != share_group(other)
+    assert re.fullmatch(r"hub-[0-9a-f]{32}", share_group(one))
 
 
 def test_keys_survive_their_files(tmp_path: Path) -> None:
