@@ -19,6 +19,7 @@ PROVE_KILL_POINTS ?= 500
 PROVE_POWER_CUTS ?= 1500
 PROVE_SIGKILLS ?= 600
 PROVE_BLOB_KILL_POINTS ?= 60
+PROVE_DATABASE_KILLS ?= 100
 PROVE_FORGOTTEN_FACTS ?= 5000
 PROVE_BIT_FLIPS ?= 20000
 PROVE_DAYS ?= 30
@@ -81,7 +82,7 @@ prove: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.machine.guards
 	export KAKOU_POWER_CUTS=$(PROVE_POWER_CUTS) KAKOU_SIGKILLS=$(PROVE_SIGKILLS)
 	export KAKOU_BLOB_KILL_POINTS=$(PROVE_BLOB_KILL_POINTS)
-	export KAKOU_FORGOTTEN_FACTS=$(PROVE_FORGOTTEN_FACTS) KAKOU_NATS=1
+	export KAKOU_FORGOTTEN_FACTS=$(PROVE_FORGOTTEN_FACTS) KAKOU_DATABASE_KILLS=$(PROVE_DATABASE_KILLS) KAKOU_NATS=1
 	KAKOU_BIT_FLIPS=$(PROVE_BIT_FLIPS) $(BIN)/pytest tests/unit/test_journal_adversary.py --timeout 0 --benchmark-disable
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
 	KAKOU_DAYS=$(PROVE_DAYS) $(BIN)/pytest tests/endurance --timeout 0 --benchmark-disable

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from sync.hub.archive import Archive, RecordChange
+from sync.hub.engine_postgres import PostgresPlace
 from sync.link.keys import make_private, private_pem, public_pem
 from tests.system.conftest import ROOT, listening, mosquitto, until
 from tests.world.reckoning import Told, unequal_at_the_end
@@ -168,9 +169,11 @@ class CrashSite:
 
     folder: Path
     broker: Broker
+    archive_toml: str = ""
+    """Where the archive is, and how many workers it has; else a file and one hub."""
+    workers: int = 0
     lane: Process = field(init=False)
-    hub: Process = field(init=False)
-    kills: int = 0
+    hubs: list[Process] = field(init=False)
 
     def __post_init__(self) -> None:
         keys = self.folder / "keys"
@@ -184,14 +187,17 @@ class CrashSite:
         self.logs = self.folder / "logs"
         self.logs.mkdir()
         self.config = self.folder / "hub.toml"
+        archive_toml = self.archive_toml or '[store]\narchive = "data/hub/archive.sqlite"\n'
         self.config.write_text(
-            f'site = "{SITE}"\n[store]\narchive = "data/hub/archive.sqlite"\n[sync]\n'
+            f'site = "{SITE}"\n{archive_toml}[sync]\n'
             f'port = {self.broker.hub_port}\nkey_file = "keys/hub.key"\nscopes = ["{SITE}"]\npoll_s = 0.1\n'
             f'head_every_s = 1.0\nreconnect_longest_s = 0.5\n[devices]\n{LANE} = "keys/{LANE}.pub"\n'
         )
         self.archive = self.folder / "data" / "hub" / "archive.sqlite"
         self.journal = self.folder / "data" / LANE / "journal.sqlite"
-        self.hub = Process("hub", [sys.executable, "-m", "sync.hub", str(self.config)], self.logs)
+        command = [sys.executable, "-m", "sync.hub", str(self.config)]
+        workers = [[*command, "--worker", str(number)] for number in range(1, self.workers + 1)]
+        self.hubs = [Process(f"hub-{n}", each, self.logs) for n, each in enumerate(workers or [command])]
         self.lane = self.a_lane(facts=0)
 
     def a_lane(self, **settings: Any) -> Process:
@@ -204,21 +210,28 @@ class CrashSite:
         )
         return self.lane
 
-    def import_records(self, rows: int) -> None:
+    @property
+    def hub(self) -> Process:
+        """The only one, or the first worker."""
+        return self.hubs[0]
+
+    def import_records(self, rows: int, place: Path | PostgresPlace | None = None) -> None:
         """As an importer beside the hub does it."""
-        archive = Archive.open(self.archive)
+        archive = Archive.open(place or self.archive)
         with archive.transaction():
             archive.add_scope(SITE)
             archive.apply_changes(SITE, [_enterprise(number) for number in range(1, rows + 1)], AT)
         archive.close()
 
     def start_hub(self) -> None:
-        self.hub.start()
-        until(
-            lambda: self.hub.complained().count("broker reached") >= 2 or not self.hub.is_up,
-            "the hub reaches the broker",
-        )
-        assert self.hub.is_up, self.hub.complained()
+        for hub in self.hubs:
+            hub.start()
+        for hub in self.hubs:
+            until(
+                lambda hub=hub: hub.complained().count("broker reached") >= 2 or not hub.is_up,  # type: ignore[misc]
+                "the hub reaches the broker",
+            )
+            assert hub.is_up, hub.complained()
 
     def start_lane(self) -> None:
         self.lane.start()
@@ -241,7 +254,7 @@ class CrashSite:
         return unequal_at_the_end(self.folder, LANE, self.told())
 
     def end(self) -> None:
-        for process in (self.lane, self.hub):
+        for process in (self.lane, *self.hubs):
             process.kill()
         self.broker.kill()
 
@@ -252,9 +265,11 @@ def _enterprise(number: int) -> RecordChange:
 
 
 @contextlib.contextmanager
-def crash_site(folder: Path, broker: Callable[[Path], Broker]) -> Iterator[CrashSite]:
+def crash_site(
+    folder: Path, broker: Callable[[Path], Broker], *, archive_toml: str = "", workers: int = 0
+) -> Iterator[CrashSite]:
     folder.mkdir()
-    site = CrashSite(folder, broker(folder))
+    site = CrashSite(folder, broker(folder), archive_toml, workers)
     try:
         yield site
     finally:
