@@ -20,9 +20,9 @@ import psutil
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
-from tests.postgres import IN_ONE_GROUP, Postgres
 
 from sync.hub.engine_postgres import PostgresPlace
+from tests.postgres import IN_ONE_GROUP, Postgres
 from tests.system.conftest import until
 from tests.system.crash_site import CrashSite, SingleBroker, crash_site, wait_s
 
