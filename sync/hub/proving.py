@@ -16,7 +16,7 @@ from sync.link.envelope import reader
 from sync.link.keys import Forged, verify
 from sync.link.messages import Checkpoint, Context, Signed
 from sync.link.segments import SegmentRun, run_of
-from sync.store.flipping import where_flipped
+from sync.store.flipping import Flips
 from sync.store.verify import SignedHead
 from sync.vocabulary.codec import Malformed
 from sync.vocabulary.facts import GENESIS, FactBody, Stream, kind_of, read_body
@@ -49,16 +49,17 @@ def keys_of(archive: Archive, device: str) -> dict[str, Ed25519PublicKey]:
 def verify_archive(archive: Archive, device: str | None = None) -> list[str]:
     """Everything wrong with the facts of one device, or of all; each named exactly."""
     problems: list[str] = []
+    flips = Flips()
     with archive.snapshot():
         for name in [device] if device else archive.speakers():
-            for problem in _device_problems(archive, name):
+            for problem in _device_problems(archive, name, flips):
                 problems.append(f"{name} {problem}")
                 if len(problems) >= MAX_PROBLEMS:
                     return [*problems, f"and more: stopped after {MAX_PROBLEMS} problems"]
     return problems
 
 
-def _device_problems(archive: Archive, device: str) -> Iterator[str]:
+def _device_problems(archive: Archive, device: str, flips: Flips) -> Iterator[str]:
     keys = keys_of(archive, device)
     if not keys:
         yield "is not enrolled: no signature of it can be checked"
@@ -75,7 +76,7 @@ def _device_problems(archive: Archive, device: str) -> Iterator[str]:
             if fact.seq != before[0] + 1:
                 yield f"{name} {before[0] + 1}..{fact.seq - 1}: missing"
             true_hash = hashlib.sha256(fact.body.encode("utf-8", "surrogatepass")).hexdigest()
-            yield from (f"{name} {fact.seq}: {why}" for why in _fact_problems(fact, true_hash))
+            yield from (f"{name} {fact.seq}: {why}" for why in _fact_problems(fact, true_hash, flips))
             said = _said(fact)
             if said is not None and fact.seq == before[0] + 1 and before[1] and said.prev != before[1]:
                 yield f"{name} {fact.seq}: does not follow {before[0]}, it names {said.prev[:16]} before it"
@@ -115,9 +116,9 @@ def _one_fact(
         yield seq
 
 
-def _fact_problems(fact: KeptFact, true_hash: str) -> Iterator[str]:
+def _fact_problems(fact: KeptFact, true_hash: str, flips: Flips) -> Iterator[str]:
     if true_hash != fact.hash:
-        where = where_flipped(fact.body, fact.hash)
+        where = flips.where(fact.body, fact.hash)
         yield f"changed, its bytes hash to {true_hash[:16]}, its row says {fact.hash[:16]}{where}"
         return
     said = _said(fact)

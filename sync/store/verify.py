@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from sync.store.flipping import where_flipped
+from sync.store.flipping import Flips
 from sync.store.lock import remembered_beside
 from sync.store.opening import JOURNAL, StoreRefused, open_database, refused
 from sync.store.places import first_place, last_place
@@ -173,10 +173,10 @@ def _problems(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
             "dropped_hash, dropped_position FROM heads JOIN epochs USING (epoch_no) ORDER BY epoch_no, stream"
         )
     ]
-    clean = True
+    clean, flips = True, Flips()
     for head in heads:
         before = {other.stream.value: other for other in heads if other.epoch_no == head.epoch_no - 1}
-        for problem in _stream_problems(connection, device[0], head, before):
+        for problem in _stream_problems(connection, device[0], head, before, flips):
             clean = False
             yield problem
     yield from _stray_problems(connection, heads)
@@ -192,7 +192,7 @@ def _problems(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
 
 
 def _stream_problems(
-    connection: sqlite3.Connection, device: str, head: _Head, before: dict[str, _Head]
+    connection: sqlite3.Connection, device: str, head: _Head, before: dict[str, _Head], flips: Flips
 ) -> Iterator[str]:
     base = first_place(head.epoch_no, head.stream)
     expected = head.dropped_seq + 1
@@ -222,7 +222,7 @@ def _stream_problems(
         try:
             said = _said.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            where = where_flipped(body, str(hash_))
+            where = flips.where(body, str(hash_))
             yield f"{head.name(seq)}: changed, its body is no longer a fact ({error}){where}"
             prev = None
             continue
@@ -231,7 +231,7 @@ def _stream_problems(
             prev = None
             continue
         if true_hash != hash_:
-            where = where_flipped(body, str(hash_))
+            where = flips.where(body, str(hash_))
             yield (
                 f"{head.name(seq)}: changed, its bytes hash to {true_hash[:16]}, "
                 f"its row says {str(hash_)[:16]}{where}"

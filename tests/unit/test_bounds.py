@@ -65,6 +65,7 @@ from sync.vocabulary.numbers import NumberText, SlipNo, UtcText
 from sync.vocabulary.records import COLLECTIONS
 from sync.vocabulary.release_codes import ReleaseCode
 from sync.vocabulary.uses import SlipUse
+from tests.unit import test_blob_session as evidence
 from tests.unit.test_hub_device import AT, HUB_KEY, SLIP, Bench, Device, acks
 from tests.unit.test_hub_device import TOPICS as HUB_TOPICS
 from tests.unit.test_link_session import DEVICE, DEVICE_KEY, EPOCH, SCOPE, Story, chain
@@ -551,3 +552,49 @@ def test_a_device_refuses_and_counts_whatever_comes_on_a_topic(row: Carried) -> 
         listening.refuses(topic, payload(row, good, context, make_private(), "hub"))
         listening.refuses(topic, payload(row, good, context, DEVICE_KEY, DEVICE))
     listening.still_works()
+
+
+# --- the entrances of evidence ----------------------------------------------------------------------------
+
+BLOB_UP = [row for row in UP if row.topic.startswith("blob")]
+
+
+@pytest.mark.parametrize("row", BLOB_UP, ids=lambda row: row.topic)
+def test_the_hub_refuses_and_counts_whatever_comes_about_evidence(tmp_path: Path, row: Carried) -> None:
+    site = evidence.Site(tmp_path)
+    topic = names_of(evidence.TOPICS, row, evidence.DEVICE, "site")
+
+    def refuses(data: bytes) -> None:
+        before = site.hub.refused
+        assert (site.hub.receive(topic, data, UTC), site.hub.refused - before) == ([], 1), data[:200]
+
+    for data in raw().values():
+        refuses(data)
+    for kind, context in row.kinds:
+        value = samples(evidence.DEVICE, "s", "e")[kind]
+        good = to_json(value).decode()
+        for body in bodies(value).values():
+            refuses(payload(row, body, context, evidence.DEVICE_KEY, evidence.DEVICE))
+        refuses(payload(row, good, other_context(context), evidence.DEVICE_KEY, evidence.DEVICE))
+        refuses(payload(row, good, context, make_private(), evidence.DEVICE))
+        other = to_json(samples("lane-9", "s", "e")[kind]).decode()
+        refuses(payload(row, other, context, evidence.DEVICE_KEY, evidence.DEVICE))
+    assert [path for path in (tmp_path / "blobs").rglob("*") if path.is_file()] == []
+    site.close()
+
+
+def test_a_device_refuses_and_counts_whatever_comes_about_its_evidence(tmp_path: Path) -> None:
+    site = evidence.Site(tmp_path)
+    (row,) = [row for row in DOWN if row.topic == "blob_answer"]
+    topic = evidence.TOPICS.blob_answer(evidence.DEVICE)
+    value = samples(evidence.DEVICE, "s", "e")[BlobAnswer]
+    said = [data for name, data in raw().items() if name != "nothing"]
+    said += [
+        payload(row, body, Context.BLOB_ANSWER, evidence.HUB_KEY, "hub") for body in bodies(value).values()
+    ]
+    said.append(payload(row, to_json(value).decode(), Context.ACK, evidence.HUB_KEY, "hub"))
+    for number, data in enumerate(said, start=1):
+        effects = site.session.step(61.0 * number, Received(topic, data))
+        assert [effect for effect in effects if not isinstance(effect, Notify | WakeAt)] == []
+        assert dict(site.session.counts) == {"refused": number}, data[:200]
+    site.close()
