@@ -13,6 +13,7 @@ from bench.drain import broker, hub, peer
 from bench.durable import draft
 from bench.harness import Bench, Figure
 from bench.passages import DEVICE, FACTS_A_PASSAGE, journalled
+from bench.thin_line import thin_line
 from sync.link.client import LinkClient, LinkConfig
 from sync.link.keys import KeySigner, make_private
 from sync.store.journal import Journal
@@ -23,6 +24,9 @@ FEWEST = 3_000
 MOST_OF_THE_PEER = 20_000
 """Messages; it is steady long before."""
 ALARMS = 200
+ALARMS_OVER_THIN = 40
+THIN_BYTES_S = 20_000
+"""Both ways, and all connections behind one queue."""
 ALLOWED_S = 2.0
 EVERY_S = 0.05
 WITHIN_S = 30.0
@@ -39,23 +43,29 @@ def run(folder: Path, scale: float) -> Bench:
         Journal.open(folder / "alarms.sqlite", device=DEVICE, reserve_bytes=0) as journal,
     ):
         journalled(journal, 1, backlog // FACTS_A_PASSAGE)
-        client = LinkClient(
-            LinkConfig(device=DEVICE, site="bench", scopes=("site-bench",), host="127.0.0.1", port=port),
-            journal=journal,
-            records_folder=folder,
-            signer=KeySigner(device_key, DEVICE),
-            hub_key=hub_key.public_key(),
-            notices=lambda notice: None,
-        )
-        client.start()
-        try:
-            took_s = _alarms(journal, client)
-            left = journal.backlog()[Stream.ROUTINE]
-        finally:
-            client.stop()
+
+        def under(port: int, alarms: int) -> list[float]:
+            client = LinkClient(
+                LinkConfig(device=DEVICE, site="bench", scopes=("site-bench",), host="127.0.0.1", port=port),
+                journal=journal,
+                records_folder=folder,
+                signer=KeySigner(device_key, DEVICE),
+                hub_key=hub_key.public_key(),
+                notices=lambda notice: None,
+            )
+            client.start()
+            try:
+                return _alarms(journal, client, alarms)
+            finally:
+                client.stop()
+
+        with thin_line(port, THIN_BYTES_S) as begin:
+            thin_s = under(begin, ALARMS_OVER_THIN)
+        took_s = under(port, ALARMS)
+        left = journal.backlog()[Stream.ROUTINE]
         asked = min(backlog, MOST_OF_THE_PEER)
         waits_s = asked / peer(port, asked)
-    p99_s = took_s[int(len(took_s) * 0.99)]
+    p99_s, thin_p99_s = took_s[int(len(took_s) * 0.99)], thin_s[int(len(thin_s) * 0.99)]
     return Bench(
         "alarms",
         [
@@ -64,19 +74,24 @@ def run(folder: Path, scale: float) -> Bench:
                 "alarm acknowledged, p99", p99_s * 1000, "ms", p99_s / ALLOWED_S, "2 s allowed", at_most=1.0,
                 note=f"median {took_s[len(took_s) // 2] * 1000:.0f} ms, longest {took_s[-1] * 1000:.0f} ms",
             ),
+            Figure(
+                f"the same over {THIN_BYTES_S // 1000} kB/s, p99", thin_p99_s * 1000, "ms",
+                thin_p99_s / ALLOWED_S, "2 s allowed", at_most=1.0,
+                note=f"{len(thin_s)} alarms; median {thin_s[len(thin_s) // 2] * 1000:.0f} ms",
+            ),
         ],
         f"{len(took_s)} alarms under {backlog:,} facts of backlog, {left:,} left at the end, {by}, QoS 1",
     )  # fmt: skip
 
 
-def _alarms(journal: Journal, client: LinkClient) -> list[float]:
+def _alarms(journal: Journal, client: LinkClient, alarms: int) -> list[float]:
     """Seconds from commit to acknowledgement, shortest first; only while routine facts are under way."""
     begin = time.perf_counter()
     started = journal.acked()[Stream.ROUTINE]
     while journal.acked()[Stream.ROUTINE] == started and time.perf_counter() - begin < WITHIN_S:
         time.sleep(0.01)
     took_s: list[float] = []
-    for number in range(ALARMS):
+    for number in range(alarms):
         if took_s and not journal.backlog()[Stream.ROUTINE]:
             break
         alarm = draft(Alarm(code=AlarmCode.OVERSTAY, passage=number + 1))

@@ -11,7 +11,7 @@ import collections
 HELD_S = 0.5
 """Of the measured rate. A line whose own delay is long gets what fits into that, and half as much again."""
 LINE_SHARE = 1.5
-SAMPLE_S = 0.05
+SAMPLE_S = 0.02
 """Acknowledgements that come together are one measure."""
 FORGET_LINE_S = 30.0
 """How long the shortest delay seen is believed to be the line's own."""
