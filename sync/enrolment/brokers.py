@@ -25,6 +25,9 @@ QUEUED_BYTES = 64 * 1024 * 1024
 MAX_CONNECTIONS = 1000
 """A device has three; a cut line leaves some behind until keep-alive notices."""
 
+OWN_DELIVERY = "$MQTT.sub.>"
+"""Where nats-server 2.9 delivers to an MQTT subscription; a client that asks for it by name is refused."""
+
 GENERATED = "written by `kakou enrol`; written anew with every device, so change nothing here"
 
 
@@ -109,16 +112,18 @@ def _mosquitto_user(name: str, grants: Grants) -> list[str]:
     return [*lines, ""]
 
 
-def nats_conf(site: str, listener: Listener, devices: Sequence[Listed], *, sync_always: bool = True) -> str:
-    """A single nats-server (JetStream) with its MQTT listener. `sync_always` needs 2.10 or newer.
+def nats_conf(site: str, listener: Listener, devices: Sequence[Listed], *, since_2_10: bool = True) -> str:
+    """A single nats-server (JetStream) with its MQTT listener. Before 2.10 it cannot be told to sync every
+    message, and must be told that MQTT clients may use its own subjects of delivery.
 
     NATS reads no revocation lists: who is not named here is refused, whatever certificate he has. Lists are
     read again on SIGHUP, which also ends the connections of users that are gone.
     """
     place = listener.place.as_posix()
-    users = [_nats_user(HUB, hub_grants(site))]
-    users += [_nats_user(device.name, device_grants(site, device.name, device.scopes)) for device in devices]
-    sync = "  sync_interval: always\n" if sync_always else ""
+    grants = [(HUB, hub_grants(site))]
+    grants += [(device.name, device_grants(site, device.name, device.scopes)) for device in devices]
+    users = [_nats_user(name, each, () if since_2_10 else (OWN_DELIVERY,)) for name, each in grants]
+    sync = "  sync_interval: always\n" if since_2_10 else ""
     listed = "\n".join(users)
     return f"""\
 # The broker of {site} on NATS: {GENERATED}.
@@ -153,9 +158,9 @@ authorization {{
 """
 
 
-def _nats_user(name: str, grants: Grants) -> str:
+def _nats_user(name: str, grants: Grants, besides: tuple[str, ...]) -> str:
     publish = ", ".join(_quoted(subject_of(topic)) for topic in grants.write)
-    subscribe = ", ".join(_quoted(subject_of(topic)) for topic in grants.read)
+    subscribe = ", ".join(_quoted(each) for each in (*map(subject_of, grants.read), *besides))
     return (
         f"    {{ user: {_quoted(name)}, permissions: {{\n"
         f"      publish: {{ allow: [{publish}] }}\n"

@@ -569,7 +569,7 @@ def _write_place(folder: Path, settings: Settings, register: Register, place: Pl
     if place.broker == "mosquitto":
         replace_file(into / "mosquitto.acl", mosquitto_acl(settings.site, listed).encode(), OPEN_MODE)
     else:
-        text = nats_conf(settings.site, _listener(settings, into), listed, sync_always=place.broker == NATS)
+        text = nats_conf(settings.site, _listener(settings, into), listed, since_2_10=place.broker == NATS)
         replace_file(into / "nats.conf", text.encode(), OPEN_MODE)
 
 

@@ -832,7 +832,8 @@ def test_a_lanes_signing_key_is_replaced_and_its_facts_are_taken(profile: Profil
 
 def nats_server() -> str:
     """Where nats-server is, or the test is skipped."""
-    found = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    found = os.environ.get("KAKOU_NATS_SERVER") or shutil.which("nats-server")
+    found = found or shutil.which("nats-server", path="/usr/sbin:/usr/local/sbin")
     if found is None:
         pytest.skip("nats-server is not installed")
     return found
@@ -865,7 +866,14 @@ def test_nats_takes_its_config_and_keeps_the_rogue_out(tmp_path: Path) -> None:
             at_hub = profile.client("hub").listen(f"kakou/v1/{SITE}/edge/+/status")
             thief = profile.client(ROGUE)
             assert thief.settled()
-            thief.listen("#", "$MQTT/#", f"kakou/v1/{SITE}/edge/+/facts/routine", TOPICS.ack(LANE))
+            thief.listen(
+                "#",
+                "$MQTT/#",
+                "$MQTT/sub/#",
+                "$MQTT/sub/+",
+                f"kakou/v1/{SITE}/edge/+/facts/routine",
+                TOPICS.ack(LANE),
+            )
             for topic in (TOPICS.status(LANE), TOPICS.ack(LANE), TOPICS.hub_birth(), "$MQTT/JSA/bogus"):
                 writer = profile.client(ROGUE)
                 assert writer.settled()

@@ -230,8 +230,9 @@ def test_the_limits_a_site_needs_are_in_mosquittos_config(office: Path, tmp_path
 def test_an_older_nats_is_not_given_a_setting_it_does_not_know(office: Path, tmp_path: Path) -> None:
     desk.broker(office, "nats-2.9", tmp_path / "old", NOW)
     desk.broker(office, "nats", tmp_path / "new", NOW)
-    assert "sync_interval" not in (tmp_path / "old/nats.conf").read_text()
-    assert "sync_interval: always" in (tmp_path / "new/nats.conf").read_text()
+    old, new = ((tmp_path / each / "nats.conf").read_text() for each in ("old", "new"))
+    assert ("sync_interval" in old, "$MQTT.sub.>" in old) == (False, True)
+    assert ("sync_interval: always" in new, "$MQTT.sub.>" in new) == (True, False)
 
 
 # --- renewal ----------------------------------------------------------------------------------------------
