@@ -632,7 +632,8 @@ def records_digest(
         values = (str(file), found.scope, str(found.number), str(found.rows), found.digest)
         if as_json or not sys.stdout.isatty():
             names = ("file", "scope", "number", "rows", "digest")
-            _say_json({**dict(zip(names, values, strict=True)), "as_kept": whole})
+            told = dict(zip(names, values, strict=True))
+            _say_json({**told, "as_kept": whole, "wrong_buckets": found.wrong_buckets})
         table.add_row(*values, "[green]yes[/]" if whole else "[red]NO[/]")
     if sys.stdout.isatty() and not as_json:
         Console().print(table)

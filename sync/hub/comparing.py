@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sync.hub.archive import Archive
-from sync.policy.digests import row_digest, to_hex, with_row
+from sync.policy.digests import BUCKETS, MODULUS, move_of, to_hex
 from sync.store.records import Records
 
 
@@ -43,10 +43,12 @@ class RecordsDigest:
     digest: str
     kept_rows: int
     kept_digest: str
+    wrong_buckets: int = 0
+    """Kept bucket sums that are not those of the rows: a repair by buckets would fetch the wrong ones."""
 
     @property
     def sound(self) -> bool:
-        return (self.rows, self.digest) == (self.kept_rows, self.kept_digest)
+        return (self.rows, self.digest, 0) == (self.kept_rows, self.kept_digest, self.wrong_buckets)
 
 
 def hub_digest(archive: Archive, scope: str) -> RecordsDigest:
@@ -56,15 +58,21 @@ def hub_digest(archive: Archive, scope: str) -> RecordsDigest:
         if state is None:
             known = ", ".join(row.scope for row in archive.scopes()) or "none"
             raise ScopeUnknown(f"scope {scope!r} is not in {archive.place}; there are: {known}")
-        rows, digest = _sum(archive.record_rows(scope))
-    return RecordsDigest(scope, state.epoch, state.number, rows, digest, state.rows, state.digest)
+        rows, digest, buckets = _sum(archive.record_rows(scope))
+        kept = archive.bucket_sums(scope)
+    # None: from before there were buckets; the hub takes them from the rows when it next needs them.
+    wrong = 0 if kept is None else _differing(buckets, kept)
+    return RecordsDigest(scope, state.epoch, state.number, rows, digest, state.rows, state.digest, wrong)
 
 
 def edge_digest(path: Path) -> RecordsDigest:
     """Count and digest of a device's `records-<n>.sqlite`. Raises `sync.store.opening.StoreRefused`."""
     with Records.open(path) as records, records.snapshot() as state:
-        rows, digest = _sum(records.all_rows())
-    return RecordsDigest(state.scope, state.epoch, state.number, rows, digest, state.rows, state.digest)
+        rows, digest, buckets = _sum(records.all_rows())
+        wrong = _differing(buckets, records.digest_parts())
+    return RecordsDigest(
+        state.scope, state.epoch, state.number, rows, digest, state.rows, state.digest, wrong
+    )
 
 
 def different_rows(archive: Archive, scope: str, path: Path) -> Iterator[DifferentRow]:
@@ -78,12 +86,19 @@ def different_rows(archive: Archive, scope: str, path: Path) -> Iterator[Differe
         yield from _merge(hub, iter(edge))
 
 
-def _sum(rows: Iterator[tuple[str, str, str]]) -> tuple[int, str]:
-    count = total = 0
+def _sum(rows: Iterator[tuple[str, str, str]]) -> tuple[int, str, list[int]]:
+    """Count, digest and bucket sums of rows."""
+    count = 0
+    buckets = [0] * BUCKETS
     for collection, key, body in rows:
         count += 1
-        total = with_row(total, row_digest(collection, key, body))
-    return count, to_hex(total)
+        bucket, digest = move_of(collection, key, None, body.encode())
+        buckets[bucket] += digest
+    return count, to_hex(sum(buckets)), buckets
+
+
+def _differing(buckets: Sequence[int], kept: Sequence[int]) -> int:
+    return sum((ours - theirs) % MODULUS != 0 for ours, theirs in zip(buckets, kept, strict=True))
 
 
 def _merge(

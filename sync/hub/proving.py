@@ -74,7 +74,8 @@ def _device_problems(archive: Archive, device: str, flips: Flips) -> Iterator[st
                 before = (fact, "")
                 continue
             if fact.seq != before[0] + 1:
-                yield f"{name} {before[0] + 1}..{fact.seq - 1}: missing"
+                first, last = before[0] + 1, fact.seq - 1
+                yield f"{name} {first if first == last else f'{first}..{last}'}: missing"
             true_hash = hashlib.sha256(fact.body.encode("utf-8", "surrogatepass")).hexdigest()
             yield from (f"{name} {fact.seq}: {why}" for why in _fact_problems(fact, true_hash, flips))
             said = _said(fact)

@@ -187,7 +187,7 @@ def test_a_swapped_pair_of_an_archive_is_named(site: Site) -> None:
 @pytest.mark.parametrize(
     ("sql", "named"),
     [
-        ("DELETE FROM facts WHERE seq = 9 AND stream = 'routine'", "routine 9..9: missing"),
+        ("DELETE FROM facts WHERE seq = 9 AND stream = 'routine'", "routine 9: missing"),
         ("UPDATE facts SET time = 'later' WHERE seq = 9 AND stream = 'routine'",
          "9: changed, its row says time"),
         ("UPDATE facts SET passage = 7 WHERE seq = 9 AND stream = 'routine'", "its row says passage 7"),
