@@ -34,6 +34,8 @@ class HubAlarm(enum.StrEnum):
     CLAIM_FOREIGN = "claim_foreign"
     USES_UNMATCHED = "uses_unmatched"
     RECORDS_DIFFER = "records_differ"
+    CERTIFICATE_ENDS = "certificate_ends"
+    """The hub's own: when it has ended, the broker lets the hub in no more."""
     GRANT_OLD = "grant_old"
     """A claim was granted long ago, and nothing has ended it: the lane is silent, or its officer forgot."""
     COMMAND_FOREIGN = "command_foreign"

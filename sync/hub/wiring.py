@@ -31,11 +31,12 @@ from sync.hub.receipts import give_out
 from sync.hub.receiver import Receiver
 from sync.hub.service import Service
 from sync.hub.snapshots import SnapshotFolder
-from sync.hub.terms import Limits, Outgoing
-from sync.link.client import HubLink
+from sync.hub.terms import HubAlarm, Limits, Outgoing
+from sync.link.client import CERTIFICATE_LOOK_EVERY_S, CERTIFICATE_WARNING, HubLink
 from sync.link.keys import HUB_KID, KeySigner, share_group
 from sync.link.messages import ROOT
 from sync.link.session import Connected, Connection, ConnectionRefused, Disconnected
+from sync.link.tls_words import end_of
 
 MAX_INBOX_BYTES = 64 * 1024 * 1024
 MAX_INBOX_MESSAGES = 20_000
@@ -132,6 +133,7 @@ class Hub:
         self._told_refusal: tuple[str, float] = ("", 0.0)
         self._told_fault = ""
         self._receipts_at_s = 0.0
+        self._certificate_at_s = 0.0
         self._receipt_fault = ""
 
     def stop(self) -> None:
@@ -262,6 +264,26 @@ class Hub:
                     link.take_duties()
                 if receiver.on_duty:
                     self._give_out_receipts(archive)
+                    self._look_at_certificate(archive)
+
+    def _look_at_certificate(self, archive: Archive) -> None:
+        """Once a day: where hub and lanes are shut out together, nobody else can say why."""
+        file = self._config.sync.certificate_file
+        if file is None or time.monotonic() < self._certificate_at_s:
+            return
+        self._certificate_at_s = time.monotonic() + CERTIFICATE_LOOK_EVERY_S
+        try:
+            ends = end_of(file.read_bytes())
+            left = None if ends is None else ends - datetime.now(UTC)
+            if ends is None or left is None or left >= CERTIFICATE_WARNING:
+                return
+            told = f"{file}: {ends:%Y-%m-%d}, {left.days} days left; then the broker lets the hub in no more"
+            self._log.warning(
+                "certificate ends soon", file=str(file), ends=f"{ends:%Y-%m-%d}", days=left.days
+            )
+            archive.add_alarm(utc_now(), HUB_KID, HubAlarm.CERTIFICATE_ENDS, told)
+        except (OSError, *STORAGE_ERRORS) as error:
+            self._log.warning("certificate not looked at", why=f"{type(error).__name__}: {error}")
 
     def _give_out_receipts(self, archive: Archive) -> None:
         settings = self._config.receipts

@@ -44,6 +44,7 @@ from sync.enrolment.folder import EnrolmentRefused, alone, read_register, read_s
 from sync.enrolment.register import Kind, Settings
 from sync.hub.archive import Archive
 from sync.hub.config import read_hub_config
+from sync.hub.wiring import Hub
 from sync.link.key_files import own_signer
 from sync.link.keys import load_private, load_public
 from sync.link.trust import Trust, kid_of
@@ -190,6 +191,27 @@ def test_the_hubs_bundle_is_a_config_the_hub_reads(office: Path, tmp_path: Path)
     config = read_hub_config(folder / "hub.toml")
     assert (config.site, set(config.devices), config.kid) == (SITE, {"lane-1", "pda-1"}, "hub")
     assert config.records.device_scopes == {"lane-1": (SITE,), "pda-1": ("north",)}
+
+
+@pytest.mark.parametrize(("days", "told"), [(9, True), (31, False)])
+def test_a_hub_says_that_its_own_certificate_ends_soon(tmp_path: Path, days: int, told: bool) -> None:
+    folder, now = tmp_path / "office", datetime.now(UTC)
+    desk.init(folder, settings(), now)
+    desk.enrol_hub(folder, now)
+    desk.renew(folder, "hub", now, days=days)
+    desk.bundle(folder, "hub", tmp_path / "hub.tar", now)
+    etc = unpacked(tmp_path / "hub.tar", tmp_path / "etc")
+    text = (etc / "hub/hub.fragment.toml").read_text()
+    (etc / "hub.toml").write_text(text + '[store]\narchive = "archive.sqlite"\n')
+    hub = Hub(read_hub_config(etc / "hub.toml"))
+    archive = Archive.open(etc / "archive.sqlite", own=True)
+    for _ in range(3):
+        hub._look_at_certificate(archive)
+    said = archive._db.execute("SELECT device, code, detail FROM hub_alarms").fetchall()
+    archive.close()
+    assert len(said) == int(told), "once a day"
+    assert [row[:2] for row in said] == [("hub", "certificate_ends")] * int(told)
+    assert all(f"{etc}/hub/tls.pem" in row[2] and "8 days left" in row[2] for row in said)
 
 
 def test_the_brokers_lists_follow_every_device(office: Path, tmp_path: Path) -> None:
