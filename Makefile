@@ -21,6 +21,7 @@ PROVE_SIGKILLS ?= 600
 PROVE_BLOB_KILL_POINTS ?= 60
 PROVE_DATABASE_KILLS ?= 100
 PROVE_WORKER_KILLS ?= 60
+PROVE_WORKER_ROUNDS ?= 60
 PROVE_FORGOTTEN_FACTS ?= 5000
 PROVE_BIT_FLIPS ?= 20000
 PROVE_DAYS ?= 30
@@ -51,7 +52,7 @@ endef
 help:
 	@echo "make install   .venv with kakou in it, from requirements.lock (pip only, no root)"
 	echo "make demo      a simulated site through the real programs, then the reconciliation"
-	echo "make test      everything that must hold: check, then all tests (installs mosquitto and strace where it can)"
+	echo "make test      everything that must hold: check, then all tests (installs mosquitto, PostgreSQL and strace where it can)"
 	echo "make check     format, lint, types, import contracts"
 	echo "make bench     measurements beside their peers"
 	echo "make prove     the long runs: $(PROVE_SEEDS) seeds of the world test, every guard, $(PROVE_KILL_POINTS) + $(PROVE_SIGKILLS) kills, $(PROVE_POWER_CUTS) power cuts, $(PROVE_DAYS) days"
@@ -88,6 +89,7 @@ prove: $(VENV)/.installed-dev
 	KAKOU_BIT_FLIPS=$(PROVE_BIT_FLIPS) $(BIN)/pytest tests/unit/test_journal_adversary.py --timeout 0 --benchmark-disable
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
 	KAKOU_DAYS=$(PROVE_DAYS) $(BIN)/pytest tests/endurance --timeout 0 --benchmark-disable
+	KAKOU_WORKER_ROUNDS=$(PROVE_WORKER_ROUNDS) $(BIN)/pytest tests/unit/test_hub_workers.py --benchmark-disable
 	KAKOU_PROVE=1 $(BIN)/pytest tests/unit/test_bench.py --benchmark-disable
 
 # --- how .venv comes about; each step leaves a mark inside it, so that a second run has nothing to do ---
@@ -141,6 +143,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 packages:
 	@need=""
 	command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || need="mosquitto"
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || need="$$need postgresql"
 	command -v strace >/dev/null || [ "$$(uname -s)" != Linux ] || need="$$need strace"
 	if [ ! -e $(VENV)/.made ]; then
 		$(FIND_PYTHON)

@@ -1,5 +1,5 @@
-"""A PostgreSQL of our own, to measure and to test with: on 127.0.0.1, in a temporary folder, fsync on, ended by
-`close`."""
+"""A PostgreSQL of our own, to measure and to test with: on 127.0.0.1, in a temporary folder, fsync on, ended
+by `close`."""
 
 from __future__ import annotations
 

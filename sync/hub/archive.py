@@ -15,8 +15,8 @@ import contextlib
 import itertools
 import json
 import secrets
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self, assert_never
 
@@ -274,6 +274,15 @@ class ReceiptRow(NamedTuple):
     file_name: str
     body: str
     state: str
+
+
+class UseEnd(NamedTuple):
+    """What a fact says of the end of a use or a claim: `crossed` or `returned`."""
+
+    claim_id: str
+    passage: int
+    state: str
+    position: int
 
 
 class UseCount(NamedTuple):
@@ -743,13 +752,24 @@ class Archive:
     # --- claims and uses ----------------------------------------------------------------------------------
 
     def claim(self, claim_id: str) -> ClaimRow | None:
-        row = self._db.execute(
-            "SELECT device, passage, plate, verdict, why FROM claims WHERE claim_id = ?", (claim_id,)
-        ).fetchone()
-        if row is None:
-            return None
-        slips = self._db.execute("SELECT slip_no FROM claim_slips WHERE claim_id = ? ORDER BY 1", (claim_id,))
-        return ClaimRow(row[0], row[1], row[2], row[3], row[4], tuple(slip for (slip,) in slips))
+        return self.claims([claim_id]).get(claim_id)
+
+    def claims(self, claim_ids: Iterable[str]) -> dict[str, ClaimRow]:
+        """Those of them that are known here."""
+        found: dict[str, ClaimRow] = {}
+        for some in _some(sorted(set(claim_ids))):
+            rows = self._db.execute(
+                "SELECT c.claim_id, c.device, c.passage, c.plate, c.verdict, c.why, s.slip_no FROM claims c "  # noqa: S608  only question marks are put in
+                f"LEFT JOIN claim_slips s ON s.claim_id = c.claim_id WHERE c.claim_id IN ({_places(some)}) "
+                "ORDER BY c.claim_id, s.slip_no",
+                some,
+            )
+            for claim_id, group in itertools.groupby(rows, key=lambda row: row[0]):
+                each = list(group)
+                slip_nos = tuple(row[6] for row in each if row[6] is not None)
+                _, device, passage, plate, verdict, why, _ = each[0]
+                found[claim_id] = ClaimRow(device, passage, plate, verdict, why, slip_nos)
+        return found
 
     def add_claim(self, claim_id: str, row: ClaimRow, slip_state: str, asked_utc: str) -> None:
         self._db.execute(
@@ -767,69 +787,80 @@ class Archive:
         ).fetchone()
         return None if row is None else str(row[0])
 
-    def end_claim(self, device: str, claim_id: str, state: str, position: int) -> None:
-        """Remember how a claim ended and carry it over to its slips; the fact later by position wins."""
-        self._db.execute(
+    def end_claims(self, device: str, ends: Mapping[str, UseEnd]) -> None:
+        """Remember how claims ended and carry it over to their slips; the fact later by position wins."""
+        claims = sorted(ends)
+        self._db.executemany(
             "INSERT INTO claim_ends VALUES (?, ?, ?, ?) ON CONFLICT (device, claim_id) DO UPDATE SET "
             "state = excluded.state, position = excluded.position "
             "WHERE excluded.position > claim_ends.position",
-            (device, claim_id, state, position),
+            [(device, claim_id, ends[claim_id].state, ends[claim_id].position) for claim_id in claims],
         )
-        self._db.execute(
+        self._db.executemany(
             "UPDATE claim_slips SET state ="
             " (SELECT state FROM claim_ends WHERE device = :device AND claim_id = :claim)"
             " WHERE claim_id = :claim AND EXISTS (SELECT 1 FROM claims c WHERE c.claim_id = :claim AND"
             " c.device = :device AND (c.verdict = 'granted' OR"
             " (SELECT state FROM claim_ends WHERE device = :device AND claim_id = :claim) = 'crossed'))",
-            {"device": device, "claim": claim_id},
+            [{"device": device, "claim": claim_id} for claim_id in claims],
         )
 
-    def tell_use_slip(self, device: str, use_id: str, slip_no: str, passage: int) -> bool:
-        """Whether this use is known to have crossed already."""
-        ((state,),) = self._db.execute(
+    def tell_uses(
+        self, device: str, slips: Mapping[str, tuple[str, int]], ends: Mapping[str, UseEnd]
+    ) -> set[str]:
+        """`slips`: use -> its slip and passage. Of all uses named, the slips of those that are known to have
+        crossed. Of two facts about the end of a use the one later by position wins."""
+        self._db.executemany(
             "INSERT INTO uses (device, use_id, slip_no, passage) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (device, use_id) DO UPDATE SET slip_no = excluded.slip_no RETURNING state",
-            (device, use_id, slip_no, passage),
-        ).fetchall()
-        return bool(state == "crossed")
-
-    def tell_use_state(
-        self, device: str, use_id: str, *, claim_id: str, passage: int, state: str, position: int
-    ) -> str:
-        """The slip this use is of; empty where no ruling has told yet. The fact later by position wins."""
-        use = (device, use_id)
-        told = self._db.execute(
+            "ON CONFLICT (device, use_id) DO UPDATE SET slip_no = excluded.slip_no",
+            [(device, use_id, *slips[use_id]) for use_id in sorted(slips)],
+        )
+        self._db.executemany(
             "INSERT INTO uses (device, use_id, claim_id, passage, state, position) VALUES (?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (device, use_id) DO UPDATE SET claim_id = excluded.claim_id, "
-            "state = excluded.state, position = excluded.position WHERE excluded.position > uses.position "
-            "RETURNING slip_no",
-            (*use, claim_id, passage, state, position),
-        ).fetchall()
-        if not told:
-            told = self._db.execute(
-                "SELECT slip_no FROM uses WHERE device = ? AND use_id = ?", use
-            ).fetchall()
-        return str(told[0][0])
+            "state = excluded.state, position = excluded.position WHERE excluded.position > uses.position",
+            [(device, use_id, *ends[use_id]) for use_id in sorted(ends)],
+        )
+        crossed: set[str] = set()
+        for some in _some(sorted({*slips, *ends})):
+            rows = self._db.execute(
+                "SELECT slip_no FROM uses WHERE device = ? AND state = 'crossed' AND slip_no <> '' "  # noqa: S608  only question marks are put in
+                f"AND use_id IN ({_places(some)})",
+                (device, *some),
+            )
+            crossed.update(slip_no for (slip_no,) in rows)
+        return crossed
 
     def uses_of(self, slip_no: str, among: Callable[[str], bool] = lambda device: True) -> UseCount:
+        return self.uses_of_each([slip_no], among)[slip_no]
+
+    def uses_of_each(
+        self, slip_nos: Sequence[str], among: Callable[[str], bool] = lambda device: True
+    ) -> dict[str, UseCount]:
         """Counted once each: a claim's slip, or a crossing that stands on no claim known here. Only uses of
         devices of which `among` holds."""
-        claimed = self._db.execute(
-            "SELECT c.device, c.passage, s.state FROM claim_slips s JOIN claims c USING (claim_id) "
-            "WHERE s.slip_no = ? AND s.state IN ('granted', 'crossed')",
-            (slip_no,),
-        ).fetchall()
-        unclaimed = self._db.execute(
-            "SELECT u.device, u.passage FROM uses u WHERE u.slip_no = ? AND u.state = 'crossed' "
-            "AND NOT EXISTS (SELECT 1 FROM claim_slips s JOIN claims c USING (claim_id) "
-            "WHERE s.claim_id = u.claim_id AND s.slip_no = u.slip_no AND c.device = u.device)",
-            (slip_no,),
-        ).fetchall()
-        claimed = [row for row in claimed if among(row[0])]
-        unclaimed = [row for row in unclaimed if among(row[0])]
-        crossed = [f"{device}/{passage}" for device, passage, state in claimed if state == "crossed"]
-        crossed += [f"{device}/{passage}" for device, passage in unclaimed]
-        return UseCount(len(claimed) + len(unclaimed), tuple(sorted(crossed)))
+        taken: Counter[str] = Counter()
+        crossed: dict[str, list[str]] = {slip_no: [] for slip_no in slip_nos}
+        for some in _some(sorted(set(slip_nos))):
+            claimed = self._db.execute(
+                "SELECT s.slip_no, c.device, c.passage, s.state FROM claim_slips s JOIN claims c "  # noqa: S608  only question marks
+                f"USING (claim_id) WHERE s.slip_no IN ({_places(some)}) "
+                "AND s.state IN ('granted', 'crossed')",
+                some,
+            ).fetchall()
+            unclaimed = self._db.execute(
+                "SELECT u.slip_no, u.device, u.passage, u.state FROM uses u "  # noqa: S608  only question marks are put in
+                f"WHERE u.slip_no IN ({_places(some)}) AND u.state = 'crossed' "
+                "AND NOT EXISTS (SELECT 1 FROM claim_slips s JOIN claims c USING (claim_id) "
+                "WHERE s.claim_id = u.claim_id AND s.slip_no = u.slip_no AND c.device = u.device)",
+                some,
+            ).fetchall()
+            for slip_no, device, passage, state in (*claimed, *unclaimed):
+                if among(device):
+                    taken[slip_no] += 1
+                    if state == "crossed":
+                        crossed[slip_no].append(f"{device}/{passage}")
+        return {slip_no: UseCount(taken[slip_no], tuple(sorted(crossed[slip_no]))) for slip_no in slip_nos}
 
     def open_grants(self, before_utc: str = "9999", limit: int = 10_000) -> tuple[OpenGrant, ...]:
         """Claims granted before that time that have not ended, the oldest first."""
@@ -1144,6 +1175,15 @@ class Archive:
         )
         return None if row is None else str(row[0])
 
+    def bodies_of(self, collection: str) -> tuple[str, ...]:
+        """The exact JSON of every record of a collection, in all scopes."""
+        rows = self._db.execute(
+            "SELECT body FROM records WHERE scope IN (SELECT scope FROM scopes) AND collection = ? "
+            "ORDER BY scope, key",
+            (collection,),
+        )
+        return tuple(body for (body,) in rows)
+
     def last_version(self, collection: str, key: str) -> str | None:
         """The last JSON a record that is gone had. Reads through the log: slow, and seldom needed."""
         row = self._db.execute(
@@ -1361,6 +1401,17 @@ class Archive:
 def _with_officers(row: Sequence[Any], place: int) -> list[Any]:
     """A row whose JSON list of officers is read."""
     return [*row[:place], tuple(json.loads(row[place])), *row[place + 1 :]]
+
+
+AT_ONCE = 512
+"""Values of one IN list."""
+
+
+def _some(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    """In lists of 1, 2, 4, 8 … values, the last of them again to fill one up: few statements to prepare."""
+    for start in range(0, len(values), AT_ONCE):
+        some = list(values[start : start + AT_ONCE])
+        yield some + some[-1:] * ((1 << (len(some) - 1).bit_length()) - len(some))
 
 
 def _places(values: Sequence[str]) -> str:

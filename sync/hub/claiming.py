@@ -4,13 +4,14 @@ No MQTT, no clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from sync.hub.archive import Archive, ClaimRow, RecordChange
+from sync.hub.archive import Archive, ClaimRow, RecordChange, UseEnd
 from sync.hub.terms import ALARM_CONNECTION, HubAlarm, Outgoing, Refused
 from sync.link.envelope import read_signed, reader, signed_payload
 from sync.link.keys import Signer, verify
@@ -25,6 +26,18 @@ _read_slip = decoder(ReleaseSlip)
 _read_site = decoder(Site)
 
 
+@dataclass(slots=True)
+class UsesTold:
+    """What the facts of one batch say of slip uses."""
+
+    slips: dict[str, tuple[str, int]] = field(default_factory=dict)
+    """Use -> its slip and passage."""
+    ends: dict[str, UseEnd] = field(default_factory=dict)
+    claim_ends: dict[str, UseEnd] = field(default_factory=dict)
+    claims: dict[str, list[Fact]] = field(default_factory=dict)
+    """Claim -> the facts that name it."""
+
+
 class Claiming:
     """Who may use which slip, and what became of every use."""
 
@@ -32,6 +45,8 @@ class Claiming:
         self._archive = archive
         self._signer = signer
         self._topics = topics
+        self._sites: tuple[str, ...] | None = None
+        """Sites' records, as read in this transaction."""
 
     def take(
         self, device: str, key: Mapping[str, Ed25519PublicKey], raw: bytes, at_utc: str
@@ -97,14 +112,18 @@ class Claiming:
                 return f"{Reason.SLIP_USED.value} {slip_no}"
         return ""
 
+    def begin(self) -> None:
+        """A transaction begins: what was read in another decides nothing."""
+        self._sites = None
+
     def _stage(self, device: str) -> GateStage:
         """Which gate of a zone with two the device belongs to, as the site's record says (一卡, 二卡)."""
-        for scope in self._archive.scopes():
-            for key in self._archive.record_keys(scope.scope, "site"):
-                body = self._archive.record("site", key, scope.scope)
-                stage = None if body is None else _stages_of(body).get(device)
-                if stage is not None:
-                    return stage
+        if self._sites is None:
+            self._sites = self._archive.bodies_of("site")
+        for body in self._sites:
+            stage = _stages_of(body).get(device)
+            if stage is not None:
+                return stage
         return GateStage.ONLY
 
     def _at(self, stage: GateStage) -> Callable[[str], bool]:
@@ -147,67 +166,79 @@ class Claiming:
         except Malformed:
             return None
 
-    def uses_ruled(self, fact: Fact, data: RulingMade, at_utc: str) -> Collection[str]:
-        """The ruling is the only fact that says which slip a use is of. Those whose use crossed before."""
-        if not data.use_ids:
-            return ()
+    def ruled(self, uses: UsesTold, fact: Fact, data: RulingMade, at_utc: str) -> None:
+        """The ruling is the only fact that says which slip a use is of."""
         if len(data.slips) != len(data.use_ids):
-            self._archive.add_alarm_once(
-                at_utc,
-                fact.device,
-                HubAlarm.USES_UNMATCHED,
-                f"ruling {fact.epoch}/{fact.stream.value}/{fact.seq}: "
-                f"{len(data.use_ids)} uses of {len(data.slips)} slips",
-            )
-            return ()
-        return [
-            slip_no
-            for use_id, slip_no in zip(data.use_ids, data.slips, strict=True)
-            if self._archive.tell_use_slip(fact.device, use_id, slip_no, data.passage)
-        ]
-
-    def uses_ended(
-        self, fact: Fact, use_ids: tuple[str, ...], claim_id: str, state: str, at_utc: str
-    ) -> Collection[str]:
-        slips = {
-            self._archive.tell_use_state(
-                fact.device,
-                use_id,
-                claim_id=claim_id,
-                passage=fact.passage or 0,
-                state=state,
-                position=fact.position,
-            )
-            for use_id in use_ids
-        } - {""}
-        if claim_id:
-            claim = self._archive.claim(claim_id)
-            if claim is not None and claim.device != fact.device:
+            if data.use_ids:
                 self._archive.add_alarm_once(
                     at_utc,
                     fact.device,
-                    HubAlarm.CLAIM_FOREIGN,
-                    f"{fact.epoch}/{fact.stream.value}/{fact.seq}: names claim {claim_id} of {claim.device}",
+                    HubAlarm.USES_UNMATCHED,
+                    f"ruling {fact.epoch}/{fact.stream.value}/{fact.seq}: "
+                    f"{len(data.use_ids)} uses of {len(data.slips)} slips",
                 )
-            self._archive.end_claim(fact.device, claim_id, state, fact.position)
-            if claim is not None and claim.device == fact.device:
-                slips.update(claim.slip_nos)
-        return slips if state == "crossed" else ()
+            return
+        for use_id, slip_no in zip(data.use_ids, data.slips, strict=True):
+            uses.slips[use_id] = (str(slip_no), data.passage)
 
-    def find_double_uses(self, device: str, slip_nos: Iterable[str], at_utc: str) -> None:
-        for slip_no in slip_nos:
-            crossed = self._archive.uses_of(slip_no, self._same_gate(device)).crossed
-            if len(crossed) <= 1:
+    def ended(self, uses: UsesTold, fact: Fact, use_ids: Iterable[str], claim_id: str, state: str) -> None:
+        """The vehicle crossed, or will not. Of several facts about one use the latest by position wins."""
+        end = UseEnd(claim_id, fact.passage or 0, state, fact.position)
+        for use_id in use_ids:
+            before = uses.ends.get(use_id)
+            if before is None or before.position < end.position:
+                uses.ends[use_id] = end
+        if claim_id:
+            uses.claims.setdefault(claim_id, []).append(fact)
+            before = uses.claim_ends.get(claim_id)
+            if before is None or before.position < end.position:
+                uses.claim_ends[claim_id] = end
+
+    def tell(self, device: str, uses: UsesTold, at_utc: str) -> None:
+        """Write what facts said of uses; find what was used too often, and tell the records what has passed.
+        Inside a transaction, the device locked."""
+        if not (uses.slips or uses.ends or uses.claim_ends):
+            return
+        used = self._archive.tell_uses(device, uses.slips, uses.ends)
+        if uses.claim_ends:
+            claims = self._archive.claims(uses.claim_ends)
+            for claim_id, facts in uses.claims.items():
+                claim = claims.get(claim_id)
+                if claim is None or claim.device == device:
+                    continue
+                for fact in facts:
+                    self._archive.add_alarm_once(
+                        at_utc,
+                        device,
+                        HubAlarm.CLAIM_FOREIGN,
+                        f"{fact.epoch}/{fact.stream.value}/{fact.seq}: "
+                        f"names claim {claim_id} of {claim.device}",
+                    )
+            self._archive.end_claims(device, uses.claim_ends)
+            for claim_id, end in uses.claim_ends.items():
+                claim = claims.get(claim_id)
+                if end.state == "crossed" and claim is not None and claim.device == device:
+                    used.update(claim.slip_nos)
+        if used:
+            slip_nos = sorted(used)
+            self._archive.lock_slips(slip_nos)
+            self.find_double_uses(device, slip_nos, at_utc)
+            self.mark_passed(device, slip_nos, at_utc)
+
+    def find_double_uses(self, device: str, slip_nos: Sequence[str], at_utc: str) -> None:
+        for slip_no, uses in self._archive.uses_of_each(slip_nos, self._same_gate(device)).items():
+            if len(uses.crossed) <= 1:
                 # Every slip allows one use at least: no other is imported.
                 continue
             slip = self._slip(slip_no)
             allowed = 1 if slip is None else slip.uses_allowed
-            if len(crossed) > allowed:
+            if len(uses.crossed) > allowed:
                 self._archive.add_alarm_once(
                     at_utc,
                     device,
                     HubAlarm.DOUBLE_USE,
-                    f"slip {slip_no} crossed {len(crossed)} times, {allowed} allowed: {', '.join(crossed)}",
+                    f"slip {slip_no} crossed {len(uses.crossed)} times, {allowed} allowed: "
+                    f"{', '.join(uses.crossed)}",
                 )
 
 

@@ -150,6 +150,7 @@ class Receiver:
         with self._archive.transaction():
             self._archive.lock_devices(devices)
             self._taking.compare(devices)
+            self._claiming.begin()
             for topic, payload in messages:
                 answers += self._receive(topic, payload, at_utc)
             told = self._taking.told()

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.hub.archive import Archive, Run, StreamState
 from sync.hub.blob_files import is_sha256
-from sync.hub.claiming import Claiming
+from sync.hub.claiming import Claiming, UsesTold
 from sync.hub.commanding import Commanding
 from sync.hub.terms import (
     ALARM_CONNECTION,
@@ -154,7 +154,8 @@ class Taking:
             lowest = min(fact.seq for fact in branches)
             after = after._replace(branched=min(lowest, after.branched or lowest))
         counter = self._counter(device) + 1
-        self._archive.note_epoch(device, epoch, at_utc)
+        if state.last_seq() == 0:
+            self._archive.note_epoch(device, epoch, at_utc)
         self._archive.add_facts([fact for fact, _, _ in new], at_utc)
         self._archive.set_stream(device, epoch, stream, after, counter)
         self._archive.add_checkpoint(
@@ -176,13 +177,10 @@ class Taking:
         self._branch(branches, at_utc)
         if new:
             self._past_the_end(device, epoch, stream, new[-1][0].seq, at_utc)
-        used: set[str] = set()
+        uses = UsesTold()
         for fact, data, _ in new:
-            used.update(self._effect(fact, data, at_utc))
-        if used:
-            self._archive.lock_slips(used)
-            self._claiming.find_double_uses(device, sorted(used), at_utc)
-            self._claiming.mark_passed(device, sorted(used), at_utc)
+            self._effect(fact, data, uses, at_utc)
+        self._claiming.tell(device, uses, at_utc)
         self._states.setdefault(device, {})[(epoch, stream)] = after
         self._counters[device] = counter
         self._counts.facts += len(new)
@@ -199,9 +197,8 @@ class Taking:
                 f"this one has hash {fact.hash}",
             )
 
-    def _effect(self, fact: Fact, data: FactData | None, at_utc: str) -> Collection[str]:
-        """What a fact changes here beside being stored; the slips of which it says that one more crossed."""
-        used: Collection[str] = ()
+    def _effect(self, fact: Fact, data: FactData | None, uses: UsesTold, at_utc: str) -> None:
+        """What a fact changes here beside being stored; what it says of slip uses is only gathered."""
         match data:
             case None:
                 self._archive.park(
@@ -218,11 +215,11 @@ class Taking:
                     f"kind {fact.kind[:64]!r} is not known here, kept",
                 )
             case RulingMade():
-                used = self._claiming.uses_ruled(fact, data, at_utc)
+                self._claiming.ruled(uses, fact, data, at_utc)
             case VehicleCrossed():
-                used = self._claiming.uses_ended(fact, data.use_ids, data.claim_id, "crossed", at_utc)
+                self._claiming.ended(uses, fact, data.use_ids, data.claim_id, "crossed")
             case UsesReturned():
-                self._claiming.uses_ended(fact, data.use_ids, data.claim_id, "returned", at_utc)
+                self._claiming.ended(uses, fact, data.use_ids, data.claim_id, "returned")
             case CommandTaken():
                 self._commanding.heard(fact, data, at_utc)
             case OrderTaken() | InspectionMade() | FindingMade():
@@ -236,7 +233,6 @@ class Taking:
             self._archive.name_blob(fact, blob.sha256, blob.size_bytes, at_utc)
         if fact.seq == 1 and fact.stream is Stream.ALARM and not isinstance(data, EpochBegan):
             self._unannounced_epoch(fact.device, fact.epoch, at_utc)
-        return used
 
     # --- epochs (G4, G6) ----------------------------------------------------------------------------------
 

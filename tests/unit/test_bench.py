@@ -14,6 +14,7 @@ from bench import __main__ as program
 from bench import alarms, drain, durable, ingest, lane, records, rows, ruling, storing, storing_ours
 from bench.harness import Bench, Figure, Rounds, in_turns, missed, show
 from bench.lane_minimum import shortest_s
+from bench.postgres import binaries
 from edge.gate.config import GateConfig, read_gate_config
 from hardware_sims.cast import LANE_IN, LANE_OUT
 from hardware_sims.scenario import LaneSettings
@@ -27,6 +28,7 @@ from sync.store.records import Records
 from sync.vocabulary.codec import to_json
 
 SMALL = 0.0005
+NEEDS_POSTGRES = pytest.mark.skipif(binaries() is None, reason="PostgreSQL is not installed")
 IN_PROVE = pytest.mark.skipif("KAKOU_PROVE" not in os.environ, reason="long: in `make prove`")
 
 
@@ -237,7 +239,20 @@ def test_what_a_kill_left_is_counted_in_the_file_and_not_believed(tmp_path: Path
             records.run,
             ["raw executemany", "sqlite_utils.upsert_all", "applied from the feed", "the same", "snapshot"],
         ),
-        (ingest.run, ["facts durable at the hub"]),
+        pytest.param(
+            ingest.run,
+            [
+                "facts durable at the hub",
+                "PostgreSQL, 1 worker",
+                "CPU a fact, 1 worker",
+                "PostgreSQL, 2 workers",
+                "CPU a fact, 2 workers",
+                "PostgreSQL, 4 workers",
+                "CPU a fact, 4 workers",
+            ],
+            marks=[NEEDS_POSTGRES, IN_PROVE],
+            id="ingest",
+        ),
         pytest.param(
             drain.run, ["paho, 500 bytes a fact", "facts drained"], marks=pytest.mark.system, id="drain"
         ),
