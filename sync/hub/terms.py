@@ -87,7 +87,7 @@ class Limits:
     """How long facts of an epoch may be here before the fact that announces it."""
     token_every_s: float = 5.0
     """How often a busy archive is told apart from the backups made of it (`Archive.renew_token`)."""
-    pull_batches: int = 16
+    pull_batches: int = 32
     """Feed payloads in answer to one pull; the device pulls on from where they end."""
     commands_every_s: float = 0.1
     """How often commands given beside the running hub are looked for."""

@@ -70,8 +70,8 @@ _log = logging.getLogger(__name__)
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 IN_FLIGHT_MESSAGES = 64
 """Above a hundred the library slows down: it rescans its window on every acknowledgement (measured)."""
-BATCHES_AT_ONCE = 16
-"""Feed payloads that share a transaction, a megabyte: so long may a claim's answer wait for the disk."""
+BATCHES_AT_ONCE = 32
+"""Feed payloads that share a transaction, two megabytes: so long may a claim's answer wait for the disk."""
 MAX_INBOX_MESSAGES = 4_000
 MAX_INBOX_BYTES = 32 * 1024 * 1024
 SUPERVISE_EVERY_S = 0.5

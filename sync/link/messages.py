@@ -241,7 +241,7 @@ class ChangeOp(enum.StrEnum):
     DELETE = "delete"
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     number: Number
     """Gap-free within the scope and epoch, from 1."""
     collection: Name

@@ -22,11 +22,12 @@ from typing import Any, Protocol
 
 import msgspec
 
-from sync.policy.digests import BUCKETS, MODULUS, bucket_of, move_of, row_digest, to_hex
+from sync.policy.digests import BUCKETS, MODULUS, add_moves, bucket_of, move_of, row_digest, to_hex
 from sync.store.opening import RECORDS, StoreRefused, open_database, refused
-from sync.vocabulary.codec import Malformed, decoder
+from sync.vocabulary.codec import Malformed, checker, decoder
 from sync.vocabulary.records import (
     COLLECTIONS,
+    KEY_FIELDS,
     Control,
     Recall,
     Record,
@@ -76,6 +77,9 @@ _SHELF_BYTES = _SHELF * _SUM_BYTES
 _MANY = ",".join("?" * _READ_AT_ONCE)
 
 _DECODERS = {name: decoder(kind) for name, kind in COLLECTIONS.items()}
+_CHECKERS: dict[str, Callable[[list[str]], list[str]]] = {
+    name: checker(kind, attrgetter(KEY_FIELDS[name])) for name, kind in COLLECTIONS.items()
+}
 _GET = {name: f"SELECT body FROM {name} WHERE key = ?" for name in COLLECTIONS}  # noqa: S608  our own table names
 _GET_MANY = {
     name: f"SELECT key, CAST(body AS BLOB) FROM {name} WHERE key IN ({_MANY})"  # noqa: S608
@@ -489,24 +493,22 @@ class Records:
 
     def _apply(self, wanted: dict[str, dict[str, str | None]], feed: _Row, number: int) -> None:
         sums = self._buckets = self._read_buckets(feed.number)
-        moves: defaultdict[int, int] = defaultdict(int)
+        moves: dict[int, int] = {}
         rows = feed.rows
         for collection, ends in wanted.items():
             old = self._old_bodies(collection, list(ends)) if rows else {}
-            puts: list[tuple[str, ...]] = []
-            deletes: list[tuple[str, ...]] = []
-            for key, body in ends.items():
-                before = old.get(key)
-                after = None if body is None else body.encode()
-                if before == after:
-                    continue
-                if body is None:
-                    deletes.append((key,))
-                else:
-                    puts.append((key, body))
-                rows += (body is not None) - (before is not None)
-                bucket, moved = move_of(collection, key, before, after)
-                moves[bucket] += moved
+            bodies = [None if body is None else body.encode() for body in ends.values()]
+            changed = [
+                (key, before, after)
+                for key, before, after in zip(ends, map(old.get, ends), bodies, strict=True)
+                if before != after
+            ]
+            puts: list[tuple[str, ...]] = [
+                (key, body) for key, _before, _after in changed if (body := ends[key]) is not None
+            ]
+            deletes: list[tuple[str, ...]] = [(key,) for key, _before, after in changed if after is None]
+            rows += len(puts) - sum(1 for _key, before, _after in changed if before is not None)
+            add_moves(moves, collection, changed)
             self._write_collection(collection, puts, deletes, old)
         for bucket, moved in moves.items():
             at = bucket * _SUM_BYTES
@@ -890,12 +892,12 @@ _first = itemgetter(0)
 
 def _are_rows(collection: str, changes: Sequence[Change]) -> bool:
     """Whether all are whole records under their own keys, as nearly always."""
-    decode = _DECODERS.get(collection)
-    if decode is None or any(change.op != _PUT for change in changes):
+    check = _CHECKERS.get(collection)
+    if check is None or any(change.op != _PUT for change in changes):
         return False
     keys = [change.key for change in changes]
     try:
-        told = [key_of(decode(change.body)) for change in changes]
+        told = check([change.body for change in changes])
     except Malformed:
         return False
     return told == keys and all(keys) and "\0" not in "".join(keys)

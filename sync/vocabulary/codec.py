@@ -103,6 +103,20 @@ _every_key_once = json.JSONDecoder(object_pairs_hook=_once, parse_int=str, parse
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
+def checker(kind: type[T], key: Callable[[T], str]) -> Callable[[list[str]], list[str]]:
+    """For many texts of one kind at once: all are decoded and validated as by `decoder`, and of each what
+    `key` says is answered. The callable raises `Malformed`, without saying which."""
+    decode = msgspec.json.Decoder(kind, dec_hook=_dec_hook).decode
+
+    def check(texts: list[str]) -> list[str]:
+        try:
+            return [key(decode(text)) for text in texts]
+        except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError) as error:
+            raise Malformed(f"{getattr(kind, '__name__', kind)}: {error}") from error
+
+    return check
+
+
 def from_json(data: bytes | str, kind: type[T]) -> T:
     """Decode and validate. Raises `Malformed`."""
     return decoder(kind)(data)

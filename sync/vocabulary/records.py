@@ -455,6 +455,21 @@ COLLECTIONS: dict[str, type[Record]] = {
 }
 
 
+KEY_FIELDS: dict[str, str] = {
+    "vehicles": "plate",
+    "release_slips": "slip_no",
+    "waybills": "waybill_no",
+    "enterprises": "code",
+    "controls": "control_id",
+    "recalls": "recall_no",
+    "site": "site",
+    "officers": "officer_no",
+    "inspection_orders": "order_no",
+    "slip_keys": "kid",
+}
+"""The field of a collection's records that `key_of` answers: for hot paths."""
+
+
 def key_of(record: Record) -> str:
     """The record's key inside its collection."""
     match record:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync.link.messages import Change, ChangeOp, FeedBatch
-from sync.policy.digests import BUCKETS, bucket_of, row_digest, to_hex
+from sync.policy.digests import BUCKETS, add_moves, bucket_of, move_of, row_digest, to_hex
 from sync.store.journal import Journal
 from sync.store.records import (
     ApplyOutcome,
@@ -30,6 +30,8 @@ from sync.store.records import (
 from sync.vocabulary.codec import Malformed, to_json
 from sync.vocabulary.numbers import EnterpriseCode, Epc, Plate, SlipNo, UtcText, WaybillNo
 from sync.vocabulary.records import (
+    COLLECTIONS,
+    KEY_FIELDS,
     Binding,
     Condition,
     Control,
@@ -660,3 +662,23 @@ def test_a_large_random_log_stays_equal_to_its_rows(writer: Records) -> None:
         writer.apply(batch(*changes))
     assert writer.verify() == []
     assert writer.feed_state().rows == len(list(writer.all_rows()))
+
+
+def test_the_fields_that_are_keys_are_those_that_key_of_answers(writer: Records) -> None:
+    assert KEY_FIELDS.keys() == COLLECTIONS.keys()
+    for name, field in KEY_FIELDS.items():
+        assert field in COLLECTIONS[name].__struct_fields__
+    for record in (vehicle(), slip(1), waybill(1), control("c1")):
+        (name,) = (name for name, kind in COLLECTIONS.items() if isinstance(record, kind))
+        assert str(getattr(record, KEY_FIELDS[name])) == key_of(record)
+
+
+def test_many_moves_at_once_are_the_sum_of_each() -> None:
+    rows = [("a", None, b"1"), ("b", b"2", None), ("c", b"3", b"4"), ("a", b"1", b"5")]
+    moves: dict[int, int] = {}
+    add_moves(moves, "waybills", rows)
+    expected: dict[int, int] = {}
+    for key, before, after in rows:
+        bucket, moved = move_of("waybills", key, before, after)
+        expected[bucket] = expected.get(bucket, 0) + moved
+    assert moves == expected
