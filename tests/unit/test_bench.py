@@ -237,7 +237,14 @@ def test_what_a_kill_left_is_counted_in_the_file_and_not_believed(tmp_path: Path
         (durable.run, ["fdatasync of 4 KiB appended", "fdatasync of 4 KiB laid out", "ruling + use + order"]),
         (
             records.run,
-            ["raw executemany", "sqlite_utils.upsert_all", "applied from the feed", "the same", "snapshot"],
+            [
+                "raw executemany",
+                "sqlite_utils.upsert_all",
+                "applied from the feed",
+                "the same",
+                "snapshot",
+                "the same",
+            ],
         ),
         pytest.param(
             ingest.run,
