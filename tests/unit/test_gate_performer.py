@@ -27,11 +27,13 @@ from edge.gate.effects import (
     AskPlatform,
     CheckCommand,
     CheckReleaseCode,
+    Commit,
     Effect,
     LookUp,
     SetLights,
     ShowPlatform,
     TakePicture,
+    Told,
 )
 from edge.gate.events import (
     CommandChecked,
@@ -46,16 +48,20 @@ from edge.gate.lane import PlatformAddress
 from edge.gate.performer import LanePerformer, Things
 from edge.runtime.clock import UNKNOWN_MS
 from edge.runtime.config_reading import ConfigRefused
+from edge.runtime.loop import EffectFailed
 from edge.runtime.ports import OrderNotTaken
 from hardware_sims.site import write_site
 from sync.link.messages import Change, ChangeOp, FeedBatch
-from sync.store.journal import Journal
+from sync.store.journal import BlobOwed, Journal
 from sync.store.records import Records, StoreRefused, new_generation
+from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.codec import Malformed, to_json
 from sync.vocabulary.commands import Act, Command, ManualRelease, Supplement
+from sync.vocabulary.facts import Alarm, AlarmCode, LaneClosed, PictureTaken, RulingMade, Stream
 from sync.vocabulary.numbers import Plate, SlipNo, UtcText, WaybillNo
 from sync.vocabulary.records import COLLECTIONS, OfficerState, Recall, Record, Site, Waybill, key_of
 from sync.vocabulary.release_codes import MAX_VALUE, ReleaseCode, parse
+from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from tests.unit.test_gate_findings import OFTEN, PLATE, SLIPS, TAG, vehicle
 from tests.unit.test_release_codes import CODE, NOW, officer, shown
 
@@ -610,3 +616,52 @@ def test_officers_of_a_command_are_checked_like_those_of_a_code(
 def test_without_a_roster_no_command_lets_anybody_go(room: Room) -> None:
     checked = room.answer(CheckCommand(RELEASING))
     assert checked == CommandChecked(RELEASING, None, "officer 4604001 is not on this lane's roster")
+
+
+# --- evidence ---------------------------------------------------------------------------------------------
+
+
+def taken(passage: int, digit: str) -> Commit:
+    data = PictureTaken(
+        passage=passage, moment="arrival", camera="front", sha256=digit * 64, size_bytes=int(digit, 16)
+    )
+    return Commit((Told(Stream.ROUTINE, data),))
+
+
+def ruled(passage: int, verdict: Verdict) -> Commit:
+    ruling = Ruling(verdict, (Because(Reason.SLIP_NOT_FOUND),))
+    return Commit((Told(Stream.ROUTINE, RulingMade(passage=passage, ruling=ruling, direction="in")),))
+
+
+def test_a_picture_is_owed_to_the_centre_from_the_commit_of_its_fact_on(room: Room) -> None:
+    room.perform(taken(1, "a"), ruled(1, Verdict.RELEASE), taken(1, "b"))
+    assert room.journal.owed_blobs(9) == (
+        BlobOwed("a" * 64, 10, BlobClass.ROUTINE, 1),
+        BlobOwed("b" * 64, 11, BlobClass.ROUTINE, 1),
+    )
+
+
+def test_pictures_of_a_held_inspected_or_alarming_passage_are_evidence_before_and_after_it_is_known(
+    room: Room,
+) -> None:
+    alarming = Commit((Told(Stream.ALARM, Alarm(code=AlarmCode.TAILGATER, passage=4)),))
+    nobodys = Commit((Told(Stream.ALARM, Alarm(code=AlarmCode.DEVICE_LOST)),))
+    room.perform(
+        *(taken(passage, f"{passage}") for passage in range(1, 6)),
+        ruled(1, Verdict.RELEASE), ruled(2, Verdict.HOLD), ruled(3, Verdict.INSPECT), alarming, nobodys,
+        *(taken(passage, f"{passage + 5:x}") for passage in range(1, 6)),
+    )  # fmt: skip
+    held: dict[int | None, list[BlobClass]] = {}
+    for owed in room.journal.owed_blobs(99):
+        held.setdefault(owed.passage, []).append(owed.blob_class)
+    assert {passage: set(classes) for passage, classes in held.items()} == {
+        1: {BlobClass.ROUTINE}, 2: {BlobClass.HELD}, 3: {BlobClass.HELD}, 4: {BlobClass.HELD},
+        5: {BlobClass.ROUTINE},
+    }  # fmt: skip
+    assert {len(classes) for classes in held.values()} == {2}
+
+
+def test_a_fact_too_long_to_travel_fails_its_commit_loudly(room: Room) -> None:
+    with pytest.raises(EffectFailed, match=r"would take \d+ bytes, at most"):
+        room.perform(Commit((Told(Stream.ROUTINE, LaneClosed("很" * 30_000)),)))
+    assert room.journal.backlog()[Stream.ROUTINE] == 0
