@@ -73,8 +73,8 @@ class Feeding:
         self._retire_at_s: float | None = None
         self._look_at_s: float | None = None
         """When the folder of snapshots is looked at next; None: at once."""
-        self._waiting: dict[str, PiecesAsked] = {}
-        """Device -> pieces it has asked for and nobody has sent yet."""
+        self._waiting: dict[str, Iterator[bytes]] = {}
+        """Device -> pieces it has asked for and nobody has sent yet; asking again takes the place of it."""
         self._may_send_bytes = limits.snapshot_bytes_per_s
         self._may_send_s: float | None = None
         self._readers: dict[ReadBuckets, set[str]] = {}
@@ -104,8 +104,8 @@ class Feeding:
             sums = self._buckets(device, scope, pull.buckets)
             return [self.head(scope, now_s, at_utc)] if sums is None else sums
         self._look(now_s)
-        if pull.pieces is not None and self._has(pull.pieces):
-            self._waiting[device] = pull.pieces
+        if pull.pieces is not None and self._snapshots is not None and self._has(pull.pieces):
+            self._waiting[device] = self._snapshots.pieces(pull.pieces, now_s)
             return self._send_pieces(now_s)
         offer = self._offer(device, scope, pull)
         if offer is not None:
@@ -185,15 +185,20 @@ class Feeding:
         self._may_send_s = now_s
         self._may_send_bytes = min(limit, self._may_send_bytes + since_s * limit)
         outgoing: list[Outgoing] = []
-        while self._waiting and self._may_send_bytes > 0 and self._snapshots is not None:
-            device = next(iter(self._waiting))
+        while self._waiting and self._may_send_bytes > 0:
+            device, payloads = next(iter(self._waiting.items()))
+            del self._waiting[device]
             try:
-                for payload in self._snapshots.pieces(self._waiting.pop(device), now_s):
-                    outgoing.append(Outgoing(self._topics.batch(device), payload))
-                    self._may_send_bytes -= len(payload)
+                payload = next(payloads, None)
             except OSError:
                 # Somebody tidied the folder: see what is left, and have the device ask again.
                 self._look_at_s = None
+                continue
+            if payload is not None:
+                # To the end of the queue: a piece for each in turn.
+                self._waiting[device] = payloads
+                self._may_send_bytes -= len(payload)
+                outgoing.append(Outgoing(self._topics.batch(device), payload))
         return outgoing
 
     # --- buckets ------------------------------------------------------------------------------------------
