@@ -85,7 +85,7 @@ prove: $(VENV)/.installed-dev
 	export KAKOU_POWER_CUTS=$(PROVE_POWER_CUTS) KAKOU_SIGKILLS=$(PROVE_SIGKILLS)
 	export KAKOU_BLOB_KILL_POINTS=$(PROVE_BLOB_KILL_POINTS)
 	export KAKOU_DATABASE_KILLS=$(PROVE_DATABASE_KILLS) KAKOU_WORKER_KILLS=$(PROVE_WORKER_KILLS)
-	export KAKOU_FORGOTTEN_FACTS=$(PROVE_FORGOTTEN_FACTS) KAKOU_NATS=1
+	export KAKOU_FORGOTTEN_FACTS=$(PROVE_FORGOTTEN_FACTS) KAKOU_PROVE=1
 	KAKOU_BIT_FLIPS=$(PROVE_BIT_FLIPS) $(BIN)/pytest tests/unit/test_journal_adversary.py --timeout 0 --benchmark-disable
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
 	KAKOU_DAYS=$(PROVE_DAYS) $(BIN)/pytest tests/endurance --timeout 0 --benchmark-disable

@@ -21,12 +21,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import pytest
+
 from sync.hub.archive import Archive, RecordChange
 from sync.hub.engine_postgres import PostgresPlace
 from sync.link.keys import make_private, private_pem, public_pem
 from tests.system.conftest import ROOT, listening, mosquitto, until
 from tests.world.reckoning import Told, unequal_at_the_end
 
+IN_PROVE = pytest.mark.skipif("KAKOU_PROVE" not in os.environ, reason="make prove runs it (KAKOU_PROVE=1)")
 SITE = "site-a"
 LANE = "lane-1"
 AT = "2026-03-02T01:00:00Z"

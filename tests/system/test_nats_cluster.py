@@ -1,24 +1,23 @@
 """A cluster of three NATS nodes between lane and hub: its leader killed, all killed, its data deleted (G3).
 
-Runs in `make prove` (KAKOU_NATS=1): a cluster takes its time to find a leader again.
+Runs in `make prove`: a cluster takes its time to find a leader again.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.system.conftest import until
-from tests.system.crash_site import CrashSite, crash_site, wait_s
+from tests.system.crash_site import IN_PROVE, CrashSite, crash_site, wait_s
 from tests.system.nats_cluster import NatsCluster
 
 pytestmark = [
     pytest.mark.system,
     pytest.mark.xdist_group("site"),
     pytest.mark.timeout(900),
-    pytest.mark.skipif("KAKOU_NATS" not in os.environ, reason="make prove runs it (KAKOU_NATS=1)"),
+    IN_PROVE,
 ]
 
 MORE_FACTS = 300

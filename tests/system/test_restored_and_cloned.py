@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.system.conftest import mosquitto, until
-from tests.system.crash_site import LANE, CrashSite, Process, SingleBroker, crash_site, wait_s
+from tests.system.crash_site import IN_PROVE, LANE, CrashSite, Process, SingleBroker, crash_site, wait_s
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("site"), pytest.mark.timeout(300)]
 
@@ -99,6 +99,7 @@ def test_a_hub_restored_from_its_backup_is_refilled_under_a_new_name(site: Crash
     assert site.wrong() == []
 
 
+@IN_PROVE
 def test_a_hub_restored_to_a_moment_ago_misses_nothing_once_its_devices_go_on(
     site: CrashSite, tmp_path: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_hub_restored_to_a_moment_ago_misses_nothing_once_its_devices_go_on(
     assert site.wrong() == []
 
 
+@IN_PROVE
 def test_a_device_restored_from_an_image_is_found_and_what_it_forgot_stays(
     site: CrashSite, tmp_path: Path
 ) -> None:
@@ -156,6 +158,7 @@ def test_a_device_restored_from_an_image_hears_it_from_the_hub_before_it_says_an
     assert "branch" not in alarms(site)
 
 
+@IN_PROVE
 def test_a_journal_alone_put_back_is_noticed_by_the_device_itself(site: CrashSite, tmp_path: Path) -> None:
     commit_up_to(site, 50)
     site.lane.kill()

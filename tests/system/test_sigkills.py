@@ -18,7 +18,7 @@ from tests.system.crash_site import CrashSite, SingleBroker, crash_site, wait_s
 
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("site"), pytest.mark.timeout(900)]
 
-KILLS = int(os.environ.get("KAKOU_SIGKILLS", "10"))
+KILLS = int(os.environ.get("KAKOU_SIGKILLS", "5"))
 IN_ONE_RUN = 100
 VICTIMS = ("lane", "lane", "hub", "hub", "broker")
 

@@ -24,9 +24,9 @@ from psycopg.sql import SQL, Identifier
 from sync.hub.engine_postgres import PostgresPlace
 from tests.postgres import IN_ONE_GROUP, Postgres
 from tests.system.conftest import until
-from tests.system.crash_site import CrashSite, SingleBroker, crash_site, wait_s
+from tests.system.crash_site import IN_PROVE, CrashSite, SingleBroker, crash_site, wait_s
 
-pytestmark = [pytest.mark.system, IN_ONE_GROUP, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, IN_ONE_GROUP, IN_PROVE, pytest.mark.timeout(900)]
 
 KILLS = int(os.environ.get("KAKOU_DATABASE_KILLS", "5"))
 WORKERS = 2

@@ -20,7 +20,7 @@ from sync.store.journal import Journal, random_id, utc_now, verify_journal
 from sync.store.places import first_place
 from sync.vocabulary.facts import Alarm, AlarmCode, Fact, FactDraft, PassageOpened, Stream
 
-FLIPS = int(os.environ.get("KAKOU_BIT_FLIPS", "150"))
+FLIPS = int(os.environ.get("KAKOU_BIT_FLIPS", "80"))
 ROUNDS = max(6, FLIPS // 25)
 
 
