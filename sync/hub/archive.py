@@ -907,10 +907,14 @@ class Archive:
         found = self._commands("WHERE command_id = ?", (command_id,))
         return found[0] if found else None
 
-    def open_commands(self, limit: int) -> tuple[CommandRow, ...]:
-        """Those without a last word, the one that ends first first."""
-        open_ones = "WHERE state IN ('waiting', 'sent', 'accepted') ORDER BY good_until_utc LIMIT ?"
-        return self._commands(open_ones, (limit,))
+    def open_commands(self, now_utc: str, limit: int) -> tuple[CommandRow, ...]:
+        """Those to be said or given up, the one that ends first first. What was accepted and is past its time
+        is neither: its fact will tell."""
+        open_ones = (
+            "WHERE state IN ('waiting', 'sent', 'accepted') AND (state <> 'accepted' OR good_until_utc > ?)"
+            " ORDER BY good_until_utc LIMIT ?"
+        )
+        return self._commands(open_ones, (now_utc, limit))
 
     def last_commands(self, limit: int) -> tuple[CommandRow, ...]:
         """The latest first."""

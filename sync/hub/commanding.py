@@ -52,7 +52,7 @@ class Commanding:
         if self._looked_s is not None and 0 <= now_s - self._looked_s < self._limits.commands_every_s:
             return []
         self._looked_s = now_s
-        waiting = self._archive.open_commands(AT_ONCE)
+        waiting = self._archive.open_commands(at_utc, AT_ONCE)
         if not waiting:
             return []
         outgoing: list[Outgoing] = []
@@ -60,7 +60,7 @@ class Commanding:
             if self._archive.shared:
                 # What another worker has heard since must not be said over.
                 self._archive.lock_devices(row.device for row in waiting)
-                waiting = self._archive.open_commands(AT_ONCE)
+                waiting = self._archive.open_commands(at_utc, AT_ONCE)
             for row in waiting:
                 said = self._say(row, now_s, at_utc)
                 if said is not None:
@@ -70,7 +70,7 @@ class Commanding:
     def _say(self, row: CommandRow, now_s: float, at_utc: str) -> Outgoing | None:
         left_s = _seconds(row.good_until_utc) - now_s
         if left_s <= 0:
-            if row.state != "accepted" and left_s <= -GRACE_S:
+            if left_s <= -GRACE_S:
                 why = "no answer" if row.times else "the device was not connected"
                 self._archive.settle_command(row.command_id, row.device, "expired", why, at_utc)
             return None

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from sync.hub import centre
 from sync.hub.centre import By, CentreRefused
+from sync.hub.commanding import AT_ONCE
 from sync.hub.terms import Outgoing
 from sync.link.messages import ClaimVerdict, Context, Status
 from sync.vocabulary.codec import Malformed, from_json, to_json
@@ -39,7 +40,7 @@ from sync.vocabulary.facts import (
 from sync.vocabulary.numbers import SlipNo, UtcText
 from sync.vocabulary.records import InspectionOrder, OrderCause
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
-from tests.postgres import Place
+from tests.postgres import ON_SQLITE, Place
 from tests.unit.test_hub_claims import put, slip, tell
 from tests.unit.test_hub_device import AT, SLIP, TOPICS, Bench, Device, at, opened
 
@@ -192,6 +193,21 @@ def test_what_is_accepted_is_asked_after_now_and_then(bench: Bench, lane: Device
     assert times == [0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
     answer(bench, lane, Outcome.DONE, seconds=12)
     assert state(bench) == ("done", "")
+
+
+@ON_SQLITE
+def test_what_was_accepted_and_never_done_stays_so_and_stands_in_nobodys_way(
+    bench: Bench, lane: Device
+) -> None:
+    connect(bench, lane)
+    with bench.archive.transaction():
+        for number in range(AT_ONCE):
+            give(bench, LaneClose(), command_id=f"closing-{number}", valid_s=10)
+            bench.archive.settle_command(f"closing-{number}", "lane-in", "accepted", "", at(1))
+    assert bench.receiver.commands(at(60)) == []
+    row = centre.give(bench.archive, "lane-in", AskStatus(), By((), ""), valid_s=30, at_utc=at(60))
+    assert [command.command_id for command in said(bench.receiver.commands(at(61)))] == [row.command_id]
+    assert state(bench, "closing-0") == ("accepted", "")
 
 
 @pytest.mark.parametrize(("connected", "why"), [(True, "no answer"), (False, "the device was not connected")])

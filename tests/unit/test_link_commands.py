@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync.link.envelope import open_signed, signed_payload
@@ -193,6 +193,7 @@ def test_a_command_that_is_too_long_is_refused_unread(story: Commanded) -> None:
 
 
 @given(payload=st.binary(max_size=300))
+@settings(max_examples=30)
 def test_garbage_is_refused_and_never_raises(payload: bytes) -> None:
     story = Commanded()
     story.up()
@@ -205,6 +206,7 @@ def test_garbage_is_refused_and_never_raises(payload: bytes) -> None:
         st.sampled_from(["type", "passage", "zh", "seconds", "field"]), st.text() | st.integers()
     )
 )
+@settings(max_examples=30)
 def test_a_signed_command_that_makes_no_sense_is_refused_and_never_raises(act: dict[str, object]) -> None:
     story = Commanded()
     story.up()
