@@ -71,7 +71,7 @@ class Postgres:
 
     def run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [str(self.programs / program), *arguments],
+            [str(self.programs / program) if (self.programs / program).exists() else program, *arguments],
             stdout=subprocess.DEVNULL if program == "pg_ctl" else subprocess.PIPE,
             stderr=subprocess.DEVNULL if program == "pg_ctl" else subprocess.STDOUT,
             text=True,
