@@ -73,6 +73,8 @@ UNREACHED: dict[str, dict[str, str]] = {
         AlarmCode.RECORDS_DIFFER.value: "needs a damaged records file; tests/machine/test_session_model.py",
     },
     "reasons": {
+        Reason.SLIP_CODE_REFUSED.value: "no driver of the world shows a signed code; "
+        "tests/unit/test_slip_codes_lane.py shows them to a real lane's machine",
         Reason.TRAILER_MISMATCH.value: "no camera of the world sees a rear plate; "
         "tests/machine/test_lane_complete.py, another trailer than the registered one",
         Reason.SCALE_FAULT.value: "nobody here is too heavy for an indicator; "
