@@ -46,6 +46,7 @@ from sync.store.journal import BlobOwed, Journal
 from sync.vocabulary.blobs import MAX_BLOB_BYTES, BlobClass
 from sync.vocabulary.codec import Malformed
 from sync.vocabulary.facts import Fact, FactDraft, PictureTaken, Stream
+from tests.postgres import Place
 
 DEVICE, SITE = "lane-1", "site-a"
 TOPICS = Topics(SITE)
@@ -87,10 +88,10 @@ class Memory:
 class Site:
     """A lane's journal and evidence, a hub's archive and folder, and a network in between to be spoiled."""
 
-    def __init__(self, folder: Path, *, limits: BlobLimits = ROOM, config: BlobConfig = CONFIG) -> None:
+    def __init__(self, folder: Path, *, limits: BlobLimits = ROOM, place: Place | None = None) -> None:
         self.folder = folder
         self.limits = limits
-        self.config = config
+        self.config = CONFIG
         self.now_s = 0.0
         self.memory = Memory()
         self.up: list[tuple[str, bytes]] = []
@@ -102,7 +103,7 @@ class Site:
         self.spoil: Callable[[list[tuple[str, bytes]]], list[tuple[str, bytes]]] = lambda messages: messages
         self.seq = 0
         self.journal = Journal.open(folder / "journal.sqlite", device=DEVICE, reserve_bytes=0)
-        self.archive = Archive.open(folder / "archive.sqlite")
+        self.archive = Archive.open(place or folder / "archive.sqlite")
         with self.archive.transaction():
             self.archive.enrol(DEVICE, public_pem(DEVICE_KEY.public_key()).decode())
         self.journal.meet_archive(self.archive.archive_id)
@@ -363,6 +364,33 @@ def test_whatever_the_network_does_every_blob_ends_whole_and_acknowledged_once(
         assert all(site.whole(sha256) for sha256 in names)
         assert site.journal.owed_blobs(9) == ()
         assert site.files.opened() == []
+    finally:
+        site.close()
+
+
+def test_the_hubs_rows_are_the_same_on_either_engine(tmp_path: Path, place: Place) -> None:
+    day_s = 86_400.0
+    keep_s = {BlobClass.ROUTINE: 2 * day_s}
+    site = Site(tmp_path, limits=BlobLimits(keep_free_bytes=0, keep_s=keep_s), place=place)
+    try:
+        routine, held = site.take(picture(1, 20_000)), site.take(picture(2, 30_000), BlobClass.HELD)
+        never = site.take(picture(3, 1_000))
+        site.journal.forget_blobs([never])
+        site.connect()
+        site.run(6.0)
+        assert set(site.stored) == {routine, held}
+        assert (site.archive.blob_bytes(DEVICE), site.archive.blob_bytes("")) == (50_000, 50_000)
+        assert site.archive.blob_bytes("lane-9") == 0
+        for day in (3, 4):
+            site.hub.tend(utc(day * day_s))
+        assert alarms(site) == ["blob_missing"]
+        assert [row.sha256 for row in site.archive.missing_blobs("9999", 9, DEVICE)] == [never]
+        assert [row.state for row in site.archive.blobs_of_passage(DEVICE, 1)] == ["dropped"]
+        assert site.archive.blob_counts() == (
+            (DEVICE, "held", "stored", 1, 30_000),
+            (DEVICE, "routine", "dropped", 1, 20_000),
+            (DEVICE, "routine", "missing", 1, 1_000),
+        )
     finally:
         site.close()
 
