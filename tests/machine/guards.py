@@ -37,6 +37,7 @@ COPIED = (
     "hardware_sims",
     "tests/conftest.py",
     "tests/machine",
+    "tests/postgres.py",
     "tests/unit",
     "pyproject.toml",
 )

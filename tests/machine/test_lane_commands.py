@@ -266,7 +266,11 @@ def test_what_is_not_held_now_is_not_released_or_changed_by_command(
     effects = given(play, command(act), needed=1)
     assert orders(effects) == []
     assert kinds(effects) == ["command_taken"]
-    assert [outcome for outcome, _ in answers(effects)] == [REFUSED]
+    ((outcome, why),) = answers(effects)
+    assert outcome is REFUSED
+    here = "passage 1 is not held now"
+    nobody = "passage 1 is not in the lane, nobody is"
+    assert why == {True: here, False: nobody}[before.passage is not None]
     assert replace_commands(play) == replace_commands_of(before)
 
 
