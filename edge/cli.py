@@ -742,7 +742,7 @@ def _utc_now() -> str:
 @slips_app.command("issue")
 def slips_issue(
     config: ConfigFile,
-    slip_nos: Annotated[list[str], typer.Argument(metavar="SLIP_NO …")],
+    slip_nos: Annotated[list[str], typer.Argument(metavar="SLIP_NO …", help="as in the records")],
     scope: ScopeOption = None,
     as_json: Json = False,
 ) -> None:

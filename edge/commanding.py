@@ -171,7 +171,7 @@ def supplement(
     config: ConfigFile,
     device: Device,
     field: Annotated[str, typer.Argument(metavar="FIELD", help="plate, weight, slip or container")],
-    value: Annotated[str, typer.Argument(metavar="VALUE")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="what could not be read")],
     officer: Officers,
     reason: Reason,
     passage: Passage = "held",
@@ -289,7 +289,9 @@ def ask(config: ConfigFile, device: Device, valid: Valid = 30, as_json: Json = F
 
 @centre_app.command("commands")
 def list_commands(
-    config: ConfigFile, most: Annotated[int, typer.Option(min=1)] = 20, as_json: Json = False
+    config: ConfigFile,
+    most: Annotated[int, typer.Option(help="at most so many", min=1)] = 20,
+    as_json: Json = False,
 ) -> None:
     """The last commands and what became of them, the latest first."""
     with _opened(config) as (_, archive):
@@ -339,7 +341,7 @@ def claims(
 @centre_app.command("release-claim")
 def release_claim(
     config: ConfigFile,
-    claim_id: Annotated[str, typer.Argument(metavar="CLAIM")],
+    claim_id: Annotated[str, typer.Argument(metavar="CLAIM", help="as `centre claims` lists it")],
     officer: Officers,
     reason: Reason,
     as_json: Json = False,
@@ -357,7 +359,7 @@ def release_claim(
 def alarms(
     config: ConfigFile,
     code: Annotated[str, typer.Option(help="only this one, such as double_use or grant_old")] = "",
-    most: Annotated[int, typer.Option(min=1)] = 50,
+    most: Annotated[int, typer.Option(help="at most so many", min=1)] = 50,
     as_json: Json = False,
 ) -> None:
     """What the hub itself has found, the latest first: double uses, old grants, forgeries, clones."""
@@ -370,7 +372,11 @@ def alarms(
 
 
 @centre_app.command()
-def acts(config: ConfigFile, most: Annotated[int, typer.Option(min=1)] = 50, as_json: Json = False) -> None:
+def acts(
+    config: ConfigFile,
+    most: Annotated[int, typer.Option(help="at most so many", min=1)] = 50,
+    as_json: Json = False,
+) -> None:
     """What people did at the centre itself, and who: claims ended, orders issued and withdrawn."""
     with _opened(config) as (_, archive):
         for act in archive.acts(most):
@@ -434,7 +440,7 @@ def order_issue(
 @order_app.command("withdraw")
 def order_withdraw(
     config: ConfigFile,
-    order_no: Annotated[str, typer.Argument(metavar="ORDER")],
+    order_no: Annotated[str, typer.Argument(metavar="ORDER", help="its number")],
     officer: Officers,
     reason: Reason,
     scope: Scope = None,

@@ -29,7 +29,7 @@ enrol_app = typer.Typer(
 
 Folder = Annotated[Path, typer.Option("--folder", "-C", help="the site folder", envvar="KAKOU_SITE_FOLDER")]
 Json = Annotated[bool, typer.Option("--json", help="machine-readable lines on stdout")]
-DeviceName = Annotated[str, typer.Argument(metavar="NAME")]
+DeviceName = Annotated[str, typer.Argument(metavar="NAME", help="the device's name")]
 Days = Annotated[int | None, typer.Option(min=1, max=3650, help="how long the certificate is valid")]
 HERE = Path()
 
@@ -248,7 +248,7 @@ def lists(folder: Folder = HERE, as_json: Json = False) -> None:
 
 @enrol_app.command()
 def broker(
-    kind: Annotated[str, typer.Argument(metavar="mosquitto|nats|nats-2.9")],
+    kind: Annotated[str, typer.Argument(metavar="mosquitto|nats|nats-2.9", help="which broker")],
     into: Annotated[
         Path | None, typer.Option(help="where the broker's files go, and are kept up to date from then on")
     ] = None,
