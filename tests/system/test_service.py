@@ -335,7 +335,7 @@ def unit(name: str) -> dict[str, dict[str, list[str]]]:
     return found
 
 
-NAMES = ["kakou-gate@.service", "kakou-hub.service"]
+NAMES = ["kakou-gate@.service", "kakou-hub.service", "kakou-hub@.service"]
 
 
 @pytest.mark.parametrize("name", NAMES)
