@@ -29,7 +29,7 @@ from tests.unit.test_hub_device import Device
 
 pytestmark = [pytest.mark.system, IN_ONE_GROUP]
 
-KILLS = int(os.environ.get("KAKOU_WORKER_KILLS", "3"))
+KILLS = int(os.environ.get("KAKOU_WORKER_KILLS", "2"))
 """A worker is killed so often while devices drain; `make prove` asks for many more."""
 WORKERS = 2
 TOPICS = Topics("s1")
@@ -159,7 +159,7 @@ reconnect_longest_s = 0.3
         return [json.loads(line) for line in lines if line.startswith("{")]
 
 
-@pytest.mark.parametrize("spread", ["share", "device"] if KILLS > 3 else ["share"])
+@pytest.mark.parametrize("spread", ["share", "device"] if KILLS > 2 else ["share"])
 def test_workers_killed_while_devices_drain_lose_and_double_nothing(
     tmp_path: Path, postgres: Postgres, spread: str
 ) -> None:

@@ -31,7 +31,7 @@ from tests.unit.test_hub_device import AT, HUB_KEY, SITE, SLIP, TOPICS, Device, 
 
 pytestmark = IN_ONE_GROUP
 
-ROUNDS = int(os.environ.get("KAKOU_WORKER_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("KAKOU_WORKER_ROUNDS", "2"))
 """Of the tests in which workers really run at the same time; `make prove` asks for more."""
 
 Message = tuple[str, bytes]
@@ -167,7 +167,7 @@ def straight(folder: Path, *devices: Device) -> Worker:
 # --- facts ------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_way_of_batches_over_one_to_four_workers_ends_in_the_same_archive_and_acknowledgements(
     postgres: Postgres, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
