@@ -95,8 +95,20 @@ def _old(archive: Archive, scope: str, collection: str, before_utc: str) -> Iter
     while rows := archive.keys_unchanged_since(scope, collection, number, after, READ_AT_ONCE):
         after = rows[-1][0]
         for key, body in rows:
-            if not dated or _is_over(body, before_utc):
+            old = (
+                _is_over(body, before_utc)
+                if dated
+                else _is_unchanged(archive, scope, collection, key, before_utc)
+            )
+            if old:
                 yield key
+
+
+def _is_unchanged(archive: Archive, scope: str, collection: str, key: str, before_utc: str) -> bool:
+    """Where the hub's clock was set back, numbers are not in the order of times: each is looked at."""
+    state = archive.scope(scope)
+    last = None if state is None else archive.record_as_of(scope, collection, key, state.number)
+    return last is not None and last.at_utc < before_utc
 
 
 def _is_over(body: str, before_utc: str) -> bool:

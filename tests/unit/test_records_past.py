@@ -13,10 +13,12 @@ import pytest
 from typer.testing import CliRunner
 
 from edge.cli import app
-from sync.hub.archive import Archive, RecordChange
+from sync.hub.archive import Archive, RecordChange, place_text
+from sync.hub.aside import MakeSnapshot, Order, ReadBuckets, bucket_rows, do
 from sync.hub.importing import ROWS_AT_ONCE, import_files
 from sync.hub.past import Moment, PastUnknown, moment_of_fact, version_at
 from sync.hub.retiring import RetireRefused, retire
+from sync.hub.snapshots import make_snapshot
 from sync.link.keys import make_private, private_pem
 from sync.policy.digests import MODULUS, bucket_of, row_digest
 from sync.vocabulary.codec import to_json
@@ -24,6 +26,7 @@ from sync.vocabulary.facts import GENESIS, FactDraft, RulingMade, Stream, seal
 from sync.vocabulary.numbers import EnterpriseCode, SlipNo, UtcText, WaybillNo
 from sync.vocabulary.records import CreditTier, Enterprise, Waybill
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
+from tests.postgres import Place
 from tests.unit.test_hub_claims import slip
 
 NOW = "2026-01-31T08:00:00.000000Z"
@@ -144,15 +147,15 @@ def test_a_fact_that_is_not_there_is_named(archive: Archive, fact: str) -> None:
 
 
 def fill(archive: Archive) -> None:
+    for day in (1, 30):
+        waybill = Waybill(waybill_no=WaybillNo(f"YT{day:013d}"))
+        at_utc = f"2026-01-{day:02d}T00:00:00.000000Z"
+        change(archive, str(waybill.waybill_no), to_json(waybill).decode(), at_utc, "waybills")
     for days in (1, 20, 40):
         until = f"2026-01-{31 - days:02d}T00:00:00Z" if days < 31 else "2025-12-22T00:00:00Z"
         slip_no = SlipNo(f"Z3111I2407280000000000{days:02d}")
         old = msgspec.structs.replace(slip(), slip_no=slip_no, valid_until=UtcText(until))
         change(archive, str(old.slip_no), to_json(old).decode(), what="release_slips")
-    for day in (1, 30):
-        waybill = Waybill(waybill_no=WaybillNo(f"YT{day:013d}"))
-        at_utc = f"2026-01-{day:02d}T00:00:00.000000Z"
-        change(archive, str(waybill.waybill_no), to_json(waybill).decode(), at_utc, "waybills")
 
 
 def keys(archive: Archive) -> list[str]:
@@ -165,8 +168,6 @@ def quick(archive: Archive, days: dict[str, int], now: str = NOW, *, most: bool 
 
 
 def test_what_is_older_than_its_days_leaves_by_a_delete_in_the_log(archive: Archive) -> None:
-    waybill = Waybill(waybill_no=WaybillNo("YT0000000000007"))
-    change(archive, "YT0000000000007", to_json(waybill).decode(), "2026-01-01T00:00:00.000000Z", "waybills")
     fill(archive)
     before = archive.scope(SCOPE)
     assert quick(archive, {"release_slips": 30, "waybills": 10}) == {"release_slips": 1, "waybills": 1}
@@ -182,6 +183,16 @@ def test_what_is_older_than_its_days_leaves_by_a_delete_in_the_log(archive: Arch
     assert found is not None
     assert '"slip_no"' in found.body
     assert quick(archive, {"release_slips": 30, "waybills": 10}) == {"release_slips": 0, "waybills": 0}
+
+
+def test_what_was_changed_lately_stays_however_the_clock_went(archive: Archive) -> None:
+    """A clock far back between two good ones: entries are not in the order of their times."""
+    for number, day in enumerate((28, 1, 29), start=1):
+        waybill = Waybill(waybill_no=WaybillNo(f"YT{number:013d}"))
+        at_utc = f"2026-01-{day:02d}T00:00:00.000000Z"
+        change(archive, str(waybill.waybill_no), to_json(waybill).decode(), at_utc, "waybills")
+    quick(archive, {"waybills": 10})
+    assert {"YT0000000000001", "YT0000000000003"} <= set(keys(archive))
 
 
 def test_a_clock_far_ahead_does_not_empty_a_scope(archive: Archive) -> None:
@@ -328,3 +339,39 @@ def test_retire_deletes_what_is_old_or_named(archive: Archive, config: Path) -> 
     assert (code, lines) == (0, [{"scope": SCOPE, "collection": "waybills", "deleted": 1}])
     assert "YT0000000000001" not in keys(archive)
     assert told(config, "retire", "--key", "x")[0] == 2
+
+
+# --- both engines -----------------------------------------------------------------------------------------
+
+
+def test_sums_versions_snapshots_and_retention_are_the_same_on_each_engine(
+    place: Place, tmp_path: Path
+) -> None:
+    made = Archive.open(place, own=True)
+    with made.transaction():
+        made.add_scope(SCOPE)
+        made.allow_scopes("lane-1", ("next-door",))
+    assert not made.may_pull("lane-1", SCOPE)
+    fill(made)
+    for body in ("one", "two", None):
+        change(made, "A", body)
+    scope = made.scope(SCOPE)
+    assert scope is not None
+    found = [body_at(made, number) for number in range(5, 9)]
+    assert found == [None, "one", "two", None]
+    assert made.record_at(SCOPE, "enterprises", "A", "2026-01-31T07:00:00Z") is None
+    assert [one.number for one in made.record_versions(SCOPE, "enterprises", "A")] == [6, 7, 8]
+    assert made.keys_changed(SCOPE, scope.epoch, 7) == (("enterprises", "A"),)
+    sums = made.bucket_sums(SCOPE)
+    with made.transaction():
+        made._db.execute("DELETE FROM bucket_sums")
+    assert made.bucket_sums(SCOPE) is None
+    made.mend_bucket_sums(SCOPE)
+    assert made.bucket_sums(SCOPE) == sums
+    manifest = make_snapshot(made, SCOPE, tmp_path / "shelf", NOW)
+    assert (manifest.number, manifest.rows, manifest.digest) == (8, scope.rows, scope.digest)
+    job = ReadBuckets(SCOPE, scope.epoch, 6, (bucket_of("enterprises", "A"),))
+    assert bucket_rows(made, job) == {job.buckets[0]: (("enterprises", "A", "one"),)}
+    assert quick(made, {"release_slips": 30, "waybills": 10}) == {"release_slips": 1, "waybills": 1}
+    assert do(Order(place_text(place), str(tmp_path / "shelf"), MakeSnapshot(SCOPE), NOW)).fault == ""
+    made.close()
