@@ -19,7 +19,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 import msgspec  # noqa: E402
 import yaml  # noqa: E402
 
-from sync.link.contract import CARRIED, QOS, Carried, Form  # noqa: E402
+from sync.link.contract import CARRIED, QOS, Carried, Wrapping  # noqa: E402
 from sync.link.messages import CloudEvent, Signed, Topics  # noqa: E402
 from sync.link.rights import RIGHTS, Party, TopicRight  # noqa: E402
 from sync.vocabulary.facts import VERSION, FactBody, Stream  # noqa: E402
@@ -136,7 +136,7 @@ def asyncapi() -> dict[str, Any]:
 
 
 def _messages(row: Carried) -> dict[str, Any]:
-    if row.form is Form.FACTS:
+    if row.wrapping is Wrapping.FACTS:
         return {
             "FactsBatch": {
                 "summary": "CloudEvents 1.0, structured JSON batch: facts, closed by a signed checkpoint",
@@ -157,18 +157,18 @@ def _messages(row: Carried) -> dict[str, Any]:
         payload: dict[str, Any] = {
             "allOf": [{"$ref": "./schemas/Signed.json"}, {"properties": {"body": body}}],
         }
-        if row.form is Form.CHAIN:
+        if row.wrapping is Wrapping.CHAIN:
             if kind.__name__ != "KeyChain":
                 continue
             payload = {"$ref": "./schemas/KeyChain.json"}
         made[kind.__name__] = {
             "summary": _first(kind),
             "contentType": "application/octet-stream"
-            if row.form is Form.LINE_AND_BYTES
+            if row.wrapping is Wrapping.LINE_AND_BYTES
             else "application/json",
             "payload": payload,
             "x-kakou-context": context.value,
-            "x-kakou-form": row.form.value,
+            "x-kakou-wrapping": row.wrapping.value,
         }
     return made
 
@@ -185,7 +185,7 @@ def table() -> str:
         right = right_of(row)
         address = address_of(row)[0].removeprefix("kakou/v1/{site}/")
         kinds = [kind.__name__ for kind, _ in row.kinds]
-        if row.form is Form.FACTS:
+        if row.wrapping is Wrapping.FACTS:
             kinds = ["CloudEvent", "Fact", *kinds]
         links = ", ".join(f"[{name}](schemas/{name}.json)" for name in kinds)
         contexts = ", ".join(dict.fromkeys(f"`{context.value}`" for _, context in row.kinds))

@@ -33,7 +33,7 @@ from sync.link.messages import (
 from sync.vocabulary.commands import Command, CommandResult
 
 
-class Form(enum.StrEnum):
+class Wrapping(enum.StrEnum):
     """How a payload is put together."""
 
     SIGNED = "signed"
@@ -52,7 +52,7 @@ class Carried:
 
     topic: str
     """The method of `Topics` that names it."""
-    form: Form
+    wrapping: Wrapping
     kinds: tuple[tuple[type[msgspec.Struct], Context], ...]
     """Messages, and what their signature is for."""
     says: str
@@ -60,43 +60,43 @@ class Carried:
 
 
 CARRIED = (
-    Carried("feed", Form.SIGNED, ((FeedBatch, Context.FEED),),
+    Carried("feed", Wrapping.SIGNED, ((FeedBatch, Context.FEED),),
             "numbered batches of record changes, all collections of a scope in one gap-free log"),
-    Carried("feed_head", Form.SIGNED, ((FeedHead, Context.FEED_HEAD),),
+    Carried("feed_head", Wrapping.SIGNED, ((FeedHead, Context.FEED_HEAD),),
             "epoch, last number, row count and digest of a scope", retain=True),
-    Carried("pull", Form.SIGNED, ((Pull, Context.PULL),),
+    Carried("pull", Wrapping.SIGNED, ((Pull, Context.PULL),),
             "what a device lacks of a scope: the log from a number, pieces of a snapshot, buckets"),
-    Carried("batch", Form.SIGNED,
+    Carried("batch", Wrapping.SIGNED,
             ((FeedBatch, Context.FEED), (SnapshotManifest, Context.SNAPSHOT), (BucketSums, Context.BUCKETS),
              (BucketRows, Context.BUCKETS)),
             "answers to a pull; pieces of a snapshot come here too, as bytes (`sync.link.fetching`)"),
-    Carried("facts", Form.FACTS, ((Checkpoint, Context.CHECKPOINT),),
+    Carried("facts", Wrapping.FACTS, ((Checkpoint, Context.CHECKPOINT),),
             "facts of one stream, contiguous, closed by the checkpoint over the last one"),
-    Carried("ack", Form.SIGNED, ((Acks, Context.ACK),),
+    Carried("ack", Wrapping.SIGNED, ((Acks, Context.ACK),),
             "what the centre holds of the device's streams; only this lets facts go", retain=True),
-    Carried("head", Form.SIGNED, ((Checkpoint, Context.CHECKPOINT),),
+    Carried("head", Wrapping.SIGNED, ((Checkpoint, Context.CHECKPOINT),),
             "all stream heads and the device-wide position", retain=True),
-    Carried("status", Form.SIGNED, ((Status, Context.STATUS),),
+    Carried("status", Wrapping.SIGNED, ((Status, Context.STATUS),),
             "a device's birth and death; also its last will", retain=True),
-    Carried("hub_birth", Form.SIGNED, ((Status, Context.STATUS),),
+    Carried("hub_birth", Wrapping.SIGNED, ((Status, Context.STATUS),),
             "the centre's birth and death; also its last will", retain=True),
-    Carried("claim", Form.SIGNED, ((ClaimRequest, Context.CLAIM),),
+    Carried("claim", Wrapping.SIGNED, ((ClaimRequest, Context.CLAIM),),
             "a passage asks for one use of each of its slips"),
-    Carried("claim_answer", Form.SIGNED, ((ClaimAnswer, Context.CLAIM_ANSWER),),
+    Carried("claim_answer", Wrapping.SIGNED, ((ClaimAnswer, Context.CLAIM_ANSWER),),
             "granted or refused; the same claim always gets the same answer"),
-    Carried("command", Form.SIGNED, ((Command, Context.COMMAND),),
+    Carried("command", Wrapping.SIGNED, ((Command, Context.COMMAND),),
             "what the centre tells a device to do, quoting the nonce of its connection"),
-    Carried("result", Form.SIGNED, ((CommandResult, Context.RESULT),),
+    Carried("result", Wrapping.SIGNED, ((CommandResult, Context.RESULT),),
             "what became of a command"),
-    Carried("blob_offer", Form.SIGNED, ((BlobOffer, Context.BLOB),),
+    Carried("blob_offer", Wrapping.SIGNED, ((BlobOffer, Context.BLOB),),
             "evidence a device has for the centre, named by its hash"),
-    Carried("blob_chunk", Form.LINE_AND_BYTES, ((BlobChunk, Context.BLOB_CHUNK),),
+    Carried("blob_chunk", Wrapping.LINE_AND_BYTES, ((BlobChunk, Context.BLOB_CHUNK),),
             "a part of that evidence"),
-    Carried("blob_answer", Form.SIGNED, ((BlobAnswer, Context.BLOB_ANSWER),),
+    Carried("blob_answer", Wrapping.SIGNED, ((BlobAnswer, Context.BLOB_ANSWER),),
             "which parts the centre lacks, or that it has all"),
-    Carried("keys", Form.CHAIN, ((KeyChain, Context.KEYS), (KeyStatement, Context.KEYS)),
+    Carried("keys", Wrapping.CHAIN, ((KeyChain, Context.KEYS), (KeyStatement, Context.KEYS)),
             "which keys a device signs with, each vouched for by the one before", retain=True),
-    Carried("hub_keys", Form.CHAIN, ((KeyChain, Context.KEYS), (KeyStatement, Context.KEYS)),
+    Carried("hub_keys", Wrapping.CHAIN, ((KeyChain, Context.KEYS), (KeyStatement, Context.KEYS)),
             "which keys the centre signs with", retain=True),
 )  # fmt: skip
 

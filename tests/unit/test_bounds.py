@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from sync.link import messages
-from sync.link.contract import CARRIED, Carried, Form
+from sync.link.contract import CARRIED, Carried, Wrapping
 from sync.link.envelope import BodyHead, runs
 from sync.link.keys import make_private, public_pem, sign
 from sync.link.messages import (
@@ -289,10 +289,10 @@ def bodies(value: Any) -> dict[str, str]:
 
 def payload(row: Carried, body: str, context: Context, key: Any, kid: str) -> bytes:
     signed = to_json(sign(key, kid, context, body))
-    match row.form:
-        case Form.CHAIN:
+    match row.wrapping:
+        case Wrapping.CHAIN:
             return b'{"statements":[' + signed + b"]}"
-        case Form.LINE_AND_BYTES:
+        case Wrapping.LINE_AND_BYTES:
             return signed + b"\nx"
         case _:
             return signed
@@ -354,7 +354,7 @@ def test_the_hub_refuses_and_counts_whatever_comes_on_a_topic(hub: Hub, row: Car
         hub.refuses(topic, data)
     for kind, context in row.kinds:
         value = samples(hub.device.name, "site", hub.device.epoch)[kind]
-        if row.form is not Form.FACTS:
+        if row.wrapping is not Wrapping.FACTS:
             for body in bodies(value).values():
                 hub.refuses(topic, payload(row, body, context, hub.device.private, hub.device.name))
         good = to_json(value).decode()

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from sync.link.contract import CARRIED, Carried, Form
+from sync.link.contract import CARRIED, Carried, Wrapping
 from sync.link.rights import topic_names
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import hash_of
@@ -148,7 +148,7 @@ def test_a_recorded_example_fits_its_schema_and_its_signature_holds(path: Path) 
     for each in said:
         assert each["retain"] is row.retain
         payload = json.loads(each["payload"])
-        if row.form is Form.FACTS:
+        if row.wrapping is Wrapping.FACTS:
             facts_fit(payload)
         else:
             message_fits(row, payload)
