@@ -319,6 +319,32 @@ def test_a_claim_that_reaches_two_workers_at_once_is_one_claim_with_one_answer(
     workers.close()
 
 
+def test_workers_that_wait_for_each_others_slips_are_parted_and_answer_all(
+    on_postgres: PostgresPlace,
+) -> None:
+    """One claims the first slip, then the second, the other the other way round, each in one transaction."""
+    lanes = [Device("lane-1"), Device("lane-2")]
+    workers = Workers(on_postgres, 2, *lanes)
+    with workers.all[0].archive.transaction():
+        pairs = [[f"Z3111I24072800000002{2 * n + m:04d}" for m in (0, 1)] for n in range(6 * ROUNDS)]
+        workers.all[0].archive.apply_changes("site", [record(slip(n)) for pair in pairs for n in pair], AT)
+    for pair in pairs:
+        verdicts: list[ClaimVerdict] = []
+
+        def ask(index: int, slips: list[str], verdicts: list[ClaimVerdict] = verdicts) -> None:
+            messages = [
+                (TOPICS.claim(lanes[index].name), lanes[index].claim(f"{slip_no}-{index}", 7, slip_no))
+                for slip_no in slips
+            ]
+            answers = workers.all[index].receiver.receive_all(messages, AT)
+            verdicts.extend(opened(answer, Context.CLAIM_ANSWER, ClaimAnswer).verdict for answer in answers)
+
+        workers.at_once([lambda s=pair: ask(0, s), lambda s=pair[::-1]: ask(1, s)])  # type: ignore[misc]
+        assert sorted(verdicts) == [ClaimVerdict.GRANTED] * 2 + [ClaimVerdict.REFUSED] * 2
+    assert [worker.receiver.counts.storage_faults for worker in workers.all] == [0, 0]
+    workers.close()
+
+
 @pytest.mark.parametrize("seed", range(ROUNDS))
 def test_a_double_use_whose_two_crossings_reach_two_workers_at_once_is_alarmed(
     on_postgres: PostgresPlace, seed: int
