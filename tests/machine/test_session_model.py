@@ -24,9 +24,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync.hub.archive import Archive, RecordChange
+from sync.hub.aside import AsideHere
 from sync.hub.receiver import Receiver
+from sync.hub.snapshots import SnapshotFolder
 from sync.hub.terms import Limits
 from sync.link.envelope import BatchRefused, open_signed, read_batch, signed_payload
+from sync.link.fetching import WorkOnSnapshot
 from sync.link.keys import Forged, KeySigner, make_private, public_pem, verify
 from sync.link.messages import (
     Ack,
@@ -312,8 +315,17 @@ class RealHub:
 
     def _begin(self) -> None:
         self.archive = Archive.open(self.path, own=True)
-        limits = Limits(backup_interval_s=0.0)
-        self.receiver = Receiver(self.archive, HUB_SIGNER, site=SITE, limits=limits)
+        # Ten entries behind are a snapshot: every story has some, most are cut off in the middle.
+        limits = Limits(backup_interval_s=0.0, snapshot_from=10, pull_batches=1)
+        shelf = self.path.with_name("shelf")
+        self.receiver = Receiver(
+            self.archive,
+            HUB_SIGNER,
+            site=SITE,
+            limits=limits,
+            aside=AsideHere(self.path, shelf),
+            snapshots=SnapshotFolder(shelf),
+        )
 
     def receive(self, topic: str, payload: bytes, at_s: float) -> list[Sent]:
         return [
@@ -455,8 +467,8 @@ class World:
                 assert state.number == effect.batch.last
                 self.applied[state.generation] = state.number
             case GenerationBegun(state):
-                assert state.number == 0
-                self.applied[state.generation] = 0
+                assert (state.number == 0) != isinstance(effect, WorkOnSnapshot)
+                self.applied[state.generation] = state.number
             case BatchApplied(result, _):
                 self.seen[f"batch {result.value}"] += 1
             case _:
@@ -896,7 +908,10 @@ REACHED_WITH: dict[str, tuple[str, ...]] = {
         *REACHED, "hub restored", "disk restored", "ack ahead", "ack differs", "ack other_epoch",
         "EpochBegan", "acked_moved_back", "facts_gone",
     ),
-    "receiver": (*REACHED, "disk restored", "ack ahead", "ack other_epoch", "EpochBegan"),
+    "receiver": (
+        *REACHED, "snapshots_begun", "snapshots_taken", "disk restored", "ack ahead", "ack other_epoch",
+        "EpochBegan",
+    ),
 }  # fmt: skip
 
 
