@@ -61,7 +61,7 @@ MMAP_BYTES = 2**31 - 65_536
 CACHE_KIB = 16_000
 """Pages a large batch dirties before it commits; the lane's whole budget is 100 MB."""
 
-WAL_AUTOCHECKPOINT_PAGES = 4_000
+WAL_AUTOCHECKPOINT_PAGES = 8_000
 """A bulk load rewrites the same pages again and again: fewer checkpoints write each of them fewer times."""
 
 WAL_KEPT_BYTES = 32 * 1024 * 1024
