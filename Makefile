@@ -71,10 +71,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/lint-imports || failed="$$failed imports"
 	test -z "$$failed" || { echo "make check: failed:$$failed" >&2; exit 1; }
 
-# `logical`: system tests wait more than they compute, two workers suit two cores; beyond four, brokers and ptys of
+# One more than the cores, for system tests wait more than they compute; beyond four, brokers and ptys of
 # neighbouring tests begin to fight for time. Timings under xdist mean nothing, so benchmarks only run in `make bench`.
 test: packages check
-	@$(BIN)/pytest -n logical --maxprocesses 4 --dist loadgroup --benchmark-disable $(ARGS)
+	@$(BIN)/pytest -n $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadgroup --benchmark-disable $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/kakou bench $(ARGS)
@@ -90,7 +90,7 @@ prove: $(VENV)/.installed-dev
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
 	KAKOU_DAYS=$(PROVE_DAYS) $(BIN)/pytest tests/endurance --timeout 0 --benchmark-disable
 	KAKOU_WORKER_ROUNDS=$(PROVE_WORKER_ROUNDS) $(BIN)/pytest tests/unit/test_hub_workers.py --benchmark-disable
-	KAKOU_PROVE=1 $(BIN)/pytest tests/unit/test_bench.py --benchmark-disable
+	KAKOU_PROVE=1 $(BIN)/pytest tests/unit/test_bench.py tests/world --benchmark-disable
 
 # --- how .venv comes about; each step leaves a mark inside it, so that a second run has nothing to do ---
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from hardware_sims.vehicles import Vehicle
 
 NEVER = math.inf
+ENDURANCE = 5.0
+"""A driver stands so many times its patience at most, whatever it is told meanwhile."""
 OUT_WORDS = (
     "退出",
     "人工",
@@ -237,6 +239,8 @@ class DrivenVehicle:
                 leaves_s = self._told_s + behaviour.wait_patience_s
             case Told.NOTHING:
                 leaves_s = self._told_s + behaviour.patience_s
+        # Told to wait, looked at again, told to wait: nobody plays that for ever.
+        leaves_s = min(leaves_s, self._standing_s + ENDURANCE * behaviour.patience_s)
         if self._go_s < NEVER:
             leaves_s = NEVER
         if behaviour.reverses_after_s is not None:

@@ -354,7 +354,10 @@ def test_a_disk_nearly_full_and_one_that_is_full_are_found(examined: LaneSite) -
             return type("Usage", (), {"free": free_mb * 1_000_000})
 
         examined.config.write_text(
-            text.replace("reserve_mb = 16", f"reserve_mb = {reserve_mb}"), encoding="utf-8"
+            text.replace("reserve_mb = 16", f"reserve_mb = {reserve_mb}").replace(
+                "[page]\n", "[pictures]\nkeep_free_mb = 1_000_000\n\n[page]\n"
+            ),
+            encoding="utf-8",
         )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("edge.gate.doctor.shutil.disk_usage", usage)

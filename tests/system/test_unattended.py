@@ -179,7 +179,6 @@ def page_of(lane: Started) -> str:
 
 @pytest.mark.timeout(180)
 def test_the_page_of_a_working_lane_shows_its_devices_and_its_passages(lane_site: LaneSite) -> None:
-    lane_site.change(("[clock]\n", "[page]\nenabled = true\nport = 0\n\n[clock]\n"))
     lane_site.give_records()
     lane_site.start_sims()
     lane = lane_site.start_lane()
@@ -202,7 +201,6 @@ def test_the_page_of_a_working_lane_shows_its_devices_and_its_passages(lane_site
 
 @pytest.mark.timeout(120)
 def test_a_lane_without_any_device_is_not_taken_for_one_that_hangs(lane_site: LaneSite) -> None:
-    lane_site.change(("[clock]\n", "[page]\nenabled = true\nport = 0\n\n[clock]\n"))
     lane = lane_site.start_lane()
     time.sleep(STANDS_STILL_S + 3.0)
     said = page_of(lane)
