@@ -208,7 +208,7 @@ def revoke(
 
 def _mark(name: str, hub_config: Path) -> tuple[bool, str]:
     """Whether the hub's archive now turns it away, and a line about it."""
-    from sync.hub.archive import Archive, ArchiveRefused
+    from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused
     from sync.hub.config import ConfigRefused, read_hub_config
 
     try:
@@ -223,6 +223,9 @@ def _mark(name: str, hub_config: Path) -> tuple[bool, str]:
             # Not started since it was named there: pinned now, so that the mark holds when it is.
             archive.enrol(name, config.devices[name])
         archive.revoke(name)
+    except STORAGE_ERRORS as error:
+        # The broker's lists must be written all the same.
+        return False, f"not marked at the hub: {error}; try again"
     finally:
         archive.close()
     return True, f"the hub takes nothing of {name} any more"

@@ -60,6 +60,10 @@ def _new_id() -> str:
     return secrets.token_hex(16)
 
 
+MAX_DETAIL = 600
+"""Characters of an alarm's detail. It stands in an index, and PostgreSQL takes no entry there beyond 2,704
+bytes: what names longer ones could never be stored, nor the fact it is about."""
+
 KEYS_OF = "keys of "
 """In `meta`, before a device's name."""
 
@@ -706,7 +710,7 @@ class Archive:
     def add_alarm(self, at_utc: str, device: str, code: str, detail: str) -> None:
         self._db.execute(
             "INSERT INTO hub_alarms (at_utc, device, code, detail) VALUES (?, ?, ?, ?)",
-            (at_utc, device, code, detail),
+            (at_utc, device, code, detail[:MAX_DETAIL]),
         )
 
     def add_alarm_once(self, at_utc: str, device: str, code: str, detail: str) -> None:
@@ -715,7 +719,7 @@ class Archive:
             "INSERT INTO hub_alarms (at_utc, device, code, detail) SELECT :at, :device, :code, :detail "
             "WHERE NOT EXISTS (SELECT 1 FROM hub_alarms"
             " WHERE code = :code AND device = :device AND detail = :detail)",
-            {"at": at_utc, "device": device, "code": code, "detail": detail},
+            {"at": at_utc, "device": device, "code": code, "detail": detail[:MAX_DETAIL]},
         )
 
     def alarms(self, limit: int, code: str = "") -> tuple[tuple[str, str, str, str], ...]:
@@ -1146,6 +1150,10 @@ class Archive:
         row = self._db.execute(self._db.locking(sql) if to_change else sql, (scope,)).fetchone()
         return None if row is None else Scope(*row)
 
+    def lock_scope(self, scope: str) -> None:
+        """Until the transaction ends nobody else changes its records."""
+        self._scope(scope, to_change=True)
+
     def add_scope(self, scope: str, *, new_id: Callable[[], str] = lambda: secrets.token_hex(16)) -> None:
         """Begin the scope's log where there is none; an existing scope stays as it is."""
         self._db.execute(
@@ -1189,10 +1197,10 @@ class Archive:
         return tuple(body for (body,) in rows)
 
     def last_version(self, collection: str, key: str) -> str | None:
-        """The last JSON a record that is gone had. Reads through the log: slow, and seldom needed."""
+        """The last JSON a record that is gone had, in any scope."""
         row = self._db.execute(
-            "SELECT body FROM log WHERE collection = ? AND key = ? AND op = 'put' "
-            "ORDER BY at_utc DESC, number DESC LIMIT 1",
+            "SELECT body FROM log WHERE scope IN (SELECT scope FROM scopes) AND collection = ? AND key = ? "
+            "AND op = 'put' ORDER BY at_utc DESC, number DESC LIMIT 1",
             (collection, key),
         ).fetchone()
         return None if row is None else str(row[0])
@@ -1238,11 +1246,32 @@ class Archive:
 
     def keys_changed(self, scope: str, epoch: str, after: int) -> tuple[tuple[str, str], ...]:
         """Collection and key of every record that entries above `after` speak of."""
+        # Not DISTINCT: for its sake SQLite goes through the whole scope in order of the keys.
         rows = self._db.execute(
-            "SELECT DISTINCT collection, key FROM log WHERE scope = ? AND epoch = ? AND number > ?",
+            "SELECT collection, key FROM log WHERE scope = ? AND epoch = ? AND number > ? ORDER BY number",
             (scope, epoch, after),
         )
-        return tuple((row[0], row[1]) for row in rows)
+        return tuple(dict.fromkeys((row[0], row[1]) for row in rows))
+
+    def records_now_and_then(
+        self, scope: str, epoch: str, number: int
+    ) -> Iterator[tuple[str, str, str | None, str | None]]:
+        """Of every record that entries above `number` speak of: collection, key, its JSON now and at that
+        number, None where there is or was none. One statement: a look for each would keep alarms waiting."""
+        seen: set[tuple[str, str]] = set()
+        for collection, key, now, then in self._db.stream(
+            "SELECT k.collection, k.key, r.body,"
+            " (SELECT CASE l.op WHEN 'put' THEN l.body END FROM log l WHERE l.scope = :scope"
+            "  AND l.collection = k.collection AND l.key = k.key AND l.epoch = :epoch AND l.number <= :number"
+            "  ORDER BY l.number DESC LIMIT 1)"
+            " FROM log k LEFT JOIN records r"
+            " ON r.scope = :scope AND r.collection = k.collection AND r.key = k.key"
+            " WHERE k.scope = :scope AND k.epoch = :epoch AND k.number > :number",
+            {"scope": scope, "epoch": epoch, "number": number},
+        ):
+            if (collection, key) not in seen:
+                seen.add((collection, key))
+                yield collection, key, now, then
 
     def keys_unchanged_since(
         self, scope: str, collection: str, number: int, after_key: str, limit: int

@@ -117,6 +117,10 @@ class BlobFiles:
             gaps.append((reached, size_bytes - 1))
         return tuple(gaps)
 
+    def began(self, device: str, sha256: str) -> bool:
+        """Whether a part of it is here."""
+        return self._of(device, sha256).is_dir()
+
     def add(self, device: str, sha256: str, offset: int, data: bytes) -> None:
         """Keep a part. It may be lost with the power; then it is missing, or the whole is not its hash.
         Raises `TooManyParts`, and then no part of this blob is kept."""

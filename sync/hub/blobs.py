@@ -181,6 +181,9 @@ class BlobTaking:
         why = self._no_room(device, head.size_bytes)
         if why:
             return self._answer(device, head.sha256, BlobState.REFUSED, why=why)
+        if not self._files.began(device, head.sha256):
+            # Whoever sends parts without an offer shall not fill the disk with them.
+            self._make_way(device, head.sha256)
         try:
             self._files.add(device, head.sha256, head.offset, data)
             if self._files.missing(device, head.sha256, head.size_bytes):

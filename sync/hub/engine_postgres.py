@@ -154,11 +154,14 @@ class PostgresEngine:
         return bool(self._db.info.transaction_status == self._driver.pq.TransactionStatus.INTRANS)
 
     def execute(self, sql: str, parameters: Parameters = (), /) -> Rows:
+        if sql == "COMMIT" and not self.intact():
+            # The server would answer such a COMMIT with a silent ROLLBACK, and one on a connection that was
+            # made anew in the middle with a mere warning.
+            raise EngineFailed(
+                "a statement of this transaction failed, or its connection was lost: it cannot be committed"
+            )
         if self._db.closed:
             self._reconnect()
-        if sql == "COMMIT" and self._db.info.transaction_status == self._driver.pq.TransactionStatus.INERROR:
-            # The server would answer such a COMMIT with a silent ROLLBACK.
-            raise EngineFailed("a statement of this transaction failed, it cannot be committed")
         with self._told():
             if not parameters:
                 return self._db.execute(sql)

@@ -37,6 +37,18 @@ APPLICATION_ID = 0x4B4B4842
 """`KKHB` in the file's header: says whose file it is."""
 
 
+_LARGE_TABLES = (
+    ("facts", "facts", "10000000 100000 50000 20000 1"),
+    ("facts", "facts_of_passages", "1000000 10000 3"),
+    ("log", "log", "10000000 5000000 2500000 1"),
+    ("log", "log_by_key", "10000000 5000000 500000 3 2 1"),
+)
+"""Rows in all, and rows that share the first column of the index, the first two, and so on
+(sqlite.org/fileformat2.html#stat1tab). Nothing known, SQLite believes in ten rows of one device or one scope
+and reads all of them, past the index that would find one record or one passage: seconds a look with
+millions, on the thread that alarms wait for."""
+
+
 class SqliteEngine:
     """`open` it."""
 
@@ -215,11 +227,26 @@ def _step_schema(db: sqlite3.Connection, path: Path, new_id: NewId) -> None:
             set_meta(db, "archive_id", new_id())
         if version != len(steps):
             set_meta(db, "schema", str(len(steps)))
+        told = _tell_sizes(db)
         db.execute("COMMIT")
+        if told:
+            # Read again what was just written; whoever opens the file later reads it then.
+            db.execute("ANALYZE sqlite_schema")
     except BaseException:
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
+
+
+def _tell_sizes(db: sqlite3.Connection) -> bool:
+    """Tell SQLite which tables grow large, unless somebody has had it measure them. Whether it was told."""
+    if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'").fetchone() is None:
+        # Makes the table of statistics.
+        db.execute("ANALYZE meta")
+    known = {name for (name,) in db.execute("SELECT DISTINCT tbl FROM sqlite_stat1")}
+    rows = [row for row in _LARGE_TABLES if row[0] not in known]
+    db.executemany("INSERT INTO sqlite_stat1 VALUES (?, ?, ?)", rows)
+    return bool(rows)
 
 
 def _take(db: sqlite3.Connection, path: Path, new_id: NewId) -> str:

@@ -124,7 +124,7 @@ class Feeding:
             if epoch != scope.epoch:
                 after = 0
             moved = after < scope.number
-            for last, payload in _take_first(self._batches(scope, after), left):
+            for last, payload in self._new_batches(scope, after, left) if moved else ():
                 outgoing.append(Outgoing(self._topics.feed(scope.scope), payload))
                 after = last
                 left -= 1
@@ -134,6 +134,11 @@ class Feeding:
             if after == scope.number and (moved or due):
                 outgoing.append(self.head(scope, now_s, at_utc))
         return outgoing
+
+    def _new_batches(self, scope: Scope, after: int, count: int) -> list[tuple[int, bytes]]:
+        # In a transaction: outside of one PostgreSQL copies the whole answer aside before its first row.
+        with self._archive.snapshot():
+            return list(_take_first(self._batches(scope, after), count))
 
     def _batches(self, scope: Scope, after: int) -> Iterator[tuple[int, bytes]]:
         """Signed payloads of the scope's log above `after` up to its number, each with its last number."""
@@ -229,11 +234,8 @@ class Feeding:
 
     def _sums_then(self, scope: Scope, sums: list[int], number: int) -> list[int]:
         """Bucket sums as they were, from what they are and the entries since."""
-        archive = self._archive
-        for collection, key in archive.keys_changed(scope.scope, scope.epoch, number):
-            now = archive.record(collection, key, scope.scope)
-            then = archive.record_as_of(scope.scope, collection, key, number, epoch=scope.epoch)
-            was = then.body if then is not None and then.op == ChangeOp.PUT else None
+        both = self._archive.records_now_and_then(scope.scope, scope.epoch, number)
+        for collection, key, now, was in both:
             bucket, moved = move_of(
                 collection, key, None if now is None else now.encode(), None if was is None else was.encode()
             )

@@ -347,6 +347,9 @@ class Receiver:
                 )
                 self._archive.trim_parked(SAMPLE_WHY, PARKED_SAMPLES)
         except STORAGE_ERRORS as error:
+            if _again(error) or not self._archive.intact():
+                # What was taken before it in the same transaction is gone too, and must not be answered.
+                raise
             self._fail(error)
         return []
 

@@ -74,7 +74,13 @@ def retire(
             )
         for keys in _chunks(iter(old)):
             with archive.transaction():
-                changes = [RecordChange(collection, key, None) for key in keys]
+                # An import may have made one good for longer since it was looked at.
+                archive.lock_scope(scope)
+                changes = [
+                    RecordChange(collection, key, None)
+                    for key in keys
+                    if _still_old(archive, scope, collection, key, before)
+                ]
                 deleted += archive.apply_changes(scope, changes, now_utc).deleted
             pause(PAUSE_S)
         state = archive.scope(scope)
@@ -88,7 +94,7 @@ def _old(archive: Archive, scope: str, collection: str, before_utc: str) -> Iter
     state = archive.scope(scope)
     if state is None:
         raise LookupError(f"scope {scope!r} is not in this archive")
-    dated = "valid_until" in COLLECTIONS[collection].__struct_fields__
+    dated = _is_dated(collection)
     # What changed later is not old, and what is valid for long may not have changed for as long.
     number = state.number if dated else archive.number_at(scope, before_utc)
     after = ""
@@ -102,6 +108,19 @@ def _old(archive: Archive, scope: str, collection: str, before_utc: str) -> Iter
             )
             if old:
                 yield key
+
+
+def _still_old(archive: Archive, scope: str, collection: str, key: str, before_utc: str) -> bool:
+    body = archive.record(collection, key, scope)
+    if body is None:
+        return False
+    if _is_dated(collection):
+        return _is_over(body, before_utc)
+    return _is_unchanged(archive, scope, collection, key, before_utc)
+
+
+def _is_dated(collection: str) -> bool:
+    return "valid_until" in COLLECTIONS[collection].__struct_fields__
 
 
 def _is_unchanged(archive: Archive, scope: str, collection: str, key: str, before_utc: str) -> bool:

@@ -46,6 +46,8 @@ TAKE_AT_ONCE = 64
 """Messages that share a commit."""
 TAKE_AT_ONCE_BYTES = 256 * 1024
 """So long may an alarm wait for routine facts that came before it."""
+PULL_WEIGHT_BYTES = 256 * 1024
+"""A pull is short, but its answer may be 2 MB of signed records: one ends a turn."""
 
 _BLOB = "/blob/"
 KEEPER_STOPS_WITHIN_S = 2.0
@@ -53,6 +55,7 @@ KEEPER_STOPS_WITHIN_S = 2.0
 _ANYONES = ("facts/alarm", "facts/routine", "claim")
 """What any worker takes; all else belongs to the one with the duties."""
 _URGENT = ("/facts/alarm", "/claim", "/result")
+_PULL = "/pull"
 
 Message = tuple[str, bytes]
 LinkChange = Connected | Disconnected | ConnectionRefused
@@ -110,10 +113,11 @@ class Inbox:
             urgent = bool(self._urgent)
             queue = self._urgent if urgent else self._messages
             messages: list[Message] = []
-            size = 0
-            while queue and len(messages) < TAKE_AT_ONCE and size < TAKE_AT_ONCE_BYTES:
+            size = weight = 0
+            while queue and len(messages) < TAKE_AT_ONCE and weight < TAKE_AT_ONCE_BYTES:
                 message = queue.popleft()
                 size += len(message[1])
+                weight += PULL_WEIGHT_BYTES if message[0].endswith(_PULL) else len(message[1])
                 messages.append(message)
             self._bytes[urgent] -= size
             dropped, self._dropped = self._dropped, 0

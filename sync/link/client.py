@@ -69,6 +69,9 @@ _log = logging.getLogger(__name__)
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 IN_FLIGHT_MESSAGES = 64
+MOST_QUEUED = 8_192
+"""Of the hub, on one connection: half a gigabyte at worst. Devices that pull faster than the broker takes the
+answers must not fill its memory; whatever is not sent is asked for again."""
 """Above a hundred the library slows down: it rescans its window on every acknowledgement (measured)."""
 BATCHES_AT_ONCE = 32
 """Feed payloads that share a transaction, two megabytes: so long may a claim's answer wait for the disk."""
@@ -289,14 +292,17 @@ class _Wire:
         subscribe: tuple[str, ...],
         will: Callable[[], tuple[str, bytes]] | None,
         tell: Callable[[WireEvent], None],
+        most_queued: int = 0,
     ) -> None:
-        """`tell` is called on the connection's thread and must only enqueue."""
+        """`tell` is called on the connection's thread and must only enqueue. `most_queued`: messages that
+        may wait for the broker, 0 for any number."""
         self.connection = connection
         self._client_id = client_id
         self._broker = broker
         self._subscribe = subscribe
         self._will = will
         self._tell = tell
+        self._most_queued = most_queued
         self._stopping = threading.Event()
         self._client: mqtt.Client | None = None
         self._connected = False
@@ -524,7 +530,7 @@ class _Wire:
         )
         client.connect_timeout = self._broker.connect_timeout_s
         client.max_inflight_messages_set(IN_FLIGHT_MESSAGES)
-        client.max_queued_messages_set(0)
+        client.max_queued_messages_set(self._most_queued)
         # Without this the library writes to the socket on whichever thread publishes.
         client.on_socket_register_write = lambda _client, _data, _socket: None
         client.on_socket_open = _without_delay
@@ -933,6 +939,7 @@ class HubLink:
                 subscribe=hub_subscriptions(site, connection, share=share, duties=duties),
                 will=will if connection is Connection.ROUTINE else None,
                 tell=self._hear,
+                most_queued=MOST_QUEUED,
             )
             for connection in Connection
         }

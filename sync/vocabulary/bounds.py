@@ -46,6 +46,8 @@ PerMille = Annotated[int, Meta(ge=0, le=1_000)]
 Seconds = Annotated[float, Meta(ge=-MAX_SECONDS, le=MAX_SECONDS)]
 
 Texts = Annotated[tuple[Text, ...], Meta(max_length=MAX_LIST)]
+NameList = Annotated[tuple[NameOrNone, ...], Meta(max_length=MAX_LIST)]
+"""Of what is looked up by: numbers of slips, ids of uses. An index takes no entry of any length."""
 WordList = Annotated[tuple[Words, ...], Meta(max_length=MAX_LIST)]
 WordTable = Annotated[dict[NameOrNone, Words], Meta(max_length=MAX_LIST)]
 SecondsTable = Annotated[dict[NameOrNone, Seconds], Meta(max_length=MAX_LIST)]

@@ -19,6 +19,7 @@ from sync.vocabulary.bounds import (
     Count,
     Hash,
     Name,
+    NameList,
     NameOrNone,
     Number,
     Seconds,
@@ -124,7 +125,7 @@ class RulingMade(msgspec.Struct, frozen=True, tag="ruling_made", kw_only=True):
     ruling: Ruling
     direction: Words
     plate: Words | None = None
-    slips: WordList = ()
+    slips: NameList = ()
     enterprise: Words | None = None
     gross_kg: Words | None = None
     expected_kg: Words | None = None
@@ -145,10 +146,10 @@ class RulingMade(msgspec.Struct, frozen=True, tag="ruling_made", kw_only=True):
     """The customs platform's part: empty (not asked), `released`, `refused`, `unanswered`, `instead`."""
     claim: Words = ""
     """`granted`, `offline` (the written policy), `not_needed`, `manual` (S8), `refused`, `unanswered`."""
-    claim_id: Words = ""
+    claim_id: NameOrNone = ""
     codes: Annotated[tuple[SlipCodeShown, ...], Meta(max_length=MAX_LIST)] = ()
     """Signed codes of slips that were shown."""
-    use_ids: WordList = ()
+    use_ids: NameList = ()
     stage_s: SecondsTable = {}
     officer: Words = ""
     texts_zh: WordList = ()
@@ -180,14 +181,14 @@ class OrderInterrupted(msgspec.Struct, frozen=True, tag="order_interrupted"):
 class VehicleCrossed(msgspec.Struct, frozen=True, tag="vehicle_crossed"):
     passage: Count
     order_id: Words
-    use_ids: WordList
-    claim_id: Words = ""
+    use_ids: NameList
+    claim_id: NameOrNone = ""
 
 
 class UsesReturned(msgspec.Struct, frozen=True, tag="uses_returned"):
     passage: Count
-    use_ids: WordList
-    claim_id: Words
+    use_ids: NameList
+    claim_id: NameOrNone
     why: Words
 
 
@@ -268,7 +269,7 @@ class PlatformAnswered(msgspec.Struct, frozen=True, tag="platform_answered", kw_
 class PlatformOrderSeen(msgspec.Struct, frozen=True, tag="platform_order_seen", kw_only=True):
     """The platform wanted a device moved (type 31)."""
 
-    order_no: Words
+    order_no: NameOrNone
     command: Words
     operator: Words = ""
     reason: Words = ""
@@ -280,7 +281,7 @@ class PlatformOrderSeen(msgspec.Struct, frozen=True, tag="platform_order_seen", 
 class CommandTaken(msgspec.Struct, frozen=True, tag="command_taken", kw_only=True):
     """What became of a command of the centre, and who gave it (S8). One more when it is done later."""
 
-    command_id: Words
+    command_id: NameOrNone
     kind: Words
     officers: WordList = ()
     reason: Words = ""
@@ -294,14 +295,14 @@ class CommandTaken(msgspec.Struct, frozen=True, tag="command_taken", kw_only=Tru
 class OrderTaken(msgspec.Struct, frozen=True, tag="order_taken", kw_only=True):
     """An officer has an inspection order in hand (查验指令)."""
 
-    order_no: Words
+    order_no: NameOrNone
     officers: WordList
 
 
 class InspectionMade(msgspec.Struct, frozen=True, tag="inspection_made", kw_only=True):
     """What was opened or looked at, and how (实施查验)."""
 
-    order_no: Words
+    order_no: NameOrNone
     officers: WordList
     waybill_nos: WordList = ()
     """The parcels inspected; none where a whole vehicle was."""
@@ -314,7 +315,7 @@ class InspectionMade(msgspec.Struct, frozen=True, tag="inspection_made", kw_only
 class FindingMade(msgspec.Struct, frozen=True, tag="finding_made", kw_only=True):
     """What came out of it, and what is done about it (异常处置). It ends the order."""
 
-    order_no: Words
+    order_no: NameOrNone
     officers: WordList
     finding: Words
     """`nothing`, `not_declared`, `other_goods`, `other_quantity`, `forbidden`, `damaged`."""

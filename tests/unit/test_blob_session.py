@@ -608,6 +608,17 @@ def test_only_so_many_blobs_of_a_device_are_on_their_way_at_once(site: Site) -> 
     assert sha256 in {one.sha256 for one in site.files.opened()}
 
 
+def test_parts_sent_without_an_offer_do_not_open_more(site: Site) -> None:
+    """Nobody counts unfinished parts against a quota: a device must not fill the disk with them."""
+    for number in range(8):
+        data = picture(number, 1_000)
+        sha256 = site.take(data)
+        chunk(site, sha256, 1_000, 0, data[:10])
+        chunk(site, sha256, 1_000, 10, data[10:20])
+    assert len(site.files.opened()) == ROOM.most_open_device
+    assert sha256 in {one.sha256 for one in site.files.opened()}
+
+
 def test_retention_at_the_hub_goes_by_class_and_what_had_its_time_is_not_sent_again(tmp_path: Path) -> None:
     day_s = 86_400.0
     keep_s = {BlobClass.ROUTINE: 2 * day_s, BlobClass.HELD: 9 * day_s}

@@ -3,6 +3,7 @@ refused before it can cost facts."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import sys
@@ -206,6 +207,28 @@ def test_a_transaction_in_which_a_statement_failed_is_not_committed_silently(dat
     with pytest.raises(EngineFailed, match="cannot be committed"):
         archive._db.execute("COMMIT")
     archive.close()
+
+
+def test_a_transaction_whose_connection_was_made_anew_in_the_middle_is_not_committed_silently(
+    database: PostgresPlace,
+) -> None:
+    """What was written before is gone; PostgreSQL answers COMMIT without a transaction with a warning."""
+    archive, other = Archive.open(database), Archive.open(database)
+    (own,) = archive._db.execute("SELECT pg_backend_pid()").fetchone()
+
+    def cut_in_the_middle() -> None:
+        with archive.transaction():
+            archive.add_alarm(AT, "lane-1", "test", "gone")
+            other._db.execute("SELECT pg_terminate_backend(?)", (own,))
+            with contextlib.suppress(EngineFailed):
+                archive.devices()
+            archive.devices()
+
+    with pytest.raises(EngineFailed, match="cannot be committed"):
+        cut_in_the_middle()
+    assert archive.alarms(1) == ()
+    archive.close()
+    other.close()
 
 
 def test_a_nul_in_a_hostile_name_is_stored_as_a_sign_for_it(database: PostgresPlace) -> None:

@@ -9,7 +9,7 @@ import threading
 
 import structlog
 
-from sync.hub.wiring import TAKE_AT_ONCE_BYTES, Inbox, set_up_log
+from sync.hub.wiring import MAX_INBOX_BYTES, TAKE_AT_ONCE_BYTES, Inbox, set_up_log
 from sync.link.session import Connected, Connection
 
 
@@ -31,6 +31,17 @@ def test_one_taking_is_bounded_so_that_an_alarm_never_waits_long() -> None:
     )
     order = [payload[-1] for messages in taken for _, payload in messages]
     assert order == list(range(40))
+
+
+def test_pulls_are_taken_one_at_a_time_for_each_may_be_long_to_answer() -> None:
+    """After a cut every lane pulls at once: an alarm waits for one answer, not for all of them (G9)."""
+    inbox = Inbox()
+    for _ in range(3):
+        inbox.message("e/status", b"s")
+        inbox.message("e/pull", b"p")
+    assert [len(inbox.take(0)[1]) for _ in range(4)] == [2, 2, 2, 0]
+    inbox.message("e/facts/routine", b"x" * MAX_INBOX_BYTES)
+    assert inbox.take(0)[1:] == ([("e/facts/routine", b"x" * MAX_INBOX_BYTES)], 0), "room is counted in bytes"
 
 
 def test_what_does_not_fit_is_dropped_and_counted_and_room_comes_back() -> None:

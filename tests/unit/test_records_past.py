@@ -195,6 +195,26 @@ def test_what_was_changed_lately_stays_however_the_clock_went(archive: Archive) 
     assert {"YT0000000000001", "YT0000000000003"} <= set(keys(archive))
 
 
+def test_what_an_import_makes_good_for_longer_while_others_are_deleted_stays(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.hub.retiring.AT_ONCE", 1)
+    over = UtcText("2025-01-01T00:00:00Z")
+    slips = [
+        msgspec.structs.replace(slip(), slip_no=SlipNo(f"Z3111I2407280000000000{n:02d}"), valid_until=over)
+        for n in (1, 2, 3)
+    ]
+    for each in slips:
+        change(archive, str(each.slip_no), to_json(each).decode(), what="release_slips")
+    longer = msgspec.structs.replace(slips[2], valid_until=UtcText("2027-01-01T00:00:00Z"))
+
+    def meanwhile(_seconds: float) -> None:
+        change(archive, str(longer.slip_no), to_json(longer).decode(), what="release_slips")
+
+    (done,) = retire(archive, SCOPE, {"release_slips": 30}, NOW, pause=meanwhile)
+    assert (done.deleted, keys(archive)) == (2, [str(longer.slip_no)])
+
+
 def test_a_clock_far_ahead_does_not_empty_a_scope(archive: Archive) -> None:
     rows = [Waybill(waybill_no=WaybillNo(f"YT{number:013d}")) for number in range(1_200)]
     changes = [RecordChange("waybills", str(row.waybill_no), to_json(row).decode()) for row in rows]
