@@ -225,7 +225,7 @@ def _mark(name: str, hub_config: Path) -> tuple[bool, str]:
         archive.revoke(name)
     except STORAGE_ERRORS as error:
         # The broker's lists must be written all the same.
-        return False, f"not marked at the hub: {error}; try again"
+        return False, f"not marked at the hub: {type(error).__name__}: {error}; try again"
     finally:
         archive.close()
     return True, f"the hub takes nothing of {name} any more"

@@ -125,24 +125,31 @@ class Commanding:
             raise Refused(
                 HubAlarm.WRONG_DEVICE, f"a result of {told.device[:64]!r} on the topic of {device}", device
             )
-        self._settle(told.command_id, device, told.outcome, told.why, at_utc)
+        foreign = self._foreign(told.command_id, device)
+        if foreign:
+            # Counted, not written each time: even a revoked device may say this as often as it likes.
+            raise Refused(HubAlarm.COMMAND_FOREIGN, foreign, device)
+        self._archive.settle_command(told.command_id, device, told.outcome.value, told.why[:200], at_utc)
         return []
 
     def heard(self, fact: Fact, data: CommandTaken, at_utc: str) -> None:
         """The fact is the durable word: it settles what no result has reached us of."""
-        if data.outcome in (Outcome.ACCEPTED, Outcome.DONE, Outcome.REFUSED):
-            self._settle(data.command_id, fact.device, Outcome(data.outcome), data.why, at_utc)
-
-    def _settle(self, command_id: str, device: str, outcome: Outcome, why: str, at_utc: str) -> None:
-        row = self._archive.command(command_id)
-        if row is None or row.device != device:
-            whose = "nobody" if row is None else row.device
-            self._archive.add_alarm_once(
-                at_utc, device, HubAlarm.COMMAND_FOREIGN, f"answers command {command_id}, given to {whose}"
-            )
+        if data.outcome not in (Outcome.ACCEPTED, Outcome.DONE, Outcome.REFUSED):
             return
-        with self._archive.transaction():
-            self._archive.settle_command(command_id, device, outcome.value, why[:200], at_utc)
+        foreign = self._foreign(data.command_id, fact.device)
+        if foreign:
+            self._archive.add_alarm_once(at_utc, fact.device, HubAlarm.COMMAND_FOREIGN, foreign)
+            return
+        self._archive.settle_command(
+            data.command_id, fact.device, Outcome(data.outcome).value, data.why[:200], at_utc
+        )
+
+    def _foreign(self, command_id: str, device: str) -> str:
+        """Why this command is not the device's to answer; empty where it is."""
+        row = self._archive.command(command_id)
+        if row is not None and row.device == device:
+            return ""
+        return f"answers command {command_id}, given to {'nobody' if row is None else row.device}"
 
     # --- inspection orders --------------------------------------------------------------------------------
 

@@ -24,8 +24,9 @@ from sync.vocabulary.records import Enterprise, GateStage, ReleaseSlip, Site
 from sync.vocabulary.sas import Envelope, Passing, write_receipt
 from sync.vocabulary.weights import kilograms
 
-AT_ONCE = 200
-"""Receipts of one round, so that a backlog does not keep the hub from its messages."""
+AT_ONCE = 20
+"""Receipts of one round, each of which waits for the disk several times, so that a backlog does not keep the
+hub from its messages."""
 READY = ".ready"
 NOT_MADE = "receipt_not_made"
 """Code of the alarm about a crossing no receipt can be made of."""
@@ -53,6 +54,11 @@ class Round:
     not_made: int
     """Crossings no receipt can be made of, each with its alarm."""
 
+    @property
+    def full(self) -> bool:
+        """More may be waiting."""
+        return max(self.made + self.not_made, len(self.out)) >= AT_ONCE
+
 
 def give_out(archive: Archive, settings: ReceiptSettings, at_utc: str) -> Round:
     """Make receipts of what crossed and give out what is made, at most `AT_ONCE` of each.
@@ -77,9 +83,21 @@ def _make(archive: Archive, settings: ReceiptSettings, at_utc: str) -> tuple[int
         return 0, 0
     with archive.transaction():
         for use in archive.uses_without_receipt(AT_ONCE):
+            number = archive.next_receipt_id()
             try:
                 passing = _passing(archive, settings, use)
-            except (_Impossible, Malformed) as error:
+                name, body = write_receipt(
+                    passing,
+                    Envelope(
+                        sender_id=settings.sender_id,
+                        receiver_id=settings.receiver_id,
+                        serial=number,
+                        sent_at=UtcText(at_utc),
+                        pocket=hashlib.sha256(f"{use.device}/{use.use_id}".encode()).hexdigest()[:32],
+                    ),
+                )
+            except (_Impossible, ValueError, ArithmeticError) as error:
+                # Whatever a fact says, such as a time that no other zone can show, must not stop the hub.
                 not_made += 1
                 archive.give_up_receipt(use.device, use.use_id)
                 archive.add_alarm_once(
@@ -87,17 +105,6 @@ def _make(archive: Archive, settings: ReceiptSettings, at_utc: str) -> tuple[int
                 )
                 continue
             made += 1
-            number = archive.next_receipt_id()
-            name, body = write_receipt(
-                passing,
-                Envelope(
-                    sender_id=settings.sender_id,
-                    receiver_id=settings.receiver_id,
-                    serial=number,
-                    sent_at=UtcText(at_utc),
-                    pocket=hashlib.sha256(f"{use.device}/{use.use_id}".encode()).hexdigest()[:32],
-                ),
-            )
             row = ReceiptRow(
                 number, use.device, use.use_id, use.slip_no, passing.gate.value, passing.passed_at, name,
                 body, "made",

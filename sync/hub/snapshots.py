@@ -28,9 +28,13 @@ from sync.vocabulary.codec import Malformed, decoder, to_json
 LEVEL = 3
 """zstd's own default: a higher one takes longer than it saves on a line."""
 USED_LATELY_S = 3600.0
+LEFT_BEHIND_S = 86_400.0
+"""What no manifest names and nobody has written to for so long was left by a making that was killed."""
 MOST_PIECES = 64
 """At once for one device; it asks again when it has them."""
 
+_MAKING = "making-"
+_PARTS = frozenset({".zst", ".pages", ".new"})
 _READ_BYTES = 4 * 1024 * 1024
 _HASH_BYTES = 32
 _read_manifest = decoder(SnapshotManifest)
@@ -46,7 +50,7 @@ def make_snapshot(archive: Archive, scope: str, folder: Path, made_utc: str) -> 
     Number and rows are read in one transaction: the log from exactly that number continues it. Raises
     `SnapshotUnsound`, and what the archive and the disk raise.
     """
-    work = folder / f"making-{os.getpid()}"
+    work = folder / f"{_MAKING}{os.getpid()}"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     try:
@@ -122,12 +126,20 @@ def _pack(path: Path, state: Scope, folder: Path, made_utc: str) -> SnapshotMani
         made=made_utc,
     )
     place = _Place(folder, manifest.packed_sha256)
-    place.pages.write_bytes(bytes(hashes))
+    _write_durably(place.pages, bytes(hashes))
     packed_path.rename(place.packed)
     half = place.manifest.with_suffix(".new")
-    half.write_bytes(to_json(manifest))
+    _write_durably(half, to_json(manifest))
     half.rename(place.manifest)
     return manifest
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    """After a power cut nobody must be offered a snapshot whose hashes are not on the disk."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +196,19 @@ class SnapshotFolder:
                 _Place(self._folder, name).remove()
                 del found[name], self._used_s[name]
         self._manifests = found
+        self._clear_away(found, now_s)
+
+    def _clear_away(self, named: dict[str, SnapshotManifest], now_s: float) -> None:
+        """Gigabytes, each time a hub is stopped in the middle of making one."""
+        left = [path for path in self._folder.glob("*.*") if path.suffix in _PARTS and path.stem not in named]
+        for path in (*left, *self._folder.glob(f"{_MAKING}*")):
+            with contextlib.suppress(FileNotFoundError):
+                if now_s - path.stat().st_mtime < LEFT_BEHIND_S:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
 
     def newest(self, scope: Scope) -> SnapshotManifest | None:
         """Of a scope, in its epoch of today."""

@@ -55,6 +55,10 @@ EPOCHS_OF_INTEREST = 8
 """How many epochs of one device are acknowledged at once. The ones it left behind are among them: what is
 here of those need not be issued again when a device meets a new archive."""
 
+MAX_RUNS = 4_096
+"""Stored runs of one stream that do not connect yet. Only a device that leaves out fact after fact has more:
+every message would cost a look at all of them."""
+
 MAX_STATES = 2_000
 """Devices, and streams of one device, whose state is kept in memory."""
 
@@ -150,6 +154,13 @@ class Taking:
         if not new and not branches:
             return
         after, broken = _connect(state, [(fact, prev) for fact, _, prev in new])
+        if MAX_RUNS < len(after.beyond) > len(state.beyond):
+            raise Refused(
+                HubAlarm.BATCH_REFUSED,
+                f"{epoch}/{stream.value}: facts {first} to {last} make more than {MAX_RUNS} stretches with "
+                f"gaps between them, expected {state.contiguous + 1} first",
+                device,
+            )
         if branches:
             lowest = min(fact.seq for fact in branches)
             after = after._replace(branched=min(lowest, after.branched or lowest))

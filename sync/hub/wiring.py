@@ -302,6 +302,9 @@ class Hub:
                 self._receipt_fault = fault
                 self._log.error("receipts not given out", why=fault, doing="tried again")
             return
+        if done.full:
+            # The rest with the next tick, after what has come meanwhile.
+            self._receipts_at_s = 0.0
         if self._receipt_fault:
             self._receipt_fault = ""
             self._log.info("receipts are given out again")

@@ -701,6 +701,26 @@ def test_a_device_is_marked_at_the_hub_in_the_same_step(office: Path, tmp_path: 
     assert "knows no nobody" in said
 
 
+def test_a_hub_that_cannot_write_the_mark_keeps_no_device_on_the_brokers_lists(
+    office: Path, tmp_path: Path
+) -> None:
+    desk.bundle(office, "hub", tmp_path / "hub.tar", NOW)
+    config = unpacked(tmp_path / "hub.tar", tmp_path / "etc") / "hub.toml"
+    fragment = (config.parent / "hub/hub.fragment.toml").read_text()
+    config.write_text(fragment + '[store]\narchive = "archive.sqlite"\n')
+    archive = Archive.open(config.parent / "archive.sqlite")
+    archive._db.execute(
+        "CREATE TRIGGER full BEFORE INSERT ON devices BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+    )
+    archive.close()
+    code, said, _ = run("revoke", "lane-1", "--hub", str(config), "-C", str(office))
+    assert code == 1
+    assert "not marked at the hub: IntegrityError: disk is full; try again" in said.replace("\n", " ")
+    row = read_register(office).find("lane-1")
+    assert row is not None
+    assert row.revoked
+
+
 def test_a_broker_that_cannot_be_told_is_said_with_exit_code_one(office: Path) -> None:
     code, _, complained = run("revoke", "lane-1", "--broker-pid", "1", "-C", str(office))
     assert code == 1

@@ -265,8 +265,12 @@ def test_nobody_answers_for_another_device(bench: Bench, lane: Device, other: De
     answer(bench, other, Outcome.DONE)
     assert state(bench) == ("waiting", "")
     assert bench.alarms() == ["command_foreign"]
-    answer(bench, lane, Outcome.DONE, command_id="never-given")
-    assert bench.alarms() == ["command_foreign", "command_foreign"]
+    for number in range(5):
+        answer(bench, lane, Outcome.DONE, command_id=f"never-given-{number}")
+    assert bench.alarms() == ["command_foreign", "command_foreign"], (
+        "the first of each device, the rest counted"
+    )
+    assert bench.receiver.counts.refused == 6
 
 
 def test_a_result_that_is_forged_or_of_another_or_too_long_is_refused(

@@ -149,3 +149,34 @@ def test_a_long_finding_is_an_alarm_once_and_cut(place: Place) -> None:
     ((_, _, _, detail),) = archive.alarms(5)
     assert wide(5_000, 5).startswith(detail)
     archive.close()
+
+
+# --- what a device can make large -------------------------------------------------------------------------
+
+
+def test_a_device_that_leaves_out_fact_after_fact_is_taken_up_to_a_bound_and_goes_on_when_it_fills_them(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.hub.taking.MAX_RUNS", 3)
+    device = Device()
+    bench = Bench(place, device)
+    said = device.chatter(12)
+    taken = [bool(bench.facts(device, device.batch([said[index]]))) for index in (1, 3, 5, 7, 9)]
+    assert taken == [True, True, True, False, False]
+    assert bench.receiver.counts.refused == 2
+    assert "expected 1 first" in bench.rows("SELECT detail FROM hub_alarms")[0][0]
+    ack = acks(bench.facts(device, device.batch([said[0]])))[ROUTINE]
+    assert (ack.contiguous, ack.missing) == (2, ((3, 3), (5, 5)))
+    assert acks(bench.facts(device, device.batch(said)))[ROUTINE].contiguous == 12
+    bench.archive.close()
+
+
+def test_the_bytes_of_all_blobs_are_added_up_without_a_look_at_each(tmp_path: Path) -> None:
+    archive = Archive.open(tmp_path / "archive.sqlite")
+    plan = archive._db.execute(
+        "EXPLAIN QUERY PLAN SELECT coalesce(sum(size_bytes), 0) FROM blobs "
+        "WHERE state = 'stored' AND (device = ? OR CAST(? AS TEXT) = '')",
+        ("", ""),
+    ).fetchall()
+    assert [row[3] for row in plan] == ["SEARCH blobs USING COVERING INDEX blobs_by_size (state=?)"]
+    archive.close()

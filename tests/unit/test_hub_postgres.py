@@ -164,6 +164,16 @@ def test_commits_wait_for_the_disk_whatever_the_server_is_set_to(database: Postg
     archive.close()
 
 
+@pytest.mark.parametrize(("own", "timeout"), [(True, "1min"), (False, "0")])
+def test_only_a_worker_that_may_have_the_duties_must_speak_all_the_time(
+    database: PostgresPlace, own: bool, timeout: str
+) -> None:
+    """Whoever takes evidence, or waits in a script of the centre, may be silent for longer than a minute."""
+    archive = Archive.open(database, own=own)
+    assert archive._db.execute("SHOW idle_session_timeout").fetchone() == (timeout,)
+    archive.close()
+
+
 def test_a_database_of_something_else_is_refused(postgres: Postgres, tmp_path: Path) -> None:
     place = postgres.new_place(tmp_path)
     with psycopg.connect(postgres.dsn(place.database), autocommit=True) as db:

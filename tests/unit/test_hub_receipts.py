@@ -304,6 +304,18 @@ def test_a_folder_that_is_gone_is_an_error_and_nothing_is_lost(hub: Hub, lane: D
     assert len(hub.round().out) == 1
 
 
+def test_a_crossing_at_a_time_no_receipt_can_show_is_an_alarm_and_holds_up_no_other(
+    hub: Hub, lane: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as late:
+        late.setattr("tests.unit.test_hub_device.AT", "9999-12-31T23:59:59Z")
+        hub.cross(lane, 1, SLIP)
+    hub.cross(lane, 2, OTHER_SLIP)
+    done = hub.round()
+    assert (len(done.out), done.not_made, hub.bench.alarms()) == (1, 1, ["receipt_not_made"])
+    assert not hub.round().full
+
+
 def test_a_backlog_is_taken_in_bounded_rounds(
     hub: Hub, lane: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:

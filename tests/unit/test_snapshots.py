@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import zstandard
 
 from sync.hub.archive import RecordChange
-from sync.hub.snapshots import SnapshotUnsound, make_snapshot
+from sync.hub.snapshots import SnapshotFolder, SnapshotUnsound, make_snapshot
 from sync.hub.terms import Limits
 from sync.link.envelope import signed_payload
 from sync.link.keys import KeySigner, make_private
@@ -466,6 +467,24 @@ def test_old_snapshots_are_thrown_away(joined: Joined) -> None:
     joined.now_s += 4_000
     joined.run(1)
     assert {path.stem for path in shelf.iterdir()} == {second.packed_sha256}
+
+
+def test_what_a_killed_making_left_behind_is_cleared_away(tmp_path: Path) -> None:
+    shelf = tmp_path / "snapshots"
+    (shelf / "making-4711").mkdir(parents=True)
+    left = [
+        shelf / "making-4711" / "records-1.sqlite",
+        shelf / f"{'a' * 64}.zst",
+        shelf / f"{'a' * 64}.pages",
+    ]
+    for path in left:
+        path.write_bytes(b"x")
+    (shelf / "aside.said").write_bytes(b"")
+    now_s = time.time()
+    SnapshotFolder(shelf).look((), now_s + 3_600)
+    assert [path.exists() for path in left] == [True, True, True], "it may be at work"
+    SnapshotFolder(shelf).look((), now_s + 2 * 86_400)
+    assert [path.name for path in shelf.iterdir()] == ["aside.said"]
 
 
 def test_snapshots_take_no_more_of_the_line_than_they_may(tmp_path: Path) -> None:
