@@ -283,6 +283,7 @@ class CutsWhenItGrants:
 
     inner: KeySigner
     cut: Callable[[], object]
+    kid: str = "hub"
 
     def sign(self, context: Context, body: str) -> Signed:
         signed = self.inner.sign(context, body)
