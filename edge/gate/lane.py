@@ -2270,9 +2270,12 @@ def _command_given(lane: Lane, at_s: float, command: Command) -> tuple[Lane, lis
     """Idempotent by command id. What lets somebody go is checked against the roster first (S8); what only
     stops or shows something stands on the centre's signature alone."""
     known = next((each for each in lane.commands if each[0] == command.command_id), None)
-    if known is not None:
-        return lane, [AnswerCommand(*known)]
     act = command.act
+    if known is not None:
+        if isinstance(act, commands.Wipe) and _is_to_be_wiped(lane, command):
+            # Who does it forgets it with the power: asked again, it is begun again, and begun twice is once.
+            return lane, [AnswerCommand(*known), Wipe(command, act.force)]
+        return lane, [AnswerCommand(*known)]
     match act:
         case commands.ManualRelease() | commands.Supplement():
             return lane, [CheckCommand(command)]
@@ -2288,6 +2291,14 @@ def _command_given(lane: Lane, at_s: float, command: Command) -> tuple[Lane, lis
             return _told_to_stop(lane, command)
         case _:
             assert_never(act)
+
+
+def _is_to_be_wiped(lane: Lane, command: Command) -> bool:
+    """Taken, the lane stopped for it, and no word yet of how it ended."""
+    waits = lane.closing is not None and lane.closing.command_id == command.command_id
+    return not waits and any(
+        (known, outcome) == (command.command_id, Outcome.ACCEPTED) for known, outcome, _ in lane.commands
+    )
 
 
 def _command_checked(

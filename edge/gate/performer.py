@@ -478,7 +478,9 @@ class LanePerformer:
         self._try(_PLATFORM, f"gather-{ask.seq_no}", gather)
 
     def _show_platform(self, seq_no: str, sha256: str) -> None:
-        jpeg = self._things.pictures.read(sha256)
+        jpeg = None
+        with suppress(OSError):
+            jpeg = self._things.pictures.read(sha256)
         if jpeg is not None:
             self._try(_PLATFORM, self._next("pictures"), SendPictures(seq_no, (("vehicle", jpeg),)))
 
@@ -540,10 +542,10 @@ class LanePerformer:
     def _find(self, look: LookUp) -> Findings:
         things = self._things
         utc = things.clock.utc_text()
-        records = things.records()
-        if records is None:
-            return Findings(utc=UtcText(utc), day=utc[:10])
         try:
+            records = things.records()
+            if records is None:
+                return Findings(utc=UtcText(utc), day=utc[:10])
             with records.snapshot() as state:
                 return self._read(look, records, utc, state)
         except (StoreRefused, Malformed):

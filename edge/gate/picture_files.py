@@ -124,16 +124,23 @@ class PictureFiles:
         return Kept(sha256, len(jpeg), final)
 
     def read(self, sha256: str) -> bytes | None:
-        """The picture, its hash proved; None where there is none, or another under its name."""
+        """The picture, its hash proved; None where there is none, or another under its name. Raises `OSError`
+        where there may be one that cannot be read now: what is not to be had is never owed again."""
         if not _SHA256.fullmatch(sha256):
             return None
+        unread: OSError | None = None
         for day in reversed(self._days()):
             try:
                 jpeg = (day / f"{sha256}.jpg").read_bytes()
-            except OSError:
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                unread = error
                 continue
             if hashlib.sha256(jpeg).hexdigest() == sha256:
                 return jpeg
+        if unread is not None:
+            raise unread
         return None
 
     def shed(self, utc: str, *, clock_is_known: bool) -> Shed | None:

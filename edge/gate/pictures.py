@@ -150,7 +150,8 @@ class Pictures:
         )
 
     def read(self, sha256: str) -> bytes | None:
-        """A kept picture, its hash proved."""
+        """A kept picture, its hash proved; None where there is none. Raises `OSError` where it cannot be read
+        now."""
         return self._files.read(sha256)
 
     def health(self) -> dict[str, CameraHealth]:
@@ -277,19 +278,21 @@ class Pictures:
         try:
             known = self._clock.uncertainty_ms() != UNKNOWN_MS
             shed = self._files.shed(self._clock.utc_text(), clock_is_known=known)
+            if shed is not None:
+                self._report(shed)
         except Exception as error:  # noqa: BLE001 - what cannot be shed now is shed later; pictures go on
             _logger().error("pictures not shed", why=str(error))
-            return
-        if shed is not None:
-            _logger().warning(
-                "pictures shed",
-                pictures=shed.pictures,
-                size_bytes=shed.size_bytes,
-                first_day=shed.first_day,
-                last_day=shed.last_day,
-                not_at_the_centre=shed.needed,
-            )
-            self._on_shed(shed)
+
+    def _report(self, shed: Shed) -> None:
+        _logger().warning(
+            "pictures shed",
+            pictures=shed.pictures,
+            size_bytes=shed.size_bytes,
+            first_day=shed.first_day,
+            last_day=shed.last_day,
+            not_at_the_centre=shed.needed,
+        )
+        self._on_shed(shed)
 
 
 def _logger() -> structlog.stdlib.BoundLogger:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
-from sync.store.journal import Journal, StoreRefused
+from sync.store.journal import Journal, JournalFull, StoreRefused
 from sync.store.records import Records
 from sync.vocabulary.codec import Malformed
 from sync.vocabulary.uses import UseState
@@ -32,7 +32,7 @@ class Retention:
         try:
             self._journal.drop_acknowledged(self._keep_s)
             self._forget_uses()
-        except (StoreRefused, Malformed, OSError) as error:
+        except (StoreRefused, JournalFull, Malformed, OSError) as error:
             structlog.get_logger("retention").warning("retention did not run", why=str(error))
 
     def _forget_uses(self) -> None:

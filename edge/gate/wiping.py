@@ -81,7 +81,9 @@ class Wiping:
         yield config.store.folder / KEY_FILE
 
     def _records(self) -> Iterator[Path]:
-        yield from sorted(self._config.store.folder.glob("records-*"))
+        for pattern in ("records-*", "snapshot.*"):
+            # The second are records on their way: fetched in part, or unpacked and not yet proved.
+            yield from sorted(self._config.store.folder.glob(pattern))
 
 
 def _unlinked(files: Iterator[Path]) -> str:

@@ -58,7 +58,8 @@ class BlobSource(Protocol):
     """Where a program keeps its evidence."""
 
     def read(self, sha256: str) -> bytes | None:
-        """The blob, its hash proved; None where it is not to be had. May wait for a disk."""
+        """The blob, its hash proved; None where it is not there any more, or is another. May wait for a disk.
+        Raises `OSError` where that cannot be told now: it is asked for again."""
 
 
 class BlobPerformer:

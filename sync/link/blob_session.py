@@ -453,11 +453,14 @@ class BlobSession:
         wait_s = (
             first_s if known is None else min(known.wait_s * 2, max(first_s, self._config.resend_longest_s))
         )
+        full = len(self._aside) >= MAX_ASIDE
         while len(self._aside) >= MAX_ASIDE:
             del self._aside[next(iter(self._aside))]
         self._aside[sha256] = _Aside(at_s + wait_s, wait_s)
         self._now = None
-        self._look_at_s = at_s
+        # A centre that takes none of so many is not asked about one after the other for ever: the first of
+        # them is forgotten by now, and would be offered again at once.
+        self._look_at_s = at_s + self._config.resend_first_s if full else at_s
 
     # --- what journal and disk say ------------------------------------------------------------------------
 

@@ -748,7 +748,7 @@ class LinkClient:
         while not self._stopping.is_set():
             now_s = time.monotonic()
             due_s = min(supervised_s + SUPERVISE_EVERY_S, self._wake_at_s or float("inf"))
-            self._hear(session, self._inbox.take(max(0.0, due_s - now_s)) or (Tick(),))
+            self._hear(session, (*self._inbox.take(max(0.0, due_s - now_s)), Tick()))
             if time.monotonic() >= supervised_s + SUPERVISE_EVERY_S:
                 supervised_s = time.monotonic()
                 for wire in self._wires.values():

@@ -275,14 +275,14 @@ class LinkPerformer:
         try:
             # Taken before the unfinished file goes: a file that resists deletion must not be taken up again.
             number = max(next_generation(self._folder), (self._journal.generation() or 0) + 1)
-            if self._building is not None:
-                self._building[1].close()
-                self._building = None
+            self._end_survey()
+            self._end_building()
             self._drop_others()
             new_generation(self._folder, number, scope, epoch)
             self._building = (number, self._open(number))
             state = _seen_of(*self._building)
         except _FAILURES as error:
+            self._end_building()
             return (StoreFailed(Work.BEGIN_GENERATION, str(error)),)
         return (GenerationBegun(state),)
 
@@ -311,6 +311,11 @@ class LinkPerformer:
         except _FAILURES as error:
             return (StoreFailed(Work.NOTE_VERIFIED, str(error)),)
         return ()
+
+    def _end_building(self) -> None:
+        if self._building is not None:
+            self._building[1].close()
+            self._building = None
 
     # --- snapshots ----------------------------------------------------------------------------------------
 
@@ -353,10 +358,9 @@ class LinkPerformer:
                 return (SnapshotWorked(),)
             self._snapshot = None
             number = next_generation(self._folder) - 1
-            if self._building is not None:
-                self._building[1].close()
-                self._building = None
-            self._building = (number, self._open(number))
+            fresh = (number, self._open(number))
+            self._end_building()
+            self._building = fresh
             self._drop_others()
             state = _seen_of(*self._building)
         except _FAILURES as error:

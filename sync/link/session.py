@@ -780,6 +780,8 @@ class _Downward:
     """Not before this; None before the first."""
     why: str = ""
     """Why a generation is being built."""
+    rebuild_why: str = ""
+    """Why one is to be built at `rebuild_at_s`, whatever the numbers say then."""
     starting: bool = False
     adopting: bool = False
     noted: str = ""
@@ -946,7 +948,7 @@ class EdgeSession:
             case ConnectionRefused(connection, why):
                 self._mutable(at_s, _MutedKey(LinkRefused, connection.value), why)
             case Tick():
-                pass
+                self._work(at_s)
             case FactsWaiting():
                 for up in self._up.values():
                     up.ask = True
@@ -1007,6 +1009,17 @@ class EdgeSession:
             self._pump(up)
         self._ask_to_wake()
         return tuple(self._effects)
+
+    def _work(self, at_s: float) -> None:
+        """The next slice of what takes long. One at a time, and only where nothing else was to be done: all of
+        a snapshot takes a minute, and a claim's answer or an alarm must not wait for more than a slice (G9)."""
+        fetch, repair = self._down.fetch, self._down.repair
+        if fetch is not None and _due(fetch.work_at_s, at_s):
+            fetch.work_at_s = None
+            self._effects.append(WorkOnSnapshot())
+        if repair is not None and _due(repair.work_at_s, at_s):
+            repair.work_at_s = None
+            self._effects.append(WorkOnSurvey())
 
     def _on_connected(self, at_s: float, connection: Connection) -> None:
         self._connected.add(connection)
@@ -1406,7 +1419,7 @@ class EdgeSession:
 
     def _verified(self, head: FeedHead, target: FeedSeen) -> None:
         down = self._down
-        down.rebuild_at_s = None
+        down.rebuild_at_s, down.rebuild_why = None, ""
         down.rebuild_wait_s = self._config.rebuild_first_s
         down.pull_wait_s = self._config.pull_first_s
         if down.heard <= target.number:
@@ -1427,6 +1440,8 @@ class EdgeSession:
             return
         if down.rebuild_ok_s is not None and at_s < down.rebuild_ok_s:
             down.rebuild_at_s = down.rebuild_ok_s
+            # By its numbers alone a log that went back is only one whose head is late.
+            down.rebuild_why = why if head.number < target.number else ""
             self._count("rebuilds_put_off")
             return
         down.rebuild_ok_s = at_s + down.rebuild_wait_s
@@ -1448,7 +1463,7 @@ class EdgeSession:
         if down.fetch is not None and down.fetch.manifest.epoch != down.head.epoch:
             self._drop_fetch()
         down.starting = True
-        down.rebuild_at_s = None
+        down.rebuild_at_s, down.rebuild_why = None, ""
         down.pull_at_s = None
         down.heard = 0
         self._effects.append(BeginGeneration(self._config.scope, down.head.epoch))
@@ -1676,9 +1691,6 @@ class EdgeSession:
         fetch, target = self._down.fetch, self._down.target
         if fetch is None or target is None:
             return
-        if _due(fetch.work_at_s, at_s):
-            fetch.work_at_s = None
-            self._effects.append(WorkOnSnapshot())
         if Connection.ROUTINE in self._connected and _due(fetch.ask_at_s, at_s):
             fetch.ask_at_s = at_s + fetch.wait_s
             fetch.wait_s = min(fetch.wait_s * 2, self._config.pull_longest_s)
@@ -1726,6 +1738,9 @@ class EdgeSession:
     def _on_survey_worked(self, at_s: float) -> None:
         down = self._down
         if down.repair is not None:
+            if down.repair.stage is not Stage.SURVEY:
+                # Of the survey that was under way when the difference was found: nothing waits for it.
+                return
             down.repair.work_at_s = at_s
             down.repair.give_up_s = at_s + self._config.mend_patience_s
         elif down.surveying:
@@ -1735,6 +1750,8 @@ class EdgeSession:
         repair = self._down.repair
         if repair is None:
             self._end_survey(at_s, surveyed)
+            return
+        if repair.stage is not Stage.SURVEY:
             return
         if (surveyed.generation, surveyed.number) != (repair.generation, repair.number):
             self._give_up_mending(at_s, "its records moved meanwhile")
@@ -1805,9 +1822,6 @@ class EdgeSession:
             else:
                 repair.give_up_s = at_s + self._config.mend_patience_s
             return
-        if _due(repair.work_at_s, at_s):
-            repair.work_at_s = None
-            self._effects.append(WorkOnSurvey())
         if Connection.ROUTINE in self._connected and _due(repair.ask_at_s, at_s):
             repair.ask_at_s = at_s + repair.wait_s
             repair.wait_s = min(repair.wait_s * 2, self._config.pull_longest_s)
@@ -2037,6 +2051,10 @@ class EdgeSession:
                 if down.repair is not None:
                     self._give_up_mending(at_s, event.why)
             case Work.BEGIN_GENERATION | Work.ADOPT_GENERATION:
+                if event.work is Work.BEGIN_GENERATION:
+                    # Its unfinished one is thrown away, and there is no other yet.
+                    down.building, down.rebuild_why = None, down.why
+                    down.handed = down.current.number if down.current else 0
                 down.starting = False
                 down.adopting = False
                 down.rebuild_at_s = at_s + down.pull_wait_s
@@ -2118,7 +2136,10 @@ class EdgeSession:
         down = self._down
         if _due(down.rebuild_at_s, at_s):
             down.rebuild_at_s = None
-            self._settle(at_s)
+            if down.rebuild_why and not (down.starting or down.adopting):
+                self._rebuild(down.rebuild_why)
+            else:
+                self._settle(at_s)
         if _due(down.pull_at_s, at_s):
             if down.target is None or down.starting or down.adopting or down.fetch or down.repair:
                 down.pull_at_s = None
@@ -2148,7 +2169,7 @@ class EdgeSession:
             times.append(fetch.ask_at_s if fetch is not None else None)
             times.append(repair.ask_at_s if repair is not None else None)
         times.append(self._issue_at_s)
-        if self._epoch_why and not self._beginning_epoch:
+        if self._epoch_why and not self._beginning_epoch and not self._left_to_issue:
             times.append(self._epoch_ok_s)
         wake_at_s = min((time for time in times if time is not None), default=None)
         if wake_at_s != self._wake_at_s:

@@ -102,6 +102,12 @@ _STILL_OWED = (
     "FROM heads WHERE issuing_from > 0"
 )
 """Epoch, stream, first and last of what is still to be issued again."""
+_ISSUED = (
+    "UPDATE heads SET reissued_from = min(coalesce(reissued_from, seq + 1), issuing_from), "
+    "issuing_from = 0, issuing_to = 0 WHERE issuing_from > 0 "
+    "AND max(issuing_to, acked, dropped_seq) + 1 >= coalesce(reissued_from, seq + 1)"
+)
+"""Where nothing is left of that."""
 _FACTS_BETWEEN = (
     "SELECT place, position, event_id, kind, passage, time, hash, body FROM facts "
     "WHERE place BETWEEN ? AND ? ORDER BY place"
@@ -535,7 +541,7 @@ class Journal:
 
     def _finish_issuing(self) -> None:
         """Else what an earlier epoch still owes would come after what a later one does."""
-        while self.issue_again():
+        while self._issue_some(FACTS_ISSUED_AT_ONCE):
             pass
 
     def left_to_issue(self) -> int:
@@ -543,7 +549,14 @@ class Journal:
         return sum(self._now().issuing.values())
 
     def issue_again(self, *, max_facts: int = FACTS_ISSUED_AT_ONCE) -> int:
-        """The next of them, in one transaction; answers how many are left. Raises as `commit` does."""
+        """The next of them, in one transaction; answers how many are left. Raises as `commit` does: they are
+        on this disk already, and no second copy of a backlog is worth the reserve (G8)."""
+        with self._writing:
+            if self.left_to_issue():
+                self._keep_reserve()
+            return self._issue_some(max_facts)
+
+    def _issue_some(self, max_facts: int) -> int:
         with self._writing:
             now = self._settled()
             if not any(now.issuing.values()):
@@ -1047,11 +1060,7 @@ class Journal:
             "UPDATE heads SET issuing_to = ? WHERE epoch_no = ? AND stream = ?",
             [(seq, old_no, stream.value) for (old_no, stream), seq in reached.items()],
         )
-        writer.execute(
-            "UPDATE heads SET reissued_from = min(coalesce(reissued_from, seq + 1), issuing_from), "
-            "issuing_from = 0, issuing_to = 0 WHERE issuing_from > 0 "
-            "AND max(issuing_to, acked, dropped_seq) + 1 >= coalesce(reissued_from, seq + 1)"
-        )
+        writer.execute(_ISSUED)
 
     @staticmethod
     def _owed(reader: sqlite3.Connection, ranges: Sequence[tuple[int, str, int, int]]) -> _Owed:
@@ -1134,11 +1143,20 @@ class Journal:
                 _ACKED,
                 (contiguous, hash_, counter, row[0], stream.value),
             )
-        self._settle(now)
+            # In the middle of issuing again: what is passed over was not issued, and is owed if this word
+            # should become void (another archive).
+            noter.execute(
+                "UPDATE heads SET issuing_from = ? WHERE epoch_no = ? AND stream = ? "
+                "AND issuing_from > 0 AND issuing_to < ?",
+                (contiguous + 1, row[0], stream.value, contiguous),
+            )
+            noter.execute(_ISSUED)
+        self._settle(self._load())
 
     def _older_epochs_owe(self, epoch_no: int) -> bool:
         row = self._read_one(
-            "SELECT 1 FROM heads WHERE epoch_no < ? AND max(acked, dropped_seq) + 1 < reissued_from LIMIT 1",
+            "SELECT 1 FROM heads WHERE epoch_no < ? AND issuing_from = 0 "
+            "AND max(acked, dropped_seq) + 1 < reissued_from LIMIT 1",
             (epoch_no,),
         )
         return row is not None

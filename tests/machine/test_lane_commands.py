@@ -591,6 +591,25 @@ def test_wiping_stops_the_lane_first_and_says_what_became_of_it(force: bool) -> 
     assert kinds(done) == ["command_taken"]
 
 
+def test_a_wiping_that_a_power_cut_interrupted_is_begun_again_when_the_centre_asks_again() -> None:
+    play = at_rest()
+    told = command(WipeAct())
+    given(play, told)
+    again = given(play, told)
+    assert [e for e in again if isinstance(e, Wipe)] == [Wipe(told, False)]
+    assert [outcome for outcome, _ in answers(again)] == [ACCEPTED]
+    play.say(Wiped(told))
+    assert [e for e in given(play, told) if isinstance(e, Wipe)] == []
+
+
+def test_a_wiping_that_waits_for_the_arm_is_not_begun_by_asking_again() -> None:
+    """S2: the lane stops when the arm is down."""
+    play = passing()
+    told = command(WipeAct())
+    given(play, told)
+    assert [e for e in given(play, told) if isinstance(e, Wipe)] == []
+
+
 def test_a_wiping_that_failed_is_told() -> None:
     play = at_rest()
     told = command(WipeAct())

@@ -19,7 +19,15 @@ from sync.hub.archive import Archive
 from sync.hub.blob_files import BlobFiles
 from sync.hub.blobs import BlobLimits, BlobTaking
 from sync.link.blob_link import BlobPerformer
-from sync.link.blob_session import BlobConfig, BlobEvent, BlobSession, FactsOwed, LoadBlob, NoteStored
+from sync.link.blob_session import (
+    MAX_ASIDE,
+    BlobConfig,
+    BlobEvent,
+    BlobSession,
+    FactsOwed,
+    LoadBlob,
+    NoteStored,
+)
 from sync.link.envelope import chunk_payload, open_chunk, open_signed, signed_payload
 from sync.link.keys import Forged, KeySigner, make_private, private_pem, public_pem
 from sync.link.messages import (
@@ -713,3 +721,21 @@ def test_the_hubs_evidence_can_be_listed_and_what_never_came_is_a_finding(site: 
     assert ran.exit_code == 0
     assert Path(found["file"]).read_bytes() == there
     assert runner.invoke(app, ["records", "blobs", str(config), "--passage", "2"]).exit_code == 2
+
+
+def test_a_centre_that_takes_nothing_is_not_offered_the_same_over_and_over(tmp_path: Path) -> None:
+    """However much is owed: as fast as it refuses would be for ever, on every lane of the site at once."""
+    site = Site(tmp_path, limits=BlobLimits(keep_free_bytes=10**18))
+    for number in range(MAX_ASIDE + 10):
+        site.take(picture(number, 40))
+    site.connect()
+    site.run(30.0)
+    begun = site.session.counts["offers"]
+    site.run(30.0)
+    assert begun >= MAX_ASIDE
+    assert site.session.counts["offers"] - begun <= 10
+    site.limits = ROOM
+    site.hub_starts()
+    site.run(15.0)
+    assert site.session.counts["stored"] > 0
+    site.close()

@@ -1545,3 +1545,82 @@ def test_an_archive_met_while_an_epoch_issues_again_gets_all_it_lacks(
         assert {fact.event_id for fact in facts[:30]} <= set(ids)
         assert len(ids) == len(set(ids))
         assert verify_journal(path) == []
+
+
+def test_what_an_acknowledgement_passes_over_while_an_epoch_issues_again_is_owed_to_another_archive(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G4: a hub restored from backup is refilled, also with what was never issued again for its word."""
+    monkeypatch.setattr("sync.store.journal.FACTS_ISSUED_AT_ONCE", 10)
+    with open_journal(path) as journal:
+        facts = journal.commit([routine(n) for n in range(100)])
+        journal.begin_epoch("test")
+        acknowledge(journal, facts[79], counter=1)
+        while journal.issue_again(max_facts=7):
+            pass
+        assert not {fact.event_id for fact in facts[30:79]} & {
+            fact.event_id for fact in held(journal, Stream.ROUTINE)
+        }
+        journal.meet_archive("archive-b", counter=1)
+        first = held(journal, Stream.ROUTINE)[0]
+        assert acknowledge(journal, first, counter=2, archive_id="archive-b") is AckOutcome.DIFFERS
+        journal.begin_epoch("refill")
+        while journal.issue_again():
+            pass
+        ids = [fact.event_id for fact in held(journal, Stream.ROUTINE)]
+        assert {fact.event_id for fact in facts[10:80]} <= set(ids)
+        assert verify_journal(path) == []
+
+
+def test_an_acknowledgement_of_all_that_was_to_be_issued_again_ends_the_issuing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.store.journal.FACTS_ISSUED_AT_ONCE", 10)
+    with open_journal(path) as journal:
+        facts = journal.commit([routine(n) for n in range(50)])
+        journal.begin_epoch("test")
+        acknowledge(journal, facts[-1], counter=1)
+        assert journal.left_to_issue() == 0
+        journal.meet_archive("archive-b", counter=1)
+        first = held(journal, Stream.ROUTINE)[0]
+        assert acknowledge(journal, first, counter=2, archive_id="archive-b") is AckOutcome.DIFFERS
+        journal.begin_epoch("refill")
+        while journal.issue_again():
+            pass
+        assert {fact.event_id for fact in facts[10:]} <= {
+            fact.event_id for fact in held(journal, Stream.ROUTINE)
+        }
+
+
+def test_what_is_being_issued_again_for_another_archive_asks_for_no_further_epoch(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_journal(path) as journal:
+        facts = journal.commit([routine(n) for n in range(50)])
+        acknowledge(journal, facts[-1], counter=1)
+        journal.begin_epoch("test")
+        journal.meet_archive("archive-b", counter=1)
+        monkeypatch.setattr("sync.store.journal.FACTS_ISSUED_AT_ONCE", 10)
+        (first,) = journal.commit([routine(99)])
+        assert acknowledge(journal, first, counter=2, archive_id="archive-b") is AckOutcome.DIFFERS
+        journal.begin_epoch("refill")
+        assert journal.left_to_issue() > 20
+        again = held(journal, Stream.ROUTINE)
+        assert acknowledge(journal, again[3], counter=3, archive_id="archive-b") is AckOutcome.APPLIED
+
+
+def test_a_backlog_is_not_copied_into_the_disks_reserve(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """G8: the reserve is for the end of what is under way."""
+    monkeypatch.setattr("sync.store.journal.FACTS_ISSUED_AT_ONCE", 10)
+    monkeypatch.setattr("sync.store.journal.COMMITS_PER_DISK_CHECK", 1)
+    free = [1_000_000]
+    with open_journal(path, reserve_bytes=500_000, free_bytes=lambda: free[0]) as journal:
+        journal.commit([routine(n) for n in range(100)])
+        journal.begin_epoch("test")
+        left = journal.left_to_issue()
+        free[0] = 499_999
+        with pytest.raises(JournalFull, match="reserve"):
+            journal.issue_again()
+        assert journal.left_to_issue() == left
+        free[0] = 500_000
+        assert journal.issue_again() < left

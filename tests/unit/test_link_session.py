@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync.link.envelope import open_signed, read_batch, signed_payload
+from sync.link.fetching import BeginSurvey, Surveyed, SurveyWorked, WorkOnSurvey
 from sync.link.keys import KeySigner, make_private, verify
 from sync.link.messages import (
     MAX_PAYLOAD_BYTES,
@@ -74,6 +75,7 @@ from sync.link.session import (
     RecordsDiffer,
     RecordsMoved,
     Refused,
+    ResyncWanted,
     SessionConfig,
     StatusChanged,
     StoreFailed,
@@ -83,6 +85,7 @@ from sync.link.session import (
     Work,
 )
 from sync.link.window import Window
+from sync.policy.digests import BUCKETS
 from sync.store.journal import AckOutcome
 from sync.store.records import ApplyResult
 from sync.vocabulary.facts import GENESIS, Alarm, AlarmCode, Fact, FactDraft, PassageOpened, Stream, seal
@@ -1052,3 +1055,42 @@ def test_no_second_epoch_begins_before_the_first_has_issued_all_again() -> None:
     ack = Ack("archive", 1, DEVICE, EPOCH, Stream.ROUTINE, 9, "f" * 64)
     assert of(BeginEpoch, story.tell(AckApplied(ack, AckOutcome.AHEAD, ()))) == []
     assert len(of(BeginEpoch, story.tell(IssuedAgain(0)))) == 1
+
+
+def test_an_epoch_that_must_wait_for_the_one_before_keeps_nobody_awake() -> None:
+    story = Story(chain(3))
+    ack = Ack("archive", 1, DEVICE, EPOCH, Stream.ROUTINE, 9, "f" * 64)
+    story.up()
+    assert of(BeginEpoch, story.tell(AckApplied(ack, AckOutcome.AHEAD, ())))
+    wakes = of(WakeAt, story.tell(EpochBegun(EPOCH, story.heads(), (), 3, "test", left_to_issue=9_000)))
+    for turn in range(1, 40):
+        story.at_s = 61.0 + turn
+        wakes = of(WakeAt, story.tell(AckApplied(ack, AckOutcome.AHEAD, ()), Tick())) or wakes
+    assert wakes[-1].at_s is not None
+    assert wakes[-1].at_s > story.at_s
+    assert len(of(BeginEpoch, story.tell(IssuedAgain(0)))) == 1
+
+
+def test_a_generation_that_could_not_be_begun_is_tried_again_and_nothing_is_given_to_a_dead_one() -> None:
+    feed = Feed(CURRENT, FeedSeen(2, "feed-1", 4, 2, OTHER_DIGEST))
+    feed.up()
+    feed.hears_head(head(9))
+    assert of(BeginGeneration, feed.tell(ResyncWanted())) == [BeginGeneration(SCOPE, "feed-1")]
+    feed.tell(StoreFailed(Work.BEGIN_GENERATION, "the disk is full"))
+    effects = feed.hears(TOPICS.feed(SCOPE), Context.FEED, batch(8, 9))
+    assert [effect.generation for effect in of(ApplyBatch, effects)] == [1]
+    assert of(BeginGeneration, feed.at(feed.at_s + 2 * CONFIG.pull_first_s)) == [
+        BeginGeneration(SCOPE, "feed-1")
+    ]
+
+
+def test_a_survey_under_way_when_records_turn_out_to_differ_is_not_taken_for_the_repairs() -> None:
+    feed = Feed()
+    feed.up()
+    feed.hears_head(head(7))
+    assert of(BeginSurvey, feed.at(CONFIG.survey_every_s))
+    effects = feed.hears_head(head(7, digest=OTHER_DIGEST, issued_s=90))
+    assert of(RecordsDiffer, notices(effects))
+    assert of(WorkOnSurvey, [*feed.tell(SurveyWorked()), *feed.tell(Tick())]) == []
+    sums = (0,) * BUCKETS
+    assert of(BeginGeneration, feed.tell(Surveyed(1, 7, sums, sums))) == []

@@ -31,7 +31,7 @@ from edge.gate.pictures import Pictures
 from edge.gate.pictures_config import CameraPart, PicturesPart, address_of, camera_errors
 from edge.runtime.clock import UNKNOWN_MS
 from edge.runtime.config_reading import ConfigRefused, SecretFile, parse_config
-from sync.store.journal import COMMITS_PER_DISK_CHECK, Journal, JournalFull
+from sync.store.journal import COMMITS_PER_DISK_CHECK, Journal, JournalFull, StoreRefused
 from sync.vocabulary.facts import FactDraft, PassageOpened, Stream
 
 Pixels = NDArray[np.uint8]
@@ -491,7 +491,12 @@ class Site:
     """Pictures of one lane with what they said."""
 
     def __init__(
-        self, folder: Path, cameras: dict[str, CameraPart], settings: PicturesPart, **more: Any
+        self,
+        folder: Path,
+        cameras: dict[str, CameraPart],
+        settings: PicturesPart,
+        shed_to: Callable[[Shed], None] | None = None,
+        **more: Any,
     ) -> None:
         self.events: queue.Queue[Event] = queue.Queue()
         self.shed: list[Shed] = []
@@ -504,7 +509,7 @@ class Site:
             lane_id="lane-in",
             clock=self.clock,
             put=self.events.put,
-            on_shed=self.shed.append,
+            on_shed=shed_to or self.shed.append,
             **more,
         )
 
@@ -912,3 +917,37 @@ def test_the_password_is_read_from_its_file(tmp_path: Path) -> None:
     address = address_of(part)
     assert "s3cret" not in repr(address)
     assert getattr(address, "password", "") == "s3cret"
+
+
+def test_a_picture_that_cannot_be_read_now_is_not_one_that_is_gone(tmp_path: Path) -> None:
+    """What is gone is never owed again: a disk that fails once must not cost evidence (G8)."""
+    made = files(tmp_path)
+    (sha256,) = filled(made, tmp_path, 1)
+    file = tmp_path / "2025-03-01" / f"{sha256}.jpg"
+    data = file.read_bytes()
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(OSError, match=sha256):
+        made.read(sha256)
+    file.rmdir()
+    assert made.read(sha256) is None
+    file.write_bytes(data)
+    assert made.read(sha256) == data
+
+
+def test_pictures_go_on_when_what_was_shed_cannot_be_noted(tmp_path: Path) -> None:
+    """The journal is as full as the disk that sheds: that ends no thread."""
+
+    def refuse(_shed: Shed) -> None:
+        raise StoreRefused("the disk is full")
+
+    settings = PicturesPart(keep_free_mb=0, most_mb=1)
+    camera = still(tmp_path)
+    for number in range(3):
+        data = block(number, 600_000)
+        put_file(tmp_path / "pictures" / "2025-03-01", f"{hashlib.sha256(data).hexdigest()}.jpg", data)
+    with site(tmp_path, {"front": camera}, settings, shed_to=refuse) as lane:
+        lane.ready()
+        for _ in range(2):
+            lane.pictures.take(ARRIVAL)
+            assert isinstance(lane.next(*ANSWERS), PictureKept)

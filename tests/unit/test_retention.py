@@ -11,7 +11,7 @@ import pytest
 
 from edge.gate.retention import USES_A_TURN, Retention
 from sync.link.messages import Change, ChangeOp, FeedBatch
-from sync.store.journal import Journal
+from sync.store.journal import Journal, JournalFull
 from sync.store.records import Records, new_generation
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import FactDraft, PassageOpened, Stream
@@ -213,3 +213,17 @@ def test_a_journal_that_cannot_be_written_is_said_and_stops_nothing(kept: Kept) 
     kept.journal.close()
     kept.retention.run()
     assert kept.retention._after == ""
+
+
+def test_a_full_disk_ends_no_lane_when_retention_is_due(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S9: it runs on the lane's thread, and a full disk is when it is needed most."""
+
+    def full(*_: object) -> int:
+        raise JournalFull("the disk is full")
+
+    monkeypatch.setattr(kept.journal, "drop_acknowledged", full)
+    kept.retention.run()
+    monkeypatch.undo()
+    kept.retention.run()

@@ -17,10 +17,19 @@ from sync.hub.archive import RecordChange
 from sync.hub.snapshots import SnapshotFolder, SnapshotUnsound, make_snapshot
 from sync.hub.terms import Limits
 from sync.link.envelope import signed_payload
+from sync.link.fetching import WorkOnSnapshot
 from sync.link.keys import KeySigner, make_private
 from sync.link.messages import PAGE_HASHES, PIECE_BYTES, Context, Pull, Signed, SnapshotManifest
 from sync.link.pieces import Piece, PieceKind, is_piece, piece_payload, read_piece
-from sync.link.session import Received, RecordsMoved, Refused, StoreTrouble, Work
+from sync.link.session import (
+    LinkEffect,
+    LinkEvent,
+    Received,
+    RecordsMoved,
+    Refused,
+    StoreTrouble,
+    Work,
+)
 from sync.store.opening import RECORDS, StoreRefused, steps_of
 from sync.store.records import Records, generation_path
 from sync.store.snapshots import PartialSnapshot, left_over
@@ -515,3 +524,22 @@ def test_a_pull_says_whether_a_snapshot_would_be_taken(joined: Joined) -> None:
         from_json(from_json(payload, Signed).body, Pull) for topic, payload in joined.up if "pull" in topic
     ]
     assert all(pull.snapshots for pull in pulls)
+
+
+def test_between_two_slices_of_a_snapshot_whatever_else_came_is_heard(joined: Joined) -> None:
+    """G9: a claim's answer waits for a slice, not for the minute that unpacking and checking takes."""
+    far_behind(joined)
+    slices: list[float] = []
+    perform = joined.performer.perform
+
+    def noted(effect: LinkEffect) -> tuple[LinkEvent, ...]:
+        if isinstance(effect, WorkOnSnapshot):
+            slices.append(joined.now_s)
+        return perform(effect)
+
+    joined.performer.perform = noted  # type: ignore[method-assign]
+    joined.connect()
+    joined.run(15)
+    assert joined.session.counts["snapshots_taken"] == 1
+    assert len(slices) >= 4
+    assert len(set(slices)) == len(slices)

@@ -55,7 +55,8 @@ class Room:
         config = read_gate_config(self.site.lane_config(LANE_IN))
         self.store = config.store.folder
         self.store.mkdir(parents=True, exist_ok=True)
-        for name in ("records-1.sqlite", "records-1.sqlite-wal", "records-2.sqlite", "journal.sqlite"):
+        records = ("records-1.sqlite", "records-1.sqlite-wal", "records-2.sqlite")
+        for name in (*records, "snapshot.packed", "snapshot.sqlite", "journal.sqlite"):
             (self.store / name).write_bytes(b"x")
         (self.store / "recording.key").write_text("00")
         self.wiping = Wiping(config, self.clock, backlog=self.backlog, put=self.said.append)
@@ -76,7 +77,7 @@ def room(tmp_path: Path) -> Room:
 
 
 ALL = ["draw.key", f"{LANE_IN}.key", "journal.sqlite", "records-1.sqlite", "records-1.sqlite-wal",
-       "records-2.sqlite", "recording.key"]  # fmt: skip
+       "records-2.sqlite", "recording.key", "snapshot.packed", "snapshot.sqlite"]  # fmt: skip
 
 
 def test_nothing_is_deleted_before_the_hub_has_every_fact(room: Room) -> None:
