@@ -943,6 +943,7 @@ def test_pictures_go_on_when_what_was_shed_cannot_be_noted(tmp_path: Path) -> No
 
     settings = PicturesPart(keep_free_mb=0, most_mb=1)
     camera = still(tmp_path)
+    (tmp_path / "pictures" / "2025-03-01").mkdir(parents=True)
     for number in range(3):
         data = block(number, 600_000)
         put_file(tmp_path / "pictures" / "2025-03-01", f"{hashlib.sha256(data).hexdigest()}.jpg", data)

@@ -215,9 +215,7 @@ def test_a_journal_that_cannot_be_written_is_said_and_stops_nothing(kept: Kept) 
     assert kept.retention._after == ""
 
 
-def test_a_full_disk_ends_no_lane_when_retention_is_due(
-    kept: Kept, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_ends_no_lane_when_retention_is_due(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     """S9: it runs on the lane's thread, and a full disk is when it is needed most."""
 
     def full(*_: object) -> int:
