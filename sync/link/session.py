@@ -1011,8 +1011,8 @@ class EdgeSession:
         return tuple(self._effects)
 
     def _work(self, at_s: float) -> None:
-        """The next slice of what takes long. One at a time, and only where nothing else was to be done: all of
-        a snapshot takes a minute, and a claim's answer or an alarm must not wait for more than a slice (G9)."""
+        """The next slice of what takes long, after whatever else there was to be done: all of a snapshot takes
+        a minute, and no claim's answer and no alarm may wait for more than a slice (G9)."""
         fetch, repair = self._down.fetch, self._down.repair
         if fetch is not None and _due(fetch.work_at_s, at_s):
             fetch.work_at_s = None
