@@ -1011,7 +1011,7 @@ class EdgeSession:
         return tuple(self._effects)
 
     def _work(self, at_s: float) -> None:
-        """The next slice of what takes long, after whatever else there was to be done: all of a snapshot takes
+        """The next slice of what takes long, after whatever else there was to do: all of a snapshot takes
         a minute, and no claim's answer and no alarm may wait for more than a slice (G9)."""
         fetch, repair = self._down.fetch, self._down.repair
         if fetch is not None and _due(fetch.work_at_s, at_s):
