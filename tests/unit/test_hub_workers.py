@@ -21,7 +21,7 @@ from sync.hub.engine_postgres import PostgresPlace
 from sync.hub.receiver import Receiver
 from sync.hub.terms import Outgoing
 from sync.link.keys import KeySigner, public_pem
-from sync.link.messages import Ack, Acks, ClaimAnswer, ClaimVerdict, Context, Signed
+from sync.link.messages import Ack, Acks, ClaimAnswer, ClaimVerdict, Context
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import Alarm, AlarmCode, Stream
 from sync.vocabulary.records import ReleaseSlip
@@ -277,38 +277,31 @@ def test_a_worker_whose_connection_was_cut_takes_nothing_then_and_everything_aft
 # --- claims (S4) ------------------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass
-class CutsWhenItGrants:
-    """A signer; when it has signed the answer to a claim, the database loses this worker's connection."""
+class CutsWhenItIsRefused(str):
+    """A topic; while it is written down as refused, the database loses this worker's connection."""
 
-    inner: KeySigner
+    __slots__ = ("cut",)
     cut: Callable[[], object]
-    kid: str = "hub"
 
-    def sign(self, context: Context, body: str) -> Signed:
-        signed = self.inner.sign(context, body)
-        if context is Context.CLAIM_ANSWER:
-            self.cut()
-        return signed
+    def __str__(self) -> str:
+        self.cut()
+        return "refused"
 
 
 def test_a_grant_whose_connection_was_lost_before_the_commit_is_not_answered(
     on_postgres: PostgresPlace,
 ) -> None:
-    """The next message of the same turn meets the loss, and is one that is refused: nobody may take the
-    rest of the turn for committed."""
+    """The next message of the same turn meets the loss while its refusal is written: nobody may take the turn
+    for committed."""
     lane = Device()
     workers = Workers(on_postgres, 2, lane)
     first, second = workers.all
     with first.archive.transaction():
         first.archive.apply_changes("site", [record(slip())], AT)
     own = first.rows("SELECT pg_backend_pid()")[0][0]
-    signer = CutsWhenItGrants(
-        KeySigner(HUB_KEY, "hub"), lambda: second.rows(f"SELECT pg_terminate_backend({own})")
-    )
-    receiver = Receiver(first.archive, signer, site=SITE)
-    turn = [(TOPICS.claim(lane.name), lane.claim("c1", 7)), ("nobody/knows/this/topic", b"")]
-    answers = receiver.receive_all(turn, AT)
+    topic = CutsWhenItIsRefused("nobody/knows/this/topic")
+    topic.cut = lambda: second.rows("SELECT pg_terminate_backend(?)", own)
+    answers = first.receiver.receive_all([(TOPICS.claim(lane.name), lane.claim("c1", 7)), (topic, b"")], AT)
     assert (answers, second.rows("SELECT * FROM claims")) == ([], [])
     assert second.claim(lane, "c2", 8).verdict is ClaimVerdict.GRANTED
     workers.close()
