@@ -325,7 +325,11 @@ class LinkPerformer:
                 self._snapshot.close()
                 self._snapshot = None
             self._snapshot = PartialSnapshot.begin(
-                self._folder, effect.manifest, effect.payload, page_hashes=PAGE_HASHES
+                self._folder,
+                effect.manifest,
+                effect.payload,
+                page_hashes=PAGE_HASHES,
+                reserve_bytes=self._journal.reserve_bytes,
             )
             wanted = self._snapshot.wanted(WINDOW)
         except _FAILURES as error:

@@ -299,6 +299,11 @@ class Journal:
         return self._device
 
     @property
+    def reserve_bytes(self) -> int:
+        """Of this disk, for the end of what is under way."""
+        return self._reserve_bytes
+
+    @property
     def epoch(self) -> str:
         return self._now().epoch
 

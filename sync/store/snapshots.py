@@ -28,7 +28,7 @@ SLICE_BYTES = 4 * 1024 * 1024
 """Unpacked or hashed at once: some 10 ms."""
 CHECK_PATIENCE_S = 0.02
 SPARE_BYTES = 64 * 1024 * 1024
-"""Left free on the disk after the packed and the unpacked file."""
+"""Left free on the disk after the packed and the unpacked file, besides the journal's reserve."""
 MAX_WINDOW_BYTES = 32 * 1024 * 1024
 """zstd frames that ask for more memory than this are refused."""
 
@@ -97,8 +97,11 @@ class PartialSnapshot:
         self._work: Generator[Path | None, None, None] | None = None
 
     @classmethod
-    def begin(cls, folder: Path, manifest: Manifest, payload: bytes, *, page_hashes: int) -> PartialSnapshot:
+    def begin(
+        cls, folder: Path, manifest: Manifest, payload: bytes, *, page_hashes: int, reserve_bytes: int = 0
+    ) -> PartialSnapshot:
         """Begin to fetch, or go on where an earlier run was stopped; `payload` is the manifest as signed.
+        `reserve_bytes` of the disk are the journal's, and no snapshot takes them (G8).
 
         Raises `StoreRefused` when the schema is newer than this program's, or the disk has no room.
         """
@@ -111,7 +114,7 @@ class PartialSnapshot:
         if left_over(folder) != payload:
             drop_snapshot(folder)
             room = shutil.disk_usage(folder).free
-            needed = manifest.packed_bytes + manifest.size_bytes + SPARE_BYTES
+            needed = manifest.packed_bytes + manifest.size_bytes + SPARE_BYTES + reserve_bytes
             if room < needed:
                 raise StoreRefused(
                     f"{folder} has {room} bytes free, a snapshot takes {needed}: free space; the log is "

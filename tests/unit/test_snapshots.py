@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -17,9 +18,10 @@ from sync.hub.archive import RecordChange
 from sync.hub.snapshots import SnapshotFolder, SnapshotUnsound, make_snapshot
 from sync.hub.terms import Limits
 from sync.link.envelope import signed_payload
-from sync.link.fetching import WorkOnSnapshot
+from sync.link.fetching import BeginSnapshot, SnapshotSeen, WorkOnSnapshot
 from sync.link.keys import KeySigner, make_private
 from sync.link.messages import PAGE_HASHES, PIECE_BYTES, Context, Pull, Signed, SnapshotManifest
+from sync.link.performer import LinkPerformer
 from sync.link.pieces import Piece, PieceKind, is_piece, piece_payload, read_piece
 from sync.link.session import (
     LinkEffect,
@@ -27,12 +29,14 @@ from sync.link.session import (
     Received,
     RecordsMoved,
     Refused,
+    StoreFailed,
     StoreTrouble,
     Work,
 )
+from sync.store.journal import Journal
 from sync.store.opening import RECORDS, StoreRefused, steps_of
 from sync.store.records import Records, generation_path
-from sync.store.snapshots import PartialSnapshot, left_over
+from sync.store.snapshots import SPARE_BYTES, PartialSnapshot, left_over
 from sync.vocabulary.codec import Malformed, from_json
 from tests.unit.test_hub_device import HUB_KEY, TOPICS
 from tests.unit.test_hub_feed import body, key
@@ -340,6 +344,26 @@ def test_a_whole_snapshot_becomes_the_next_generation(shop: Shop) -> None:
     with Records.open(path) as records:
         assert records.verify() == []
         assert records.feed_state().rows == MANY
+
+
+def test_a_snapshot_is_not_begun_into_the_journals_reserve(
+    shop: Shop, joined: Joined, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """G8: whatever the site has stated as its reserve, records leave it free."""
+    sizes = shop.manifest.packed_bytes + shop.manifest.size_bytes + SPARE_BYTES
+    free = shutil.disk_usage(tmp_path)._replace(free=sizes + 999_999)
+    monkeypatch.setattr("sync.store.snapshots.shutil.disk_usage", lambda _folder: free)
+    with Journal.open(tmp_path / "j.sqlite", device="lane-9", reserve_bytes=1_000_000) as journal:
+        performer = LinkPerformer(journal, shop.folder, scope="site")
+        (answer,) = performer.perform(BeginSnapshot(shop.manifest, b"signed"))
+        assert isinstance(answer, StoreFailed)
+        assert "free space" in answer.why
+        performer.close()
+    with Journal.open(tmp_path / "k.sqlite", device="lane-9", reserve_bytes=999_999) as journal:
+        performer = LinkPerformer(journal, shop.folder, scope="site")
+        (answer,) = performer.perform(BeginSnapshot(shop.manifest, b"signed"))
+        assert isinstance(answer, SnapshotSeen)
+        performer.close()
 
 
 def test_what_is_on_the_disk_is_asked_of_the_disk(shop: Shop) -> None:
