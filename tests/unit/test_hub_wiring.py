@@ -7,9 +7,12 @@ import json
 import logging
 import threading
 
+import paho.mqtt.client as mqtt
+import pytest
 import structlog
 
 from sync.hub.wiring import MAX_INBOX_BYTES, TAKE_AT_ONCE_BYTES, Inbox, set_up_log
+from sync.link.client import BrokerConfig, HubLink
 from sync.link.session import Connected, Connection
 
 
@@ -61,6 +64,21 @@ def test_routine_messages_never_crowd_out_an_alarm() -> None:
         inbox.message("e/facts/routine", b"x" * 50)
     inbox.message("e/facts/alarm", b"alarm")
     assert inbox.take(0)[1] == [("e/facts/alarm", b"alarm")]
+
+
+def test_what_waits_for_the_broker_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that pulls faster than the broker takes the answers must not fill the hub's memory (G11)."""
+    monkeypatch.setattr("sync.link.client.MOST_QUEUED", 3)
+    link = HubLink(
+        BrokerConfig(host="127.0.0.1", port=1),
+        site="s1",
+        on_message=lambda _topic, _payload: None,
+        on_connection=lambda _change: None,
+    )
+    client = link._wires[Connection.ROUTINE]._make()
+    taken = [client.publish("kakou/v1/s1/edge/lane/batch", b"x", qos=1).rc for _ in range(5)]
+    assert taken[3:] == [mqtt.MQTT_ERR_QUEUE_SIZE] * 2
+    assert mqtt.MQTT_ERR_QUEUE_SIZE not in taken[:3]
 
 
 def test_a_waiting_hub_wakes_for_a_message_and_for_a_connection() -> None:
