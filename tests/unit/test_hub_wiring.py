@@ -77,6 +77,7 @@ def test_what_waits_for_the_broker_is_bounded(monkeypatch: pytest.MonkeyPatch) -
     )
     client = link._wires[Connection.ROUTINE]._make()
     taken = [client.publish("kakou/v1/s1/edge/lane/batch", b"x", qos=1).rc for _ in range(5)]
+    link.stop()
     assert taken[3:] == [mqtt.MQTT_ERR_QUEUE_SIZE] * 2
     assert mqtt.MQTT_ERR_QUEUE_SIZE not in taken[:3]
 
