@@ -242,7 +242,12 @@ class CrashSite:
         assert self.lane.is_up, self.lane.complained()
 
     def until_drained(self, within_s: float) -> None:
-        until(lambda: self.lane.said().endswith("drained\n"), "everything is acknowledged", within_s)
+        def drained() -> bool:
+            # The link's notices may come behind it.
+            lines = [line for line in self.lane.said().splitlines() if not line.startswith("notice ")]
+            return lines[-1:] == ["drained"]
+
+        until(drained, "everything is acknowledged", within_s)
 
     def told(self) -> Told:
         """All facts the lane ever said were durable."""
