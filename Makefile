@@ -71,10 +71,10 @@ check: $(VENV)/.installed-dev
 	$(BIN)/lint-imports || failed="$$failed imports"
 	test -z "$$failed" || { echo "make check: failed:$$failed" >&2; exit 1; }
 
-# One more than the cores, for system tests wait more than they compute; beyond four, brokers and ptys of
+# `logical`: two workers suit two cores, a third makes programs late that others wait for; beyond four, brokers and ptys of
 # neighbouring tests begin to fight for time. Timings under xdist mean nothing, so benchmarks only run in `make bench`.
 test: packages check
-	@$(BIN)/pytest -n $$(($$(nproc) + 1)) --maxprocesses 4 --dist loadgroup --benchmark-disable $(ARGS)
+	@$(BIN)/pytest -n logical --maxprocesses 4 --dist loadgroup --benchmark-disable $(ARGS)
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/kakou bench $(ARGS)
