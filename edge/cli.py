@@ -22,6 +22,7 @@ from rich.table import Table
 
 from edge.commanding import centre_app
 from edge.enrolling import enrol_app
+from sync.store.journal import utc_now
 
 if TYPE_CHECKING:
     from sync.hub.engine_postgres import PostgresPlace
@@ -735,10 +736,6 @@ def _issuing_hub(config: Path) -> Any:
     return found
 
 
-def _utc_now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
 @slips_app.command("issue")
 def slips_issue(
     config: ConfigFile,
@@ -758,7 +755,7 @@ def slips_issue(
         try:
             for slip_no in slip_nos:
                 try:
-                    made = issue(archive, wanted, slip_no, hub_config.slip_key, hub_config.slips, _utc_now())
+                    made = issue(archive, wanted, slip_no, hub_config.slip_key, hub_config.slips, utc_now())
                 except SlipNotIssued as refused:
                     refused_any = True
                     sys.stderr.write(f"not issued: {refused}\n")
@@ -794,9 +791,9 @@ def slips_key(
             with archive.transaction():
                 archive.add_scope(wanted)
             if revoke is None:
-                put_key(archive, wanted, hub_config.slip_key, hub_config.slips, _utc_now())
+                put_key(archive, wanted, hub_config.slip_key, hub_config.slips, utc_now())
             else:
-                revoke_key(archive, wanted, revoke, _utc_now())
+                revoke_key(archive, wanted, revoke, utc_now())
             keys = keys_of(archive, wanted)
         finally:
             archive.close()
@@ -869,7 +866,7 @@ def slips_verify(
             standing, why = ("signed", "") if good else ("refused", f"not signed by {key}")
         elif records is not None:
             with Records.open(records) as opened, opened.snapshot() as state:
-                judged = judged_by(opened, state, shown, UtcText(_utc_now()))
+                judged = judged_by(opened, state, shown, UtcText(utc_now()))
             good, standing, why = judged.standing is not Standing.REFUSED, judged.standing.value, judged.why
     except (StoreRefused, KeyRefused, ValueError) as refused:
         raise _refuse(refused) from refused
@@ -960,7 +957,7 @@ def journal_export(
             for fact in exported_facts(file):
                 _say(fact)
             return
-        text = segment_of(file, device, Wanted(first, last, passage), key, _utc_now())
+        text = segment_of(file, device, Wanted(first, last, passage), key, utc_now())
         out.write_text(text, encoding="utf-8")
     except ConfigRefused as refused:
         raise _refuse(refused, 2) from refused

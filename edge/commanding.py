@@ -11,7 +11,6 @@ import time
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from sync.hub import centre
 from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused, CommandRow
 from sync.hub.centre import By, CentreRefused
 from sync.hub.config import ConfigRefused, HubConfig, read_hub_config
+from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed, from_json, to_builtins, to_json
 from sync.vocabulary.commands import (
     BOARD_PRESETS,
@@ -62,10 +62,6 @@ Scope = Annotated[str | None, typer.Option(help="scope; the hub's only one if le
 
 LONGER_S = 6.0
 """An answer may come a little after the command's time is over; then the hub gives it up."""
-
-
-def utc_now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _say(line: str) -> None:

@@ -12,7 +12,6 @@ import os
 import subprocess
 import sys
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, assert_never
 
@@ -22,6 +21,7 @@ from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused, Place, pla
 from sync.hub.retiring import retire
 from sync.hub.snapshots import SnapshotUnsound, make_snapshot
 from sync.policy.digests import bucket_of
+from sync.store.journal import utc_now
 from sync.store.opening import StoreRefused
 from sync.vocabulary.codec import Malformed, decoder, to_json
 
@@ -112,7 +112,7 @@ class AsideHere:
     def done(self) -> list[Done]:
         waiting, self._waiting = self._waiting, {}
         place, folder = place_text(self._archive), str(self._folder)
-        return [do(Order(place, folder, job, _utc_now())) for job in waiting]
+        return [do(Order(place, folder, job, utc_now())) for job in waiting]
 
     def close(self) -> None:
         self._waiting.clear()
@@ -156,7 +156,7 @@ class AsideProcess:
         if self._doing is not None or not self._waiting:
             return
         job = self._waiting.popleft()
-        order = Order(place_text(self._archive), str(self._folder), job, _utc_now())
+        order = Order(place_text(self._archive), str(self._folder), job, utc_now())
         self._folder.mkdir(exist_ok=True)
         with (self._folder / "aside.said").open("wb") as said:
             process = subprocess.Popen(
@@ -237,10 +237,6 @@ def bucket_rows(archive: Archive, job: ReadBuckets) -> dict[int, tuple[Row, ...]
 
 def _answer_file(folder: Path) -> Path:
     return folder / "aside.answer"
-
-
-def _utc_now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def main() -> int:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sync.hub.engine import sync_folder
+from sync.store.folders import sync_folder
 
 PARTS = "parts"
 MAX_PARTS = 8_192

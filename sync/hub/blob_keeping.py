@@ -7,7 +7,6 @@ from __future__ import annotations
 import collections
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import structlog
 
@@ -17,6 +16,7 @@ from sync.hub.blobs import BlobLimits, BlobTaking
 from sync.hub.engine import STORAGE_ERRORS, ArchiveRefused, ArchiveTaken
 from sync.hub.terms import Outgoing
 from sync.link.keys import Signer
+from sync.store.journal import utc_now
 
 MAX_WAITING_BYTES = 32 * 1024 * 1024
 """What does not fit is dropped: devices ask again what is here."""
@@ -87,9 +87,9 @@ class BlobKeeper:
             taking = BlobTaking(archive, self._files, self._signer, site=self._site, limits=self._limits)
             while not self._stopping.is_set():
                 for topic, payload in self._take():
-                    for answer in taking.receive(topic, payload, _utc_now()):
+                    for answer in taking.receive(topic, payload, utc_now()):
                         self._publish(answer)
-                taking.tend(_utc_now())
+                taking.tend(utc_now())
                 self._tell_fault(taking.fault)
         finally:
             archive.close()
@@ -111,7 +111,3 @@ class BlobKeeper:
             self._log.error("blobs are not stored", why=fault, doing="devices keep them and send them again")
         else:
             self._log.info("blobs are stored again")
-
-
-def _utc_now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -16,6 +16,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
+from sync.store.folders import sync_folder
+
 Row = tuple[Any, ...]
 Parameters = Sequence[Any] | Mapping[str, Any]
 NewId = Callable[[], str]
@@ -188,13 +190,3 @@ def remember(companion: Path, *tokens: str) -> None:
         os.fsync(file.fileno())
     fresh.replace(companion)
     sync_folder(companion.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename durable. Windows has no folder handles to flush and needs none."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

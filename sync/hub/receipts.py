@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from sync.hub.archive import Archive, CrossedUse, ReceiptRow
-from sync.hub.engine import sync_folder
+from sync.store.folders import sync_folder
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.facts import FactBody, RulingMade, VehicleCrossed, read_body
 from sync.vocabulary.numbers import UtcText

@@ -37,6 +37,7 @@ from sync.link.keys import HUB_KID, KeySigner, share_group
 from sync.link.messages import ROOT
 from sync.link.session import Connected, Connection, ConnectionRefused, Disconnected
 from sync.link.tls_words import end_of
+from sync.store.journal import utc_now
 
 MAX_INBOX_BYTES = 64 * 1024 * 1024
 MAX_INBOX_MESSAGES = 20_000
@@ -390,10 +391,6 @@ def _own_place(place: Path | PostgresPlace, worker: int | None) -> Path | Postgr
         return place
     witness = place.witness_file
     return dataclasses.replace(place, witness_file=witness.with_name(f"{witness.name}.{worker}"))
-
-
-def utc_now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def set_up_log(level: LogLevel, stream: TextIO | None = None) -> None:

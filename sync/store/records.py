@@ -23,6 +23,7 @@ from typing import Any, Protocol
 import msgspec
 
 from sync.policy.digests import BUCKETS, MODULUS, add_moves, bucket_of, move_of, row_digest, to_hex
+from sync.store.folders import sync_folder
 from sync.store.opening import RECORDS, StoreRefused, open_database, refused
 from sync.vocabulary.codec import Malformed, checker, decoder
 from sync.vocabulary.records import (
@@ -847,17 +848,6 @@ def drop_other_generations(folder: Path, keep: Collection[int]) -> int:
 
 def _generations(folder: Path) -> list[tuple[int, Path]]:
     return [(int(match[1]), path) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name))]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename durable. Windows has no folder handles to flush and needs none."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _without_applying(batch: Batch, feed: _Row) -> ApplyOutcome | None:

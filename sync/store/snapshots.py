@@ -20,8 +20,9 @@ from typing import Protocol
 
 import zstandard
 
+from sync.store.folders import sync_folder
 from sync.store.opening import RECORDS, StoreRefused, steps_of
-from sync.store.records import Records, generation_path, next_generation, sync_folder
+from sync.store.records import Records, generation_path, next_generation
 
 HASH_BYTES = 32
 SLICE_BYTES = 4 * 1024 * 1024
