@@ -138,6 +138,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	$(LOCKED) -r requirements-dev.lock
 	touch $@
 
+$(VENV)/.installed-handheld: $(VENV)/.installed requirements-handheld.lock
+	@echo "installing what the handheld needs into $(VENV)"
+	$(LOCKED) -r requirements-handheld.lock
+	touch $@
+
 # Debian packages the tests need. Where they cannot be installed it says so and goes on: the tests that need them are
 # skipped and name the reason. Only the venv is indispensable, and making it gives its own message.
 packages:
@@ -145,6 +150,13 @@ packages:
 	command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || need="mosquitto"
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null || need="$$need postgresql"
 	command -v strace >/dev/null || [ "$$(uname -s)" != Linux ] || need="$$need strace"
+	for library in libzbar.so.0:libzbar0 libmtdev.so.1:libmtdev1 libGL.so.1:libgl1 libEGL.so.1:libegl1 libGLESv2.so.2:libgles2; do
+		/sbin/ldconfig -p 2>/dev/null | grep -qF "$${library%%:*}" || need="$$need $${library##*:}"
+	done
+	ls /usr/lib/*/dri/swrast_dri.so >/dev/null 2>&1 || need="$$need libgl1-mesa-dri"
+	command -v Xvfb >/dev/null || need="$$need xvfb"
+	command -v xdotool >/dev/null || need="$$need xdotool"
+	ls /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc >/dev/null 2>&1 || need="$$need fonts-noto-cjk"
 	if [ ! -e $(VENV)/.made ]; then
 		$(FIND_PYTHON)
 		if [ -z "$$python" ] && command -v python3 >/dev/null; then
@@ -183,4 +195,5 @@ lock: $(VENV)/.made
 	}
 	compile pyproject.toml build-requires.in -o requirements.lock
 	compile --extra dev -c requirements.lock pyproject.toml build-requires.in -o requirements-dev.lock
-	echo "requirements.lock and requirements-dev.lock are up to date; a change is installed by the next make install"
+	compile --extra handheld -c requirements-dev.lock pyproject.toml build-requires.in -o requirements-handheld.lock
+	echo "all lock files are up to date; a change is installed by the next make install"
