@@ -1,0 +1,1 @@
+"""The officers' handheld: one scan, one verdict, with or without a network."""

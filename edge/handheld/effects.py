@@ -1,0 +1,216 @@
+"""Everything the handheld may ask. Orders as values; the performer carries them out in the order given, and the
+first that fails stops the rest of its step and comes back as `EffectFailed`.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from sync.vocabulary.blobs import BlobClass
+from sync.vocabulary.facts import FactData, Stream
+from sync.vocabulary.release_codes import ReleaseCode
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A fact on its way into the journal."""
+
+    stream: Stream
+    data: FactData
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A picture or voice note already on the disk that is owed to the centre from this commit on."""
+
+    sha256: str
+    size_bytes: int
+    blob_class: BlobClass = BlobClass.ROUTINE
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One durable transaction (G1). A room returns it without `memory`; the app puts the whole memory in, so that a
+    draft changed in the same step is durable with the facts. Without facts it only keeps the draft."""
+
+    facts: tuple[Told, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    memory: bytes | None = None
+    """`memory.Memory` as JSON."""
+
+
+class Wanted(enum.StrEnum):
+    """What a code or number is looked up as."""
+
+    PARCEL = "parcel"
+    """Waybill no, order no, trace code or what else a label carries -> `ParcelFindings`"""
+    SLIP = "slip"
+    """-> `SlipFindings`, with the waybills on it"""
+    ORDERS = "orders"
+    """Inspection orders this officer may carry out -> `OrderFindings`"""
+    STOCK = "stock"
+    """A shelf's or SKU's rows of the book -> `StockFindings`"""
+    ROUTES = "routes"
+    """Patrol routes -> `RouteFindings`"""
+    TRACE = "trace"
+    """-> `TraceFindings`"""
+    LANES = "lanes"
+    """The site's lanes and what is held in them, as far as records tell -> `LaneFindings`"""
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Answered with `Found` of the same request number."""
+
+    request: int
+    wanted: Wanted
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPin:
+    """Answered with `PinChecked`. The PIN is never recorded, logged or kept."""
+
+    request: int
+    officer_no: str
+    pin: str
+
+    def __repr__(self) -> str:
+        return f"CheckPin(request={self.request}, officer_no={self.officer_no!r}, pin=...)"
+
+
+@dataclass(frozen=True, slots=True)
+class LockVault:
+    """The officer's unwrapped signing key leaves memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignCode:
+    """With the signed-in officer's own key. Answered with `CodeSigned`."""
+
+    request: int
+    code: ReleaseCode
+
+
+class Tone(enum.StrEnum):
+    RELEASE = "release"
+    INSPECT = "inspect"
+    HOLD = "hold"
+    UNKNOWN = "unknown"
+    DUPLICATE = "duplicate"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """Tone and vibration belong together; settings decide which of them is heard."""
+
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True)
+class TakePhoto:
+    """From the camera as it looks now. Answered with `EvidenceKept` or `EvidenceFailed`."""
+
+    request: int
+    subject: str
+    """What is on it, for the overlay: waybill, officer, device and time are put beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkPhoto:
+    """Shapes drawn on a picture: kept as a new picture beside the untouched one. Answered like `TakePhoto`."""
+
+    request: int
+    sha256: str
+    strokes: tuple[tuple[tuple[float, float], ...], ...]
+    """Lines of points, as shares of width and height."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordVoice:
+    """Answered like `TakePhoto` when it ends: at `StopVoice`, or after `longest_s`."""
+
+    request: int
+    longest_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class StopVoice:
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class UseCamera:
+    """Whether frames are read for codes; aimed: only the middle of the picture counts."""
+
+    on: bool
+    torch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Two pictures of a parcel, aligned. Answered with `Compared`. Empty sha256: the camera as it looks now."""
+
+    request: int
+    reference_sha256: str
+    picture_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoLive:
+    """The officer consented: picture (and sound) to the centre until `EndLive` or the time limit."""
+
+    session: str
+    sound: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndLive:
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class WakeAfter:
+    """Re-arming the same name replaces it. Answered with `TimePassed`."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerCommand:
+    """After the commit of its fact: the centre hears nothing that is not durable."""
+
+    command_id: str
+    outcome: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WipeDevice:
+    command_id: str
+    force: bool
+
+
+Effect = (
+    Commit
+    | LookUp
+    | CheckPin
+    | LockVault
+    | SignCode
+    | Sound
+    | TakePhoto
+    | MarkPhoto
+    | RecordVoice
+    | StopVoice
+    | UseCamera
+    | Compare
+    | GoLive
+    | EndLive
+    | WakeAfter
+    | AnswerCommand
+    | WipeDevice
+)

@@ -1,0 +1,190 @@
+"""Everything that can happen to a handheld: what was scanned and touched, what was found, what the sync said, time.
+
+Touches are named for what the officer wants, never for a widget. Every answer carries the request it answers; a
+room that did not ask, or has asked again since, ignores it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from edge.handheld.context import Battery, Settings, Sync
+from sync.vocabulary.commands import Command
+from sync.vocabulary.facts import FactData, Stream
+from sync.vocabulary.records import (
+    Control,
+    Enterprise,
+    InspectionOrder,
+    Recall,
+    ReleaseSlip,
+    Site,
+    Waybill,
+)
+
+if TYPE_CHECKING:
+    from edge.handheld.effects import Effect
+
+# --- what comes in by itself --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """A code that passed the guard, from any source; typed numbers too."""
+
+    text: str
+    symbology: str = ""
+    """As `edge.reading` names it; empty when typed."""
+    source: str = ""
+    """`camera`, `serial`, `wedge`, `intent`, `typed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadGarbled:
+    """Something was read that is no code (S7): shown and counted, never looked up."""
+
+    source: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncChanged:
+    sync: Sync
+
+
+@dataclass(frozen=True, slots=True)
+class SyncTold:
+    """The link has something for the journal (records moved, messages refused ...)."""
+
+    stream: Stream
+    data: FactData
+
+
+@dataclass(frozen=True, slots=True)
+class SiteChanged:
+    site: Site | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryChanged:
+    battery: Battery
+
+
+@dataclass(frozen=True, slots=True)
+class CommandGiven:
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """The system hid the app, or is about to end it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """`WakeAfter` of this name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class EffectFailed:
+    effect: Effect
+    why: str
+
+
+# --- answers ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ParcelFindings:
+    """What the records say of a code. All empty: nothing is known."""
+
+    waybills: tuple[Waybill, ...] = ()
+    """Several where one trace code or order covers several parcels."""
+    slip: ReleaseSlip | None = None
+    enterprise: Enterprise | None = None
+    controls: tuple[Control, ...] = ()
+    recalls: tuple[Recall, ...] = ()
+    orders: tuple[InspectionOrder, ...] = ()
+    """Open ones that name this parcel or its slip."""
+    nearest: tuple[str, ...] = ()
+    """For an unknown number: waybills that differ by one character or a swap, at most 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlipFindings:
+    slip: ReleaseSlip | None
+    waybills: tuple[Waybill, ...] = ()
+    is_cut: bool = False
+    """More waybills than are carried here."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFindings:
+    orders: tuple[InspectionOrder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PinChecked:
+    request: int
+    outcome: Literal["right", "wrong", "wait", "unknown", "revoked", "expired", "too_long_offline"]
+    authorisations: tuple[str, ...] = ()
+    wait_s: float = 0.0
+    """With `wait`: nobody may try again before."""
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSigned:
+    request: int
+    text: str
+    """What the lane's scanner reads (`KKR1:...`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceKept:
+    request: int
+    sha256: str
+    size_bytes: int
+    kind: Literal["photo", "marked", "voice"]
+    taken: str
+    """UTC text"""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFailed:
+    request: int
+    why: str
+
+
+# --- what the officer wants ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SignInAsked:
+    officer_no: str
+    pin: str
+
+    def __repr__(self) -> str:
+        return f"SignInAsked(officer_no={self.officer_no!r}, pin=...)"
+
+
+@dataclass(frozen=True, slots=True)
+class SignOutAsked:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """Anybody did anything: the auto-lock begins anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChanged:
+    settings: Settings
