@@ -1,5 +1,5 @@
-"""What every room of the handheld may know while it decides: who holds the device, where it stands, how old its
-records are. A value, made anew for each step. No clock is read here.
+"""What every room of the handheld may know while it decides: who holds the device, where it stands, how old
+its records are. A value, made anew for each step. No clock is read here.
 """
 
 from __future__ import annotations

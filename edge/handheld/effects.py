@@ -1,5 +1,5 @@
-"""Everything the handheld may ask. Orders as values; the performer carries them out in the order given, and the
-first that fails stops the rest of its step and comes back as `EffectFailed`.
+"""Everything the handheld may ask. Orders as values; the performer carries them out in the order given, and
+the first that fails stops the rest of its step and comes back as `EffectFailed`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One durable transaction (G1). A room returns it without `memory`; the app puts the whole memory in, so that a
-    draft changed in the same step is durable with the facts. Without facts it only keeps the draft."""
+    """One durable transaction (G1). A room returns it without `memory`; the app puts the whole memory in, so
+    that a draft changed in the same step is durable with the facts. Without facts it only keeps the draft."""
 
     facts: tuple[Told, ...] = ()
     evidence: tuple[Evidence, ...] = ()
@@ -120,7 +120,8 @@ class TakePhoto:
 
 @dataclass(frozen=True, slots=True)
 class MarkPhoto:
-    """Shapes drawn on a picture: kept as a new picture beside the untouched one. Answered like `TakePhoto`."""
+    """Shapes drawn on a picture: kept as a new picture beside the untouched one. Answered like
+    `TakePhoto`."""
 
     request: int
     sha256: str
@@ -151,7 +152,8 @@ class UseCamera:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """Two pictures of a parcel, aligned. Answered with `Compared`. Empty sha256: the camera as it looks now."""
+    """Two pictures of a parcel, aligned. Answered with `Compared`. Empty sha256: the camera as it looks
+    now."""
 
     request: int
     reference_sha256: str

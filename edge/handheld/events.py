@@ -1,7 +1,7 @@
-"""Everything that can happen to a handheld: what was scanned and touched, what was found, what the sync said, time.
+"""Everything that can happen to a handheld: what was scanned and touched, what was found, what the sync said.
 
-Touches are named for what the officer wants, never for a widget. Every answer carries the request it answers; a
-room that did not ask, or has asked again since, ignores it.
+Touches are named for what the officer wants, never for a widget. Every answer carries the request it answers;
+a room that did not ask, or has asked again since, ignores it.
 """
 
 from __future__ import annotations
