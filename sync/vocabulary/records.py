@@ -20,8 +20,15 @@ from sync.vocabulary.weights import MAX_KG, is_kilograms
 MAX_USES = 1_000
 MAX_OFFICERS = 9
 MAX_FIELDS = 64
+MAX_PIN_DEVICES = 300
+"""Handhelds one officer's PIN opens: their entries share the officer's record."""
+MAX_STRETCH_KIB = 256 * 1024
+MAX_STRETCH_PASSES = 16
+"""What stretching a PIN may cost the device that does it (G11)."""
 
 TextTable = Annotated[dict[Name, Text], Meta(max_length=MAX_FIELDS)]
+
+MAX_OFFLINE_SIGN_IN_H = 31 * 24
 
 LONGEST_CONSULTATION_S = 300
 """No vehicle waits longer for the customs platform to speak (S9)."""
@@ -325,6 +332,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     platform_lost: PlatformLost = PlatformLost.HOLD
     platform_may_raise: bool = False
     """True: the platform's own device order counts as one officer's manual release (S8)."""
+    offline_sign_in_h: Annotated[int, Meta(ge=0, le=MAX_OFFLINE_SIGN_IN_H)] = 72
+    """Hours after the last verified head in which officers sign in on a handheld without a network."""
 
     def __post_init__(self) -> None:
         _must_be_kilograms(
@@ -347,16 +356,36 @@ class OfficerState(enum.StrEnum):
     REVOKED = "revoked"
 
 
+class OfficerPin(msgspec.Struct, frozen=True, kw_only=True):
+    """What proves an officer's PIN to the handhelds named in it, by what each shares with the centre,
+    and to nobody else (`sync.policy.pins`). Neither the PIN is in it nor what a guess could be tried on."""
+
+    salt: Text
+    """16 bytes as base64."""
+    memory_kib: Annotated[int, Meta(ge=1024, le=MAX_STRETCH_KIB)]
+    passes: Annotated[int, Meta(ge=1, le=MAX_STRETCH_PASSES)]
+    """Of Argon2id, one lane."""
+    devices: Annotated[dict[Name, Text], Meta(max_length=MAX_PIN_DEVICES)] = {}
+    """Device -> its entry, as base64."""
+    kept: Text = ""
+    """For the centre alone: with it, entries for further devices are made without the PIN."""
+    set_at: UtcText
+
+
 class Officer(msgspec.Struct, frozen=True, kw_only=True):
     """A rostered officer: a number and what it may do, no person."""
 
     officer_no: Text
     authorisations: Texts = ()
-    """Such as `manual_release`."""
+    """施检授权 and the like, such as `inspect`, `manual_release`, `patrol`."""
+    roles: Texts = ()
+    """Such as `inspector`, `shift_leader`: shown beside the number; what may be done, authorisations say."""
     public_key: Text
     """Ed25519, 32 bytes as base64."""
     state: OfficerState = OfficerState.ACTIVE
     valid_until: UtcText
+    pin: OfficerPin | None = None
+    """None: signs in on no handheld."""
 
 
 class KeyState(enum.StrEnum):
