@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from edge.handheld.context import Battery, Settings, Sync
 from sync.vocabulary.commands import Command
 from sync.vocabulary.facts import FactData, Stream
+from sync.vocabulary.numbers import UtcText
 from sync.vocabulary.records import (
     Control,
     Enterprise,
@@ -128,6 +129,53 @@ class SlipFindings:
 @dataclass(frozen=True, slots=True)
 class OrderFindings:
     orders: tuple[InspectionOrder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PathStep:
+    """One station of a parcel's path, as some record or fact tells it."""
+
+    kind: str
+    """`declared`, `slip`, `x_ray`, `ordered`, `judged`, `inspected`, `found`, `counted`, `recalled` ..."""
+    at: str = ""
+    """UTC text; empty where no time is told."""
+    place: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFindings:
+    """The path of a code: what the records tell, and what this device did with it."""
+
+    parcel: ParcelFindings
+    steps: tuple[PathStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsRead:
+    """Which state of the records an answer was read from: what a verdict stands on."""
+
+    utc: UtcText
+    """Of the look-up; controls and slips are valid at this time."""
+    day: str
+    """The site's calendar day, YYYY-MM-DD: spot checks are drawn by it."""
+    scope: str = ""
+    epoch: str = ""
+    number: int = 0
+    age_s: float | None = None
+    """Since the last verified head; None: unknown, which is too old (S10)."""
+
+
+Findings = ParcelFindings | SlipFindings | OrderFindings | TraceFindings
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Answers `LookUp` of the same request; which kind of findings, `wanted` said."""
+
+    request: int
+    findings: Findings
+    records: RecordsRead
 
 
 @dataclass(frozen=True, slots=True)
