@@ -18,7 +18,7 @@ from functools import lru_cache
 from itertools import groupby, islice
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -30,10 +30,15 @@ from sync.vocabulary.records import (
     COLLECTIONS,
     KEY_FIELDS,
     Control,
+    InspectionOrder,
+    PatrolRoute,
     Recall,
     Record,
+    Reference,
     ReleaseSlip,
     Site,
+    StockRow,
+    Trace,
     Vehicle,
     key_of,
 )
@@ -67,6 +72,8 @@ WAL_AUTOCHECKPOINT_PAGES = 8_000
 
 WAL_KEPT_BYTES = 32 * 1024 * 1024
 
+R = TypeVar("R", bound=Record)
+
 _NAME = re.compile(r"records-(\d+)\.sqlite")
 _PUT = "put"
 _READ_AT_ONCE = 64
@@ -81,16 +88,16 @@ _DECODERS = {name: decoder(kind) for name, kind in COLLECTIONS.items()}
 _CHECKERS: dict[str, Callable[[list[str]], list[str]]] = {
     name: checker(kind, attrgetter(KEY_FIELDS[name])) for name, kind in COLLECTIONS.items()
 }
-_GET = {name: f"SELECT body FROM {name} WHERE key = ?" for name in COLLECTIONS}  # noqa: S608  our own table names
+_GET = {name: f'SELECT body FROM "{name}" WHERE key = ?' for name in COLLECTIONS}  # noqa: S608  our own table names
 _GET_MANY = {
-    name: f"SELECT key, CAST(body AS BLOB) FROM {name} WHERE key IN ({_MANY})"  # noqa: S608
+    name: f'SELECT key, CAST(body AS BLOB) FROM "{name}" WHERE key IN ({_MANY})'  # noqa: S608
     for name in COLLECTIONS
 }
 _PUT_ROW = {
-    name: f"INSERT INTO {name} VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body"  # noqa: S608
+    name: f'INSERT INTO "{name}" VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body'  # noqa: S608
     for name in COLLECTIONS
 }
-_DELETE_ROW = {name: f"DELETE FROM {name} WHERE key = ?" for name in COLLECTIONS}  # noqa: S608
+_DELETE_ROW = {name: f'DELETE FROM "{name}" WHERE key = ?' for name in COLLECTIONS}  # noqa: S608
 
 
 class Change(Protocol):
@@ -200,6 +207,18 @@ class _Plated(msgspec.Struct, frozen=True):
     card_no: str = ""
 
 
+class _Sought(msgspec.Struct, frozen=True):
+    """Of what officers look for, checked as a whole before."""
+
+    location: str = ""
+    sku: str = ""
+    hs_code: str = ""
+    slip_no: str | None = None
+    waybill_no: str | None = None
+    waybill_nos: tuple[str, ...] = ()
+
+
+_read_sought = decoder(_Sought)
 _read_tagged = decoder(_Tagged)
 _read_plated = decoder(_Plated)
 
@@ -213,6 +232,34 @@ def _ways_to_slip(body: str | bytes) -> Iterator[str]:
         yield slip.plate
     if slip.card_no:
         yield _CARD + slip.card_no
+
+
+def _ways_to_stock(body: str | bytes) -> Iterator[str]:
+    row = _read_sought(body)
+    yield "S@" + row.location
+    if row.sku:
+        yield "S#" + row.sku
+
+
+def _ways_to_reference(body: str | bytes) -> Iterator[str]:
+    reference = _read_sought(body)
+    if reference.sku:
+        yield "R#" + reference.sku
+    if reference.hs_code:
+        yield "R%" + reference.hs_code
+
+
+def _ways_to_order(body: str | bytes) -> Iterator[str]:
+    order = _read_sought(body)
+    yield from ("O/" + waybill_no for waybill_no in order.waybill_nos)
+    if order.slip_no:
+        yield "O=" + order.slip_no
+
+
+def _ways_to_trace(body: str | bytes) -> Iterator[str]:
+    trace = _read_sought(body)
+    if trace.waybill_no:
+        yield "T/" + trace.waybill_no
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +283,19 @@ _WAYS_IN = {
         "INSERT OR IGNORE INTO slip_plates VALUES (?, ?)",
         "DELETE FROM slip_plates WHERE plate = ? AND slip_no = ?",
     ),
+    **{
+        collection: _WayIn(
+            of,
+            "INSERT OR IGNORE INTO found_by VALUES (?, ?)",
+            "DELETE FROM found_by WHERE way = ? AND key = ?",
+        )
+        for collection, of in (
+            ("stock_book", _ways_to_stock),
+            ("references", _ways_to_reference),
+            ("inspection_orders", _ways_to_order),
+            ("traces", _ways_to_trace),
+        )
+    },
 }
 
 
@@ -254,6 +314,7 @@ class Records:
         self._buckets_at = -1
         self._controls: tuple[_Version, tuple[Control, ...]] | None = None
         self._recalls: tuple[_Version, tuple[Recall, ...]] | None = None
+        self._orders: tuple[_Version, tuple[InspectionOrder, ...]] | None = None
         self._site: tuple[_Version, Site | None] | None = None
 
     @classmethod
@@ -318,6 +379,55 @@ class Records:
         found = (self._decoded("release_slips", body) for (body,) in rows)
         return tuple(slip for slip in found if isinstance(slip, ReleaseSlip))
 
+    def stock_at(self, location: str) -> tuple[StockRow, ...]:
+        """What the book says lies there, by row number."""
+        return self._found("stock_book", StockRow, "S@" + location)
+
+    def stock_of(self, sku: str) -> tuple[StockRow, ...]:
+        """Where the book says these goods lie, by row number."""
+        return self._found("stock_book", StockRow, "S#" + sku)
+
+    def references_of(self, sku: str, hs_code: str = "") -> tuple[Reference, ...]:
+        """Pictures of these goods: of the SKU first, then of the HS code and what it begins with, the most
+        exact first; none twice."""
+        ways = ["R#" + sku] if sku else []
+        ways += ["R%" + hs_code[:length] for length in range(len(hs_code), 1, -1)]
+        found = (reference for way in ways for reference in self._found("references", Reference, way))
+        return tuple({reference.reference_no: reference for reference in found}.values())
+
+    def orders_of(self, waybill_no: str, slip_no: str = "") -> tuple[InspectionOrder, ...]:
+        """Inspection orders that name this parcel or its slip, open or not."""
+        ways = ["O/" + waybill_no, *(["O=" + slip_no] if slip_no else [])]
+        found = (order for way in ways for order in self._found("inspection_orders", InspectionOrder, way))
+        return tuple({order.order_no: order for order in found}.values())
+
+    def orders(self) -> tuple[InspectionOrder, ...]:
+        """All inspection orders by number, withdrawn ones too. Decoded once per change of the file."""
+        version = self._version()
+        if self._orders is None or self._orders[0] != version:
+            rows = self._rows("SELECT body FROM inspection_orders ORDER BY key", ())
+            found = (self._decoded("inspection_orders", body) for (body,) in rows)
+            self._orders = (version, tuple(order for order in found if isinstance(order, InspectionOrder)))
+        return self._orders[1]
+
+    def routes(self) -> tuple[PatrolRoute, ...]:
+        """All patrol routes by number, over or not."""
+        rows = self._rows("SELECT body FROM patrol_routes ORDER BY key", ())
+        found = (self._decoded("patrol_routes", body) for (body,) in rows)
+        return tuple(route for route in found if isinstance(route, PatrolRoute))
+
+    def traces_of(self, waybill_no: str) -> tuple[Trace, ...]:
+        """Paths of what is in this parcel, by trace code."""
+        return self._found("traces", Trace, "T/" + waybill_no)
+
+    def _found(self, collection: str, kind: type[R], way: str) -> tuple[R, ...]:
+        rows = self._rows(
+            f'SELECT body FROM found_by JOIN "{collection}" USING (key) WHERE way = ? ORDER BY key',  # noqa: S608
+            (way,),
+        )
+        found = (self._decoded(collection, body) for (body,) in rows)
+        return tuple(record for record in found if isinstance(record, kind))
+
     def controls(self) -> tuple[Control, ...]:
         """All controls by id, in force or not. Decoded once per change of the file."""
         version = self._version()
@@ -372,7 +482,7 @@ class Records:
     def all_rows(self) -> Generator[tuple[str, str, str], None, None]:
         """(collection, key, body) of everything held, collections unknown to this version last."""
         for name in COLLECTIONS:
-            for key, body in self._each(f"SELECT key, body FROM {name} ORDER BY key"):  # noqa: S608
+            for key, body in self._each(f'SELECT key, body FROM "{name}" ORDER BY key'):  # noqa: S608
                 yield name, key, body
         yield from self._each("SELECT collection, key, body FROM other_records ORDER BY collection, key")
 
@@ -678,6 +788,7 @@ class Records:
     def _forget_decoded(self) -> None:
         self._controls = None
         self._recalls = None
+        self._orders = None
         self._site = None
 
     def _decoded(self, collection: str, body: str) -> Record:

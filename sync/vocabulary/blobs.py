@@ -10,6 +10,7 @@ import enum
 import msgspec
 
 from sync.vocabulary.facts import FactData, PictureTaken
+from sync.vocabulary.handheld_facts import EvidenceTaken
 
 MAX_BLOB_BYTES = 16 * 1024 * 1024
 """A blob is held in memory while it travels."""
@@ -41,5 +42,7 @@ def named_by(data: FactData | None) -> BlobNamed | None:
     match data:
         case PictureTaken(passage=passage, sha256=sha256, size_bytes=size_bytes):
             return BlobNamed(sha256, size_bytes, passage)
+        case EvidenceTaken(sha256=sha256, size_bytes=size_bytes):
+            return BlobNamed(sha256, size_bytes)
         case _:
             return None

@@ -31,6 +31,7 @@ from sync.vocabulary.bounds import (
     WordTable,
 )
 from sync.vocabulary.codec import decoder, to_json
+from sync.vocabulary.handheld_facts import Counted, HandheldFact, Measures
 from sync.vocabulary.rulings import Ruling
 
 GENESIS = "0" * 64
@@ -307,9 +308,19 @@ class InspectionMade(msgspec.Struct, frozen=True, tag="inspection_made", kw_only
     waybill_nos: WordList = ()
     """The parcels inspected; none where a whole vehicle was."""
     method: Words = ""
-    """`opened`, `x_ray`, `seal`, `papers`."""
+    """`opened`, `x_ray`, `seal`, `papers`, `sample`."""
     pictures: WordList = ()
-    """SHA-256 of the evidence kept."""
+    """SHA-256 of the evidence kept, each told before by its own `evidence_taken`."""
+    quantities: Counted = ()
+    """Declared lines against what was counted."""
+    measured: Measures = ()
+    marked: WordList = ()
+    """Of the pictures: those with shapes drawn on them."""
+    voice_notes: WordList = ()
+    seal_no: Words = ""
+    second_officer: Words = ""
+    """Proved by PIN, another than the first; empty where one was enough."""
+    remark: Words = ""
 
 
 class FindingMade(msgspec.Struct, frozen=True, tag="finding_made", kw_only=True):
@@ -320,8 +331,12 @@ class FindingMade(msgspec.Struct, frozen=True, tag="finding_made", kw_only=True)
     finding: Words
     """`nothing`, `not_declared`, `other_goods`, `other_quantity`, `forbidden`, `damaged`."""
     handling: Words = ""
-    """`released`, `returned`, `seized`, `referred`."""
+    """`released`, `returned`, `seized`, `destroyed`, `sample_sent`, `referred`."""
     remark: Words = ""
+    waybill_nos: WordList = ()
+    """Whose handling this is; none: all the order names."""
+    sample_no: NameOrNone = ""
+    """With `sample_sent`: held until the laboratory has spoken of this sample."""
 
 
 class PassageClosed(msgspec.Struct, frozen=True, tag="passage_closed", kw_only=True):
@@ -432,6 +447,7 @@ FactData = (
     | RecordsMoved
     | RecordsRepaired
     | MessageRefused
+    | HandheldFact
 )
 
 

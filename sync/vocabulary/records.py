@@ -7,13 +7,15 @@ ending in `Z`, compared as text. Standard field names of 金关二期 stand in b
 from __future__ import annotations
 
 import enum
+import re
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from sync.vocabulary.bounds import MAX_LIST, Count, Name, PerMille, Text, Texts
+from sync.vocabulary.bounds import MAX_LIST, Count, Name, Number, PerMille, Text, Texts
 from sync.vocabulary.numbers import ContainerNo, EnterpriseCode, Epc, Plate, SlipNo, UtcText, WaybillNo
 from sync.vocabulary.weights import MAX_KG, is_kilograms
 
@@ -29,6 +31,20 @@ MAX_STRETCH_PASSES = 16
 TextTable = Annotated[dict[Name, Text], Meta(max_length=MAX_FIELDS)]
 
 MAX_OFFLINE_SIGN_IN_H = 31 * 24
+MAX_PREVIEW = 40_000
+"""Characters of a small picture in a record: beside it a batch has room for the record itself."""
+MAX_BOXES = 64
+MAX_POINTS = 200
+MAX_STEPS = 200
+MAX_METHODS = 16
+LONGEST_AUTO_LOCK_S = 3600
+MAX_QUANTITY = Decimal("999999999.99999")
+"""`qty` of a declaration has five decimals."""
+
+Preview = Annotated[str, Meta(max_length=MAX_PREVIEW)]
+"""A JPEG as base64, small enough for a record; empty where there is none."""
+Share = Annotated[float, Meta(ge=0, le=1)]
+"""Of a picture's width or height."""
 
 LONGEST_CONSULTATION_S = 300
 """No vehicle waits longer for the customs platform to speak (S9)."""
@@ -155,6 +171,22 @@ def _must_be_kilograms(**weights: Decimal) -> None:
             )
 
 
+def _must_be_quantities(**quantities: Decimal) -> None:
+    for name, value in quantities.items():
+        if not is_quantity(value):
+            raise ValueError(
+                f"{name}: expected 0 to {MAX_QUANTITY} with at most 5 decimals, got {str(value)[:40]}"
+            )
+
+
+def is_quantity(value: Decimal) -> bool:
+    """Whether something can be declared, booked or counted so often."""
+    return value.is_finite() and 0 <= value <= MAX_QUANTITY and value.quantize(_QUANTUM) == value
+
+
+_QUANTUM = Decimal("0.00001")
+
+
 class Vehicle(msgspec.Struct, frozen=True, kw_only=True):
     plate: Plate
     plate_colour: Text = ""
@@ -230,10 +262,57 @@ class Waybill(msgspec.Struct, frozen=True, kw_only=True):
     control: Text = ""
     quarantine: Text = ""
     trace_code: Text = ""
+    """溯源码"""
+    batch_no: Text = ""
+    """Of the goods: what a recall after a failed sample names."""
+    regime: Text = ""
+    """监管方式, such as `1210` (bonded) or `9610` (direct); with a comma where a parcel holds both."""
     lines: Annotated[tuple[TextTable, ...], Meta(max_length=MAX_LIST)] = ()
+    """What was declared: `no`, `sku`, `hs_code`, `name`, `declared_name`, `quantity`, `unit`, `origin` and
+    `batch`. `declared_lines` reads them."""
 
     def __post_init__(self) -> None:
         _must_be_kilograms(gross_kg=self.gross_kg)
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredLine:
+    """One line of a waybill as an officer compares it with what lies in the hand."""
+
+    no: str
+    sku: str
+    hs_code: str
+    name: str
+    quantity: Decimal | None
+    """None: none was declared, or it cannot be read as a number."""
+    unit: str
+    origin: str
+    batch_no: str
+
+
+def declared_lines(waybill: Waybill) -> tuple[DeclaredLine, ...]:
+    """A line without a number is called by its place, from 1."""
+    return tuple(
+        DeclaredLine(
+            no=line.get("no") or str(place),
+            sku=line.get("sku", ""),
+            hs_code=line.get("hs_code", ""),
+            name=line.get("name") or line.get("declared_name", ""),
+            quantity=quantity_of(line.get("quantity", "")),
+            unit=line.get("unit", ""),
+            origin=line.get("origin", ""),
+            batch_no=line.get("batch") or waybill.batch_no,
+        )
+        for place, line in enumerate(waybill.lines, start=1)
+    )
+
+
+_QUANTITY = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,5})?")
+
+
+def quantity_of(text: str) -> Decimal | None:
+    """Plain decimal text such as `12` or `0.5`; None for anything else."""
+    return Decimal(text) if _QUANTITY.fullmatch(text) else None
 
 
 class Enterprise(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,9 +360,50 @@ class Recall(msgspec.Struct, frozen=True, kw_only=True):
     waybill_nos: Annotated[tuple[WaybillNo, ...], Meta(max_length=MAX_LIST)] = ()
     trace_codes: Texts = ()
     skus: Texts = ()
+    batch_nos: Texts = ()
+    """With `skus`: only these batches of them. Alone: these batches of anything."""
     enterprises: Annotated[tuple[EnterpriseCode, ...], Meta(max_length=MAX_LIST)] = ()
+    cause: Text = ""
+    """What opened it, such as `laboratory LIMS-2026-118, sample S-0412, order XD-7`."""
+    issued: UtcText | None = None
     reason_zh: Text
     reason_en: Text
+
+    def names(self, waybill: Waybill) -> bool:
+        """Whether this parcel is to be stopped, be the recall in force or not."""
+        return (
+            waybill.waybill_no in self.waybill_nos
+            or (waybill.trace_code != "" and waybill.trace_code in self.trace_codes)
+            or (waybill.slip_no is not None and waybill.slip_no in self.slip_nos)
+            or (waybill.enterprise is not None and waybill.enterprise in self.enterprises)
+            or self._names_goods(waybill)
+        )
+
+    def _names_goods(self, waybill: Waybill) -> bool:
+        if not self.skus and not self.batch_nos:
+            return False
+        if not self.skus and waybill.batch_no in self.batch_nos:
+            return True
+        return any(
+            (not self.skus or line.get("sku") in self.skus)
+            and (not self.batch_nos or (line.get("batch") or waybill.batch_no) in self.batch_nos)
+            for line in waybill.lines
+        )
+
+
+class InspectionMethod(enum.StrEnum):
+    """How goods are looked at (查验方式)."""
+
+    OPENED = "opened"
+    """开箱"""
+    X_RAY = "x_ray"
+    """机检"""
+    SEAL = "seal"
+    """验封"""
+    PAPERS = "papers"
+    """验单"""
+    SAMPLE = "sample"
+    """取样"""
 
 
 class SiteLane(msgspec.Struct, frozen=True, kw_only=True):
@@ -334,6 +454,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     """True: the platform's own device order counts as one officer's manual release (S8)."""
     offline_sign_in_h: Annotated[int, Meta(ge=0, le=MAX_OFFLINE_SIGN_IN_H)] = 72
     """Hours after the last verified head in which officers sign in on a handheld without a network."""
+    two_officer_methods: Annotated[tuple[InspectionMethod, ...], Meta(max_length=MAX_METHODS)] = ()
+    """Inspections done so need two different officers, whatever their order says."""
+    auto_lock_s: Annotated[int, Meta(ge=15, le=LONGEST_AUTO_LOCK_S)] = 300
+    """A handheld nobody has touched for so long asks for the PIN again."""
 
     def __post_init__(self) -> None:
         _must_be_kilograms(
@@ -424,6 +548,37 @@ class OrderCause(enum.StrEnum):
     OFFICER = "officer"
 
 
+class Draw(msgspec.Struct, frozen=True, kw_only=True):
+    """A drawing of lots that anybody can repeat: which goods, which officers (双随机)."""
+
+    draw_no: Text
+    seed: Annotated[str, Meta(min_length=32, max_length=128)]
+    """Hex digits, drawn once and kept: the same seed over the same lists gives the same lots."""
+    goods: Count
+    """How many were in the urn."""
+    officers: Count
+    goods_sha256: Annotated[str, Meta(min_length=64, max_length=64)]
+    """Of the sorted numbers of all that were in the urn, a line each."""
+    officers_sha256: Annotated[str, Meta(min_length=64, max_length=64)]
+    place: Count = 0
+    """This order's place among those drawn, from 1."""
+
+
+class OrderPart(enum.StrEnum):
+    """What an order asks to be brought back, beside a finding."""
+
+    QUANTITIES = "quantities"
+    """Every declared line counted."""
+    PHOTOS = "photos"
+    MEASUREMENTS = "measurements"
+    """Weight, size, temperature: at least one."""
+    SEAL = "seal"
+    """The seal's number as found."""
+    SAMPLE = "sample"
+    """For the laboratory."""
+    VOICE = "voice"
+
+
 class InspectionOrder(msgspec.Struct, frozen=True, kw_only=True):
     """查验指令: who is to inspect what, and why. What becomes of it is told by facts (`order_taken`,
     `inspection_made`, `finding_made`), never by changing this record."""
@@ -446,6 +601,12 @@ class InspectionOrder(msgspec.Struct, frozen=True, kw_only=True):
     officers: Texts = ()
     """If any: only these may."""
     officers_needed: Annotated[int, Meta(ge=1, le=MAX_OFFICERS)] = 1
+    parts: Annotated[tuple[OrderPart, ...], Meta(max_length=MAX_METHODS)] = ()
+    """What must be brought back; none: whatever the officer finds worth it."""
+    method: InspectionMethod | None = None
+    """How; None: as the officer chooses."""
+    draw: Draw | None = None
+    """With goods and officers drawn by lot (双随机)."""
     instructions_zh: Text = ""
     instructions_en: Text = ""
     issued: UtcText
@@ -455,6 +616,123 @@ class InspectionOrder(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.slip_no is None and self.plate is None and not self.waybill_nos:
             raise ValueError("expected a slip, a plate or parcels to inspect")
+
+
+# --- what a handheld shows beside a parcel ------------------------------------------------------------------
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """What goods of this SKU or HS code look like."""
+
+    reference_no: Annotated[str, Meta(min_length=1, max_length=64)]
+    sku: Text = ""
+    hs_code: Text = ""
+    """Of any length from two digits on: goods whose code begins so."""
+    kind: Literal["photo", "x_ray", "drawing"] = "photo"
+    title_zh: Text = ""
+    title_en: Text = ""
+    sha256: Annotated[str, Meta(max_length=64)] = ""
+    """Of the whole picture, where the centre keeps it."""
+    preview: Preview = ""
+
+
+class SuspectBox(msgspec.Struct, frozen=True, kw_only=True):
+    """Where in an X-ray picture, as shares of width and height from the upper left, and what it may be."""
+
+    left: Share
+    top: Share
+    width: Share
+    height: Share
+    words_zh: Text = ""
+    words_en: Text = ""
+
+
+class XRayVerdict(enum.StrEnum):
+    PASSED = "passed"
+    FLAGGED = "flagged"
+    RECHECK = "recheck"
+
+
+class XRay(msgspec.Struct, frozen=True, kw_only=True):
+    """What an X-ray line made of a parcel, the last time it went over one."""
+
+    waybill_no: WaybillNo
+    verdict: XRayVerdict
+    boxes: Annotated[tuple[SuspectBox, ...], Meta(max_length=MAX_BOXES)] = ()
+    words_zh: Text = ""
+    words_en: Text = ""
+    station: Text = ""
+    judged: UtcText
+    sha256: Annotated[str, Meta(max_length=64)] = ""
+    preview: Preview = ""
+
+
+class StockRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the bonded book (账册): what should lie where."""
+
+    row_no: Annotated[str, Meta(min_length=1, max_length=64)]
+    location: Text
+    """Shelf or bin, as its label reads."""
+    sku: Text
+    hs_code: Text = ""
+    name: Text = ""
+    quantity: Decimal
+    unit: Text = ""
+    batch_no: Text = ""
+    enterprise: EnterpriseCode | None = None
+    book_no: Text = ""
+    """账册号"""
+
+    def __post_init__(self) -> None:
+        _must_be_quantities(quantity=self.quantity)
+
+
+class PatrolPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """巡查点: a code on a wall."""
+
+    code: Annotated[str, Meta(min_length=1, max_length=64)]
+    """As the label reads."""
+    name_zh: Text
+    name_en: Text
+    order: Number
+    """Its place on the route, from 1."""
+    within_s: Count = 0
+    """Of the point before it, or of the beginning; 0: no limit."""
+
+
+class PatrolRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """巡查路线: which points in which order."""
+
+    route_no: Annotated[str, Meta(min_length=1, max_length=64)]
+    name_zh: Text
+    name_en: Text
+    points: Annotated[tuple[PatrolPoint, ...], Meta(min_length=1, max_length=MAX_POINTS)]
+    any_order: bool = False
+    due: UtcText | None = None
+    """To be walked by then."""
+    valid_until: UtcText
+
+    def __post_init__(self) -> None:
+        codes = [point.code for point in self.points]
+        places = [point.order for point in self.points]
+        if len(set(codes)) != len(codes) or len(set(places)) != len(places):
+            raise ValueError("points: expected no code and no place in the order twice")
+
+
+class TraceStep(msgspec.Struct, frozen=True, kw_only=True):
+    at: UtcText
+    place_zh: Text
+    place_en: Text = ""
+    what_zh: Text
+    what_en: Text = ""
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """溯源: a parcel's path, from where it was made to where it is."""
+
+    trace_code: Annotated[str, Meta(min_length=1, max_length=200)]
+    waybill_no: WaybillNo | None = None
+    steps: Annotated[tuple[TraceStep, ...], Meta(max_length=MAX_STEPS)] = ()
 
 
 Record = (
@@ -468,6 +746,11 @@ Record = (
     | Officer
     | SlipKey
     | InspectionOrder
+    | Reference
+    | XRay
+    | StockRow
+    | PatrolRoute
+    | Trace
 )
 
 COLLECTIONS: dict[str, type[Record]] = {
@@ -481,6 +764,11 @@ COLLECTIONS: dict[str, type[Record]] = {
     "officers": Officer,
     "inspection_orders": InspectionOrder,
     "slip_keys": SlipKey,
+    "references": Reference,
+    "x_rays": XRay,
+    "stock_book": StockRow,
+    "patrol_routes": PatrolRoute,
+    "traces": Trace,
 }
 
 
@@ -495,6 +783,11 @@ KEY_FIELDS: dict[str, str] = {
     "officers": "officer_no",
     "inspection_orders": "order_no",
     "slip_keys": "kid",
+    "references": "reference_no",
+    "x_rays": "waybill_no",
+    "stock_book": "row_no",
+    "patrol_routes": "route_no",
+    "traces": "trace_code",
 }
 """The field of a collection's records that `key_of` answers: for hot paths."""
 
@@ -522,3 +815,13 @@ def key_of(record: Record) -> str:
             return record.order_no
         case SlipKey():
             return record.kid
+        case Reference():
+            return record.reference_no
+        case XRay():
+            return str(record.waybill_no)
+        case StockRow():
+            return record.row_no
+        case PatrolRoute():
+            return record.route_no
+        case Trace():
+            return record.trace_code

@@ -206,6 +206,7 @@ def test_the_memory_of_a_lane_is_scrubbed_like_its_events() -> None:
 NOBODYS = """
 Alarm: zh en
 ArmRaised: order_id
+BatchClosed: batch_id
 Because: detail
 ClaimAnswered: claim_id why
 CodeJudged: kid sha256 why
@@ -213,24 +214,38 @@ Command: command_id device nonce
 CommandTaken: command_id kind outcome
 ContainerRead: place
 Control: control_id
+CountedLine: counted declared no unit
 DeviceBack: device role
+DeviceLocked: why
 DeviceLost: device role why
 DeviceSpoke: device
 DeviceWentSilent: device why
+DraftDropped: held what
 EpochBegan: why old_epoch old_heads
-FindingMade: order_no finding handling
+EvidenceTaken: kind of order_no sha256 taken
+FindingMade: order_no finding handling sample_no
 Findings: day local_time scope epoch
-InspectionMade: order_no method pictures
+HandheldStarted: boot_id config_digest version
+InspectionBegun: order_no
+InspectionMade: order_no method pictures marked seal_no voice_notes
+LaboratoryResult: handling order_no report_no sample_no
 LaneClosed: why
 LaneStarted: version config_digest boot_id
+MeasuredValue: unit value what
 Memory: phase order_id claim_id purpose shut_why revoked_key commands
 MessageRefused: topic why
+OfficerSignedIn: authorisations
+OfficerSignedOut: why
 OrderCarriedOut: order_id
 OrderFailed: order_id why
 OrderInterrupted: order_id why
 OrderTaken: order_no
 ParcelChecked: slip result
+ParcelJudged: batch_id control_versions order_nos reasons recall_nos records_epoch records_scope source
+ParcelJudged: symbology verdict
 PassageClosed: outcome stage_s
+PatrolBegun: patrol_id route_no
+PatrolEnded: patrol_id route_no
 PictureFailed: moment camera why
 PictureKept: moment camera sha256
 PictureMissed: moment camera why
@@ -241,30 +256,41 @@ PlatformAsked: seq_no
 PlatformOrderSeen: order_no command why
 PlatformOrdered: area_id channel_no direction command order_no
 PlatformRuled: area_id channel_no direction seq_no check_result
+PointMissed: code patrol_id route_no
+PointSeen: code patrol_id route_no
 RaiseOrdered: order_id purpose
 ReadFailed: device
 ReadingKept: kind value detail
+ReadsGarbled: source why
 Recall: recall_no
 RecordsMoved: scope epoch why
 RecordsRepaired: scope epoch
+ReleaseCodeMade: action field lane sha256 value
 ReleaseSlip: related_type customs_code control quarantine
-SlipCodeShown: slip_no kid sha256 issued standing why
-SlipShown: kid sha256
 RulingMade: direction plate slips gross_kg expected_kg records_scope records_epoch control_versions would_be
 RulingMade: owner ways platform claim claim_id use_ids stage_s texts_zh texts_en
+SampleSent: laboratory order_no quantity sample_no tests unit
 ScaleFault: code detail
+ScanUndone: batch_id
+SignInRefused: why
 Site: site name_zh name_en zone customs_codes
 SiteLane: lane name_zh name_en
+SlipCodeShown: slip_no kid sha256 issued standing why
+SlipParcelsChecked: batch_id records_epoch
+SlipShown: kid sha256
 SlipUse: use_id claim_id
 SpotCheck: day
+StockCounted: booked counted location records_epoch row_no take_id unit
+StockTakeClosed: location take_id
 Supplement: value
 SupplementEntered: field value
 SupplementGiven: field value
 Timer: name
+UnknownScanned: batch_id kind records_epoch source symbology
 UsesReturned: use_ids claim_id why
 Vehicle: plate_colour
 VehicleCrossed: order_id use_ids claim_id
-Waybill: three_documents direction state control quarantine
+Waybill: three_documents direction state control quarantine regime
 Wiped: why
 WriteFailed: why
 """
