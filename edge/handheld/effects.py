@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Literal
 
 from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.facts import FactData, Stream
@@ -55,6 +56,8 @@ class Wanted(enum.StrEnum):
     """Patrol routes -> `RouteFindings`"""
     TRACE = "trace"
     """-> `TraceFindings`"""
+    OFFICER = "officer"
+    """-> `OfficerFindings`"""
     LANES = "lanes"
     """The site's lanes and what is held in them, as far as records tell -> `LaneFindings`"""
 
@@ -75,6 +78,8 @@ class CheckPin:
     request: int
     officer_no: str
     pin: str
+    purpose: Literal["sign_in", "second"] = "sign_in"
+    """`second`: another officer answers for something beside the one who holds the device."""
 
     def __repr__(self) -> str:
         return f"CheckPin(request={self.request}, officer_no={self.officer_no!r}, pin=...)"
@@ -192,6 +197,16 @@ class AnswerCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class Resync:
+    """All records are to be taken anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellStatus:
+    """The centre wants to know now."""
+
+
+@dataclass(frozen=True, slots=True)
 class WipeDevice:
     command_id: str
     force: bool
@@ -214,5 +229,7 @@ Effect = (
     | EndLive
     | WakeAfter
     | AnswerCommand
+    | Resync
+    | TellStatus
     | WipeDevice
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from edge.handheld.context import Battery, Settings, Sync
 from sync.vocabulary.commands import Command
 from sync.vocabulary.facts import FactData, Stream
-from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.numbers import UtcText, WaybillNo
 from sync.vocabulary.records import (
     Control,
     Enterprise,
@@ -102,18 +102,28 @@ class EffectFailed:
 # --- answers ------------------------------------------------------------------------------------------------
 
 
+MOST_WAYBILLS = 20
+
+
 @dataclass(frozen=True, slots=True)
 class ParcelFindings:
     """What the records say of a code. All empty: nothing is known."""
 
+    code: str = ""
+    """What was looked up."""
     waybills: tuple[Waybill, ...] = ()
-    """Several where one trace code or order covers several parcels."""
-    slip: ReleaseSlip | None = None
-    enterprise: Enterprise | None = None
+    """Several where one trace code or order covers several parcels; cut at `MOST_WAYBILLS`."""
+    slips: tuple[ReleaseSlip, ...] = ()
+    """Those the waybills name, as far as the records have them."""
+    enterprises: tuple[Enterprise, ...] = ()
     controls: tuple[Control, ...] = ()
+    """All there are, in force or not, bearing on it or not."""
     recalls: tuple[Recall, ...] = ()
+    """All there are."""
     orders: tuple[InspectionOrder, ...] = ()
-    """Open ones that name this parcel or its slip."""
+    """Open ones that name one of these parcels or its slip."""
+    drawn: frozenset[WaybillNo] = frozenset()
+    """Parcels the keyed spot-check draw picks (S11)."""
     nearest: tuple[str, ...] = ()
     """For an unknown number: waybills that differ by one character or a swap, at most 3."""
 
@@ -129,6 +139,15 @@ class SlipFindings:
 @dataclass(frozen=True, slots=True)
 class OrderFindings:
     orders: tuple[InspectionOrder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OfficerFindings:
+    """Whether an officer may still hold this device: asked anew when records moved."""
+
+    officer_no: str
+    standing: Literal["active", "revoked", "expired", "unknown"]
+    authorisations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +176,8 @@ class RecordsRead:
 
     utc: UtcText
     """Of the look-up; controls and slips are valid at this time."""
-    day: str
-    """The site's calendar day, YYYY-MM-DD: spot checks are drawn by it."""
+    site: Site | None = None
+    """None: nothing says how old records may be, so they are too old (S10)."""
     scope: str = ""
     epoch: str = ""
     number: int = 0
@@ -166,7 +185,7 @@ class RecordsRead:
     """Since the last verified head; None: unknown, which is too old (S10)."""
 
 
-Findings = ParcelFindings | SlipFindings | OrderFindings | TraceFindings
+Findings = ParcelFindings | SlipFindings | OrderFindings | OfficerFindings | TraceFindings
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +212,19 @@ class CodeSigned:
     request: int
     text: str
     """What the lane's scanner reads (`KKR1:...`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What the camera or microphone gave for `TakePhoto`, `RecordVoice` or `MarkPhoto`, not kept yet: becomes
+    `EvidenceKept` when it lies on the disk, closed."""
+
+    request: int
+    kind: Literal["photo", "marked", "voice"]
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"Captured(request={self.request}, kind={self.kind!r}, {len(self.content)} bytes)"
 
 
 @dataclass(frozen=True, slots=True)
