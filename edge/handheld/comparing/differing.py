@@ -136,7 +136,7 @@ def _grey(colour: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _apart(
     base: NDArray[np.uint8], laid: NDArray[np.uint8], common: NDArray[np.bool_]
 ) -> tuple[NDArray[np.uint8], float]:
-    """How far each dot of `laid` is from all that light and `SLACK` explain, in steps of 255; noise, 0 to 1."""
+    """How far each dot of `laid` is from all that light and `SLACK` explain, 0 to 255; noise, 0 to 1."""
     library = cv2()
     one = library.GaussianBlur(base, (5, 5), 1.0)
     two = library.GaussianBlur(laid, (5, 5), 1.0)
