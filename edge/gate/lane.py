@@ -2289,6 +2289,8 @@ def _command_given(lane: Lane, at_s: float, command: Command) -> tuple[Lane, lis
             return _answered(lane, command, Outcome.DONE, "", [TellStatus()])
         case commands.LaneClose() | commands.Revoke() | commands.Wipe():
             return _told_to_stop(lane, command)
+        case commands.RequestAnswered():
+            return _answered(lane, command, Outcome.REFUSED, "this is a lane: it asked nothing")
         case _:
             assert_never(act)
 

@@ -354,6 +354,7 @@ _FIELDS: Final[dict[str, Callable[[Substitutes, str], str]]] = {
     "UnknownScanned.officer": _officer,
     "UnknownScanned.text": other,
     "Waybill.batch_no": other,
+    "RequestAnswered.why": _with_officer,
     "Memory.plates": _number,
     "Memory.tags": _number,
 }

@@ -37,6 +37,8 @@ class Commit:
 
     facts: tuple[Told, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    request: int = 0
+    """Above 0: answered with `Committed` of the same request."""
     memory: bytes | None = None
     """`memory.Memory` as JSON."""
 

@@ -17,9 +17,12 @@ from sync.vocabulary.records import (
     Control,
     Enterprise,
     InspectionOrder,
+    OrderStanding,
+    PatrolRoute,
     Recall,
     ReleaseSlip,
     Site,
+    StockRow,
     Waybill,
 )
 
@@ -94,6 +97,25 @@ class TimePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class Committed:
+    """A `Commit` with a request is durable: its last fact stands at this position of the journal.
+
+    Said once at the start as well, with request 0 and the journal's last position: whatever the memory holds
+    as told was told by there.
+    """
+
+    request: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class FactsAcknowledged:
+    """The centre has every fact up to this device-wide position (G3): said whenever that has moved."""
+
+    up_to: int
+
+
+@dataclass(frozen=True, slots=True)
 class EffectFailed:
     effect: Effect
     why: str
@@ -139,6 +161,25 @@ class SlipFindings:
 @dataclass(frozen=True, slots=True)
 class OrderFindings:
     orders: tuple[InspectionOrder, ...]
+    """All there are, whoever may carry them out, withdrawn ones too."""
+    standings: tuple[OrderStanding, ...] = ()
+    """Who has which of them in hand, as far as the centre knows."""
+    waybills: tuple[Waybill, ...] = ()
+    """With the text `order <order no>`: the parcels it names, with what was declared."""
+
+
+@dataclass(frozen=True, slots=True)
+class StockFindings:
+    """What the book has on a shelf, or of goods, as `text` of the look-up was one or the other."""
+
+    location: str = ""
+    """Empty: it is no shelf of the book."""
+    rows: tuple[StockRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFindings:
+    routes: tuple[PatrolRoute, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +226,15 @@ class RecordsRead:
     """Since the last verified head; None: unknown, which is too old (S10)."""
 
 
-Findings = ParcelFindings | SlipFindings | OrderFindings | OfficerFindings | TraceFindings
+Findings = (
+    ParcelFindings
+    | SlipFindings
+    | OrderFindings
+    | OfficerFindings
+    | TraceFindings
+    | StockFindings
+    | RouteFindings
+)
 
 
 @dataclass(frozen=True, slots=True)

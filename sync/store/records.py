@@ -31,6 +31,7 @@ from sync.vocabulary.records import (
     KEY_FIELDS,
     Control,
     InspectionOrder,
+    OrderStanding,
     PatrolRoute,
     Recall,
     Record,
@@ -409,6 +410,12 @@ class Records:
             found = (self._decoded("inspection_orders", body) for (body,) in rows)
             self._orders = (version, tuple(order for order in found if isinstance(order, InspectionOrder)))
         return self._orders[1]
+
+    def order_standings(self) -> tuple[OrderStanding, ...]:
+        """How far orders are, as the hub knows; by order number."""
+        rows = self._rows("SELECT body FROM order_standings ORDER BY key", ())
+        found = (self._decoded("order_standings", body) for (body,) in rows)
+        return tuple(standing for standing in found if isinstance(standing, OrderStanding))
 
     def routes(self) -> tuple[PatrolRoute, ...]:
         """All patrol routes by number, over or not."""

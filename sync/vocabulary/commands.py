@@ -115,7 +115,19 @@ class AskStatus(msgspec.Struct, frozen=True, kw_only=True, tag="ask_status"):
     """Say how you are, now."""
 
 
-Act = ManualRelease | Supplement | BoardText | LaneClose | Revoke | Wipe | Resync | AskStatus
+class RequestAnswered(msgspec.Struct, frozen=True, kw_only=True, tag="request_answered"):
+    """To a handheld: what became of the release code it asked the centre to carry out (`release_asked`)."""
+
+    code_sha256: Annotated[str, Meta(min_length=64, max_length=64)]
+    """Of the code's text, as hex digits."""
+    outcome: Literal["given", "accepted", "done", "refused"]
+    """`given`: the lane is being told; `accepted`: it waits for a second officer."""
+    why: Annotated[str, Meta(max_length=MAX_REASON)] = ""
+
+
+Act = (
+    ManualRelease | Supplement | BoardText | LaneClose | Revoke | Wipe | Resync | AskStatus | RequestAnswered
+)
 
 NEEDS_OFFICER = ManualRelease | Supplement | BoardText | LaneClose | Revoke | Wipe
 """A person answers for these and is named in them."""

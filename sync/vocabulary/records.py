@@ -618,6 +618,17 @@ class InspectionOrder(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("expected a slip, a plate or parcels to inspect")
 
 
+class OrderStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an order is, as facts have told the hub: so that no two officers take the same one."""
+
+    order_no: Annotated[str, Meta(min_length=1, max_length=64)]
+    step: Literal["taken", "inspected", "found"]
+    officers: Texts = ()
+    device: Text = ""
+    told: Text = ""
+    """Time of the fact, UTC."""
+
+
 # --- what a handheld shows beside a parcel ------------------------------------------------------------------
 
 
@@ -746,6 +757,7 @@ Record = (
     | Officer
     | SlipKey
     | InspectionOrder
+    | OrderStanding
     | Reference
     | XRay
     | StockRow
@@ -764,6 +776,7 @@ COLLECTIONS: dict[str, type[Record]] = {
     "officers": Officer,
     "inspection_orders": InspectionOrder,
     "slip_keys": SlipKey,
+    "order_standings": OrderStanding,
     "references": Reference,
     "x_rays": XRay,
     "stock_book": StockRow,
@@ -783,6 +796,7 @@ KEY_FIELDS: dict[str, str] = {
     "officers": "officer_no",
     "inspection_orders": "order_no",
     "slip_keys": "kid",
+    "order_standings": "order_no",
     "references": "reference_no",
     "x_rays": "waybill_no",
     "stock_book": "row_no",
@@ -815,6 +829,8 @@ def key_of(record: Record) -> str:
             return record.order_no
         case SlipKey():
             return record.kid
+        case OrderStanding():
+            return record.order_no
         case Reference():
             return record.reference_no
         case XRay():

@@ -26,6 +26,7 @@ from sync.vocabulary.records import (
     COLLECTIONS,
     InspectionOrder,
     OrderCause,
+    OrderStanding,
     PatrolPoint,
     PatrolRoute,
     Recall,
@@ -88,6 +89,7 @@ RECORDS_NOW: tuple[Record, ...] = (
     stock("1"), stock("2", sku="SKU-2"), stock("3", location="B-01-1"),
     reference("r1", sku="SKU-1"), reference("r2", hs_code="3304"), reference("r3", hs_code="33049900"),
     order("XD-1", WAYBILL, OTHER), order("XD-2", slip_no=SLIP), TRACE, XRAY, ROUTE,
+    OrderStanding(order_no="XD-1", step="taken", officers=("4604001",), device="handheld-1"),
 )  # fmt: skip
 
 
@@ -136,6 +138,7 @@ def found_ways(records: Records) -> dict[str, list[str]]:
         "all orders": numbers(records.orders()),
         "path": numbers(records.traces_of(WAYBILL)),
         "routes": numbers(records.routes()),
+        "standings": numbers(records.order_standings()),
     }
 
 
@@ -149,6 +152,7 @@ FOUND = {
     "all orders": ["XD-1", "XD-2"],
     "path": ["溯源-1"],
     "routes": ["R-1"],
+    "standings": ["XD-1"],
 }
 
 

@@ -267,6 +267,7 @@ RecordsMoved: scope epoch why
 RecordsRepaired: scope epoch
 ReleaseCodeMade: action field lane sha256 value
 ReleaseSlip: related_type customs_code control quarantine
+RequestAnswered: code_sha256
 RulingMade: direction plate slips gross_kg expected_kg records_scope records_epoch control_versions would_be
 RulingMade: owner ways platform claim claim_id use_ids stage_s texts_zh texts_en
 SampleSent: laboratory order_no quantity sample_no tests unit

@@ -1,17 +1,19 @@
 -- What handhelds show and count became known to this version: rows kept unread until now move to their own
 -- tables.
+CREATE TABLE order_standings (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID, STRICT;
 CREATE TABLE "references" (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID, STRICT;
 CREATE TABLE x_rays (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID, STRICT;
 CREATE TABLE stock_book (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID, STRICT;
 CREATE TABLE patrol_routes (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID, STRICT;
 CREATE TABLE traces (key TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID, STRICT;
+INSERT INTO order_standings SELECT key, body FROM other_records WHERE collection = 'order_standings';
 INSERT INTO "references" SELECT key, body FROM other_records WHERE collection = 'references';
 INSERT INTO x_rays SELECT key, body FROM other_records WHERE collection = 'x_rays';
 INSERT INTO stock_book SELECT key, body FROM other_records WHERE collection = 'stock_book';
 INSERT INTO patrol_routes SELECT key, body FROM other_records WHERE collection = 'patrol_routes';
 INSERT INTO traces SELECT key, body FROM other_records WHERE collection = 'traces';
 DELETE FROM other_records
-WHERE collection IN ('references', 'x_rays', 'stock_book', 'patrol_routes', 'traces');
+WHERE collection IN ('order_standings', 'references', 'x_rays', 'stock_book', 'patrol_routes', 'traces');
 
 -- Ways in by what an officer scans. A way begins with the letter of what it leads to and of what it is:
 -- `S@` a shelf and `S#` an SKU to stock rows, `R#` an SKU and `R%` an HS code to references, `O/` a waybill and
