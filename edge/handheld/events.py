@@ -24,6 +24,7 @@ from sync.vocabulary.records import (
     Site,
     StockRow,
     Waybill,
+    XRay,
 )
 
 if TYPE_CHECKING:
@@ -144,6 +145,7 @@ class ParcelFindings:
     """All there are."""
     orders: tuple[InspectionOrder, ...] = ()
     """Open ones that name one of these parcels or its slip."""
+    x_rays: tuple[XRay, ...] = ()
     drawn: frozenset[WaybillNo] = frozenset()
     """Parcels the keyed spot-check draw picks (S11)."""
     nearest: tuple[str, ...] = ()

@@ -42,7 +42,7 @@ class LockAsked:
 
 @dataclass(frozen=True, slots=True)
 class SecondOfficerSigned:
-    """Another officer typed number and PIN beside the one who is signed in: for the room that asked for it."""
+    """Another officer typed number and PIN beside the one signed in: for the room that asked for it."""
 
     officer_no: str
     pin: str
@@ -195,13 +195,13 @@ def _checked(state: State, context: Context, answer: PinChecked) -> tuple[State,
         stream = Stream.ALARM if answer.outcome == "wait" else Stream.ROUTINE
         return after, (_told(refused, stream),)
     before = state.officer.officer_no if state.officer is not None else state.last_officer
-    left = [OfficerSignedOut(officer=before, why="other_officer")] if _is_taken_over(state, officer_no) else []
+    left: list[FactData] = []
+    if _is_taken_over(state, officer_no):
+        left.append(OfficerSignedOut(officer=before, why="other_officer"))
     signed_in = OfficerSignedIn(
         officer=officer_no, authorisations=answer.authorisations, offline=not context.sync.online
     )
-    holder = SignedIn(
-        officer_no=officer_no, authorisations=answer.authorisations, since_s=context.at_s
-    )
+    holder = SignedIn(officer_no=officer_no, authorisations=answer.authorisations, since_s=context.at_s)
     after = State(
         officer=holder,
         last_officer=officer_no,

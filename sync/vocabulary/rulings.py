@@ -70,6 +70,14 @@ class Reason(enum.StrEnum):
     WEIGHT_JUMPED = "weight_jumped"
     PLATFORM_REFUSED = "platform_refused"
     PLATFORM_UNANSWERED = "platform_unanswered"
+    PARCEL_UNKNOWN = "parcel_unknown"
+    CODE_AMBIGUOUS = "code_ambiguous"
+    NOT_DECLARED = "not_declared"
+    DECLARATION_CANCELLED = "declaration_cancelled"
+    DOCUMENTS_DIFFER = "documents_differ"
+    X_RAY_FLAGGED = "x_ray_flagged"
+    X_RAY_RECHECK = "x_ray_recheck"
+    INSPECTION_ORDERED = "inspection_ordered"
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -130,6 +138,14 @@ TEXTS: dict[Reason, Text] = {
     Reason.WEIGHT_JUMPED: Text("称重数据异常 请等待", "Weight jumped, please wait"),
     Reason.PLATFORM_REFUSED: Text("海关未放行 {detail} 请等待", "Refused by customs: {detail}"),
     Reason.PLATFORM_UNANSWERED: Text("海关平台未应答 请等待", "No answer from customs, please wait"),
+    Reason.PARCEL_UNKNOWN: Text("运单无记录 请等待", "Waybill not in the records, please wait"),
+    Reason.CODE_AMBIGUOUS: Text("一码多件 请扫运单号", "Code of several, scan the waybill"),
+    Reason.NOT_DECLARED: Text("未申报 请等待", "Not declared, please wait"),
+    Reason.DECLARATION_CANCELLED: Text("申报已撤销 请等待", "Declaration cancelled, please wait"),
+    Reason.DOCUMENTS_DIFFER: Text("三单不符 请等待", "Documents differ, please wait"),
+    Reason.X_RAY_FLAGGED: Text("机检异常 请到查验区", "Picture flagged, go to inspection"),
+    Reason.X_RAY_RECHECK: Text("机检未判 请重新过机", "Picture not judged, put through again"),
+    Reason.INSPECTION_ORDERED: Text("查验指令 请到查验区", "Ordered to be inspected"),
 }
 
 
@@ -405,6 +421,42 @@ GUIDES: dict[Reason, Guide] = {
         (_AGAIN, _RELEASE, _OUT),
         "平台恢复后自动复核",
         "Looked at again when the platform answers",
+    ),
+    Reason.PARCEL_UNKNOWN: Guide(
+        Owner.INSPECTION,
+        (_AGAIN, _SUPPLEMENT, _OUT),
+        "核对面单与单号，联网后复核；确无申报的移交处置",
+        "Check label and number, scan again when online; hand over what nobody declared",
+    ),
+    Reason.CODE_AMBIGUOUS: Guide(
+        Owner.INSPECTION, (_AGAIN, _OUT), "扫描包裹上的运单号", "Scan the waybill number on the parcel itself"
+    ),
+    Reason.NOT_DECLARED: Guide(
+        Owner.INSPECTION,
+        (_AGAIN, _OUT),
+        "不得放行，待企业申报后复核",
+        "Keep it until the enterprise has declared it",
+    ),
+    Reason.DECLARATION_CANCELLED: Guide(
+        Owner.INSPECTION,
+        (_AGAIN, _OUT),
+        "不得放行，按撤单处置",
+        "Keep it; the enterprise has withdrawn its declaration",
+    ),
+    Reason.DOCUMENTS_DIFFER: Guide(
+        Owner.INSPECTION,
+        (_AGAIN, _OUT),
+        "核对订单、支付单、物流单，企业更正后复核",
+        "Compare order, payment and waybill; the enterprise has to correct them",
+    ),
+    Reason.X_RAY_FLAGGED: Guide(
+        Owner.INSPECTION, (_ASIDE, _OUT), "对照图像开箱查验", "Open it and compare with the picture"
+    ),
+    Reason.X_RAY_RECHECK: Guide(
+        Owner.INSPECTION, (_AGAIN, _OUT), "重新过机或人工查验", "Put it through again, or inspect by hand"
+    ),
+    Reason.INSPECTION_ORDERED: Guide(
+        Owner.INSPECTION, (_ASIDE, _OUT), "按查验指令实施查验", "Carry out the inspection order"
     ),
 }
 """Every reason that holds or inspects; the three that release and the two by hand have none."""
