@@ -7,6 +7,8 @@ one the table has and this version lacks is left out and told to whoever asked.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import enum
 import math
@@ -58,6 +60,10 @@ def _same(value: Any) -> Any:
     return value
 
 
+def _text_of_bytes(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
 def _float(value: float) -> float | str:
     # JSON has no word for them.
     return value if math.isfinite(value) else str(value)
@@ -70,6 +76,7 @@ _MAKERS: Final[dict[type, Callable[[Any], Any]]] = {
     type(None): _same,
     float: _float,
     Decimal: str,
+    bytes: _text_of_bytes,
 }
 
 
@@ -137,6 +144,8 @@ def _single(kind: Any, given: Any, where: str, left_out: Callable[[str], None] |
     if kind is int:
         whole = isinstance(given, int) and not isinstance(given, bool)
         return _matched(whole, given, where, "a whole number", given)
+    if kind is bytes:
+        return _bytes(given, where)
     if kind is float or kind is Decimal:
         number = isinstance(given, int | float | str) and not isinstance(given, bool)
         _matched(number, None, where, "a number", given)
@@ -148,6 +157,14 @@ def _single(kind: Any, given: Any, where: str, left_out: Callable[[str], None] |
         return kind(given)
     except (ValueError, ArithmeticError, TypeError) as error:
         raise NotThisShape(f"{where or 'value'}: {error}") from error
+
+
+def _bytes(given: Any, where: str) -> bytes:
+    _matched(isinstance(given, str), None, where, "bytes as base64 text", given)
+    try:
+        return base64.b64decode(given, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise NotThisShape(f"{where or 'value'}: expected bytes as base64 text ({error})") from error
 
 
 def _table(kind: type, given: Any, where: str, left_out: Callable[[str], None] | None) -> Any:
