@@ -2291,6 +2291,8 @@ def _command_given(lane: Lane, at_s: float, command: Command) -> tuple[Lane, lis
             return _told_to_stop(lane, command)
         case commands.RequestAnswered():
             return _answered(lane, command, Outcome.REFUSED, "this is a lane: it asked nothing")
+        case commands.LiveRequest():
+            return _answered(lane, command, Outcome.REFUSED, "a lane has nobody who could consent")
         case _:
             assert_never(act)
 

@@ -169,11 +169,25 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class GoLive:
-    """The officer consented: picture (and sound) to the centre until `EndLive` or the time limit."""
+    """The officer consented, and the fact of it is durable: picture (and sound) to the centre until `EndLive`
+    or the time limit. Answered with `live.LiveChanged`, at last with `live.LiveClosed`."""
 
     session: str
+    officer: str
     sound: bool
+    may_be_recorded: bool
+    limit_s: float
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetLive:
+    """Microphone or camera off and on during a session, at once."""
+
+    session: str
+    muted: bool
+    hidden: bool
+    """No pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +242,7 @@ Effect = (
     | UseCamera
     | Compare
     | GoLive
+    | SetLive
     | EndLive
     | WakeAfter
     | AnswerCommand

@@ -24,6 +24,9 @@ MAX_OFFICERS = 2
 LONGEST_VALID_S = 300
 """No command waits longer than this to be carried out."""
 LONGEST_BOARD_S = 600
+LEAST_ANSWER_S = 5
+LONGEST_ANSWER_S = 120
+LONGEST_LIVE_S = 1_800
 
 BoardWords = Annotated[str, Meta(max_length=MAX_BOARD_TEXT)]
 
@@ -125,11 +128,38 @@ class RequestAnswered(msgspec.Struct, frozen=True, kw_only=True, tag="request_an
     why: Annotated[str, Meta(max_length=MAX_REASON)] = ""
 
 
+class LiveRequest(msgspec.Struct, frozen=True, kw_only=True, tag="live_request"):
+    """实时音视频: whoever holds the handheld is asked to show the centre what it sees. Nothing goes out
+    before that officer has said yes. The command's id is the session's."""
+
+    sound: bool = True
+    record: bool = False
+    """The centre wants to keep it; the officer is asked for that too."""
+    answer_within_s: Annotated[int, Meta(ge=LEAST_ANSWER_S, le=LONGEST_ANSWER_S)] = 30
+    """No answer is no."""
+    limit_s: Annotated[int, Meta(ge=1, le=LONGEST_LIVE_S)] = 300
+
+    def __post_init__(self) -> None:
+        if not LEAST_ANSWER_S <= self.answer_within_s <= LONGEST_ANSWER_S:
+            raise ValueError(f"answer_within_s: expected {LEAST_ANSWER_S} to {LONGEST_ANSWER_S}")
+        if not 1 <= self.limit_s <= LONGEST_LIVE_S:
+            raise ValueError(f"limit_s: expected 1 to {LONGEST_LIVE_S}, got {self.limit_s}")
+
+
 Act = (
-    ManualRelease | Supplement | BoardText | LaneClose | Revoke | Wipe | Resync | AskStatus | RequestAnswered
+    ManualRelease
+    | Supplement
+    | BoardText
+    | LaneClose
+    | Revoke
+    | Wipe
+    | Resync
+    | AskStatus
+    | RequestAnswered
+    | LiveRequest
 )
 
-NEEDS_OFFICER = ManualRelease | Supplement | BoardText | LaneClose | Revoke | Wipe
+NEEDS_OFFICER = ManualRelease | Supplement | BoardText | LaneClose | Revoke | Wipe | LiveRequest
 """A person answers for these and is named in them."""
 
 

@@ -388,6 +388,60 @@ class ReleaseAsked(msgspec.Struct, frozen=True, tag="release_asked", kw_only=Tru
     """Of another officer, where the site wants two."""
 
 
+# --- live picture and sound (实时音视频) --------------------------------------------------------------------
+
+
+class LiveAnswered(msgspec.Struct, frozen=True, tag="live_answered", kw_only=True):
+    """What became of the centre's wish to see and hear: nothing goes out without an officer's yes."""
+
+    session: NameOrNone
+    """The command's id."""
+    officers: WordList = ()
+    """Who asked."""
+    reason: Words = ""
+    officer: Words = ""
+    """Who answered; empty: nobody did."""
+    answer: Words
+    """`accepted`, `refused`, `unanswered`, `withdrawn`, `impossible`."""
+    why: Words = ""
+
+
+class LiveBegan(msgspec.Struct, frozen=True, tag="live_began", kw_only=True):
+    """An officer's consent: written before the first picture goes out."""
+
+    session: NameOrNone
+    officer: Words
+    by: Words
+    """Who began it: `officer` or `centre`."""
+    sound: bool
+    may_be_recorded: bool
+    limit_s: Seconds
+
+
+class LiveRecorded(msgspec.Struct, frozen=True, tag="live_recorded", kw_only=True):
+    """The centre began or ended keeping what it sees; the device showed it."""
+
+    session: NameOrNone
+    recorded: bool
+    watchers: WordList = ()
+    """Officers at the centre."""
+
+
+class LiveEnded(msgspec.Struct, frozen=True, tag="live_ended", kw_only=True):
+    session: NameOrNone
+    officer: Words
+    why: Words
+    """`officer`, `centre`, `time`, `unwatched`, `lost`, `refused`, `locked`, `failed`."""
+    detail: Words = ""
+    seconds: Seconds = 0.0
+    pictures: Count = 0
+    sound_s: Seconds = 0.0
+    sent_bytes: Count = 0
+    watchers: WordList = ()
+    """Every officer at the centre who watched."""
+    was_recorded: bool = False
+
+
 HandheldFact = (
     HandheldStarted
     | OfficerSignedIn
@@ -413,4 +467,8 @@ HandheldFact = (
     | StockTakeClosed
     | ReleaseCodeMade
     | ReleaseAsked
+    | LiveAnswered
+    | LiveBegan
+    | LiveRecorded
+    | LiveEnded
 )
