@@ -1,7 +1,7 @@
-"""实时音视频: picture and sound to the centre, on a connection of their own, by consent, marked, bounded.
+"""实时音视频: picture and sound to the centre, on a connection of their own: consented, marked.
 
-`consent` is the room of the machine, pure; `pacing` and `session` decide what goes out, pure; `connection` and
-`sources` do it. Nothing here touches the sync's connection, its journal or its threads.
+`consent` is the room of the machine, pure; `pacing` and `session` decide what goes out, pure; `connection`
+and `sources` do it. Nothing here touches the connection, journal or threads of the sync.
 """
 
 from edge.handheld.live.consent import (
