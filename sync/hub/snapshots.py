@@ -22,7 +22,7 @@ from sync.hub.archive import Archive, Scope
 from sync.link.messages import MAX_PAGES, PAGE_HASHES, PIECE_BYTES, PiecesAsked, SnapshotManifest
 from sync.link.pieces import Piece, PieceKind, piece_payload, short_name
 from sync.store.opening import RECORDS, steps_of
-from sync.store.records import Records, fill_generation, generation_path
+from sync.store.records import SNAPSHOT_RESERVED_BYTES, Records, fill_generation, generation_path
 from sync.vocabulary.codec import Malformed, decoder, to_json
 
 LEVEL = 3
@@ -124,6 +124,7 @@ def _pack(path: Path, state: Scope, folder: Path, made_utc: str) -> SnapshotMani
         piece_bytes=PIECE_BYTES,
         pages=tuple(hashlib.sha256(page).hexdigest() for page in pages),
         made=made_utc,
+        reserved_bytes=SNAPSHOT_RESERVED_BYTES,
     )
     place = _Place(folder, manifest.packed_sha256)
     _write_durably(place.pages, bytes(hashes))

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sync.link.messages import Context, Signed
 
@@ -125,6 +127,39 @@ def share_group(private: Ed25519PrivateKey) -> str:
     goes to one. Nobody else can know it: a broker deals every member of a group its share, also one that may
     not read it, and what he is dealt is gone until it is sent again (measured with mosquitto)."""
     return f"hub-{hashlib.sha256(private.sign(b'kakou/share-group/v1')).hexdigest()[:32]}"
+
+
+def own_secret(private: Ed25519PrivateKey, purpose: str) -> bytes:
+    """32 bytes that whoever has this key can make again, and nobody else."""
+    return hashlib.sha256(private.sign(f"kakou/{purpose}".encode())).digest()
+
+
+def shared_secret(private: Ed25519PrivateKey, theirs: Ed25519PublicKey, purpose: str) -> bytes:
+    """32 bytes that the owners of both keys can make, each with its own private one, and nobody else.
+
+    X25519 over the two signing keys, mapped to Montgomery form (RFC 7748 4.1), as `age` does with SSH keys;
+    signing and agreeing with one key pair is proved safe together (Thormarker 2021, eprint 2021/509). Raises
+    `KeyRefused` for a public key that agrees with nobody.
+    """
+    seed = private.private_bytes_raw()
+    scalar = X25519PrivateKey.from_private_bytes(hashlib.sha512(seed).digest()[:32])
+    try:
+        agreed = scalar.exchange(X25519PublicKey.from_public_bytes(_montgomery(theirs)))
+    except ValueError as error:
+        raise KeyRefused("expected a public key of full order") from error
+    both = b"".join(sorted((private.public_key().public_bytes_raw(), theirs.public_bytes_raw())))
+    about = f"kakou/{purpose}".encode()
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=both, info=about).derive(agreed)
+
+
+_FIELD = 2**255 - 19
+
+
+def _montgomery(public: Ed25519PublicKey) -> bytes:
+    """u = (1 + y) / (1 - y)"""
+    y = int.from_bytes(public.public_bytes_raw(), "little") & ((1 << 255) - 1)
+    u = (1 + y) * pow(1 - y, _FIELD - 2, _FIELD) % _FIELD
+    return u.to_bytes(32, "little")
 
 
 def verify(public_keys: Mapping[str, Ed25519PublicKey], signed: Signed, context: Context) -> str:

@@ -298,6 +298,8 @@ class SnapshotManifest(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot"
     """SHA-256 of each page, hex."""
     made: Time
     """UTC text."""
+    reserved_bytes: Annotated[int, Meta(ge=0, le=255)] = 0
+    """Free at the end of each page of the file: a handheld enciphers into 80 of them, or takes the log."""
 
 
 class BucketSums(msgspec.Struct, frozen=True, tag="bucket_sums"):

@@ -278,7 +278,7 @@ class LinkPerformer:
             self._end_survey()
             self._end_building()
             self._drop_others()
-            new_generation(self._folder, number, scope, epoch)
+            new_generation(self._folder, number, scope, epoch, opener=self._journal.opener)
             self._building = (number, self._open(number))
             state = _seen_of(*self._building)
         except _FAILURES as error:
@@ -330,6 +330,7 @@ class LinkPerformer:
                 effect.payload,
                 page_hashes=PAGE_HASHES,
                 reserve_bytes=self._journal.reserve_bytes,
+                opener=self._journal.opener,
             )
             wanted = self._snapshot.wanted(WINDOW)
         except _FAILURES as error:
@@ -384,7 +385,8 @@ class LinkPerformer:
     def _begin_survey(self, generation: int, collect: tuple[int, ...]) -> tuple[LinkEvent, ...]:
         self._end_survey()
         try:
-            self._survey = (generation, Survey(generation_path(self._folder, generation), collect))
+            path = generation_path(self._folder, generation)
+            self._survey = (generation, Survey(path, collect, opener=self._journal.opener))
         except _FAILURES as error:
             return (StoreFailed(Work.SURVEY, str(error)),)
         return (SurveyWorked(),)
@@ -449,7 +451,9 @@ class LinkPerformer:
         return None
 
     def _open(self, number: int) -> Records:
-        records = Records.open(generation_path(self._folder, number), writable=True)
+        records = Records.open(
+            generation_path(self._folder, number), writable=True, opener=self._journal.opener
+        )
         state = records.feed_state()
         if state.scope != self._scope:
             records.close()

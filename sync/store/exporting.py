@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sync.store.opening import JOURNAL, StoreRefused, open_database, refused
+from sync.store.opening import JOURNAL, PLAIN, Opener, StoreRefused, open_database, refused
 from sync.store.places import SEQ_BITS, STREAM_BITS, STREAM_NUMBERS, first_place
 from sync.vocabulary.facts import Stream
 
@@ -26,9 +26,9 @@ class JournalRun(NamedTuple):
     bodies: tuple[str, ...]
 
 
-def exported_facts(path: Path) -> Iterator[str]:
+def exported_facts(path: Path, *, opener: Opener = PLAIN) -> Iterator[str]:
     """One JSON object a fact, in device-wide order. Raises `StoreRefused`."""
-    with _reading(path) as connection:
+    with _reading(path, opener) as connection:
         for position, kind, hash_hex, body in connection.execute(
             "SELECT position, kind, hash, body FROM facts ORDER BY position, place"
         ):
@@ -36,19 +36,21 @@ def exported_facts(path: Path) -> Iterator[str]:
             yield json.dumps(line, ensure_ascii=False)
 
 
-def device_of(path: Path) -> str:
+def device_of(path: Path, *, opener: Opener = PLAIN) -> str:
     """Whose journal it is. Raises `StoreRefused`."""
-    with _reading(path) as connection:
+    with _reading(path, opener) as connection:
         row = connection.execute("SELECT device FROM store").fetchone()
     if row is None:
         raise StoreRefused(f"{path}: the store row is missing: the file was never finished")
     return str(row[0])
 
 
-def journal_runs(path: Path, first: int, last: int, passage: int | None) -> tuple[JournalRun, ...]:
+def journal_runs(
+    path: Path, first: int, last: int, passage: int | None, *, opener: Opener = PLAIN
+) -> tuple[JournalRun, ...]:
     """The streams' facts at device-wide positions `first` to `last`, or of one passage; where others of the
     same stream stand between them, those too. Raises `StoreRefused`."""
-    with _reading(path) as connection:
+    with _reading(path, opener) as connection:
         connection.execute("BEGIN")
         epochs = dict(connection.execute("SELECT epoch_no, epoch FROM epochs").fetchall())
         where, values = (
@@ -79,10 +81,10 @@ def _run(connection: sqlite3.Connection, epoch: str, part: int, low: int, high: 
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def _reading(path: Path, opener: Opener) -> Iterator[sqlite3.Connection]:
     if not path.exists():
         raise StoreRefused(f"{path} does not exist: check the path")
-    connection = open_database(path, JOURNAL, create=False, writable=False)
+    connection = open_database(path, JOURNAL, create=False, writable=False, opener=opener)
     with contextlib.closing(connection):
         try:
             yield connection

@@ -27,7 +27,7 @@ import msgspec
 from msgspec.structs import replace
 
 from sync.store.lock import Remembered, StoreLock, lock_path
-from sync.store.opening import JOURNAL, StoreRefused, open_database, refused
+from sync.store.opening import JOURNAL, PLAIN, Opener, StoreRefused, open_database, refused
 from sync.store.places import STREAMS, first_place, last_place
 from sync.store.verify import verify_journal
 from sync.vocabulary.blobs import BlobClass
@@ -228,6 +228,7 @@ class Journal:
         reserve_bytes: int,
         free_bytes: Callable[[], int],
         monotonic_s: Callable[[], float],
+        opener: Opener,
     ) -> None:
         """Use `open`."""
         self._path = path
@@ -239,6 +240,7 @@ class Journal:
         self._reserve_bytes = reserve_bytes
         self._free_bytes = free_bytes
         self._monotonic_s = monotonic_s
+        self._opener = opener
         self._counted_at_s = monotonic_s()
         self._commits_until_disk_check = 0
         self._writing = threading.RLock()
@@ -263,11 +265,13 @@ class Journal:
         reserve_bytes: int = RESERVE_BYTES,
         free_bytes: Callable[[], int] | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
+        opener: Opener = PLAIN,
     ) -> Journal:
         """Open, or make, the journal of `device`. Raises `StoreRefused`.
 
         A new journal begins its first epoch. So does one that the lock file beside it shows to be a copy or a
-        restored backup. `free_bytes` tells the free disk; by default that of the journal's folder.
+        restored backup. `free_bytes` tells the free disk; by default that of the journal's folder. `opener`:
+        how this and the records beside it lie on the disk.
         """
         lock = StoreLock.acquire(lock_path(path), guards=path)
         journal = cls(
@@ -280,6 +284,7 @@ class Journal:
             reserve_bytes=reserve_bytes,
             free_bytes=free_bytes or (lambda: shutil.disk_usage(path.parent).free),
             monotonic_s=monotonic_s,
+            opener=opener,
         )
         try:
             journal._start()
@@ -297,6 +302,11 @@ class Journal:
     @property
     def device(self) -> str:
         return self._device
+
+    @property
+    def opener(self) -> Opener:
+        """The records of this device lie on the disk as its journal does."""
+        return self._opener
 
     @property
     def reserve_bytes(self) -> int:
@@ -789,7 +799,7 @@ class Journal:
                 self._resume(remembered)
             self._noter = self._open_writer(create=False)
             self._noter.execute("PRAGMA synchronous=NORMAL")
-            self._reader = open_database(self._path, JOURNAL, create=False, writable=False)
+            self._reader = self._open_reader()
             now = self._now()
             self._lock.remember(Remembered(now.store_id, now.opens, now.position))
         except sqlite3.Error as error:
@@ -802,10 +812,13 @@ class Journal:
             ) from error
 
     def _open_writer(self, *, create: bool) -> sqlite3.Connection:
-        writer = open_database(self._path, JOURNAL, create=create, writable=True)
+        writer = open_database(self._path, JOURNAL, create=create, writable=True, opener=self._opener)
         writer.execute(f"PRAGMA wal_autocheckpoint={WAL_AUTOCHECKPOINT_PAGES}")
         writer.execute(f"PRAGMA journal_size_limit={WAL_KEPT_BYTES}")
         return writer
+
+    def _open_reader(self) -> sqlite3.Connection:
+        return open_database(self._path, JOURNAL, create=False, writable=False, opener=self._opener)
 
     def _make(self, remembered: Remembered | None) -> None:
         store_id = self._new_id()
@@ -1056,7 +1069,7 @@ class Journal:
                 yield (place, position, *row[2:6], after[stream].hash, body)
 
         # Read on a connection of its own: cursors open on the table being filled would cost each insert dear.
-        with closing(open_database(self._path, JOURNAL, create=False, writable=False)) as reader:
+        with closing(self._open_reader()) as reader:
             rows = islice(again(self._owed(reader, ranges)), most)
             while some := sorted(islice(rows, FACTS_ISSUED_AT_ONCE)):
                 writer.executemany(_INSERT_FACT, some)

@@ -1,16 +1,19 @@
 """Opening SQLite files: ours, whole and of an age we know, or refused with what to do. Schema steps run here.
 
-No table of journal or records is named here.
+No table of journal or records is named here, and no key: how files lie on the disk is an `Opener`'s matter.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 _STEP_NAME = re.compile(r"(\d{4})_\w+\.sql")
 
@@ -32,6 +35,134 @@ JOURNAL = Kind("journal", 0x6B6B4A31)
 """`kkJ1`"""
 RECORDS = Kind("records", 0x6B6B5231)
 """`kkR1`"""
+
+
+class WrongKey(sqlite3.DatabaseError):
+    """An enciphered file that this key does not open: of another key, or damaged where it begins."""
+
+
+class NoCipher(StoreRefused):
+    """Enciphered files cannot be opened by this installation."""
+
+
+class Pieces(Protocol):
+    """A packed snapshot as it lies on the disk while it is fetched."""
+
+    def write(self, index: int, data: bytes) -> None:
+        """Raises `OSError`."""
+
+    def read(self, index: int) -> bytes:
+        """As written; empty where nothing is, anything but the piece where it was not written whole."""
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Unpacked(Protocol):
+    """A records file that comes as a stream of bytes and lies on the disk as this device's files do."""
+
+    def write(self, data: bytes) -> None:
+        """Durable when it returns. Raises `StoreRefused` for what cannot lie here, and `OSError`."""
+
+    def sha256(self) -> Iterator[str]:
+        """Of what was written: nothing while it is being looked at, a slice at a time, then the hex
+        digits."""
+
+    def close(self) -> None: ...
+
+
+class Opener(Protocol):
+    """How the files of a store lie on this disk: plain, or enciphered (`sync.store.enciphered`)."""
+
+    @property
+    def reserved_bytes(self) -> int:
+        """What a snapshot's pages must leave free at their ends to lie here as they are."""
+
+    def connect(self, path: Path, options: str, *, cached_statements: int = 128) -> sqlite3.Connection:
+        """In autocommit, for any thread; `options` are those of SQLite's file URI. Whatever library it is,
+        its errors are `sqlite3`'s. Raises those and `StoreRefused`."""
+
+    def pieces(self, path: Path, piece_bytes: int, name: str) -> Pieces:
+        """Of a file that exists; `name` tells one snapshot from another. Raises `OSError`, `StoreRefused`."""
+
+    def unpacked(self, path: Path) -> Unpacked:
+        """A new file in the place of any other. Raises `OSError`, `StoreRefused`."""
+
+
+class Plain:
+    """As they are: a lane's, and the hub's."""
+
+    reserved_bytes = 0
+
+    def connect(self, path: Path, options: str, *, cached_statements: int = 128) -> sqlite3.Connection:
+        return sqlite3.connect(
+            f"{path.absolute().as_uri()}?{options}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            timeout=BUSY_TIMEOUT_S,
+            cached_statements=cached_statements,
+        )
+
+    def pieces(self, path: Path, piece_bytes: int, name: str) -> Pieces:
+        return _PlainPieces(path, piece_bytes)
+
+    def unpacked(self, path: Path) -> Unpacked:
+        return _PlainFile(path)
+
+
+class _PlainPieces:
+    def __init__(self, path: Path, piece_bytes: int) -> None:
+        self._file: BinaryIO = path.open("r+b")
+        self._piece_bytes = piece_bytes
+
+    def write(self, index: int, data: bytes) -> None:
+        self._file.seek(index * self._piece_bytes)
+        self._file.write(data)
+
+    def read(self, index: int) -> bytes:
+        self._file.seek(index * self._piece_bytes)
+        return self._file.read(self._piece_bytes)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _PlainFile:
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("w+b", buffering=0)
+
+    def write(self, data: bytes) -> None:
+        write_all(self._file.fileno(), data)
+        os.fsync(self._file.fileno())
+
+    def sha256(self) -> Iterator[str]:
+        """Read back: what counts is what the disk gives."""
+        seen = hashlib.sha256()
+        self._file.seek(0)
+        while data := self._file.read(SLICE_BYTES):
+            seen.update(data)
+            yield ""
+        yield seen.hexdigest()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+BUSY_TIMEOUT_S = 10.0
+SLICE_BYTES = 4 * 1024 * 1024
+"""Unpacked or hashed at once: some 10 ms."""
+PLAIN: Opener = Plain()
 
 
 def steps_of(kind: Kind) -> tuple[str, ...]:
@@ -59,7 +190,9 @@ def statements(sql: str) -> Iterator[str]:
         yield pending
 
 
-def open_database(path: Path, kind: Kind, *, create: bool, writable: bool) -> sqlite3.Connection:
+def open_database(
+    path: Path, kind: Kind, *, create: bool, writable: bool, opener: Opener = PLAIN
+) -> sqlite3.Connection:
     """A connection in autocommit whose schema is today's. Raises `StoreRefused`.
 
     A writable one is in WAL mode with `synchronous=FULL`, and both were seen to hold. A reader opens the file
@@ -68,14 +201,7 @@ def open_database(path: Path, kind: Kind, *, create: bool, writable: bool) -> sq
     if path.is_dir():
         raise StoreRefused(f"{path} is a folder, expected a {kind.name} file: correct the path in the config")
     try:
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-            timeout=10.0,
-            cached_statements=256,
-        )
+        connection = opener.connect(path, f"mode={'rwc' if create else 'rw'}", cached_statements=256)
     except sqlite3.Error as error:
         raise StoreRefused(
             f"{path} cannot be opened ({error}): check that the file and its folder exist and may be written"
@@ -92,6 +218,11 @@ def open_database(path: Path, kind: Kind, *, create: bool, writable: bool) -> sq
 
 def refused(path: Path, kind: Kind, error: sqlite3.Error) -> StoreRefused:
     """What an SQLite error on this file means to the person at the machine."""
+    if isinstance(error, WrongKey):
+        return StoreRefused(
+            f"{path} does not open with this device's key: it is of another installation, or damaged where "
+            f"it begins, and nothing else opens it: {_after_loss(kind)}"
+        )
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_NOTADB:
         return StoreRefused(
@@ -114,6 +245,15 @@ def _after_damage(kind: Kind) -> str:
         return (
             "keep it, its -wal and its .lock for the centre (`kakou journal export` saves what can be read), "
             "move them away and start again: a new epoch begins"
+        )
+    return "delete it; the records are fetched again from the centre"
+
+
+def _after_loss(kind: Kind) -> str:
+    if kind is JOURNAL:
+        return (
+            "keep it, its -wal and its .lock in case the key is found, move them away and start again: a new "
+            "epoch begins, and facts in it that were not sent are lost"
         )
     return "delete it; the records are fetched again from the centre"
 

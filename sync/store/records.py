@@ -10,6 +10,7 @@ import enum
 import os
 import re
 import sqlite3
+import struct
 from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,7 +25,7 @@ import msgspec
 
 from sync.policy.digests import BUCKETS, MODULUS, add_moves, bucket_of, move_of, row_digest, to_hex
 from sync.store.folders import sync_folder
-from sync.store.opening import RECORDS, StoreRefused, open_database, refused
+from sync.store.opening import PLAIN, RECORDS, Opener, StoreRefused, open_database, refused
 from sync.vocabulary.codec import Malformed, checker, decoder
 from sync.vocabulary.records import (
     COLLECTIONS,
@@ -65,6 +66,8 @@ __all__ = [
 MMAP_BYTES = 2**31 - 65_536
 """SQLite's own ceiling. Mapped pages are the file's, not the program's: they do not count as its memory."""
 
+PAGE_BYTES = 4096
+
 CACHE_KIB = 16_000
 """Pages a large batch dirties before it commits; the lane's whole budget is 100 MB."""
 
@@ -72,6 +75,10 @@ WAL_AUTOCHECKPOINT_PAGES = 8_000
 """A bulk load rewrites the same pages again and again: fewer checkpoints write each of them fewer times."""
 
 WAL_KEPT_BYTES = 32 * 1024 * 1024
+
+SNAPSHOT_RESERVED_BYTES = 80
+"""Left free in each page of what the centre makes, 2 % of it: there a handheld puts what its cipher needs
+(`sync.store.enciphered`), and needs no plain copy to encipher from."""
 
 R = TypeVar("R", bound=Record)
 
@@ -319,9 +326,9 @@ class Records:
         self._site: tuple[_Version, Site | None] | None = None
 
     @classmethod
-    def open(cls, path: Path, *, writable: bool = False) -> Records:
+    def open(cls, path: Path, *, writable: bool = False, opener: Opener = PLAIN) -> Records:
         """Open a generation made by `new_generation`. Raises `StoreRefused`."""
-        connection = open_database(path, RECORDS, create=False, writable=writable)
+        connection = open_database(path, RECORDS, create=False, writable=writable, opener=opener)
         try:
             connection.execute(f"PRAGMA mmap_size={MMAP_BYTES}")
             if writable:
@@ -849,14 +856,14 @@ class Survey:
     meanwhile is not in its way. Keep it short of hours: the file's log cannot be reused until it ends.
     """
 
-    def __init__(self, path: Path, collect: Collection[int] = ()) -> None:
+    def __init__(self, path: Path, collect: Collection[int] = (), *, opener: Opener = PLAIN) -> None:
         """`collect`: buckets whose rows are kept. Raises `StoreRefused`."""
         self.rows: dict[int, dict[tuple[str, str], str]] = {bucket: {} for bucket in collect}
         """Bucket -> (collection, key) -> body, of the buckets asked for."""
         self.count = 0
         self.sums = [0] * BUCKETS
         """Whole once `step` has answered False; mod 2^128."""
-        self._records = Records.open(path)
+        self._records = Records.open(path, opener=opener)
         self._inside = self._records.snapshot()
         try:
             self.state = self._inside.__enter__()
@@ -898,7 +905,7 @@ def fill_generation(
     the same code. Until this returns the file is worth nothing; nobody else may know of it. Raises
     `StoreRefused` and `Malformed`.
     """
-    path = new_generation(folder, n, scope, epoch)
+    path = new_generation(folder, n, scope, epoch, reserved_bytes=SNAPSHOT_RESERVED_BYTES)
     with Records.open(path, writable=True) as records:
         records.fill(number, rows)
         state = records.feed_state()
@@ -916,15 +923,18 @@ def next_generation(folder: Path) -> int:
     return max((number for number, _path in _generations(folder)), default=0) + 1
 
 
-def new_generation(folder: Path, n: int, scope: str, epoch: str) -> Path:
+def new_generation(
+    folder: Path, n: int, scope: str, epoch: str, *, opener: Opener = PLAIN, reserved_bytes: int = 0
+) -> Path:
     """Make `records-<n>.sqlite`, empty, at number 0 of a scope's log. Raises `StoreRefused`.
 
     It gets its name when it is complete, so a file of that name is never half made. One that exists for the
-    same scope and epoch (left by a stop before the journal named it) is taken as it is.
+    same scope and epoch (left by a stop before the journal named it) is taken as it is. `reserved_bytes` stay
+    free at the end of each page of a plain file.
     """
     path = generation_path(folder, n)
     if path.exists():
-        with Records.open(path) as records:
+        with Records.open(path, opener=opener) as records:
             state = records.feed_state()
         if (state.scope, state.epoch) != (scope, epoch):
             raise StoreRefused(
@@ -934,7 +944,9 @@ def new_generation(folder: Path, n: int, scope: str, epoch: str) -> Path:
     half = path.with_name(path.name + ".new")
     for leftover in (half, half.with_name(half.name + "-wal"), half.with_name(half.name + "-shm")):
         leftover.unlink(missing_ok=True)
-    connection = open_database(half, RECORDS, create=True, writable=True)
+    if reserved_bytes:
+        half.write_bytes(first_page(reserved_bytes))
+    connection = open_database(half, RECORDS, create=True, writable=True, opener=opener)
     try:
         connection.execute(
             "INSERT INTO feed VALUES (1, ?, ?, 0, 0, ?, NULL)", (scope, epoch, (0).to_bytes(16, "big"))
@@ -946,6 +958,19 @@ def new_generation(folder: Path, n: int, scope: str, epoch: str) -> Path:
     half.rename(path)
     sync_folder(folder)
     return path
+
+
+def first_page(reserved_bytes: int) -> bytes:
+    """Of an empty SQLite file whose pages keep so many bytes free at their ends: what SQLite finds in a
+    header it keeps to, and no statement sets it (www.sqlite.org/fileformat2.html, 1.3 and 1.6)."""
+    page = bytearray(PAGE_BYTES)
+    page[:16] = b"SQLite format 3\0"
+    page[16:24] = struct.pack(">HBBBBBB", PAGE_BYTES, 1, 1, reserved_bytes, 64, 32, 32)
+    # One page, changed once: else SQLite asks the file's size instead of the header.
+    page[24:28] = page[28:32] = page[92:96] = struct.pack(">I", 1)
+    page[56:60] = struct.pack(">I", 1)
+    page[100:108] = struct.pack(">BHHHB", 0x0D, 0, 0, PAGE_BYTES - reserved_bytes, 0)
+    return bytes(page)
 
 
 def drop_other_generations(folder: Path, keep: Collection[int]) -> int:

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 import sqlite3
 import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol, cast
 
 import zstandard
 
 from sync.store.folders import sync_folder
-from sync.store.opening import RECORDS, StoreRefused, steps_of
+from sync.store.opening import PLAIN, RECORDS, SLICE_BYTES, Opener, Pieces, StoreRefused, steps_of
 from sync.store.records import Records, generation_path, next_generation
 
 HASH_BYTES = 32
-SLICE_BYTES = 4 * 1024 * 1024
-"""Unpacked or hashed at once: some 10 ms."""
 CHECK_PATIENCE_S = 0.02
 SPARE_BYTES = 64 * 1024 * 1024
 """Left free on the disk after the packed and the unpacked file, besides the journal's reserve."""
@@ -64,6 +61,8 @@ class Manifest(Protocol):
     def piece_bytes(self) -> int: ...
     @property
     def pages(self) -> Sequence[str]: ...
+    @property
+    def reserved_bytes(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,33 +83,47 @@ class Wanted:
 class PartialSnapshot:
     """Pages and pieces as they come, and what becomes of them. One thread."""
 
-    def __init__(self, folder: Path, manifest: Manifest, page_hashes: int) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, page_hashes: int, opener: Opener) -> None:
         """Use `begin`."""
         self.manifest = manifest
         self._folder = folder
+        self._opener = opener
         self._page_hashes = page_hashes
         self._pieces = -(-manifest.packed_bytes // manifest.piece_bytes)
         self._hashes: dict[int, bytes] = {}
         """Page -> its hashes, once the page is here and right."""
         self._have = bytearray(self._pieces)
         self._left = self._pieces + len(manifest.pages)
-        self._packed = (folder / _PACKED).open("r+b")
+        self._packed = opener.pieces(folder / _PACKED, manifest.piece_bytes, manifest.packed_sha256)
         self._work: Generator[Path | None, None, None] | None = None
 
     @classmethod
     def begin(
-        cls, folder: Path, manifest: Manifest, payload: bytes, *, page_hashes: int, reserve_bytes: int = 0
+        cls,
+        folder: Path,
+        manifest: Manifest,
+        payload: bytes,
+        *,
+        page_hashes: int,
+        reserve_bytes: int = 0,
+        opener: Opener = PLAIN,
     ) -> PartialSnapshot:
         """Begin to fetch, or go on where an earlier run was stopped; `payload` is the manifest as signed.
         `reserve_bytes` of the disk are the journal's, and no snapshot takes them (G8).
 
-        Raises `StoreRefused` when the schema is newer than this program's, or the disk has no room.
+        Raises `StoreRefused` when the schema is newer than this program's, its pages cannot lie here as they
+        are, or the disk has no room.
         """
         known = len(steps_of(RECORDS))
         if not 1 <= manifest.schema <= known:
             raise StoreRefused(
                 f"a snapshot of records schema {manifest.schema} is offered, this program knows 1 to "
                 f"{known}: the log is taken instead"
+            )
+        if opener.reserved_bytes > manifest.reserved_bytes:
+            raise StoreRefused(
+                f"a snapshot whose pages leave {manifest.reserved_bytes} bytes free is offered, here they "
+                f"need {opener.reserved_bytes}: the log is taken instead"
             )
         if left_over(folder) != payload:
             drop_snapshot(folder)
@@ -126,7 +139,7 @@ class PartialSnapshot:
             half = folder / f"{_MANIFEST}.new"
             half.write_bytes(payload)
             half.rename(folder / _MANIFEST)
-        made = cls(folder, manifest, page_hashes)
+        made = cls(folder, manifest, page_hashes, opener)
         made._look()
         return made
 
@@ -160,8 +173,7 @@ class PartialSnapshot:
         if not 0 <= index < self._pieces or not self._is_piece(index, data):
             return False
         if not self._have[index]:
-            self._packed.seek(index * self.manifest.piece_bytes)
-            self._packed.write(data)
+            self._packed.write(index, data)
             self._have[index] = 1
             self._left -= 1
         return True
@@ -207,12 +219,8 @@ class PartialSnapshot:
                 if self._is_page(index, data):
                     self._hashes[index] = data
                     self._left -= 1
-        self._packed.seek(0)
         for index in range(self._pieces):
-            data = self._packed.read(self.manifest.piece_bytes)
-            if not data:
-                break
-            if self._is_piece(index, data):
+            if self._is_piece(index, self._packed.read(index)):
                 self._have[index] = 1
                 self._left -= 1
 
@@ -234,16 +242,22 @@ class PartialSnapshot:
         half = self._folder / _UNPACKED
         _remove(half)
         self._packed.flush()
-        packed = self._packed.fileno()
-        yield from _hashed(packed, manifest.packed_bytes, manifest.packed_sha256, "the packed snapshot")
-        with half.open("w+b") as file:
-            yield from self._unpack(file.fileno())
-            yield from _hashed(file.fileno(), manifest.size_bytes, manifest.sha256, "the unpacked snapshot")
-        check = _QuickCheck(half)
+        yield from self._check_packed()
+        with contextlib.closing(self._opener.unpacked(half)) as file:
+            size_bytes = 0
+            for data in self._unpacked():
+                file.write(data)
+                size_bytes += len(data)
+                yield None
+            sha256 = ""
+            for sha256 in file.sha256():  # noqa: B007  the last one is meant
+                yield None
+            _must_be("the unpacked snapshot", size_bytes, sha256, manifest.size_bytes, manifest.sha256)
+        check = _QuickCheck(half, self._opener)
         while not check.done():
             yield None
         check.judge()
-        with Records.open(half, writable=True) as records:
+        with Records.open(half, writable=True, opener=self._opener) as records:
             state = records.feed_state()
         told = (state.scope, state.epoch, state.number, state.rows, state.digest)
         if told != (manifest.scope, manifest.epoch, manifest.number, manifest.rows, manifest.digest):
@@ -257,30 +271,59 @@ class PartialSnapshot:
         drop_snapshot(self._folder)
         yield path
 
-    def _unpack(self, descriptor: int) -> Generator[None, None, None]:
-        """Into the new file, never more than it may be, and onto the disk as it goes."""
+    def _check_packed(self) -> Generator[None, None, None]:
+        seen = hashlib.sha256()
+        size_bytes = 0
+        for index in range(self._pieces):
+            data = self._packed.read(index)
+            seen.update(data)
+            size_bytes += len(data)
+            if size_bytes % SLICE_BYTES < len(data):
+                yield
+        packed_bytes, packed_sha256 = self.manifest.packed_bytes, self.manifest.packed_sha256
+        _must_be("the packed snapshot", size_bytes, seen.hexdigest(), packed_bytes, packed_sha256)
+
+    def _unpacked(self) -> Generator[bytes, None, None]:
+        """Never more than it may be."""
         most = self.manifest.size_bytes
-        self._packed.seek(0)
         unpacker = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
-        written = 0
+        # All it asks of a stream is `read`.
+        in_order = cast("IO[bytes]", _InOrder(self._packed, self._pieces))
+        told = 0
         try:
-            with unpacker.stream_reader(self._packed, closefd=False) as reader:
+            with unpacker.stream_reader(in_order, closefd=False) as reader:
                 while data := reader.read(SLICE_BYTES):
-                    written += len(data)
-                    if written > most:
+                    told += len(data)
+                    if told > most:
                         raise StoreRefused(f"the snapshot unpacks to more than the {most} bytes it said")
-                    _write_all(descriptor, data)
-                    os.fsync(descriptor)
-                    yield
+                    yield data
         except zstandard.ZstdError as error:
             raise StoreRefused(f"the snapshot cannot be unpacked ({error})") from error
+
+
+class _InOrder:
+    """Pieces as one stream."""
+
+    def __init__(self, pieces: Pieces, count: int) -> None:
+        self._pieces = pieces
+        self._count = count
+        self._next = 0
+        self._left = b""
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._left and self._next < self._count:
+            self._left = self._pieces.read(self._next)
+            self._next += 1
+        data, self._left = (self._left, b"") if size < 0 else (self._left[:size], self._left[size:])
+        return data
 
 
 class _QuickCheck:
     """SQLite's own look at every page. It takes seconds on a large file, so it has a thread of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opener: Opener) -> None:
         self._path = path
+        self._opener = opener
         self._found: list[str] = []
         self._thread = threading.Thread(target=self._run, name="quick_check", daemon=True)
         self._thread.start()
@@ -288,8 +331,7 @@ class _QuickCheck:
     def _run(self) -> None:
         try:
             # Nobody else knows the file yet; what was received runs nothing: no trigger, no view.
-            place = f"{self._path.absolute().as_uri()}?immutable=1"
-            with contextlib.closing(sqlite3.connect(place, uri=True, isolation_level=None)) as connection:
+            with contextlib.closing(self._opener.connect(self._path, "immutable=1")) as connection:
                 connection.execute("PRAGMA trusted_schema=OFF")
                 (version,) = connection.execute("PRAGMA user_version").fetchone()
                 if _schema_of(connection) != _schema_at(version):
@@ -342,22 +384,11 @@ def _remove(path: Path, *, only_beside: bool = False) -> None:
         path.unlink(missing_ok=True)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _hashed(descriptor: int, size_bytes: int, expected: str, what: str) -> Generator[None, None, None]:
-    """Read back and hash a slice at a time; raises `StoreRefused` when size or hash is another."""
-    if os.fstat(descriptor).st_size != size_bytes:
-        raise StoreRefused(f"{what} has {os.fstat(descriptor).st_size} bytes, expected {size_bytes}")
-    seen = hashlib.sha256()
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    while data := os.read(descriptor, SLICE_BYTES):
-        seen.update(data)
-        yield
-    if seen.hexdigest() != expected:
+def _must_be(what: str, size_bytes: int, sha256: str, expected_bytes: int, expected_sha256: str) -> None:
+    """Raises `StoreRefused` when size or hash is another."""
+    if size_bytes != expected_bytes:
+        raise StoreRefused(f"{what} has {size_bytes} bytes, expected {expected_bytes}")
+    if sha256 != expected_sha256:
         raise StoreRefused(f"{what} has another hash than its manifest says")
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from sync.store.flipping import Flips
 from sync.store.lock import remembered_beside
-from sync.store.opening import JOURNAL, StoreRefused, open_database, refused
+from sync.store.opening import JOURNAL, PLAIN, Opener, StoreRefused, open_database, refused
 from sync.store.places import first_place, last_place
 from sync.vocabulary.facts import GENESIS, EpochBegan, Stream, kind_of
 
@@ -72,25 +72,25 @@ class _Head:
         return f"epoch {self.epoch[:8]} {self.stream.value} {numbers}"
 
 
-def last_fact_utc(path: Path) -> str | None:
+def last_fact_utc(path: Path, *, opener: Opener = PLAIN) -> str | None:
     """When the last routine fact was made, by the clock of its day; None in a new journal. Raises
     `StoreRefused`."""
     try:
-        with closing(open_database(path, JOURNAL, create=False, writable=False)) as connection:
+        with closing(open_database(path, JOURNAL, create=False, writable=False, opener=opener)) as connection:
             row = connection.execute("SELECT time FROM facts ORDER BY place DESC LIMIT 1").fetchone()
     except sqlite3.Error as error:
         raise refused(path, JOURNAL, error) from error
     return None if row is None else str(row[0])
 
 
-def verify_journal(path: Path) -> list[str]:
+def verify_journal(path: Path, *, opener: Opener = PLAIN) -> list[str]:
     """Everything wrong with a journal's facts, each named exactly; empty when it is whole.
 
     A file that cannot be read at all is one problem, not an exception.
     """
     problems: list[str] = []
     try:
-        with closing(open_database(path, JOURNAL, create=False, writable=False)) as connection:
+        with closing(open_database(path, JOURNAL, create=False, writable=False, opener=opener)) as connection:
             connection.text_factory = _as_stands
             connection.execute("BEGIN")
             for problem in _problems(connection, path):
@@ -115,11 +115,11 @@ class SignedHead:
     hash: str
 
 
-def verify_against(path: Path, heads: Iterable[SignedHead]) -> list[str]:
+def verify_against(path: Path, heads: Iterable[SignedHead], *, opener: Opener = PLAIN) -> list[str]:
     """What of all that was signed is not in the journal any more, or is another fact now. Retention may have
     let go of it. Raises `StoreRefused`."""
     problems: list[str] = []
-    with closing(open_database(path, JOURNAL, create=False, writable=False)) as connection:
+    with closing(open_database(path, JOURNAL, create=False, writable=False, opener=opener)) as connection:
         connection.text_factory = _as_stands
         try:
             for head in heads:

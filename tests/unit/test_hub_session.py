@@ -38,6 +38,7 @@ from sync.link.session import (
     Tick,
 )
 from sync.store.journal import Journal
+from sync.store.opening import PLAIN, Opener
 from sync.store.records import Records, generation_path
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import Alarm, AlarmCode, FactDraft, PassageOpened, Stream
@@ -60,6 +61,7 @@ class Joined:
         seed: int = 0,
         limits: Limits = LIMITS,
         survey_s: float = 1e6,
+        opener: Opener = PLAIN,
     ) -> None:
         self.folder = folder
         self.limits = limits
@@ -72,7 +74,7 @@ class Joined:
         self.private = make_private()
         self.notices: list[Notice] = []
         self.ids = itertools.count()
-        self.journal = Journal.open(folder / "journal.sqlite", device="lane-in", utc=self.utc)
+        self.journal = Journal.open(folder / "journal.sqlite", device="lane-in", utc=self.utc, opener=opener)
         (folder / "records").mkdir()
         self.performer = LinkPerformer(self.journal, folder / "records", scope="site", utc=self.utc)
         self.open_edge()
@@ -204,7 +206,8 @@ class Joined:
         number = self.journal.generation()
         if number is None:
             return False
-        with Records.open(generation_path(self.folder / "records", number)) as records:
+        path = generation_path(self.folder / "records", number)
+        with Records.open(path, opener=self.journal.opener) as records:
             state, scope = records.feed_state(), self.archive.scope("site")
         assert scope is not None
         return (state.epoch, state.number, state.digest) == (scope.epoch, scope.number, scope.digest)
