@@ -318,20 +318,27 @@ def claims(
     older_than: Annotated[float, typer.Option(help="only those older than so many hours", min=0)] = 0.0,
     as_json: Json = False,
 ) -> None:
-    """Claims granted and not ended, the oldest first; exit 1 where there is one older than asked for."""
-    found = False
+    """Claims granted and uses reserved without one, not ended, the oldest first; exit 1 where there is one
+    older than asked for."""
     with _opened(config) as (_, archive):
-        for seen in centre.open_grants(archive, utc_now()):
-            if seen.age_s < older_than * 3600.0:
-                continue
-            found = True
-            if as_json:
-                _say_json({**seen.grant._asdict(), "age_s": round(seen.age_s, 1)})
-            else:
-                slips = ", ".join(seen.grant.slip_nos)
-                where = f"{seen.grant.device} passage {seen.grant.passage}"
-                _say(f"{seen.age_s / 3600.0:8.1f} h  {where}  {seen.grant.claim_id}  {slips}")
-    raise typer.Exit(1 if found and older_than else 0)
+        now = utc_now()
+        grants, uses = centre.open_grants(archive, now), centre.open_uses(archive, now)
+    lines = [
+        (seen.age_s, grant._asdict(), f"{grant.claim_id}  {', '.join(grant.slip_nos)}")
+        for seen in grants
+        for grant in (seen.grant,)
+    ] + [
+        (seen.age_s, use._asdict(), f"use {use.use_id}  {use.slip_no}  without a grant")
+        for seen in uses
+        for use in (seen.use,)
+    ]
+    old = sorted((line for line in lines if line[0] >= older_than * 3600.0), key=lambda line: -line[0])
+    for age_s, row, what in old:
+        if as_json:
+            _say_json({**row, "age_s": round(age_s, 1)})
+        else:
+            _say(f"{age_s / 3600.0:8.1f} h  {row['device']} passage {row['passage']}  {what}")
+    raise typer.Exit(1 if old and older_than else 0)
 
 
 @centre_app.command("release-claim")
@@ -349,6 +356,24 @@ def release_claim(
         _say_json({"claim_id": claim_id, "slip_nos": list(freed)})
     else:
         _say(f"returned  {claim_id}  {', '.join(freed)}")
+
+
+@centre_app.command("release-use")
+def release_use(
+    config: ConfigFile,
+    device: Device,
+    use_id: Annotated[str, typer.Argument(metavar="USE", help="as `centre claims` lists it")],
+    officer: Officers,
+    reason: Reason,
+    as_json: Json = False,
+) -> None:
+    """End a use that was reserved without a grant: that vehicle did not cross, and will not (S4)."""
+    with _opened(config) as (_, archive):
+        slip_no = centre.release_use(archive, device, use_id, By(tuple(officer), reason), utc_now())
+    if as_json:
+        _say_json({"device": device, "use_id": use_id, "slip_no": slip_no})
+    else:
+        _say(f"returned  {device}  {use_id}  {slip_no}")
 
 
 @centre_app.command()
@@ -478,7 +503,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     do: str
     """`manual_release`, `supplement`, `board_text`, `lane_close`, `revoke`, `wipe`, `resync`, `ask_status`,
-    or `release_claim`."""
+    `release_claim` or `release_use`."""
     at_s: float = 0.0
     """Seconds after the script began; steps are done in the order written, none before its time."""
     device: str = ""
@@ -539,6 +564,10 @@ def _played(archive: Archive, step: Step) -> _Played:
         if step.do == "release_claim":
             freed = centre.release_claim(archive, str(step.act.get("claim_id", "")), by, utc_now())
             return _Played("done", ", ".join(freed), time.monotonic() - began_s)
+        if step.do == "release_use":
+            use_id = str(step.act.get("use_id", ""))
+            slip_no = centre.release_use(archive, step.device, use_id, by, utc_now())
+            return _Played("done", slip_no, time.monotonic() - began_s)
         fields = dict(step.act)
         if fields.get("passage") == "held":
             fields["passage"] = _wait_held(archive, step)

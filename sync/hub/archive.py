@@ -184,6 +184,26 @@ class OpenGrant(NamedTuple):
     slip_nos: tuple[str, ...]
 
 
+class UseTold(NamedTuple):
+    """What a ruling says of a use it reserved."""
+
+    slip_no: str
+    passage: int
+    claim_id: str
+    """The grant it stands on; empty where the written policy or an officer decided."""
+
+
+class OpenUse(NamedTuple):
+    """A use that a ruling reserved without a grant that is known here, and that has not ended."""
+
+    device: str
+    use_id: str
+    slip_no: str
+    passage: int
+    claim_id: str
+    told_utc: str
+
+
 class CommandRow(NamedTuple):
     """A command as it was given, and how far it got (`sync.vocabulary.commands`)."""
 
@@ -302,6 +322,11 @@ class _Prev(msgspec.Struct):
 
 
 _read_prev = decoder(_Prev)
+
+_GRANT_OF_USE = (
+    "SELECT 1 FROM claim_slips s JOIN claims c USING (claim_id) "
+    "WHERE s.claim_id = u.claim_id AND s.slip_no = u.slip_no AND c.device = u.device"
+)
 
 _SHELF = 64
 """Bucket sums to a row of `bucket_sums`."""
@@ -810,14 +835,17 @@ class Archive:
         )
 
     def tell_uses(
-        self, device: str, slips: Mapping[str, tuple[str, int]], ends: Mapping[str, UseEnd]
+        self, device: str, reserved: Mapping[str, UseTold], ends: Mapping[str, UseEnd], at_utc: str
     ) -> set[str]:
-        """`slips`: use -> its slip and passage. Of all uses named, the slips of those that are known to have
-        crossed. Of two facts about the end of a use the one later by position wins."""
+        """Of all uses named, the slips of those that are known to have crossed. Of two facts about the end of
+        a use the one later by position wins."""
         self._db.executemany(
-            "INSERT INTO uses (device, use_id, slip_no, passage) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (device, use_id) DO UPDATE SET slip_no = excluded.slip_no",
-            [(device, use_id, *slips[use_id]) for use_id in sorted(slips)],
+            "INSERT INTO uses (device, use_id, slip_no, passage, claim_id, told_utc) "
+            "VALUES (?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (device, use_id) DO UPDATE SET slip_no = excluded.slip_no, "
+            "claim_id = CASE uses.state WHEN '' THEN excluded.claim_id ELSE uses.claim_id END, "
+            "told_utc = CASE uses.told_utc WHEN '' THEN excluded.told_utc ELSE uses.told_utc END",
+            [(device, use_id, *reserved[use_id], at_utc) for use_id in sorted(reserved)],
         )
         self._db.executemany(
             "INSERT INTO uses (device, use_id, claim_id, passage, state, position) VALUES (?, ?, ?, ?, ?, ?) "
@@ -826,7 +854,7 @@ class Archive:
             [(device, use_id, *ends[use_id]) for use_id in sorted(ends)],
         )
         crossed: set[str] = set()
-        for some in _some(sorted({*slips, *ends})):
+        for some in _some(sorted({*reserved, *ends})):
             rows = self._db.execute(
                 "SELECT slip_no FROM uses WHERE device = ? AND state = 'crossed' AND slip_no <> '' "  # noqa: S608  only question marks are put in
                 f"AND use_id IN ({_places(some)})",
@@ -835,36 +863,64 @@ class Archive:
             crossed.update(slip_no for (slip_no,) in rows)
         return crossed
 
-    def uses_of(self, slip_no: str, among: Callable[[str], bool] = lambda device: True) -> UseCount:
-        return self.uses_of_each([slip_no], among)[slip_no]
+    def uses_of(
+        self, slip_no: str, among: Callable[[str], bool] = lambda device: True, *, but: str = ""
+    ) -> UseCount:
+        return self.uses_of_each([slip_no], among, but=but)[slip_no]
 
     def uses_of_each(
-        self, slip_nos: Sequence[str], among: Callable[[str], bool] = lambda device: True
+        self,
+        slip_nos: Sequence[str],
+        among: Callable[[str], bool] = lambda device: True,
+        *,
+        but: str = "",
     ) -> dict[str, UseCount]:
-        """Counted once each: a claim's slip, or a crossing that stands on no claim known here. Only uses of
-        devices of which `among` holds."""
+        """Counted once each: a claim's slip, or a use that facts tell of and that stands on no grant known
+        here, reserved or crossed. Only uses of devices of which `among` holds, and none that stands on the
+        claim `but`."""
         taken: Counter[str] = Counter()
         crossed: dict[str, list[str]] = {slip_no: [] for slip_no in slip_nos}
         for some in _some(sorted(set(slip_nos))):
             claimed = self._db.execute(
-                "SELECT s.slip_no, c.device, c.passage, s.state FROM claim_slips s JOIN claims c "  # noqa: S608  only question marks
-                f"USING (claim_id) WHERE s.slip_no IN ({_places(some)}) "
+                "SELECT s.slip_no, c.device, c.passage, s.state, c.claim_id "  # noqa: S608  only question marks
+                f"FROM claim_slips s JOIN claims c USING (claim_id) WHERE s.slip_no IN ({_places(some)}) "
                 "AND s.state IN ('granted', 'crossed')",
                 some,
             ).fetchall()
             unclaimed = self._db.execute(
-                "SELECT u.slip_no, u.device, u.passage, u.state FROM uses u "  # noqa: S608  only question marks are put in
-                f"WHERE u.slip_no IN ({_places(some)}) AND u.state = 'crossed' "
-                "AND NOT EXISTS (SELECT 1 FROM claim_slips s JOIN claims c USING (claim_id) "
-                "WHERE s.claim_id = u.claim_id AND s.slip_no = u.slip_no AND c.device = u.device)",
+                "SELECT u.slip_no, u.device, u.passage, u.state, u.claim_id FROM uses u "  # noqa: S608  only question marks are put in
+                f"WHERE u.slip_no IN ({_places(some)}) AND u.state IN ('', 'crossed') AND NOT EXISTS "
+                f"({_GRANT_OF_USE} AND (u.state = 'crossed' OR s.state <> 'refused'))",
                 some,
             ).fetchall()
-            for slip_no, device, passage, state in (*claimed, *unclaimed):
-                if among(device):
+            for slip_no, device, passage, state, claim_id in (*claimed, *unclaimed):
+                if among(device) and not (but and claim_id == but):
                     taken[slip_no] += 1
                     if state == "crossed":
                         crossed[slip_no].append(f"{device}/{passage}")
         return {slip_no: UseCount(taken[slip_no], tuple(sorted(crossed[slip_no]))) for slip_no in slip_nos}
+
+    def open_uses(self, before_utc: str = "9999", limit: int = 10_000) -> tuple[OpenUse, ...]:
+        """Uses told of before that time, reserved without a grant known here and not ended, the oldest
+        first."""
+        rows = self._db.execute(
+            "SELECT u.device, u.use_id, u.slip_no, u.passage, u.claim_id, u.told_utc FROM uses u "  # noqa: S608  words of ours
+            "WHERE u.state = '' AND u.slip_no <> '' AND u.told_utc < ? AND NOT EXISTS "
+            f"({_GRANT_OF_USE} AND s.state <> 'refused') ORDER BY u.told_utc, u.device, u.use_id LIMIT ?",
+            (before_utc, limit),
+        )
+        return tuple(OpenUse(*row) for row in rows)
+
+    def return_use(self, device: str, use_id: str) -> OpenUse | None:
+        """An officer ends what no fact has ended; None where `open_uses` has no such use. Any fact about its
+        end that still comes is later than this, and wins."""
+        row = self._db.execute(
+            "UPDATE uses AS u SET state = 'returned' WHERE device = ? AND use_id = ? AND state = '' "  # noqa: S608  words of ours
+            f"AND slip_no <> '' AND NOT EXISTS ({_GRANT_OF_USE} AND s.state <> 'refused') "
+            "RETURNING device, use_id, slip_no, passage, claim_id, told_utc",
+            (device, use_id),
+        ).fetchone()
+        return None if row is None else OpenUse(*row)
 
     def open_grants(self, before_utc: str = "9999", limit: int = 10_000) -> tuple[OpenGrant, ...]:
         """Claims granted before that time that have not ended, the oldest first."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from sync.hub.archive import Archive, CentreAct, CommandRow, OpenGrant, RecordChange
+from sync.hub.archive import Archive, CentreAct, CommandRow, OpenGrant, OpenUse, RecordChange
 from sync.link.messages import Status
 from sync.vocabulary.codec import Malformed, decoder, to_json
 from sync.vocabulary.commands import MAX_REASON, Act, Command, Revoke, kind_of_act
@@ -129,11 +129,25 @@ class GrantSeen:
 
 def open_grants(archive: Archive, at_utc: str) -> tuple[GrantSeen, ...]:
     """Claims granted and not ended, the oldest first."""
-    now = datetime.datetime.fromisoformat(at_utc)
-    return tuple(
-        GrantSeen(grant, (now - datetime.datetime.fromisoformat(grant.asked_utc)).total_seconds())
-        for grant in archive.open_grants()
-    )
+    return tuple(GrantSeen(grant, _between_s(grant.asked_utc, at_utc)) for grant in archive.open_grants())
+
+
+@dataclass(frozen=True, slots=True)
+class UseSeen:
+    use: OpenUse
+    age_s: float
+    """Since the hub heard of it."""
+
+
+def open_uses(archive: Archive, at_utc: str) -> tuple[UseSeen, ...]:
+    """Uses that rulings reserved without a grant known here, by the written policy or by an officer, and that
+    have not ended; the oldest first. Their slips are taken as if granted."""
+    return tuple(UseSeen(use, _between_s(use.told_utc, at_utc)) for use in archive.open_uses())
+
+
+def _between_s(earlier_utc: str, later_utc: str) -> float:
+    begin, end = (datetime.datetime.fromisoformat(each) for each in (earlier_utc, later_utc))
+    return (end - begin).total_seconds()
 
 
 def release_claim(archive: Archive, claim_id: str, by: By, at_utc: str) -> tuple[str, ...]:
@@ -151,6 +165,24 @@ def release_claim(archive: Archive, claim_id: str, by: By, at_utc: str) -> tuple
     if not freed:
         raise CentreRefused(f"claim {claim_id[:80]} is not open: {claim.verdict} {claim.why}".strip())
     return freed
+
+
+def release_use(archive: Archive, device: str, use_id: str, by: By, at_utc: str) -> str:
+    """An officer has seen that the vehicle of this use did not cross and will not: the slip, which may be
+    used again. For what `open_uses` lists; a use that stands on a grant ends with its claim. Raises
+    `CentreRefused`."""
+    by.checked()
+    with archive.transaction():
+        freed = archive.return_use(device, use_id)
+        if freed is not None:
+            detail = f"{device} passage {freed.passage}: {freed.slip_no}"
+            archive.add_act(CentreAct(at_utc, "release_use", use_id, by.officers, by.reason, detail))
+    if freed is None:
+        raise CentreRefused(
+            f"{device[:64]} has no use {use_id[:80]} that is open and without a grant; "
+            "`centre claims` lists what is"
+        )
+    return freed.slip_no
 
 
 # --- inspection orders ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from functools import lru_cache
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from sync.hub.archive import Archive, ClaimRow, RecordChange, UseEnd
+from sync.hub.archive import Archive, ClaimRow, RecordChange, UseEnd, UseTold
 from sync.hub.terms import ALARM_CONNECTION, HubAlarm, Outgoing, Refused
 from sync.link.envelope import read_signed, reader, signed_payload
 from sync.link.keys import Signer, verify
@@ -30,8 +30,7 @@ _read_site = decoder(Site)
 class UsesTold:
     """What the facts of one batch say of slip uses."""
 
-    slips: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """Use -> its slip and passage."""
+    reserved: dict[str, UseTold] = field(default_factory=dict)
     ends: dict[str, UseEnd] = field(default_factory=dict)
     claim_ends: dict[str, UseEnd] = field(default_factory=dict)
     claims: dict[str, list[Fact]] = field(default_factory=dict)
@@ -84,7 +83,7 @@ class Claiming:
         self, claim_id: str, device: str, passage: int, plate: str, slip_nos: tuple[str, ...], at_utc: str
     ) -> ClaimRow:
         end = self._archive.claim_end(device, claim_id)
-        why = f"claim was {end} before it arrived" if end else self._obstacle(device, slip_nos)
+        why = f"claim was {end} before it arrived" if end else self._obstacle(device, slip_nos, claim_id)
         verdict = ClaimVerdict.REFUSED if why else ClaimVerdict.GRANTED
         row = ClaimRow(device, passage, plate, verdict.value, why, slip_nos)
         self._archive.add_claim(claim_id, row, end or ("refused" if why else "granted"), at_utc)
@@ -92,8 +91,10 @@ class Claiming:
             self.find_double_uses(device, slip_nos, at_utc)
         return row
 
-    def _obstacle(self, device: str, slip_nos: tuple[str, ...]) -> str:
-        """Why not every slip has a use left at this gate, beginning with a reason code; empty when all do."""
+    def _obstacle(self, device: str, slip_nos: tuple[str, ...], claim_id: str) -> str:
+        """Why not every slip has a use left at this gate, beginning with a reason code; empty when all do.
+        What stands on this very claim is no obstacle to it: a hub put back from a backup hears facts of
+        claims it has lost before it is asked for them again."""
         stage = self._stage(device)
         wanted = SlipState.PASSED_FIRST if stage is GateStage.SECOND else SlipState.APPROVED
         for slip_no in slip_nos:
@@ -108,7 +109,7 @@ class Claiming:
                     return f"{Reason.FIRST_GATE_MISSING.value} {slip_no}"
             elif slip.state is not wanted:
                 return f"{Reason.SLIP_NOT_APPROVED.value} {slip_no}"
-            if self._archive.uses_of(slip_no, self._same_gate(device)).taken >= allowed:
+            if self._archive.uses_of(slip_no, self._same_gate(device), but=claim_id).taken >= allowed:
                 return f"{Reason.SLIP_USED.value} {slip_no}"
         return ""
 
@@ -179,7 +180,7 @@ class Claiming:
                 )
             return
         for use_id, slip_no in zip(data.use_ids, data.slips, strict=True):
-            uses.slips[use_id] = (str(slip_no), data.passage)
+            uses.reserved[use_id] = UseTold(str(slip_no), data.passage, data.claim_id)
 
     def ended(self, uses: UsesTold, fact: Fact, use_ids: Iterable[str], claim_id: str, state: str) -> None:
         """The vehicle crossed, or will not. Of several facts about one use the latest by position wins."""
@@ -197,9 +198,9 @@ class Claiming:
     def tell(self, device: str, uses: UsesTold, at_utc: str) -> None:
         """Write what facts said of uses; find what was used too often, and tell the records what has passed.
         Inside a transaction, the device locked."""
-        if not (uses.slips or uses.ends or uses.claim_ends):
+        if not (uses.reserved or uses.ends or uses.claim_ends):
             return
-        used = self._archive.tell_uses(device, uses.slips, uses.ends)
+        used = self._archive.tell_uses(device, uses.reserved, uses.ends, at_utc)
         if uses.claim_ends:
             claims = self._archive.claims(uses.claim_ends)
             for claim_id, facts in uses.claims.items():

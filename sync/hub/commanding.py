@@ -179,21 +179,32 @@ class Commanding:
     # --- grants nobody ends (S4) --------------------------------------------------------------------------
 
     def look_at_grants(self, now_s: float, at_utc: str) -> None:
-        """A grant ends by facts or by an officer, never by time: what is open for long is told, once."""
+        """Grants, and uses without one, end by facts or by an officer, never by time: what is open for long
+        is told, once."""
         if self._grants_s is not None and 0 <= now_s - self._grants_s < LOOK_AT_GRANTS_EVERY_S:
             return
         self._grants_s = now_s
-        old = self._archive.open_grants(_utc(now_s - self._limits.grant_old_s), limit=1_000)
-        if not old:
+        before_utc = _utc(now_s - self._limits.grant_old_s)
+        grants = self._archive.open_grants(before_utc, limit=1_000)
+        uses = self._archive.open_uses(before_utc, limit=1_000)
+        if not (grants or uses):
             return
         with self._archive.transaction():
-            for grant in old:
+            for grant in grants:
                 self._archive.add_alarm_once(
                     at_utc,
                     grant.device,
                     HubAlarm.GRANT_OLD,
                     f"claim {grant.claim_id} of passage {grant.passage}, slips {', '.join(grant.slip_nos)}: "
                     f"granted at {grant.asked_utc}, and nothing has ended it",
+                )
+            for use in uses:
+                self._archive.add_alarm_once(
+                    at_utc,
+                    use.device,
+                    HubAlarm.GRANT_OLD,
+                    f"use {use.use_id} of passage {use.passage}, slip {use.slip_no}: "
+                    f"told of at {use.told_utc}, it stands on no grant, and nothing has ended it",
                 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -9,14 +10,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sync.hub import centre
 from sync.hub.archive import RecordChange
+from sync.hub.centre import By, CentreRefused
 from sync.link.messages import ClaimVerdict
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import Fact, Stream, UsesReturned
 from sync.vocabulary.numbers import EnterpriseCode, SlipNo, UtcText
 from sync.vocabulary.records import Binding, Direction, ReleaseSlip, SlipKind, SlipState
 from tests.postgres import ON_SQLITE, Place
-from tests.unit.test_hub_device import AT, OTHER_SLIP, SLIP, TOPICS, Bench, Device
+from tests.unit.test_hub_device import AT, OTHER_SLIP, SLIP, TOPICS, Bench, Device, at
 
 GRANTED, REFUSED = ClaimVerdict.GRANTED, ClaimVerdict.REFUSED
 
@@ -313,6 +316,158 @@ def test_a_ruling_whose_uses_and_slips_do_not_pair_is_alarmed(bench: Bench, lane
     assert bench.alarms() == ["uses_unmatched"]
 
 
+# --- uses that stand on no grant --------------------------------------------------------------------------
+
+BY = By(("4604001",), "seen on the camera: it backed out")
+
+
+def test_a_use_that_the_written_policy_reserved_is_taken_before_its_vehicle_has_crossed(
+    bench: Bench, lane: Device, other: Device
+) -> None:
+    tell(bench, lane, lane.ruling(7, [SLIP], ["u1"]))
+    answer = bench.ask(other, "c2", 3)
+    assert (answer.verdict, answer.why) == (REFUSED, f"slip_used {SLIP}")
+    assert bench.ask(other, "c3", 4, OTHER_SLIP).verdict is GRANTED
+    tell(bench, lane, lane.crossing(7, ["u1"]))
+    assert (bench.ask(other, "c4", 5).verdict, bench.alarms()) == (REFUSED, [])
+
+
+def test_it_ends_when_the_lane_says_that_it_is_returned(bench: Bench, lane: Device, other: Device) -> None:
+    tell(bench, lane, lane.ruling(7, [SLIP], ["u1"]))
+    tell(bench, lane, lane.say(UsesReturned(7, ("u1",), "", "restarted before any raise order")))
+    assert bench.ask(other, "c2", 3).verdict is GRANTED
+
+
+@pytest.mark.parametrize("end", ["crossed", "returned"])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_yesterdays_ruling_and_its_end_count_once_whichever_arrives_first_or_both_together(
+    bench: Bench, lane: Device, other: Device, end: str, order: tuple[int, int]
+) -> None:
+    put(bench, slip(uses=2))
+    ruled = lane.ruling(7, [SLIP], ["u1"])
+    returned = end == "returned"
+    ended = lane.say(UsesReturned(7, ("u1",), "", "restarted")) if returned else lane.crossing(7, ["u1"])
+    facts = [ruled, ended]
+    more = [lane.ruling(8, [OTHER_SLIP], ["u2"]), lane.crossing(8, ["u2"])]
+    tell(bench, lane, *[facts[index] for index in order])
+    assert bench.facts(lane, lane.batch(more))
+    taken = [bench.archive.uses_of(number).taken for number in (SLIP, OTHER_SLIP)]
+    assert taken == [1 if end == "crossed" else 0, 1]
+    assert bench.ask(other, "c2", 3).verdict is GRANTED
+    assert centre.open_uses(bench.archive, AT) == ()
+
+
+def test_a_use_that_stands_on_a_grant_is_no_second_one(bench: Bench, lane: Device, other: Device) -> None:
+    put(bench, slip(uses=2))
+    bench.ask(lane, "c1", 7)
+    tell(bench, lane, lane.ruling(7, [SLIP], ["u1"], "c1"))
+    assert bench.archive.uses_of(SLIP).taken == 1
+    assert bench.ask(other, "c2", 3).verdict is GRANTED
+    assert centre.open_uses(bench.archive, AT) == ()
+
+
+def test_a_hub_that_lost_a_claim_takes_its_use_for_taken_and_grants_that_claim_again(
+    bench: Bench, lane: Device, other: Device
+) -> None:
+    tell(bench, lane, lane.ruling(7, [SLIP], ["u1"], "lost"))
+    assert bench.ask(other, "c2", 3).verdict is REFUSED
+    assert bench.ask(lane, "lost", 7).verdict is GRANTED
+    assert bench.archive.uses_of(SLIP).taken == 1
+    tell(bench, lane, lane.crossing(7, ["u1"], "lost"))
+    assert (bench.archive.uses_of(SLIP).crossed, bench.alarms()) == (("lane-in/7",), [])
+
+
+def test_a_use_whose_claim_was_refused_after_all_is_taken_beside_the_others_grant(
+    bench: Bench, lane: Device, other: Device
+) -> None:
+    """The hub was put back from a backup between the grant and what the lane made of it."""
+    bench.ask(other, "c2", 3)
+    assert bench.ask(lane, "c1", 7).verdict is REFUSED
+    tell(bench, lane, lane.ruling(7, [SLIP], ["u1"], "c1"))
+    tell(bench, other, other.say(UsesReturned(3, (), "c2", "backed out")))
+    assert bench.ask(other, "c3", 4).verdict is REFUSED
+    (seen,) = centre.open_uses(bench.archive, AT)
+    assert (seen.use.device, seen.use.use_id, seen.use.claim_id) == ("lane-in", "u1", "c1")
+
+
+def test_an_officer_ends_the_use_of_a_lane_that_will_never_tell(
+    bench: Bench, lane: Device, other: Device
+) -> None:
+    tell(bench, lane, lane.ruling(7, [SLIP, OTHER_SLIP], ["u1", "u2"]))
+    bench.archive.revoke("lane-in")
+    (seen, _) = centre.open_uses(bench.archive, at(90))
+    assert (seen.use.slip_no, seen.use.passage, seen.use.told_utc, seen.age_s) == (SLIP, 7, AT, 90.0)
+    assert centre.release_use(bench.archive, "lane-in", "u1", BY, AT) == SLIP
+    assert bench.ask(other, "c2", 3).verdict is GRANTED
+    assert bench.ask(other, "c3", 4, OTHER_SLIP).verdict is REFUSED
+    (act,) = bench.archive.acts(10)
+    assert (act.act, act.subject, act.officers, act.reason) == ("release_use", "u1", BY.officers, BY.reason)
+    assert act.detail == f"lane-in passage 7: {SLIP}"
+
+
+def test_what_an_officer_ended_stays_ended_when_its_facts_come_again_and_not_when_it_crossed(
+    bench: Bench, lane: Device, other: Device
+) -> None:
+    tell(bench, lane, lane.ruling(7, [SLIP], ["u1"]))
+    centre.release_use(bench.archive, "lane-in", "u1", BY, AT)
+    lane.begin("f" * 32)
+    tell(bench, lane, lane.ruling(7, [SLIP], ["u1"]))
+    assert bench.ask(other, "c2", 3).verdict is GRANTED
+    tell(bench, other, other.ruling(3, [SLIP], ["u9"], "c2"), other.crossing(3, ["u9"], "c2"))
+    assert bench.alarms() == []
+    tell(bench, lane, lane.crossing(7, ["u1"]))
+    assert bench.alarms() == ["double_use"]
+
+
+@pytest.mark.parametrize(("device", "use_id"), [("lane-in", "u1"), ("lane-out", "u2"), ("lane-in", "u3")])
+def test_only_an_open_use_without_a_grant_is_ended_by_hand(
+    bench: Bench, lane: Device, device: str, use_id: str
+) -> None:
+    """`u1` stands on a grant, `u2` is of another lane, `u3` has crossed."""
+    bench.ask(lane, "c1", 7)
+    tell(bench, lane, lane.ruling(7, [SLIP], ["u1"], "c1"), lane.ruling(8, [OTHER_SLIP], ["u2"]))
+    tell(bench, lane, lane.ruling(9, [OTHER_SLIP], ["u3"]), lane.crossing(9, ["u3"]))
+    with pytest.raises(CentreRefused, match="no use"):
+        centre.release_use(bench.archive, device, use_id, BY, AT)
+    with pytest.raises(CentreRefused, match="an officer and a reason"):
+        centre.release_use(bench.archive, "lane-in", "u2", By((), ""), AT)
+    assert bench.archive.acts(10) == ()
+
+
+def test_a_use_that_stays_open_for_hours_is_told_once(bench: Bench, lane: Device) -> None:
+    tell(bench, lane, lane.ruling(7, [SLIP], ["u1"]))
+    for day in (0, 1, 2):
+        bench.receiver.tick(f"2026-02-0{day + 1}T00:00:00.000000Z")
+    ((detail,),) = bench.rows("SELECT detail FROM hub_alarms WHERE code = 'grant_old'")
+    assert detail == (
+        f"use u1 of passage 7, slip {SLIP}: told of at {AT}, it stands on no grant, and nothing has ended it"
+    )
+
+
+@ON_SQLITE
+def test_open_uses_of_an_older_archive_stand_on_their_passages_grants(
+    bench: Bench, lane: Device, other: Device
+) -> None:
+    """Schema step 8: until then a use did not say what it stands on."""
+    put(bench, slip(uses=2), slip(OTHER_SLIP, uses=2))
+    bench.ask(lane, "c1", 7)
+    tell(bench, lane, lane.ruling(7, [SLIP], ["u1"], "c1"), lane.ruling(8, [OTHER_SLIP], ["u2"]))
+    bench.ask(other, "c2", 3, OTHER_SLIP)
+    tell(bench, other, other.ruling(3, [OTHER_SLIP], ["u3"], "c2"))
+    centre.release_claim(bench.archive, "c2", BY, AT)
+    bench.archive.close()
+    db = sqlite3.connect(bench.path)
+    db.executescript(
+        "DROP INDEX uses_open; ALTER TABLE uses DROP COLUMN told_utc; UPDATE uses SET claim_id = '';"
+        "PRAGMA user_version = 7;"
+    )
+    db.close()
+    bench.open()
+    assert [bench.archive.uses_of(number).taken for number in (SLIP, OTHER_SLIP)] == [1, 1]
+    (seen,) = centre.open_uses(bench.archive, at(60))
+    assert (seen.use.use_id, seen.use.told_utc) == ("u2", AT)
+
+
 # --- whatever the order -----------------------------------------------------------------------------------
 
 
@@ -330,8 +485,8 @@ def test_in_any_order_of_claims_and_facts_no_more_is_granted_than_allowed_and_do
     for number in range(5):
         device = lanes[number % 2]
         claim_id, use_id = f"c{number}", f"u{number}"
-        end = data.draw(st.sampled_from(["crossed", "returned", "open", "offline"]))
-        if end != "offline":
+        end = data.draw(st.sampled_from(["crossed", "returned", "open", "offline", "reserved"]))
+        if end not in ("offline", "reserved"):
             steps.append(lambda d=device, c=claim_id, n=number: bench.ask(d, c, n + 1))  # type: ignore[misc]
         facts: list[Fact] = []
         match end:
@@ -340,16 +495,25 @@ def test_in_any_order_of_claims_and_facts_no_more_is_granted_than_allowed_and_do
                 facts.append(device.crossing(number + 1, [use_id], claim_id))
             case "offline":
                 facts = [device.ruling(number + 1, [SLIP], [use_id]), device.crossing(number + 1, [use_id])]
+            case "reserved":
+                facts = [device.ruling(number + 1, [SLIP], [use_id])]
             case "returned":
                 facts = [device.say(UsesReturned(number + 1, (), claim_id, "held"))]
             case _:
                 pass
         crossed += end in ("crossed", "offline")
         steps += [lambda d=device, f=fact: tell(bench, d, f) for fact in facts]  # type: ignore[misc]
+    grants: set[str] = set()
     for step in data.draw(st.permutations(steps)):
+        told = bench.rows(
+            "SELECT count(*) FROM uses WHERE claim_id = '' AND slip_no <> '' AND state <> 'returned'"
+        )[0][0]
         step()
-        granted = bench.rows("SELECT count(*) FROM claim_slips WHERE state = 'granted'")[0][0]
-        assert granted <= 2
+        granted = {c for (c,) in bench.rows("SELECT claim_id FROM claim_slips WHERE state = 'granted'")}
+        assert len(granted) <= 2
+        if granted - grants:
+            assert told + len(granted) <= 2
+        grants |= granted
     assert len(bench.archive.uses_of(SLIP).crossed) == crossed
     double = [
         detail for code, detail in bench.rows("SELECT code, detail FROM hub_alarms") if code == "double_use"

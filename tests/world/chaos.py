@@ -55,7 +55,16 @@ from tests.world.officers import (
     roster,
     supplement_codes,
 )
-from tests.world.traffic import CASES, CONTAINERS, SCOPE, SiteRules, Traffic, make_traffic, papers_for
+from tests.world.traffic import (
+    CASES,
+    CONTAINERS,
+    SCOPE,
+    SiteRules,
+    Traffic,
+    make_traffic,
+    papers_for,
+    shown_next_door,
+)
 
 LEAST_S = 600.0
 """A seed lasts at least so long."""
@@ -198,6 +207,9 @@ def make_plan(seed: int) -> Plan:
     )
     traffic.records += roster(START)
     troubles = [_place(draw, kind, traffic, sorted(directions)) for kind in kinds]
+    if same and CreditTier.HIGH in rules.offline_release_tiers and not rules.lanes:
+        first = shown_next_door(random.Random(f"{seed}/next door"), directions, traffic, START)
+        troubles.append(Trouble(UNTIL_LET_THROUGH, first.lane, first.arrives_s - 2.0, 60.0))
     troubles.sort(key=lambda trouble: trouble.at_s)
     return Plan(seed, lanes, rules, traffic, troubles, draw.choice((10.0, 30.0)))
 
@@ -587,6 +599,32 @@ def _link_cut(silently: bool) -> Begin:
     return begin
 
 
+def _link_cut_until_let_through(
+    world: World, lane: LanePc, draw: random.Random, trouble: Trouble
+) -> Callable[[], None]:
+    """Cut off while it rules, back as soon as somebody may go: what the written policy decided is told before
+    anybody has crossed."""
+    mend = _link_cut(silently=False)(world, lane, draw, trouble)
+    assert mend is not None
+    over = False
+
+    def end() -> None:
+        nonlocal over
+        if not over:
+            over = True
+            mend()
+
+    def look() -> None:
+        program = lane.program
+        if program is not None and isinstance(program.loop.state.phase, Passing):
+            end()
+        elif not over:
+            world.at(world.now_s + 0.5, look)
+
+    look()
+    return end
+
+
 def _weather(weather: Weather) -> Begin:
     def begin(world: World, lane: LanePc, draw: random.Random, trouble: Trouble) -> Callable[[], None]:
         world.broker.weather = weather
@@ -843,6 +881,10 @@ TROUBLES: dict[str, Begin] = {
     "disk full": _disk_full,
 }
 
+UNTIL_LET_THROUGH = "link lost until somebody is let through"
+STAGED: dict[str, Begin] = {UNTIL_LET_THROUGH: _link_cut_until_let_through}
+"""Come with vehicles of their own (`make_plan`), and are not dealt."""
+
 
 OFTEN = (
     *("program cut between effects",) * 4,
@@ -1000,7 +1042,7 @@ def _begin(world: World, trouble: Trouble, draw: random.Random, ends: list[Calla
     world.watch.reached("trouble", trouble.kind)
     if trouble.kind.split(" ")[0] in ("broker", "link", "hub"):
         world.watch.rough.append((world.now_s - 1.0, world.now_s + trouble.for_s + 30.0))
-    end = TROUBLES[trouble.kind](world, world.lanes[trouble.lane], draw, trouble)
+    end = (TROUBLES | STAGED)[trouble.kind](world, world.lanes[trouble.lane], draw, trouble)
     if end is None:
         return
 

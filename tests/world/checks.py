@@ -11,7 +11,7 @@ import traceback
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge.devices.readings import (
     InputsSeen,
@@ -38,11 +38,14 @@ from edge.gate.rules import evidence_of, rule
 from edge.gate.transitions import ALLOWED
 from hardware_sims.drivers import ARM_X
 from hardware_sims.vehicles import Vehicle as Truck
+from sync.hub.archive import Archive
 from sync.hub.terms import HubAlarm, Outgoing
 from sync.link import session as link_words
+from sync.link.messages import ClaimAnswer, ClaimVerdict, Signed
 from sync.link.session import LinkEffect, LinkEvent
 from sync.store.journal import AckOutcome, Journal, verify_journal
 from sync.store.records import Records, generation_path
+from sync.vocabulary.codec import from_json
 from sync.vocabulary.facts import (
     Alarm,
     AlarmCode,
@@ -171,6 +174,16 @@ class Stay:
     left_s: float | None = None
 
 
+class ToldUse(NamedTuple):
+    """A use that a ruling reserved, as the facts at the hub have it."""
+
+    device: str
+    passage: int
+    slip_no: str
+    without_grant: bool
+    """And its vehicle has not crossed."""
+
+
 class LaneWatch:
     """What is known of one lane so far. Times are the world's."""
 
@@ -231,6 +244,8 @@ class Watch:
         self.slip_of: dict[str, str] = {}
         """Plate -> a slip that names it."""
         self._found_by_end: set[str] = set()
+        self._answered: set[str] = set()
+        """Claims the hub has answered."""
         self._alarms: list[tuple[float, str, str, int]] = []
         """(when committed, device, epoch, seq) of alarm facts."""
 
@@ -949,7 +964,54 @@ class Watch:
         self.reached("notices", type(notice).__name__)
 
     def hub_says(self, message: Outgoing) -> None:
-        self.reached("hub says", message.topic.rsplit("/", 1)[-1])
+        said = message.topic.rsplit("/", 1)[-1]
+        self.reached("hub says", said)
+        if said == "claim_answer":
+            self._granted(from_json(from_json(message.payload, Signed).body, ClaimAnswer))
+
+    def _granted(self, answer: ClaimAnswer) -> None:
+        """S4: nothing is granted that facts the hub has say is used up, whatever they stand on."""
+        hub = self._world.hub.archive
+        if hub is None or answer.claim_id in self._answered:
+            return
+        self._answered.add(answer.claim_id)
+        claim = hub.claim(answer.claim_id)
+        assert claim is not None
+        gate = self._gate(self._world.lanes[answer.device])
+        uses = self._uses_told(hub, gate, answer.claim_id)
+        for slip_no in claim.slip_nos:
+            allowed = self._allowed(slip_no)
+            taken = [use for use in uses.values() if use.slip_no == slip_no]
+            if answer.verdict is ClaimVerdict.REFUSED and any(use.without_grant for use in taken):
+                self.reached("checked", "S4 reserved by policy")
+            if len(taken) >= allowed and answer.verdict is ClaimVerdict.GRANTED:
+                self.breach(
+                    "S4",
+                    f"{answer.device}: {answer.claim_id} granted on {slip_no}, {allowed} allowed, although facts "
+                    f"told of {taken}",
+                )
+
+    def _uses_told(self, hub: Archive, gate: GateStage, but: str) -> dict[tuple[str, str], ToldUse]:
+        """By lane and use: every use at this kind of gate that facts at the hub reserve and do not return;
+        those on the claim `but` left out."""
+        told: dict[tuple[str, str], ToldUse] = {}
+        for kind in ("ruling_made", "uses_returned", "vehicle_crossed"):
+            for device, body in hub.facts_of_kind(kind):
+                match read_body(body).data:
+                    case RulingMade() as made if self._gate(self._world.lanes[device]) is gate:
+                        for use, slip_no in zip(made.use_ids, made.slips, strict=False):
+                            if made.claim_id != but:
+                                told[device, use] = ToldUse(device, made.passage, slip_no, not made.claim_id)
+                    case UsesReturned() as returned:
+                        for use in returned.use_ids:
+                            told.pop((device, use), None)
+                    case VehicleCrossed() as crossed:
+                        for use in crossed.use_ids:
+                            if (device, use) in told:
+                                told[device, use] = told[device, use]._replace(without_grant=False)
+                    case _:
+                        pass
+        return told
 
     def link_performed(self, lane: LanePc, effect: LinkEffect, answers: tuple[LinkEvent, ...]) -> None:
         match effect:

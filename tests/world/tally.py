@@ -12,7 +12,7 @@ from edge.gate.transitions import TRANSITIONS
 from hardware_sims.devices.customs_platform import ANSWERS
 from sync.vocabulary.facts import AlarmCode
 from sync.vocabulary.rulings import Reason
-from tests.world.chaos import TROUBLES, Outcome
+from tests.world.chaos import STAGED, TROUBLES, Outcome
 from tests.world.traffic import CASES
 
 PHASES = (
@@ -43,6 +43,7 @@ CHECKED = (
     "S2 reopened",
     "S3",
     "S4",
+    "S4 reserved by policy",
     "S5",
     "S7 weight",
     "S7 jump",
@@ -163,7 +164,7 @@ class Tally:
         wanted: dict[str, list[str]] = {
             "phases": list(PHASES),
             "transitions": [f"{row.before} -> {row.after}" for row in TRANSITIONS],
-            "trouble": sorted(TROUBLES),
+            "trouble": sorted(TROUBLES | STAGED),
             "cases": sorted(CASES),
             "reasons": [reason.value for reason in Reason],
             "alarms": [code.value for code in AlarmCode],

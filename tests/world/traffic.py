@@ -118,6 +118,30 @@ def papers_for(
     return maker.made
 
 
+NEXT_DOOR_S = 45.0
+"""When a slip that was shown in one lane is shown in the next."""
+NEXT_DOOR_SLIPS = 900
+
+
+def shown_next_door(
+    draw: random.Random, directions: dict[str, Direction], traffic: Traffic, today: datetime
+) -> Truck:
+    """After everybody else: one whom the written policy would release is let through in the first lane and
+    does not go; his slip comes again in the last lane, while that use is still open. The first of the two."""
+    maker = _Maker(draw, directions, today)
+    maker.made, maker._slips = traffic, NEXT_DOOR_SLIPS
+    lanes = sorted(directions)
+    truck = maker._truck(lanes[0], traffic.last_s + 60.0)
+    maker.register(truck)
+    maker.slip(truck, firm=FIRMS[CreditTier.HIGH])
+    stays = Behaviour(creeps_to_m=21.4, creeps_for_s=2 * NEXT_DOOR_S)
+    first = maker.come(replace(truck, behaviour=draw.choice((PRESETS["reverses_when_released"], stays))))
+    maker.come(
+        replace(truck, lane=lanes[-1], arrives_s=truck.arrives_s + NEXT_DOOR_S, behaviour=PRESETS["normal"])
+    )
+    return first
+
+
 class _Maker:
     def __init__(
         self,
