@@ -17,7 +17,7 @@ from sync.link.messages import ClaimVerdict
 from sync.vocabulary.commands import AskStatus
 from sync.vocabulary.facts import UsesReturned
 from tests.unit.test_hub_claims import put, slip, tell
-from tests.unit.test_hub_device import AT, SLIP, Bench, Device
+from tests.unit.test_hub_device import AT, OTHER_SLIP, SLIP, Bench, Device
 
 HUB_TOML = """
 site = "s1"
@@ -119,6 +119,25 @@ def test_open_claims_are_listed_and_one_is_ended(config: Path, bench: Bench, lan
     assert run(config, "claims", "--older-than", "1")[:2] == (0, [])
     _, (act,), _ = run(config, "acts")
     assert (act["act"], act["subject"], act["officers"]) == ("release_claim", "c1", ["4604001"])
+
+
+def test_uses_reserved_without_a_grant_are_listed_with_them_and_one_is_ended(
+    config: Path, bench: Bench, lane: Device
+) -> None:
+    put(bench, slip(OTHER_SLIP))
+    other = bench.devices["lane-out"]
+    assert bench.ask(other, "c1", 7, OTHER_SLIP).verdict is ClaimVerdict.GRANTED
+    tell(bench, lane, lane.ruling(7, (SLIP,), ("u1",)))
+    code, lines, _ = run(config, "claims")
+    assert (code, [line.get("use_id", line.get("claim_id")) for line in lines]) == (0, ["c1", "u1"])
+    assert (lines[1]["device"], lines[1]["slip_no"], lines[1]["claim_id"]) == ("lane-in", SLIP, "")
+    code, (freed,), _ = run(config, "release-use", "lane-in", "u1", *BY)
+    assert (code, freed) == (0, {"device": "lane-in", "use_id": "u1", "slip_no": SLIP})
+    assert [line["claim_id"] for line in run(config, "claims")[1]] == ["c1"]
+    _, (act,), _ = run(config, "acts")
+    assert (act["act"], act["subject"], act["officers"]) == ("release_use", "u1", ["4604001"])
+    code, lines, errors = run(config, "release-use", "lane-in", "u1", *BY)
+    assert (code, lines, "no use u1" in errors) == (1, [], True)
 
 
 def test_what_the_offline_policy_let_through_twice_is_listed_when_the_facts_come(
