@@ -20,9 +20,11 @@ from sync.vocabulary.records import (
     OrderStanding,
     PatrolRoute,
     Recall,
+    Reference,
     ReleaseSlip,
     Site,
     StockRow,
+    Trace,
     Waybill,
     XRay,
 )
@@ -146,6 +148,8 @@ class ParcelFindings:
     orders: tuple[InspectionOrder, ...] = ()
     """Open ones that name one of these parcels or its slip."""
     x_rays: tuple[XRay, ...] = ()
+    references: tuple[Reference, ...] = ()
+    """Pictures of such goods; the first few."""
     drawn: frozenset[WaybillNo] = frozenset()
     """Parcels the keyed spot-check draw picks (S11)."""
     nearest: tuple[str, ...] = ()
@@ -194,15 +198,12 @@ class OfficerFindings:
 
 
 @dataclass(frozen=True, slots=True)
-class PathStep:
-    """One station of a parcel's path, as some record or fact tells it."""
+class DoneHere:
+    """What this very device told of a parcel, from its own journal."""
 
-    kind: str
-    """`declared`, `slip`, `x_ray`, `ordered`, `judged`, `inspected`, `found`, `counted`, `recalled` ..."""
-    at: str = ""
-    """UTC text; empty where no time is told."""
-    place: str = ""
-    detail: str = ""
+    at: str
+    """UTC text"""
+    data: FactData
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,9 @@ class TraceFindings:
     """The path of a code: what the records tell, and what this device did with it."""
 
     parcel: ParcelFindings
-    steps: tuple[PathStep, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    done_here: tuple[DoneHere, ...] = ()
+    """The latest first."""
 
 
 @dataclass(frozen=True, slots=True)
