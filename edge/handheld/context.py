@@ -79,6 +79,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     utc: str
     """UTC text of the same moment; shown and written, never reckoned with (G7)."""
     device: str
+    key_id: str = ""
+    """Of the device's signing key."""
     officer: SignedIn | None = None
     settings: Settings = Settings()
     site: Site | None = None

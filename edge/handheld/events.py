@@ -83,6 +83,14 @@ class CommandGiven:
 
 
 @dataclass(frozen=True, slots=True)
+class Wiped:
+    """Answers `WipeDevice`; `why` says what could not be deleted."""
+
+    command_id: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Paused:
     """The system hid the app, or is about to end it."""
 
