@@ -14,6 +14,7 @@ from edge.devices.container_camera_http_json import driver as container_camera_h
 from edge.devices.container_camera_http_json import frames as container_camera_http_json_frames
 from edge.devices.customs_front_end import driver as customs_front_end
 from edge.devices.customs_front_end import frames as customs_front_end_frames
+from edge.devices.device_clock import DeviceClock
 from edge.devices.driver import Driver
 from edge.devices.io_modbus import driver as io_modbus
 from edge.devices.io_modbus import frames as io_modbus_frames
@@ -96,17 +97,17 @@ def _alone(driver: Callable[[Any], Driver]) -> Callable[[Any], Callable[[], Driv
 
 def _camera(settings: plate_camera_vzenith.Settings) -> Callable[[], Driver]:
     """All connections of one camera share the memory of what was told."""
-    memory = Repeats(settings.remember)
-    return lambda: plate_camera_vzenith.VzenithDriver(settings, memory)
+    memory, clock = Repeats(settings.remember), DeviceClock()
+    return lambda: plate_camera_vzenith.VzenithDriver(settings, memory, clock)
 
 
 def _hikvision(settings: plate_camera_hikvision.Settings) -> Callable[[], Driver]:
-    memory = Repeats(settings.remember)
+    memory, clock = Repeats(settings.remember), DeviceClock()
     if settings.mode == "push":
-        return lambda: plate_camera_hikvision.PushDriver(settings, memory)
+        return lambda: plate_camera_hikvision.PushDriver(settings, memory, clock)
     password = read_secret("password_file", settings.password_file)
-    plate_camera_hikvision.StreamDriver(settings, memory, password=password)
-    return lambda: plate_camera_hikvision.StreamDriver(settings, memory, password=password)
+    plate_camera_hikvision.StreamDriver(settings, memory, clock, password=password)
+    return lambda: plate_camera_hikvision.StreamDriver(settings, memory, clock, password=password)
 
 
 def _dahua(settings: plate_camera_dahua.Settings) -> Callable[[], Driver]:

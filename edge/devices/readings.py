@@ -42,7 +42,8 @@ class PlateSeen:
     offline: bool = False
     """Stored earlier and sent late: never evidence of the vehicle now in the lane."""
     age_s: float | None = None
-    """By the camera's clock, where it and ours can be compared."""
+    """How long before it was told it was seen, at least, as `device_clock` makes it out; None where the
+    camera says no time. Re-sent after a failed try it is old without being marked so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ BEGIN = (
 )
 HEARTBEAT = part(b"Heartbeat")
 WHOLE = part(event().encode()) + part(JPEG, "image/jpeg")
-TOLD = (PlateSeen(PLATE, plate_id="41"), PictureSeen(JPEG, "vehicle", "41"))
+TOLD = (PlateSeen(PLATE, plate_id="41", age_s=0.0), PictureSeen(JPEG, "vehicle", "41"))
 
 
 def camera(**settings: object) -> DahuaDriver:

@@ -80,7 +80,11 @@ def pushed(xml: bytes, *pictures: tuple[str, bytes]) -> bytes:
 
 
 WHOLE = pushed(event(), ("licensePlatePicture.jpg", JPEG), ("detectionPicture.jpg", JPEG))
-TOLD = (PlateSeen(PLATE, 92.0, "u-1"), PictureSeen(JPEG, "plate", "u-1"), PictureSeen(JPEG, "vehicle", "u-1"))
+TOLD = (
+    PlateSeen(PLATE, 92.0, "u-1", age_s=0.0),
+    PictureSeen(JPEG, "plate", "u-1"),
+    PictureSeen(JPEG, "vehicle", "u-1"),
+)
 
 
 def camera(**settings: object) -> PushDriver:
@@ -233,7 +237,7 @@ def test_the_message_may_stand_behind_its_pictures_and_among_other_parts() -> No
         ("anpr.xml", "text/xml", event()),
     )
     output = camera().received(1.0, post(body))
-    assert output.readings == (PlateSeen(PLATE, 92.0, "u-1"), PictureSeen(JPEG, "vehicle", "u-1"))
+    assert output.readings == (PlateSeen(PLATE, 92.0, "u-1", age_s=0.0), PictureSeen(JPEG, "vehicle", "u-1"))
 
 
 @pytest.mark.parametrize(
@@ -248,7 +252,7 @@ def test_the_message_may_stand_behind_its_pictures_and_among_other_parts() -> No
     ids=["xml", "as text", "without picture", "boundary not named", "never closed"],
 )
 def test_a_push_without_a_picture_or_with_an_odd_head_is_a_plate_too(request_bytes: bytes) -> None:
-    assert camera().received(1.0, request_bytes).readings == (PlateSeen(PLATE, 92.0, "u-1"),)
+    assert camera().received(1.0, request_bytes).readings == (PlateSeen(PLATE, 92.0, "u-1", age_s=0.0),)
 
 
 def test_a_picture_sent_as_octet_stream_is_known_by_its_first_bytes() -> None:

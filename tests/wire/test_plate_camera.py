@@ -101,7 +101,7 @@ def answer_of(output: Output) -> dict[str, Any]:
 
 def test_a_push_is_a_plate_and_is_answered_no() -> None:
     output = camera().received(1.0, post(body_of(push())))
-    assert output.readings == (PlateSeen(PLATE, 96.0, "21085"),)
+    assert output.readings == (PlateSeen(PLATE, 96.0, "21085", age_s=0.0),)
     assert [status for status, _ in answers(output.send)] == [200]
     assert answer_of(output)["info"] == "no"
     assert (output.heard, output.hang_up) == (True, False)
@@ -110,12 +110,12 @@ def test_a_push_is_a_plate_and_is_answered_no() -> None:
 @pytest.mark.parametrize("text", ["_无_", "", "  ", "无"])
 def test_a_vehicle_without_a_readable_plate_is_seen_without_text(text: str) -> None:
     output = camera().received(1.0, post(body_of(push(license=text, confidence=0))))
-    assert output.readings == (PlateSeen(None, 0.0, "21085"),)
+    assert output.readings == (PlateSeen(None, 0.0, "21085", age_s=0.0),)
 
 
 def test_a_recognition_stored_earlier_says_so_and_is_acknowledged_one_by_one() -> None:
     output = camera().received(1.0, post(body_of(push(isoffline=1))))
-    assert output.readings == (PlateSeen(PLATE, 96.0, "21085", offline=True),)
+    assert output.readings == (PlateSeen(PLATE, 96.0, "21085", offline=True, age_s=0.0),)
     assert answer_of(output)["ContinuePushOffline"] == {"plateid": 21085, "continue": 1}
 
 
@@ -145,7 +145,7 @@ def test_a_confidence_that_is_none_is_left_out(confidence: object) -> None:
 @pytest.mark.parametrize("plate", [PLATE, "豫A12345", "鲁B12345", "粤B·12345"])
 def test_gb18030_is_understood_too(plate: str) -> None:
     body = json.dumps(push(license=plate), ensure_ascii=False).encode("gb18030")
-    assert camera().received(1.0, post(body)).readings == (PlateSeen(plate, 96.0, "21085"),)
+    assert camera().received(1.0, post(body)).readings == (PlateSeen(plate, 96.0, "21085", age_s=0.0),)
 
 
 # --- repeats ----------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ def test_scene_and_plate_come_with_their_recognition_and_not_again_with_its_repe
     driver = camera()
     request = post(body_of(push(imageFile=ENCODED, imageFragmentFile=ENCODED[:20] + "\n" + ENCODED[20:])))
     expected = (
-        PlateSeen(PLATE, 96.0, "21085"),
+        PlateSeen(PLATE, 96.0, "21085", age_s=0.0),
         PictureSeen(JPEG, "vehicle", "21085"),
         PictureSeen(JPEG, "plate", "21085"),
     )

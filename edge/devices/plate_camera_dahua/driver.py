@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from edge.devices import jpeg
+from edge.devices.device_clock import DeviceClock
 from edge.devices.driver import Output
 from edge.devices.http_calling import Caller
 from edge.devices.http_stream import Limits, PartStream
@@ -80,6 +81,7 @@ class DahuaDriver:
         _check_events(settings.events)
         self._settings = settings
         self._memory = Repeats(settings.remember)
+        self._clock = DeviceClock()
         self._plate_id: str | None = None
         """Of the message whose pictures are coming; None: its pictures are not wanted."""
         self._pictures_left = 0
@@ -103,15 +105,15 @@ class DahuaDriver:
         return self._output([])
 
     def received(self, at_s: float, data: bytes) -> Output:
-        return self._told(self._stream.received(at_s, data) if data else [])
+        return self._told(at_s, self._stream.received(at_s, data) if data else [])
 
     def due(self, at_s: float) -> Output:
-        return self._told(self._stream.due(at_s))
+        return self._told(at_s, self._stream.due(at_s))
 
     def order(self, at_s: float, order_id: str, order: Order) -> Output:
         return self._output([OrderRefused(order_id, f"a Dahua camera takes no {type(order).__name__}")])
 
-    def _told(self, parts: list[Part | ReadGarbled | ReadTruncated]) -> Output:
+    def _told(self, at_s: float, parts: list[Part | ReadGarbled | ReadTruncated]) -> Output:
         readings: list[Reading] = []
         heard = False
         for part in parts:
@@ -122,10 +124,10 @@ class DahuaDriver:
             elif part.kind.startswith("image/") or part.body[:2] == b"\xff\xd8":
                 heard = self._picture(part.body, readings) or heard
             else:
-                heard = self._text(part.body, readings) or heard
+                heard = self._text(at_s, part.body, readings) or heard
         return self._output(readings, heard=heard)
 
-    def _text(self, body: bytes, readings: list[Reading]) -> bool:
+    def _text(self, at_s: float, body: bytes, readings: list[Reading]) -> bool:
         """True where the camera spoke correctly."""
         messages = wire.decode(body)
         if isinstance(messages, ReadGarbled):
@@ -140,16 +142,18 @@ class DahuaDriver:
                 case wire.Other():
                     self._plate_id = None
                 case wire.Recognition():
-                    self._recognised(message, readings)
+                    self._recognised(at_s, message, readings)
                 case _:
                     assert_never(message)
         return True
 
-    def _recognised(self, seen: wire.Recognition, readings: list[Reading]) -> None:
+    def _recognised(self, at_s: float, seen: wire.Recognition, readings: list[Reading]) -> None:
         self._plate_id = None
         if not self._memory.is_new(key_of(seen)):
             return
-        readings.append(PlateSeen(text=seen.license, plate_id=seen.group))
+        readings.append(
+            PlateSeen(text=seen.license, plate_id=seen.group, age_s=self._clock.age_s(at_s, seen.at_s))
+        )
         self._plate_id = seen.group
         self._pictures_left = MOST_PICTURES
 

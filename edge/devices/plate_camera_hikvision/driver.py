@@ -9,10 +9,12 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Literal, assert_never
 
 from edge.devices import jpeg
+from edge.devices.device_clock import DeviceClock
 from edge.devices.driver import NOTHING, Output
 from edge.devices.http_calling import Caller
 from edge.devices.http_listening import Connection, Patience, Refused, Request
@@ -79,9 +81,10 @@ class Settings:
 class _Teller:
     """Parts -> readings, the same for both ways."""
 
-    def __init__(self, settings: Settings, memory: Repeats) -> None:
+    def __init__(self, settings: Settings, memory: Repeats | None, clock: DeviceClock | None) -> None:
         self._settings = settings
-        self._memory = memory
+        self._memory = memory if memory is not None else Repeats(settings.remember)
+        self._clock = clock if clock is not None else DeviceClock()
         self._plate_id: str | None = None
         """Of the event whose pictures are coming; None: its pictures are not wanted."""
         self._pictures_left = 0
@@ -90,7 +93,7 @@ class _Teller:
         """What comes next belongs to no event told before."""
         self._plate_id = None
 
-    def tell(self, part: Part, readings: list[Reading]) -> bool:
+    def tell(self, at_s: float, part: Part, readings: list[Reading]) -> bool:
         """True where the camera spoke correctly."""
         if part.kind.startswith("image/") or part.body[:2] == b"\xff\xd8":
             return self._picture(part, readings)
@@ -107,19 +110,25 @@ class _Teller:
                 self._plate_id = None
                 return True
             case wire.Recognition():
-                self._recognised(message, readings)
+                self._recognised(at_s, message, readings)
                 return True
             case _:
                 assert_never(message)
 
-    def _recognised(self, seen: wire.Recognition, readings: list[Reading]) -> None:
+    def _recognised(self, at_s: float, seen: wire.Recognition, readings: list[Reading]) -> None:
         self._plate_id = None
         if self._settings.channel and seen.channel != self._settings.channel:
             return
         if not self._memory.is_new(key_of(seen)):
             return
         readings.append(
-            PlateSeen(text=seen.license, confidence=seen.confidence, plate_id=seen.uuid, offline=seen.offline)
+            PlateSeen(
+                text=seen.license,
+                confidence=seen.confidence,
+                plate_id=seen.uuid,
+                offline=seen.offline,
+                age_s=self._clock.age_s(at_s, seconds_of(seen.at)),
+            )
         )
         self._plate_id = seen.uuid
         self._pictures_left = MOST_PICTURES
@@ -144,12 +153,23 @@ def key_of(seen: wire.Recognition) -> Hashable | None:
     return seen.mac, seen.channel, seen.lane, seen.at, seen.uuid, seen.license
 
 
+def seconds_of(text: str) -> float | None:
+    """`dateTime` as seconds. Some firmware leaves the zone out: a camera is of one mind about that."""
+    try:
+        at = datetime.fromisoformat(text)
+        return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
 class PushDriver:
     """One connection the camera opened to us."""
 
-    def __init__(self, settings: Settings, memory: Repeats | None = None) -> None:
+    def __init__(
+        self, settings: Settings, memory: Repeats | None = None, clock: DeviceClock | None = None
+    ) -> None:
         self._settings = settings
-        self._teller = _Teller(settings, memory if memory is not None else Repeats(settings.remember))
+        self._teller = _Teller(settings, memory, clock)
         self._connection = self._new_connection()
         self._patience = Patience(settings.request_timeout_s, settings.request_longest_s)
 
@@ -165,7 +185,7 @@ class PushDriver:
             self._connection.feed(data)
             while (event := self._connection.next()) is not None:
                 whole = True
-                heard = self._take(event, readings) or heard
+                heard = self._take(at_s, event, readings) or heard
             self._patience.heard(at_s, halfway=self._connection.halfway, whole=whole)
         return self._output(readings, heard=heard)
 
@@ -194,7 +214,7 @@ class PushDriver:
         refused = self._connection.refuse(HTTPStatus.REQUEST_TIMEOUT, "cut off")
         return (ReadTruncated(refused.raw),)
 
-    def _take(self, event: Request | Refused, readings: list[Reading]) -> bool:
+    def _take(self, at_s: float, event: Request | Refused, readings: list[Reading]) -> bool:
         if isinstance(event, Refused):
             readings.append(ReadGarbled(event.raw, event.why))
             return False
@@ -206,12 +226,12 @@ class PushDriver:
         parts = _parts_of(event, self._settings.most_body_bytes)
         # the message may stand behind its pictures
         parts.sort(key=lambda part: isinstance(part, Part) and _is_picture(part))
-        good = [self._tell(part, readings) for part in parts]
+        good = [self._tell(at_s, part, readings) for part in parts]
         return bool(good) and all(good)
 
-    def _tell(self, part: Part | ReadGarbled | ReadTruncated, readings: list[Reading]) -> bool:
+    def _tell(self, at_s: float, part: Part | ReadGarbled | ReadTruncated, readings: list[Reading]) -> bool:
         if isinstance(part, Part):
-            return self._teller.tell(part, readings)
+            return self._teller.tell(at_s, part, readings)
         readings.append(part)
         return False
 
@@ -223,13 +243,14 @@ class StreamDriver:
         self,
         settings: Settings,
         memory: Repeats | None = None,
+        clock: DeviceClock | None = None,
         *,
         password: str = "",
         new_cnonce: Callable[[], str] = lambda: secrets.token_hex(16),
     ) -> None:
         check_line_text("host", settings.host)
         check_line_text("user", settings.user)
-        self._teller = _Teller(settings, memory if memory is not None else Repeats(settings.remember))
+        self._teller = _Teller(settings, memory, clock)
         self._stream = PartStream(
             Caller(
                 ALERT_STREAM, host=settings.host, user=settings.user, password=password, new_cnonce=new_cnonce
@@ -249,20 +270,20 @@ class StreamDriver:
         return self._output([])
 
     def received(self, at_s: float, data: bytes) -> Output:
-        return self._told(self._stream.received(at_s, data) if data else [])
+        return self._told(at_s, self._stream.received(at_s, data) if data else [])
 
     def due(self, at_s: float) -> Output:
-        return self._told(self._stream.due(at_s))
+        return self._told(at_s, self._stream.due(at_s))
 
     def order(self, at_s: float, order_id: str, order: Order) -> Output:
         return self._output([_refused(order_id, order)])
 
-    def _told(self, parts: list[Part | ReadGarbled | ReadTruncated]) -> Output:
+    def _told(self, at_s: float, parts: list[Part | ReadGarbled | ReadTruncated]) -> Output:
         readings: list[Reading] = []
         heard = False
         for part in parts:
             if isinstance(part, Part):
-                heard = self._teller.tell(part, readings) or heard
+                heard = self._teller.tell(at_s, part, readings) or heard
             else:
                 # whatever was cut off may have been the event that the next pictures belong to
                 self._teller.begin()

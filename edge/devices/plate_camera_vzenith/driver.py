@@ -15,6 +15,7 @@ from http import HTTPStatus
 from typing import Literal, assert_never
 
 from edge.devices import jpeg
+from edge.devices.device_clock import DeviceClock
 from edge.devices.driver import NOTHING, Output
 from edge.devices.http_listening import Connection, Patience, Refused, Request
 from edge.devices.plate_camera_vzenith import wire
@@ -72,9 +73,12 @@ def key_of(seen: wire.Recognition) -> Hashable | None:
 class VzenithDriver:
     """One connection. `opened` begins a new one; what was already told stays remembered."""
 
-    def __init__(self, settings: Settings, memory: Repeats | None = None) -> None:
+    def __init__(
+        self, settings: Settings, memory: Repeats | None = None, clock: DeviceClock | None = None
+    ) -> None:
         self._settings = settings
         self._memory = memory if memory is not None else Repeats(settings.remember)
+        self._clock = clock if clock is not None else DeviceClock()
         self._connection = Connection(settings.most_body_bytes)
         self._patience = Patience(settings.request_timeout_s, settings.request_longest_s)
         self._trigger: tuple[str, float] | None = None
@@ -92,7 +96,7 @@ class VzenithDriver:
             self._connection.feed(data)
             while (event := self._connection.next()) is not None:
                 whole = True
-                heard = self._take(event, readings) or heard
+                heard = self._take(at_s, event, readings) or heard
             self._patience.heard(at_s, halfway=self._connection.halfway, whole=whole)
         return self._output(readings, heard=heard)
 
@@ -133,7 +137,7 @@ class VzenithDriver:
         order_id, self._trigger = self._trigger[0], None
         return (OrderRefused(order_id, why),)
 
-    def _take(self, event: Request | Refused, readings: list[Reading]) -> bool:
+    def _take(self, at_s: float, event: Request | Refused, readings: list[Reading]) -> bool:
         """Answers the request. True where the camera spoke correctly."""
         if isinstance(event, Refused):
             readings.append(ReadGarbled(event.raw, event.why))
@@ -144,7 +148,7 @@ class VzenithDriver:
                 self._not_read(event, message, readings)
                 return False
             case wire.Recognition():
-                return self._recognised(message, readings)
+                return self._recognised(at_s, message, readings)
             case wire.Heartbeat():
                 self._answer(readings)
             case wire.Picture(content):
@@ -163,7 +167,7 @@ class VzenithDriver:
             readings.append(garbled)
         self._connection.answer(HTTPStatus.BAD_REQUEST if first else HTTPStatus.OK, wire.encode_answer())
 
-    def _recognised(self, seen: wire.Recognition, readings: list[Reading]) -> bool:
+    def _recognised(self, at_s: float, seen: wire.Recognition, readings: list[Reading]) -> bool:
         if self._settings.serial_no and seen.serial_no != self._settings.serial_no:
             why = f"a push of camera {seen.serial_no!r}, expected {self._settings.serial_no!r}"
             if self._memory.is_new(("foreign", key_of(seen))):
@@ -171,7 +175,7 @@ class VzenithDriver:
             self._connection.answer(HTTPStatus.FORBIDDEN, wire.encode_answer())
             return False
         if self._memory.is_new(key_of(seen)):
-            readings.extend(_to_readings(seen))
+            readings.extend(_to_readings(seen, self._clock.age_s(at_s, seen.at_s)))
             for shot in seen.shots:
                 plate_id = "" if seen.plate_id is None else str(seen.plate_id)
                 self._picture(shot.shows, shot.content(), plate_id, readings)
@@ -210,12 +214,13 @@ class VzenithDriver:
             self._trigger = None
 
 
-def _to_readings(seen: wire.Recognition) -> tuple[Reading, ...]:
+def _to_readings(seen: wire.Recognition, age_s: float | None) -> tuple[Reading, ...]:
     plate = PlateSeen(
         text=None if seen.fake else seen.license,
         confidence=seen.confidence,
         plate_id="" if seen.plate_id is None else str(seen.plate_id),
         offline=seen.offline,
+        age_s=age_s,
     )
     if seen.fake:
         return DeviceFault("fake_plate", f"the camera takes {seen.license} for a false plate"), plate
