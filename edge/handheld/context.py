@@ -71,6 +71,12 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
     records_number: int = 0
     records_age_s: float | None = None
     """Since the last verified head; None: unknown, which counts as too old (S10)."""
+    told_s: float = 0.0
+    """Monotonic: when all this was so."""
+
+    def age_s(self, at_s: float) -> float | None:
+        """Of the records at a later moment."""
+        return None if self.records_age_s is None else self.records_age_s + max(0.0, at_s - self.told_s)
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):

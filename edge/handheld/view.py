@@ -104,6 +104,8 @@ class Bar:
     """Number of who is signed in; empty: nobody."""
     is_live: bool
     """Picture or sound goes to the centre right now."""
+    live: Text | None = None
+    """The words of it: who watches, whether it is kept. Stands on every page while it is not None."""
     notices: tuple[Notice, ...] = ()
 
 
