@@ -94,10 +94,15 @@ class LockVault:
 
 @dataclass(frozen=True, slots=True)
 class SignCode:
-    """With the signed-in officer's own key. Answered with `CodeSigned`."""
+    """With the key of the officer the code names: of who is signed in, or another's that this PIN opens for
+    this one signature. Answered with `CodeSigned`, or with `PinChecked` where the PIN was not right."""
 
     request: int
     code: ReleaseCode
+    pin: str = ""
+
+    def __repr__(self) -> str:
+        return f"SignCode(request={self.request}, code={self.code!r}, pin=...)"
 
 
 class Tone(enum.StrEnum):

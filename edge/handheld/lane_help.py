@@ -7,8 +7,25 @@ it is shown to the lane's scanner, and goes to the centre as well, which command
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+import msgspec
+
+from edge.handheld.context import Context
+from edge.handheld.effects import AnswerCommand, Commit, Effect, SignCode, Sound, Told, Tone, WakeAfter
+from edge.handheld.events import (
+    CodeSigned,
+    CommandGiven,
+    Committed,
+    EffectFailed,
+    PinChecked,
+    TimePassed,
+)
+from sync.vocabulary import handheld_facts as fact
+from sync.vocabulary.commands import MAX_PASSAGE, Command, RequestAnswered
+from sync.vocabulary.facts import CommandTaken, Stream, hash_of
+from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.release_codes import MAX_REASON, MAX_VALUE, VALID_S, ReleaseCode
 from sync.vocabulary.rulings import Text
 
 Action = Literal["release", "aside", "supplement"]
@@ -128,3 +145,325 @@ class LaneHelpView:
     missing: tuple[Text, ...]
     """What keeps it from being signed."""
     told: Text | None
+
+
+# --- what is kept -------------------------------------------------------------------------------------------
+
+RELEASE: Final = "manual_release"
+SUPPLEMENT: Final = "supplement"
+"""Authorisations, as lanes ask for them."""
+OVER: Final = "lane_help.over"
+"""Timer."""
+
+REASONS: Final = (
+    Text("人工核对无误", "Checked by hand, in order"),
+    Text("设备故障，人工核对", "Device fault, checked by hand"),
+    Text("车牌污损，人工核对", "Plate unreadable, checked by hand"),
+    Text("地磅异常，人工核对", "Scale fault, checked by hand"),
+    Text("引导至查验区", "Led to the inspection area"),
+)
+
+
+class Form(msgspec.Struct, frozen=True, kw_only=True):
+    """What is filled in; kept over a restart."""
+
+    lane: str = ""
+    passage: str = ""
+    action: Action = "release"
+    reason: str = ""
+    field: Field = ""
+    value: str = ""
+
+
+class Signature(msgspec.Struct, frozen=True, array_like=True):
+    officer: str
+    issued_s: float
+    request: int
+    text: str = ""
+    """Empty while it is being signed."""
+
+
+class State(msgspec.Struct, frozen=True, kw_only=True):
+    """A code is not kept over a restart: after sixty seconds it is worth nothing."""
+
+    form: Form = Form()
+    request: int = 0
+    second_wanted: bool = False
+    signatures: tuple[Signature, ...] = ()
+    commit: int = 0
+    """Request of the commit that has to be durable before a code is shown."""
+    is_shown: bool = False
+    shown_place: int = 0
+    """Which of them, from 0."""
+    asked: bool = False
+    """The centre as well."""
+    answer: Text | None = None
+    answer_is_good: bool | None = None
+    told: Text | None = None
+
+
+def kept(state: State) -> State:
+    """What a memory holds of it: no text of a code, which lets a vehicle go for sixty seconds."""
+    return State(form=state.form, request=state.request)
+
+
+Event = Intent | CodeSigned | PinChecked | Committed | CommandGiven | TimePassed | EffectFailed
+
+# --- steps --------------------------------------------------------------------------------------------------
+
+
+def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Effect, ...]]:
+    match event:
+        case LaneChosen() | PassageGiven() | ActionChosen() | ReasonGiven() | FieldGiven():
+            return _fill_in(state, event)
+        case CodeAsked():
+            return _ask(state, context)
+        case SecondOfficerSigns(officer_no, pin) if state.second_wanted:
+            return _second(state, context, officer_no.strip(), pin)
+        case CodeSigned(request, text):
+            return _signed(state, context, request, text)
+        case PinChecked(request=request) if any(each.request == request for each in state.signatures):
+            told = Text("第二位关员未通过验证", "The second officer's PIN was not right")
+            over = _changed(state, signatures=(), second_wanted=True, told=told)
+            return over, (Sound(Tone.ERROR),)
+        case Committed(request) if request == state.commit and request:
+            wake = WakeAfter(OVER, VALID_S)
+            return _changed(state, commit=0, is_shown=True, shown_place=0), (wake, Sound(Tone.RELEASE))
+        case OtherCodeAsked() if state.is_shown:
+            return _changed(state, shown_place=(state.shown_place + 1) % len(state.signatures)), ()
+        case CommandGiven(Command(act=RequestAnswered() as answer) as command):
+            return _answered(state, command, answer)
+        case TimePassed(name) if name == OVER and state.is_shown:
+            return _over(state, context)
+        case EffectFailed(effect, why) if isinstance(effect, SignCode | Commit) and state.signatures:
+            told = Text(f"签名未成：{why[:80]}", f"Not signed: {why[:80]}")
+            return _changed(State(form=state.form, request=state.request), told=told), (Sound(Tone.ERROR),)
+        case HelpEnded():
+            return State(request=state.request), ()
+        case _:
+            return state, ()
+
+
+def _fill_in(
+    state: State, event: LaneChosen | PassageGiven | ActionChosen | ReasonGiven | FieldGiven
+) -> tuple[State, tuple[Effect, ...]]:
+    """What changes the meaning takes a code that was signed for something else from the screen."""
+    match event:
+        case LaneChosen(lane):
+            form = msgspec.structs.replace(state.form, lane=lane[:MAX_VALUE], passage="")
+        case PassageGiven(text):
+            form = msgspec.structs.replace(state.form, passage=text.strip()[:20])
+        case ActionChosen(action):
+            form = msgspec.structs.replace(state.form, action=action, field="", value="")
+        case ReasonGiven(text):
+            form = msgspec.structs.replace(state.form, reason=text.strip()[:MAX_REASON])
+        case FieldGiven(field, value):
+            form = msgspec.structs.replace(state.form, field=field, value=value.strip()[:MAX_VALUE])
+    return State(form=form, request=state.request), ()
+
+
+def _missing(state: State, context: Context) -> tuple[Text, ...]:
+    form = state.form
+    is_passage = form.passage.isascii() and form.passage.isdigit() and 1 <= int(form.passage) <= MAX_PASSAGE
+    may = context.may(SUPPLEMENT if form.action == "supplement" else RELEASE)
+    wants = (
+        (context.officer is None, Text("请先登录", "Sign in")),
+        (context.officer is not None and not may, Text("无此授权", "You are not authorised for this")),
+        (not form.lane, Text("选择通道", "Choose the lane")),
+        (not is_passage, Text("输入通道页面上的过卡号", "Enter the passage number on the lane's page")),
+        (not form.reason, Text("填写原因", "Give a reason")),
+        (form.action == "supplement" and not form.field, Text("选择补采项目", "Choose what is entered")),
+        (form.action == "supplement" and not form.value, Text("输入补采内容", "Enter its value")),
+    )
+    return tuple(text for is_missing, text in wants if is_missing)
+
+
+def _needed(state: State, context: Context) -> int:
+    """As the lane counts: a slip's number is no more than what any driver may show."""
+    if context.site is None or (state.form.action == "supplement" and state.form.field == "slip"):
+        return 1
+    return min(2, context.site.manual_release_officers)
+
+
+def _ask(state: State, context: Context) -> tuple[State, tuple[Effect, ...]]:
+    missing = _missing(state, context)
+    if missing or context.officer is None:
+        return _changed(state, told=missing[0] if missing else None), (Sound(Tone.ERROR),)
+    fresh = State(form=state.form, request=state.request)
+    if _needed(state, context) > 1:
+        # Signed together, so that the first one's sixty seconds do not pass while the second is fetched.
+        return _changed(fresh, second_wanted=True), ()
+    return _sign(fresh, context, ((context.officer.officer_no, ""),))
+
+
+def _second(state: State, context: Context, officer_no: str, pin: str) -> tuple[State, tuple[Effect, ...]]:
+    if context.officer is None or _missing(state, context):
+        return _changed(state, second_wanted=False), ()
+    if not officer_no or officer_no == context.officer.officer_no:
+        told = Text("须由另一位关员确认", "It has to be another officer")
+        return _changed(state, told=told), (Sound(Tone.ERROR),)
+    officers = ((context.officer.officer_no, ""), (officer_no, pin))
+    return _sign(_changed(state, second_wanted=False, told=None), context, officers)
+
+
+def _sign(
+    state: State, context: Context, officers: tuple[tuple[str, str], ...]
+) -> tuple[State, tuple[Effect, ...]]:
+    form, request = state.form, state.request
+    effects: list[Effect] = []
+    signatures: list[Signature] = []
+    for officer, pin in officers:
+        request += 1
+        code = ReleaseCode(
+            lane=form.lane,
+            passage=int(form.passage),
+            officer=officer,
+            reason=form.reason,
+            issued=UtcText(context.utc),
+            action=form.action,
+            field=form.field,
+            value=form.value,
+        )
+        effects.append(SignCode(request, code, pin))
+        signatures.append(Signature(officer, context.at_s, request))
+    return _changed(state, request=request, signatures=tuple(signatures), told=None), tuple(effects)
+
+
+def _signed(state: State, context: Context, request: int, text: str) -> tuple[State, tuple[Effect, ...]]:
+    if not any(each.request == request and not each.text for each in state.signatures):
+        return state, ()
+    signatures = tuple(
+        msgspec.structs.replace(each, text=text) if each.request == request else each
+        for each in state.signatures
+    )
+    state = _changed(state, signatures=signatures)
+    if not all(each.text for each in signatures):
+        return state, ()
+    form = state.form
+    facts: list[Told] = [
+        Told(
+            Stream.ROUTINE,
+            fact.ReleaseCodeMade(
+                lane=form.lane,
+                lane_passage=int(form.passage),
+                officer=each.officer,
+                reason=form.reason,
+                action=form.action,
+                field=form.field,
+                value=form.value,
+                sha256=hash_of(each.text),
+            ),
+        )
+        for each in signatures
+    ]
+    asks = context.sync.online
+    if asks:
+        second = signatures[1].text if len(signatures) > 1 else ""
+        facts.append(Told(Stream.ALARM, fact.ReleaseAsked(code=signatures[0].text, second_code=second)))
+    number = state.request + 1
+    answer = (
+        Text("已请求中心下令，也可出示给扫码器", "Asked of the centre; the lane's scanner takes it too")
+        if asks
+        else Text("无网络：请出示给通道扫码器", "No network: show it to the lane's scanner")
+    )
+    state = _changed(state, request=number, commit=number, asked=asks, answer=answer, answer_is_good=None)
+    return state, (Commit(tuple(facts), request=number),)
+
+
+_ANSWERS: Final = {
+    "given": (Text("中心已下令，等待通道", "The centre has told the lane"), None),
+    "accepted": (Text("通道等待第二位关员", "The lane waits for a second officer"), None),
+    "done": (Text("通道已执行", "The lane has done it"), True),
+    "refused": (Text("未执行：", "Not done: "), False),
+}
+
+
+def _answered(state: State, command: Command, answer: RequestAnswered) -> tuple[State, tuple[Effect, ...]]:
+    """Whatever code it is about, the centre is told that it was heard; shown where the code still matters."""
+    heard = CommandTaken(command_id=command.command_id, kind="request_answered", outcome="done")
+    effects: tuple[Effect, ...] = (
+        Commit((Told(Stream.ROUTINE, heard),)),
+        AnswerCommand(command.command_id, "done"),
+    )
+    if not any(each.text and hash_of(each.text) == answer.code_sha256 for each in state.signatures):
+        return state, effects
+    words, is_good = _ANSWERS[answer.outcome]
+    if answer.outcome == "refused":
+        words = Text(words.zh + answer.why, words.en + answer.why)
+    tone = Tone.RELEASE if is_good else Tone.ERROR
+    sounds = () if is_good is None else (Sound(tone),)
+    # Done: the code is used up, nobody needs to see it.
+    shown = state.is_shown and not is_good
+    return _changed(state, answer=words, answer_is_good=is_good, is_shown=shown), (*effects, *sounds)
+
+
+def _over(state: State, context: Context) -> tuple[State, tuple[Effect, ...]]:
+    left_s = max(_left_s(each, context) for each in state.signatures)
+    if left_s > 0:
+        return state, (WakeAfter(OVER, left_s),)
+    told = Text("放行码已过期，可重新生成", "The code has ended; sign another if it is still needed")
+    return _changed(state, is_shown=False, told=told), ()
+
+
+def _left_s(signature: Signature, context: Context) -> float:
+    return max(0.0, signature.issued_s + VALID_S - context.at_s)
+
+
+def unfinished(state: State) -> int:
+    return 0
+
+
+def _changed(state: State, **changes: object) -> State:
+    return msgspec.structs.replace(state, **changes)
+
+
+# --- the view -----------------------------------------------------------------------------------------------
+
+
+def view(state: State, context: Context) -> LaneHelpView:
+    phase: Literal["filling_in", "second_wanted", "signing", "shown", "over"] = "filling_in"
+    if state.second_wanted:
+        phase = "second_wanted"
+    elif state.is_shown:
+        phase = "shown"
+    elif state.signatures and state.answer_is_good is None and state.told is None:
+        phase = "signing"
+    elif state.signatures:
+        phase = "over"
+    lanes = () if context.site is None else context.site.lanes
+    code = None
+    if state.is_shown:
+        signature = state.signatures[state.shown_place]
+        left_s = _left_s(signature, context)
+        if left_s > 0:
+            code = CodeShown(
+                signature.text, signature.officer, left_s, state.shown_place + 1, len(state.signatures)
+            )
+    form = state.form
+    return LaneHelpView(
+        phase=phase,
+        lanes=tuple(
+            LaneRow(
+                lane.lane,
+                Text(lane.name_zh or lane.lane, lane.name_en or lane.lane),
+                lane.lane == form.lane,
+            )
+            for lane in lanes
+        ),
+        lane=form.lane,
+        passage=form.passage,
+        action=form.action,
+        may_release=context.may(RELEASE),
+        may_supplement=context.may(SUPPLEMENT),
+        reason=form.reason,
+        reasons=tuple(ReasonRow(text) for text in REASONS),
+        field=form.field,
+        value=form.value,
+        officers_needed=_needed(state, context),
+        officers=tuple(each.officer for each in state.signatures),
+        code=code,
+        answer=state.answer if state.signatures else None,
+        answer_is_good=state.answer_is_good,
+        missing=_missing(state, context),
+        told=state.told,
+    )

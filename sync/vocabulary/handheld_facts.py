@@ -302,7 +302,6 @@ class PointSeen(msgspec.Struct, frozen=True, tag="point_seen", kw_only=True):
     """Since the point before, or the beginning."""
     late_s: Seconds = 0.0
     """Over its time; 0 within it."""
-    remark: Words = ""
 
 
 class PointMissed(msgspec.Struct, frozen=True, tag="point_missed", kw_only=True):
@@ -312,6 +311,16 @@ class PointMissed(msgspec.Struct, frozen=True, tag="point_missed", kw_only=True)
     officer: Words = ""
     order: Count
     why: Words
+
+
+class PointRemarked(msgspec.Struct, frozen=True, tag="point_remarked", kw_only=True):
+    """What was seen at a point, in the officer's words."""
+
+    patrol_id: NameOrNone
+    route_no: NameOrNone
+    code: NameOrNone
+    officer: Words = ""
+    text: Words
 
 
 class PatrolEnded(msgspec.Struct, frozen=True, tag="patrol_ended", kw_only=True):
@@ -462,6 +471,7 @@ HandheldFact = (
     | PatrolBegun
     | PointSeen
     | PointMissed
+    | PointRemarked
     | PatrolEnded
     | StockCounted
     | StockTakeClosed

@@ -257,6 +257,7 @@ PlatformOrderSeen: order_no command why
 PlatformOrdered: area_id channel_no direction command order_no
 PlatformRuled: area_id channel_no direction seq_no check_result
 PointMissed: code patrol_id route_no
+PointRemarked: code patrol_id route_no
 PointSeen: code patrol_id route_no
 RaiseOrdered: order_id purpose
 ReadFailed: device
