@@ -235,6 +235,55 @@ def _print_frame(row: dict[str, Any]) -> None:
 
 
 @app.command()
+def decode(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE …", help="PNG, JPEG, WebP, BMP or TIFF")],
+    as_json: Json = False,
+) -> None:
+    """Read the barcodes in pictures as a handheld does, without its guard. Exit 1: a file is no picture."""
+    from edge.reading.decoders import found
+    from edge.reading.decoding import decoded
+
+    missing = [str(image) for image in images if not image.is_file()]
+    if missing:
+        raise _refuse(f"expected picture files, there is no {', '.join(missing)}", 2)
+    decoders = found()
+    if decoders.capabilities.en:
+        sys.stderr.write(f"{decoders.capabilities.zh}\n{decoders.capabilities.en}\n")
+    as_lines = as_json or not sys.stdout.isatty()
+    rows = []
+    for image in images:
+        row = decoded(image, decoders)
+        rows.append(row)
+        if as_lines:
+            _say_json(row)
+    if not as_lines:
+        _print_decoded(rows)
+    raise typer.Exit(1 if any("error" in row for row in rows) else 0)
+
+
+def _print_decoded(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("file", "symbology", "text", "ms"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        ms = f"{row['ms']:.1f}"
+        if "error" in row:
+            table.add_row(escape(row["file"]), "[red]✘[/]", f"[red]{escape(row['error'])}[/]", ms)
+        elif not row["reads"]:
+            table.add_row(escape(row["file"]), "[yellow]–[/]", "[yellow]nothing read[/]", ms)
+        for number, read in enumerate(row["reads"]):
+            # Group separators and line ends would tear the table.
+            text = escape(json.dumps(read["text"], ensure_ascii=False)[1:-1])
+            file, said = (escape(row["file"]), ms) if number == 0 else ("", "")
+            table.add_row(file, f"[green]{read['symbology']}[/]", text, said)
+    Console(highlight=False).print(table)
+
+
+@app.command()
 def replay(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="a recording, as `log.recording` makes it")],
     most: Annotated[int, typer.Option(help="differences shown; all are counted", min=1)] = 20,
