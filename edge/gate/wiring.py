@@ -50,7 +50,7 @@ from edge.gate.retention import Retention
 from edge.gate.scrubbing import Scrubber
 from edge.gate.speaking import Speaker
 from edge.gate.translation import is_valid, to_event, to_report
-from edge.gate.wiping import Wiping
+from edge.gate.wiping import wiping_of
 from edge.runtime.clock import Clock, SystemClock
 from edge.runtime.config_reading import SecretFile
 from edge.runtime.inbox import Inbox
@@ -59,6 +59,7 @@ from edge.runtime.ports import OrderNotTaken
 from edge.runtime.recording import Recording
 from edge.runtime.service import Service
 from edge.runtime.supervisor import DeviceHealth, DeviceReport, Supervisor
+from edge.runtime.wiping import Wiping
 from sync.link import session as link_words
 from sync.link.client import LinkClient, LinkConfig
 from sync.link.key_files import own_signer
@@ -149,7 +150,7 @@ class _Centre:
     """The performer's view of whoever commands."""
 
     client: LinkClient
-    wiping: Wiping
+    wiping: Wiping[Command]
 
     def answer(self, command_id: str, outcome: Outcome, why: str) -> None:
         self.client.answer_command(command_id, outcome, why)
@@ -239,7 +240,7 @@ class Program:
             blobs=self._pictures,
         )
         self._speaker = Speaker(config.voice) if config.voice is not None else None
-        self._wiping = Wiping(
+        self._wiping = wiping_of(
             config,
             clock,
             backlog=lambda: sum(self._journal.backlog().values()),

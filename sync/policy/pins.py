@@ -29,6 +29,8 @@ SALT_BYTES = 16
 NONCE_BYTES = 12
 SEED_BYTES = 32
 PEPPER_BYTES = 32
+PEPPER_PURPOSE = "pin/v1"
+"""Of `sync.link.keys.shared_secret`, between a device's signing key and the centre's."""
 _STRETCHED_BYTES = 32
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from edge.gate.config import read_gate_config
 from edge.gate.events import Event, Wiped
-from edge.gate.wiping import LAST_WORDS_S, Wiping
+from edge.gate.wiping import LAST_WORDS_S, wiping_of
 from hardware_sims.cast import LANE_IN
 from hardware_sims.site import Site, write_site
 from sync.store.opening import StoreRefused
@@ -59,7 +59,7 @@ class Room:
         for name in (*records, "snapshot.packed", "snapshot.sqlite", "journal.sqlite"):
             (self.store / name).write_bytes(b"x")
         (self.store / "recording.key").write_text("00")
-        self.wiping = Wiping(config, self.clock, backlog=self.backlog, put=self.said.append)
+        self.wiping = wiping_of(config, self.clock, backlog=self.backlog, put=self.said.append)
 
     def backlog(self) -> int:
         if self.unreadable:

@@ -1,0 +1,204 @@
+"""How the key of a handheld's stores is wrapped, who may unwrap it, and how long a wrong PIN makes the next
+one wait. Pure: chance, clock and device secrets arrive as arguments; files and keystores are `vault_files`'s.
+
+One data key at random enciphers everything at rest. It is wrapped by the device's keystore where there is
+one, and otherwise for each officer, by the PIN and a secret of this device: any of them opens the same key.
+The data key, a PIN and whatever a wrapping opened with never lie on the disk.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from sync.policy.pins import NONCE_BYTES, STANDARD, Cost, stretched
+from sync.store.enciphered import KEY_BYTES, DataKey
+from sync.vocabulary.bounds import Name, Text
+from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.records import MAX_STRETCH_KIB, MAX_STRETCH_PASSES, Officer, OfficerState, Site
+
+FREE_TRIES = 3
+"""Wrong PINs of one officer in a row before anybody waits: gloves."""
+FREE_TRIES_OF_DEVICE = 10
+"""Whoever they were: else a finder had three tries for each number of the roster."""
+FIRST_WAIT_S = 30.0
+LONGEST_WAIT_S = 3_600.0
+MAX_SLOTS = 500
+
+
+class KeystoreRefused(Exception):
+    """The keystore does not wrap or unwrap; the text says why."""
+
+
+class Keystore(Protocol):
+    """The device's own, in hardware where there is some: what it wraps nobody opens elsewhere."""
+
+    def wrap(self, secret: bytes) -> bytes:
+        """Raises `KeystoreRefused`."""
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """Raises `KeystoreRefused`."""
+
+    def destroy(self) -> None:
+        """Nothing it ever wrapped is opened any more. Idempotent. Raises `KeystoreRefused`."""
+
+
+# --- wrapping ---------------------------------------------------------------------------------------------
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """The data key as one officer's PIN opens it, on this device."""
+
+    officer_no: Name
+    salt: Text
+    memory_kib: int
+    passes: int
+    sealed: Text
+    leaving: bool = False
+    """Of an officer who is none any more, kept while no other opens the stores: facts in them may be owed."""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.memory_kib <= MAX_STRETCH_KIB and 0 < self.passes <= MAX_STRETCH_PASSES):
+            raise ValueError("expected a cost this device can bear")
+
+
+class WrappedKeys(msgspec.Struct, frozen=True, kw_only=True):
+    """All there is of the data key on the disk."""
+
+    version: Literal[1] = 1
+    keystore: Text = ""
+    """As the keystore wrapped it, base64; empty where there is none."""
+    officers: tuple[Slot, ...] = ()
+
+    def slot(self, officer_no: str) -> Slot | None:
+        return next((slot for slot in self.officers if slot.officer_no == officer_no), None)
+
+    def with_slot(self, slot: Slot) -> WrappedKeys:
+        """One for each officer, the newest at the end; who was leaving goes, and the oldest where there is no
+        room."""
+        others = tuple(one for one in self.officers if one.officer_no != slot.officer_no and not one.leaving)
+        return msgspec.structs.replace(self, officers=(*others[-(MAX_SLOTS - 1) :], slot))
+
+    def without(self, officer_no: str) -> WrappedKeys:
+        """Or leaving, where no other officer would be left."""
+        others = tuple(one for one in self.officers if one.officer_no != officer_no)
+        if not others:
+            others = tuple(msgspec.structs.replace(one, leaving=True) for one in self.officers)
+        return msgspec.structs.replace(self, officers=others)
+
+
+def wrapped(
+    key: DataKey,
+    officer_no: str,
+    pin: str,
+    *,
+    pepper: bytes,
+    salt: bytes,
+    nonce: bytes,
+    cost: Cost = STANDARD,
+) -> Slot:
+    """`pepper`: 32 bytes that only this device has; `salt` 16 and `nonce` 12, new at random each time."""
+    kek = _kek(pin, salt, cost, pepper)
+    sealed = nonce + AESGCM(kek).encrypt(nonce, key.for_wrapping(), _about(officer_no))
+    return Slot(
+        officer_no=officer_no,
+        salt=base64.b64encode(salt).decode(),
+        memory_kib=cost.memory_kib,
+        passes=cost.passes,
+        sealed=base64.b64encode(sealed).decode(),
+    )
+
+
+def unwrapped(slot: Slot, pin: str, pepper: bytes) -> DataKey | None:
+    """None: this is not the PIN, or not the device, that wrapped it."""
+    try:
+        salt = base64.b64decode(slot.salt, validate=True)
+        sealed = base64.b64decode(slot.sealed, validate=True)
+        kek = _kek(pin, salt, Cost(slot.memory_kib, slot.passes), pepper)
+        data = AESGCM(kek).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], _about(slot.officer_no))
+    except (binascii.Error, ValueError, InvalidTag):
+        return None
+    return DataKey(data) if len(data) == KEY_BYTES else None
+
+
+def _kek(pin: str, salt: bytes, cost: Cost, pepper: bytes) -> bytes:
+    return hmac.new(pepper, b"kakou/vault/v1\n" + stretched(pin, salt, cost), hashlib.sha256).digest()
+
+
+def _about(officer_no: str) -> bytes:
+    return b"kakou/vault/v1\n" + officer_no.encode()
+
+
+# --- wrong PINs -------------------------------------------------------------------------------------------
+
+
+class Moment(NamedTuple):
+    """A monotonic time and the boot it counts in; wall clocks are never asked (G7)."""
+
+    boot_id: str
+    at_s: float
+
+
+class Tries(msgspec.Struct, frozen=True, kw_only=True):
+    """PINs tried in a row and not found right. Counted before the PIN is looked at: a kill in between frees
+    nobody of a try."""
+
+    count: int = 0
+    boot_id: Text = ""
+    at_s: float = 0.0
+    """When the last one was, or the first moment this boot knew of it."""
+
+
+NONE_YET = Tries()
+
+
+def wait_after(count: int, free: int) -> float:
+    """Seconds to wait after so many: none, then 30 s and doubling, an hour at the most. Never less for
+    more."""
+    if count < free:
+        return 0.0
+    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(count - free, 20))
+
+
+def left_s(tries: Tries, now: Moment, free: int) -> float:
+    """What is left of the wait. What passed in other boots is not known, and counts for nothing."""
+    passed_s = max(0.0, now.at_s - tries.at_s) if tries.boot_id == now.boot_id else 0.0
+    return max(0.0, wait_after(tries.count, free) - passed_s)
+
+
+def counted(tries: Tries, now: Moment) -> Tries:
+    """One more."""
+    return Tries(count=tries.count + 1, boot_id=now.boot_id, at_s=now.at_s)
+
+
+def anchored(tries: Tries, now: Moment) -> Tries:
+    """In this boot, and not later than now: a wait of another begins anew, and none grows by a clock."""
+    if tries.boot_id == now.boot_id and tries.at_s <= now.at_s:
+        return tries
+    return Tries(count=tries.count, boot_id=now.boot_id, at_s=now.at_s)
+
+
+# --- who may sign in --------------------------------------------------------------------------------------
+
+Hindrance = Literal["unknown", "revoked", "expired", "too_long_offline"]
+
+
+def hindrance(officer: Officer | None, site: Site | None, utc: str, age_s: float | None) -> Hindrance | None:
+    """Why this officer may not sign in now, whatever the PIN; `age_s` is that of the records since their last
+    verified head, and unknown is too old (S10)."""
+    if officer is None or officer.pin is None:
+        return "unknown"
+    if officer.state is not OfficerState.ACTIVE:
+        return "revoked"
+    if UtcText(utc) >= officer.valid_until:
+        return "expired"
+    if site is None or age_s is None or age_s > 3600.0 * site.offline_sign_in_h:
+        return "too_long_offline"
+    return None
