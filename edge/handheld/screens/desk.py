@@ -14,11 +14,28 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.handheld.app import View
+from edge.handheld.context import Settings
 from edge.handheld.effects import Tone
+from edge.handheld.view import Bar, Door, Page
 
 MOST_TONES = 8
 """Tones waiting to be heard; more than that are of a past nobody remembers."""
+
+
+class View(Protocol):
+    """All that is on the screen at one moment."""
+
+    @property
+    def bar(self) -> Bar: ...
+    @property
+    def page(self) -> Page: ...
+    @property
+    def doors(self) -> tuple[Door, ...]: ...
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def shown(self) -> object:
+        """The page's own view; `SigningInView` over any page while it asks for somebody."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -33,6 +33,7 @@ from kivy.uix.gridlayout import GridLayout
 from kivy.uix.label import Label
 from kivy.uix.layout import Layout
 from kivy.uix.scrollview import ScrollView
+from kivy.uix.textinput import TextInput
 from kivy.uix.widget import Widget
 
 from edge.handheld.screens.desk import Frame
@@ -179,20 +180,21 @@ class BigButton(ButtonBehavior, BoxLayout):  # type: ignore[misc]
     natural_height = NumericProperty(0)
     weight = NumericProperty(1)
     """Its share of a row."""
+    is_gone = BooleanProperty(False)
+    """It has no place in the dock for now."""
 
     def on_fill(self, _: Any, fill: str) -> None:
         self.ink_role = ink_on(fill)
 
 
-class Tag(Widget):  # type: ignore[misc]
+class Tag(Label):  # type: ignore[misc]
     """A word on a colour."""
 
-    text = StringProperty("")
     fill = StringProperty("raised")
-    ink_role = StringProperty("ink")
+    ink = StringProperty("ink")
 
     def on_fill(self, _: Any, fill: str) -> None:
-        self.ink_role = ink_on(fill)
+        self.ink = ink_on(fill)
 
 
 class Pair(BoxLayout):  # type: ignore[misc]
@@ -263,8 +265,10 @@ class Dock(Layout):  # type: ignore[misc]
 
     def _children_changed(self, *_: Any) -> None:
         for child in self.children:
-            child.unbind(natural_height=self._trigger_layout)
-            child.bind(natural_height=self._trigger_layout)
+            for name in ("natural_height", "is_gone"):
+                if child.property(name, True) is not None:
+                    child.funbind(name, self._trigger_layout)
+                    child.fbind(name, self._trigger_layout)
         self._trigger_layout()
 
     def rows(self) -> list[list[Any]]:
@@ -273,6 +277,10 @@ class Dock(Layout):  # type: ignore[misc]
         rows: list[list[Any]] = []
         room = 0.0
         for child in reversed(self.children):
+            if getattr(child, "is_gone", False):
+                child.size, child.opacity = (0, 0), 0
+                continue
+            child.opacity = 1
             if not rows or room + child.weight > across:
                 rows.append([])
                 room = 0.0
@@ -444,39 +452,73 @@ class Field(ButtonBehavior, BoxLayout):  # type: ignore[misc]
         self.shown = "●" * len(self.value) if self.is_secret else self.value
 
 
-class NumberPad(GridLayout):  # type: ignore[misc]
-    """Keys for numbers, PINs and waybills; tells each key through `on_key`: a character, or `erase`."""
+class WordsInput(TextInput):  # type: ignore[misc]
+    """Words of any language, from the system's own keyboard."""
 
-    across = NumericProperty(3)
-    signs = StringProperty("123456789")
-    last_row = ListProperty([".", "0", "erase"])
+    is_gone = BooleanProperty(False)
+    fill = StringProperty("raised")
+
+
+_PAGES: Final = {
+    "123": ("123456789", "0"),
+    "A-M": ("ABCDEFGHIJKLM-", ""),
+    "N-Z": ("NOPQRSTUVWXYZ/", ""),
+}
+"""Four rows each: a glove needs keys of this size, so letters come in two halves."""
+_AFTER: Final = {"123": "A-M", "A-M": "N-Z", "N-Z": "123"}
+
+
+class NumberPad(GridLayout):  # type: ignore[misc]
+    """Keys for numbers, PINs and waybills; tells each through `on_key`: a character, or `erase`."""
+
+    extra = OptionProperty("", options=["", "letters", "."])
+    """What the key beside 0 does: nothing, leads to the letters, or types a point."""
+    page = OptionProperty("123", options=list(_PAGES))
+    natural_height = NumericProperty(0)
+    weight = NumericProperty(2)
+    is_gone = BooleanProperty(False)
     __events__ = ("on_key",)
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self.fbind("signs", self._refill)
-        self.fbind("last_row", self._refill)
+        self.fbind("extra", self._refill)
+        self.fbind("page", self._refill)
         self._refill()
 
     def on_key(self, key: str) -> None:
         """For those who bind."""
 
+    def on_extra(self, _: Any, extra: str) -> None:
+        if extra != "letters":
+            self.page = "123"
+
     def _refill(self, *_: Any) -> None:
         self.clear_widgets()
-        for key in (*self.signs, *self.last_row):
+        signs, zero = _PAGES[self.page]
+        extra = _AFTER[self.page] if self.extra == "letters" else self.extra
+        self.cols = 3 if self.page == "123" else 4
+        for key in (*signs, extra, *zero, "erase"):
             button = BigButton(
-                text="" if key == "erase" else key, shape="back" if key == "erase" else "", kind="title"
+                text="" if key == "erase" else key,
+                shape="back" if key == "erase" else "",
+                kind="large" if len(key) > 1 else "title",
             )
             button.padding = [0, 0]
             button.key = key
             button.is_shut = not key
-            button.bind(on_release=lambda pressed: self.dispatch("on_key", pressed.key))
+            button.bind(on_release=self._pressed)
             self.add_widget(button)
+
+    def _pressed(self, button: Any) -> None:
+        if button.key in _PAGES:
+            self.page = button.key
+        else:
+            self.dispatch("on_key", button.key)
 
 
 Builder.load_file(str(Path(__file__).with_name("widgets.kv")))
 
 __all__ = [
     "AIM", "BigButton", "Body", "ColorProperty", "Dock", "Emblem", "Field", "NumberPad", "Pair", "Preview",
-    "QrCode", "RowButton", "Sheet", "Stage", "Strip", "Tag", "Words", "dp", "ink_on",
+    "QrCode", "RowButton", "Sheet", "Stage", "Strip", "Tag", "Words", "WordsInput", "dp", "ink_on",
 ]  # fmt: skip

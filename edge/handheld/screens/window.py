@@ -1,0 +1,341 @@
+"""The window: bar on top, the page of now, the way to menu and scan below; wedge, tones and the back key.
+
+Asks the desk once a frame and shows what is new. A view decides which page is seen; whether the menu or a pad lies
+over it is the finger's own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from kivy.app import App
+from kivy.base import stopTouchApp
+from kivy.clock import Clock
+from kivy.core.audio import SoundLoader
+from kivy.core.window import Window
+from kivy.lang import Builder
+from kivy.properties import BooleanProperty, StringProperty
+from kivy.uix.behaviors import ButtonBehavior
+from kivy.uix.boxlayout import BoxLayout
+
+from edge.handheld.context import Settings
+from edge.handheld.effects import Tone
+from edge.handheld.events import Paused, Resumed, Scanned, Touched
+from edge.handheld.preferences import PreferencesView
+from edge.handheld.scanning import PutAway, ScanningView
+from edge.handheld.screens import captions, fonts
+from edge.handheld.screens.desk import Desk, Platform, View
+from edge.handheld.screens.entry import Entry
+from edge.handheld.screens.hands import Asked, Hands
+from edge.handheld.screens.look import LOOK
+from edge.handheld.screens.scan import ScanPage, VerdictPage
+from edge.handheld.screens.settings import SettingsPage
+from edge.handheld.screens.sign_in import SignInPage
+from edge.handheld.screens.sounding import PULSES_MS
+from edge.handheld.screens.trace import TracePage
+from edge.handheld.screens.wedge import Wedge, entered, typed
+from edge.handheld.screens.widgets import RowButton, Tag
+from edge.handheld.signing_in import SigningInView
+from edge.handheld.tracing import TracingView
+from edge.handheld.view import Bar, Door, GoTo, Notice, NoticePutAway, Page
+
+SOUNDS: Final = Path(__file__).parent / "sounds"
+TOUCHED_EVERY_S: Final = 5.0
+"""How often a hand on the glass is told: enough for the auto-lock, not a message a touch."""
+
+_PAGES: Final[dict[type, type]] = {
+    SigningInView: SignInPage,
+    ScanningView: ScanPage,
+    TracingView: TracePage,
+    PreferencesView: SettingsPage,
+}
+
+
+class StatusBar(BoxLayout):  # type: ignore[misc]
+    """Always visible: online or not, what is unsent, how old the records are, battery, officer, live."""
+
+    fill = StringProperty("panel")
+
+    def show(self, bar: Bar) -> None:
+        say = LOOK.say
+        tags = [("release" if bar.online else "inspect", say(bar.link))]
+        tags.append(("panel", say(bar.unsent_text)))
+        tags.append(("hold" if bar.age_is_too_old else "panel", say(bar.age)))
+        if bar.battery_per_cent is not None:
+            text = captions.CHARGING if bar.is_charging else captions.BATTERY
+            is_low = bar.battery_per_cent <= 15 and not bar.is_charging
+            tags.append(("inspect" if is_low else "panel", say(captions.filled(text, n=bar.battery_per_cent))))
+        officer = captions.filled(captions.OFFICER, n=bar.officer) if bar.officer else captions.NOBODY
+        tags.append(("panel", say(officer)))
+        if bar.is_live:
+            tags.append(("hold", say(captions.LIVE)))
+        self.ids.tags.clear_widgets()
+        for fill, text in tags:
+            self.ids.tags.add_widget(Tag(text=text, fill=fill))
+
+
+class NoticeRow(ButtonBehavior, BoxLayout):  # type: ignore[misc]
+    """Over every page until it is over or put away by a touch."""
+
+    text = StringProperty("")
+    hint = StringProperty("")
+    fill = StringProperty("hold")
+    shape = StringProperty("octagon")
+
+
+class Menu(BoxLayout):  # type: ignore[misc]
+    """The ways to other pages, over the page."""
+
+    fill = StringProperty("ground")
+
+    def show(self, doors: tuple[Door, ...], here: Page, go: Callable[[Page], None]) -> None:
+        made = []
+        for door in doors:
+            waiting = captions.filled(captions.WAITING, n=door.waiting) if door.waiting else None
+            row = RowButton(
+                text=LOOK.say(door.text),
+                under=LOOK.say(door.why),
+                trailing=LOOK.say(waiting),
+                is_shut=not door.is_open,
+                is_chosen=door.page is here,
+            )
+            row.page = door.page
+            row.bind(on_release=lambda pressed: go(pressed.page))
+            made.append(row)
+        self.ids.doors.fill_with(made)
+
+
+class Shell(BoxLayout):  # type: ignore[misc]
+    can_go = BooleanProperty(False)
+    """Somebody is signed in: menu and scan are there."""
+    is_scanning = BooleanProperty(False)
+    menu_is_open = BooleanProperty(False)
+
+    def __init__(self, put: Callable[[Any], None], platform: Platform, **given: Any) -> None:
+        super().__init__(**given)
+        self._put = put
+        self._hands = Hands(put, platform, self.ask)
+        self._view: View | None = None
+        self._pages: dict[type, Any] = {}
+        self._verdict: VerdictPage | None = None
+        self._menu = Menu()
+        self._entry: Entry | None = None
+        self._wedge = Wedge()
+        self._touched_s = 0.0
+
+    # --- what is shown ---
+
+    def show(self, view: View) -> None:
+        before, self._view = self._view, view
+        LOOK.follow(view.settings)
+        Window.clearcolor = LOOK.colour("ground", LOOK.theme)
+        if before is None or before.bar != view.bar or before.settings != view.settings:
+            self.ids.bar.show(view.bar)
+            self._show_notices(view.bar.notices)
+        is_asked = isinstance(view.shown, SigningInView)
+        self.can_go = not is_asked
+        if before is not None and (before.page is not view.page or is_asked):
+            self._close_over()
+        self.is_scanning = isinstance(view.shown, ScanningView)
+        if self.menu_is_open:
+            self._menu.show(view.doors, view.page, self.go)
+        if self._entry is not None:
+            self._entry.speak()
+        self._place(self._page_of(view.shown))
+
+    def _page_of(self, shown: Any) -> Any:
+        if isinstance(shown, ScanningView) and shown.verdict is not None:
+            if self._verdict is None:
+                self._verdict = VerdictPage(self._hands)
+            self._verdict.show(shown.verdict)
+            return self._verdict
+        kind = type(shown)
+        if kind not in self._pages:
+            self._pages[kind] = _PAGES[kind](self._hands)
+        self._pages[kind].show(shown)
+        return self._pages[kind]
+
+    def _place(self, page: Any) -> None:
+        over = self._entry or (self._menu if self.menu_is_open else None)
+        wanted = over or page
+        place = self.ids.place
+        if place.children != [wanted]:
+            place.clear_widgets()
+            place.add_widget(wanted)
+        self._page = page
+
+    def _show_notices(self, notices: tuple[Notice, ...]) -> None:
+        self.ids.notices.clear_widgets()
+        for notice in notices:
+            row = NoticeRow(
+                text=LOOK.say(notice.text),
+                hint="" if notice.stays else LOOK.say(captions.PUT_AWAY),
+                fill=notice.sign.value,
+                shape={"release": "circle", "inspect": "triangle", "hold": "octagon"}.get(notice.sign.value, "diamond"),
+            )
+            if not notice.stays:
+                row.bind(on_release=lambda _, text=notice.text: self._put(NoticePutAway(text)))
+            self.ids.notices.add_widget(row)
+
+    # --- ways ---
+
+    def go(self, page: Page) -> None:
+        self._close_over()
+        self._place(self._page)
+        self._put(GoTo(page))
+
+    def scan(self) -> None:
+        view = self._view
+        shown = None if view is None else view.shown
+        self._close_over()
+        self._place(self._page)
+        if isinstance(shown, ScanningView):
+            if shown.verdict is not None:
+                self._put(PutAway())
+        else:
+            self._put(GoTo(Page.SCAN))
+
+    def toggle_menu(self) -> None:
+        self._entry = None
+        self.menu_is_open = not self.menu_is_open
+        if self.menu_is_open and self._view is not None:
+            self._menu.show(self._view.doors, self._view.page, self.go)
+        self._place(self._page)
+
+    def ask(self, asked: Asked) -> None:
+        self.menu_is_open = False
+        self._entry = Entry(asked, on_close=lambda _: self._entry_closed())
+        self._place(self._page)
+
+    def _entry_closed(self) -> None:
+        self._entry = None
+        self._place(self._page)
+
+    def _close_over(self) -> None:
+        self._entry, self.menu_is_open = None, False
+
+    def back(self) -> bool:
+        """The system's back key. False: nothing lies over the page, and the app stays."""
+        had = self._entry is not None or self.menu_is_open
+        self._close_over()
+        if self._view is not None:
+            self._place(self._page)
+        return had
+
+    # --- keyboard, wedge, touches ---
+
+    def typed(self, text: str) -> None:
+        """Characters of a real keyboard or a wedge, from the window itself."""
+        self._wedge = typed(self._wedge, time.monotonic(), text)
+        taker = self._taker()
+        if taker is not None:
+            taker.keyboard(text)
+
+    def key(self, code: int) -> bool:
+        """Enter, erase and back. True: done with it."""
+        if code in (13, 271):
+            self._enter()
+            return True
+        if code == 8:
+            taker = self._taker()
+            return taker.keyboard_erase() if taker is not None else False
+        if code == 27:
+            self.back()
+            return True
+        return False
+
+    def _enter(self) -> None:
+        self._wedge, caught = entered(self._wedge, time.monotonic())
+        taker = self._taker()
+        if isinstance(taker, SignInPage):
+            taker.keyboard_enter()
+        elif caught is not None and (taker is None or caught.is_burst):
+            self._close_over()
+            self._place(self._page)
+            self._put(Scanned(caught.text, "", "wedge"))
+        elif taker is not None:
+            taker.keyboard_enter()
+
+    def _taker(self) -> Any:
+        """Who takes what a keyboard types besides the wedge."""
+        if self._entry is not None:
+            return self._entry
+        page = getattr(self, "_page", None)
+        return page if isinstance(page, SignInPage) else None
+
+    def on_touch_down(self, touch: Any) -> bool:
+        now_s = time.monotonic()
+        if now_s - self._touched_s >= TOUCHED_EVERY_S:
+            self._touched_s = now_s
+            self._put(Touched())
+        return bool(super().on_touch_down(touch))
+
+
+class HandheldApp(App):  # type: ignore[misc]
+    """The Kivy side of the program."""
+
+    def __init__(self, desk: Desk, put: Callable[[Any], None], platform: Platform) -> None:
+        super().__init__()
+        self._desk, self._put, self._platform = desk, put, platform
+        self._settings = Settings()
+        self._sounds: dict[Tone, Any] = {}
+        self.title = LOOK.say(captions.APP)
+        self.use_kivy_settings = False
+
+    def build(self) -> Any:
+        fonts.register()
+        LOOK.measure()
+        Window.bind(
+            on_textinput=lambda _, text: self.root.typed(text),
+            on_key_down=lambda _, code, *rest: self.root.key(code),
+            on_resize=lambda *_: LOOK.measure(),
+        )
+        self._sounds = {tone: SoundLoader.load(str(SOUNDS / f"{tone.value}.wav")) for tone in Tone}
+        Clock.schedule_interval(self._look_at_the_desk, 0)
+        return Shell(self._put, self._platform)
+
+    def load_kv(self, filename: str | None = None) -> bool:
+        """Nothing by the app's name: every room loads its own."""
+        return False
+
+    def open_settings(self, *_: Any) -> bool:
+        """Kivy's own settings panel has no place here."""
+        return False
+
+    def _look_at_the_desk(self, _: float) -> None:
+        view, tones, is_closed = self._desk.take()
+        if view is not None:
+            self._settings = view.settings
+            self.root.show(view)
+        for tone in tones[-1:]:
+            self._sound(tone)
+        if is_closed:
+            stopTouchApp()
+
+    def _sound(self, tone: Tone) -> None:
+        """The newest replaces one that is still heard: two at once would be a third."""
+        if self._settings.sound:
+            for sound in self._sounds.values():
+                if sound is not None and sound.state == "play":
+                    sound.stop()
+            if self._sounds[tone] is not None:
+                self._sounds[tone].play()
+        if self._settings.vibration:
+            self._platform.vibrate(PULSES_MS[tone])
+
+    def on_pause(self) -> bool:
+        self._put(Paused())
+        return True
+
+    def on_resume(self) -> None:
+        self._put(Resumed())
+
+
+def open_window(desk: Desk, put: Callable[[Any], None], platform: Platform) -> None:
+    HandheldApp(desk, put, platform).run()
+
+
+Builder.load_file(str(Path(__file__).with_suffix(".kv")))
