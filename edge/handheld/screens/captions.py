@@ -64,3 +64,184 @@ PUT_AWAY: Final = Text("点一下收起", "Touch to put away")
 
 def filled(text: Text, **values: object) -> Text:
     return Text(text.zh.format(**values), text.en.format(**values))
+
+# --- batch, inspection, patrol, stock-take, lane help -------------------------------------------------------
+
+COUNT_FREELY: Final = Text("连续计数", "Count parcels")
+CHECK_SLIP: Final = Text("按核放单抽核", "Check a slip")
+UNDO: Final = Text("撤销", "Undo")
+UNDO_LEFT: Final = Text("撤销（{n} 秒）", "Undo ({n} s)")
+LAID_ASIDE: Final = Text("已单独存放，继续", "Laid aside, go on")
+FINISH: Final = Text("结束", "Finish")
+ALL_SCANNED: Final = Text("全车扫完", "Whole load scanned")
+NOT_ALL: Final = Text("未扫完，结束", "Stop before the end")
+GIVE_UP: Final = Text("放弃", "Give up")
+WHY_GIVE_UP: Final = Text("放弃的原因", "Why it is given up")
+COUNTED: Final = Text("件数", "Counted")
+PASSED: Final = Text("放行", "Passed")
+FLAGGED: Final = Text("查验/拦停", "Flagged")
+NOT_KNOWN: Final = Text("未知", "Unknown")
+TWICE: Final = Text("重复", "Twice")
+UNDONE: Final = Text("已撤销", "Undone")
+PENDING: Final = Text("查询中", "Looking up")
+SLIP: Final = Text("核放单", "Release slip")
+LISTED: Final = Text("单内", "Listed")
+FOUND: Final = Text("已找到", "Found")
+MISSING: Final = Text("缺少", "Missing")
+EXTRA: Final = Text("多出", "Not listed")
+ELSEWHERE: Final = Text("在他单", "On other slips")
+LIST_IS_CUT: Final = Text("清单过长，本机只存一部分", "The list is longer than this device carries")
+LATEST: Final = Text("最近", "Latest")
+
+DRAFT_COUNT: Final = Text("草稿", "Drafts")
+READY_COUNT: Final = Text("待发送", "Ready")
+SENDING_COUNT: Final = Text("发送中", "Sending")
+SENT_COUNT: Final = Text("已发送", "Sent")
+STATES: Final = {
+    "draft": DRAFT_COUNT,
+    "ready": READY_COUNT,
+    "sending": SENDING_COUNT,
+    "sent": SENT_COUNT,
+    "stopped": Text("已停止", "Stopped"),
+}
+IN_HAND: Final = Text("我的查验", "In my hands")
+SAMPLES: Final = Text("送检样品", "Samples at the laboratory")
+REFRESH: Final = Text("刷新指令", "Look again")
+NO_ORDERS: Final = Text("没有待查验的指令", "No inspection orders")
+TAKE: Final = Text("领取", "Take")
+STEP_ORDER: Final = Text("1 指令", "1 Order")
+STEP_CHECK: Final = Text("2 查验", "2 Check")
+STEP_FINDING: Final = Text("3 处置", "3 Finding")
+BEGIN: Final = Text("开始查验", "Begin")
+PUT_ASIDE: Final = Text("放一边", "Put aside")
+PHOTO: Final = Text("拍照", "Photo")
+VOICE: Final = Text("录音", "Voice note")
+STOP_VOICE: Final = Text("停止录音", "Stop recording")
+READY: Final = Text("查验完成", "Complete")
+SEND: Final = Text("发送", "Send")
+CHANGE: Final = Text("修改", "Change")
+INSTRUCTIONS: Final = Text("查验要求", "Instructions")
+LINES: Final = Text("清点（点一行输入数量）", "Count (touch a line)")
+DECLARED: Final = Text("申报 {n}", "declared {n}")
+COUNT_OF: Final = Text("实际数量：{name}", "Counted: {name}")
+AS_DECLARED: Final = Text("全部与申报一致", "All as declared")
+MORE_GOODS: Final = Text("多出商品", "Other goods found")
+GOODS_NAME: Final = Text("商品名称", "Name of the goods")
+METHOD: Final = Text("查验方式", "Method")
+EVIDENCE: Final = Text("照片与录音", "Photos and voice")
+MARK: Final = Text("标记", "Mark")
+LEAVE_OUT: Final = Text("不采用", "Leave out")
+TAKING: Final = Text("正在保存", "being kept")
+KEPT: Final = Text("已保存", "kept")
+FAILED: Final = Text("未保存", "not kept")
+KINDS: Final = {
+    "photo": PHOTO,
+    "marked": Text("已标记照片", "Marked photo"),
+    "voice": VOICE,
+}
+MEASURES: Final = Text("测量值", "Measured values")
+MEASURE: Final = Text("添加测量值", "Add a value")
+WHAT_MEASURED: Final = Text("测量什么", "What was measured")
+WEIGHT: Final = Text("重量 kg", "Weight, kg")
+TEMPERATURE: Final = Text("温度 ℃", "Temperature, ℃")
+LENGTH: Final = Text("长度 cm", "Length, cm")
+RADIATION: Final = Text("辐射 μSv/h", "Radiation, μSv/h")
+TAKE_BACK: Final = Text("取消此值", "Take it back")
+SEAL: Final = Text("封志号", "Seal no.")
+REMARK: Final = Text("备注", "Remark")
+WRITE: Final = Text("填写", "Write")
+FINDING: Final = Text("查验结果", "Finding")
+HANDLING: Final = Text("处置", "Handling")
+SAMPLE: Final = Text("样品", "Sample")
+TAKE_SAMPLE: Final = Text("取样登记", "Note a sample")
+SAMPLE_NO: Final = Text("样品封识号", "Sample seal no.")
+PARTS: Final = Text("要求的项目", "What is asked for")
+MISSING_PARTS: Final = Text("还缺", "Still missing")
+SECOND_NEEDED: Final = Text("须双人作业", "Two officers are needed")
+SECOND_IS: Final = Text("第二名关员 {n}", "Second officer {n}")
+SECOND_PURPOSE: Final = Text("对本次查验负责", "Answers for this inspection too")
+DROP: Final = Text("作废草稿", "Drop the draft")
+RESULT: Final = Text("检测结果", "Laboratory result")
+RESULT_PASSED: Final = Text("合格", "Passed")
+RESULT_FAILED: Final = Text("不合格", "Failed")
+REPORT_NO: Final = Text("检测报告号", "Report no.")
+WHAT_FAILED: Final = Text("不合格项目", "What failed")
+RECALL_BY: Final = Text("按什么召回", "Recall by")
+EXTRA_LINE: Final = Text("未申报", "not declared")
+
+ROUTES: Final = Text("巡查路线", "Patrol routes")
+NO_ROUTES: Final = Text("没有路线", "No routes")
+POINTS: Final = Text("{n} 个点", "{n} points")
+NEXT_POINT: Final = Text("下一个点", "Next point")
+SEEN: Final = Text("已到", "Seen")
+LEFT: Final = Text("剩余", "Left")
+MISSED: Final = Text("未到", "Missed")
+LATE: Final = Text("迟到", "late")
+SKIPPED: Final = Text("跳过", "skipped")
+SECONDS_LEFT: Final = Text("还有 {n}", "{n} left")
+SECONDS_OVER: Final = Text("已超 {n}", "{n} over")
+SKIP: Final = Text("跳过此点", "Skip this point")
+WHY_SKIP: Final = Text("为什么跳过", "Why it is skipped")
+END_PATROL: Final = Text("结束巡查", "End the patrol")
+WHY_END: Final = Text("未到各点的原因", "Why points were missed")
+PATROL_ENDED: Final = Text("巡查结束", "The patrol is over")
+OTHER_WORDS: Final = Text("其他原因…", "Other words...")
+SKIP_WHYS: Final = (
+    Text("门锁", "Locked"),
+    Text("施工封闭", "Closed for works"),
+    Text("有危险", "Dangerous"),
+    Text("标签损坏", "Label damaged"),
+    Text("被召回处理急事", "Called away"),
+)
+
+BLIND: Final = Text("盲盘（不显示账面数）", "Blind (book not shown)")
+NOT_BLIND: Final = Text("明盘（显示账面数）", "Open (book shown)")
+BOOKED: Final = Text("账面 {n}", "book {n}")
+FIRST_COUNT: Final = Text("初盘 {n}", "first {n}")
+NOT_COUNTED: Final = Text("未盘", "to count")
+EQUAL: Final = Text("相符", "Equal")
+DIFFERING: Final = Text("不符", "Differs")
+TO_COUNT: Final = Text("待盘", "To count")
+TO_RECOUNT: Final = Text("请复盘", "count again")
+NOT_IN_BOOK: Final = Text("账外", "Not in book")
+GOODS_FOUND: Final = Text("登记账外货物", "Goods not in book")
+CLOSE_ROUND: Final = Text("本轮盘完", "Round is done")
+CLOSE_TAKE: Final = Text("完成盘库", "Close the take")
+WHY_NOT_COUNTED: Final = Text("未盘各行的原因", "Why rows were not counted")
+SHELF: Final = Text("货位 {n}", "Shelf {n}")
+ROUND: Final = Text("第 {n} 轮", "round {n}")
+QUANTITY: Final = Text("数量", "Quantity")
+
+LANE: Final = Text("通道", "Lane")
+PASSAGE: Final = Text("过卡号", "Passage no.")
+ACTION: Final = Text("怎么处置", "What is to be done")
+ACTIONS: Final = {
+    "release": Text("人工放行", "Release"),
+    "aside": Text("引导待检", "Lead aside"),
+    "supplement": Text("补采", "Enter a value"),
+}
+REASON: Final = Text("原因", "Reason")
+FIELD: Final = Text("补采什么", "What is entered")
+FIELDS: Final = {
+    "plate": Text("车牌", "Plate"),
+    "weight": Text("重量 kg", "Weight, kg"),
+    "slip": Text("核放单号", "Slip no."),
+    "container": Text("箱号", "Container no."),
+}
+SIGN_CODE: Final = Text("签发代码", "Sign the code")
+SIGNING: Final = Text("正在签发…", "Signing...")
+SHOW_TO_LANE: Final = Text("对准通道扫描器", "Hold it before the lane's scanner")
+CODE_LEFT: Final = Text("有效 {n} 秒", "Works for {n} s")
+CODE_OVER: Final = Text("已失效", "It works no more")
+OFFICER_OF: Final = Text("关员 {no}，第 {place}/{of} 个", "Officer {no}, {place} of {of}")
+OTHER_CODE: Final = Text("另一个代码", "The other code")
+END_HELP: Final = Text("处置完毕", "Done with it")
+SECOND_RELEASE: Final = Text("放行须两名关员", "A release needs two officers")
+ADD_WORDS: Final = Text("自己填写", "Own words")
+DRAW: Final = Text("用手指圈出", "Draw with a finger")
+NOT_HERE: Final = Text("本机没有这张照片", "This picture is not on the device")
+REFRESH_ROUTES: Final = Text("刷新路线", "Look again")
+POINT_CODE: Final = Text("点位编码", "Code of the point")
+SHELF_OR_GOODS: Final = Text("货位码或商品码", "Shelf or goods code")
+DONE: Final = Text("已做", "done")
+NOT_DONE: Final = Text("未做", "open")

@@ -22,6 +22,7 @@ class Entry(BoxLayout):  # type: ignore[misc]
     extra = StringProperty("letters")
     confirm_text = StringProperty("")
     is_words = BooleanProperty(False)
+    may_be_empty = BooleanProperty(False)
     __events__ = ("on_close",)
 
     def __init__(self, asked: Asked, **given: Any) -> None:
@@ -29,6 +30,7 @@ class Entry(BoxLayout):  # type: ignore[misc]
         super().__init__(**given)
         self.extra = _EXTRAS[asked.kind]
         self.is_words = asked.kind == "words"
+        self.may_be_empty = asked.may_be_empty
         self.typed = asked.begins
         self.speak()
 
@@ -64,7 +66,7 @@ class Entry(BoxLayout):  # type: ignore[misc]
 
     def confirm(self) -> None:
         typed = self.typed.strip()[: self._asked.longest]
-        if typed or self.is_words:
+        if typed or self._asked.may_be_empty:
             self.dispatch("on_close")
             self._asked.done(typed)
 

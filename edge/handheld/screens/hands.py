@@ -1,4 +1,4 @@
-"""What every screen may do: say what the officer wants, ask for a number or words, see pictures. No Kivy."""
+"""What every screen may do: say what the officer wants, have something typed, chosen or drawn over the page. No Kivy."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any, Literal
 from edge.handheld.screens.desk import Platform
 from sync.vocabulary.rulings import Text
 
+Strokes = tuple[tuple[tuple[float, float], ...], ...]
+"""Lines of points, as shares of width and height, from the top left."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Something to be typed on a pad over the page."""
+    """Something to be typed on a pad."""
 
     heading: Text
     done: Callable[[str], None]
@@ -22,6 +25,36 @@ class Asked:
     begins: str = ""
     longest: int = 60
     confirm: Text | None = None
+    may_be_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """One of some ways; with `several`, any number of them, told by place."""
+
+    heading: Text
+    ways: tuple[tuple[Text, Callable[[], None]], ...]
+    several: Callable[[tuple[int, ...]], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A picture to be drawn on."""
+
+    sha256: str
+    done: Callable[[Strokes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class OfficerAsked:
+    """Another officer's number and PIN."""
+
+    purpose: Text
+    done: Callable[[str, str], None]
+
+
+Over = Asked | Offered | Marked | OfficerAsked
+"""What may lie over a page, one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,4 +62,4 @@ class Hands:
     put: Callable[[Any], None]
     """Takes an Intent or `Scanned`; never blocks."""
     platform: Platform
-    ask: Callable[[Asked], None]
+    ask: Callable[[Over], None]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from edge.handheld.screens.look import LOOK
-from edge.handheld.screens.widgets import Pair, Sheet, Words
+from edge.handheld.screens.widgets import BigButton, Pair, Sheet, Strip, Words
 from edge.handheld.view import SHAPES, Row, Sign
 from sync.vocabulary.rulings import Text
 
@@ -38,3 +39,44 @@ def pair(row: Row) -> Any:
         shape="" if row.sign is None else SHAPES[row.sign].value,
         is_strong=row.sign is not None,
     )
+
+
+def figures(*given: tuple[Text, int, str], fill: str = "panel", across: int = 3) -> Any:
+    """Numbers with their names below, some beside each other: (name, number, ink)."""
+    strips = []
+    for first in range(0, len(given), across):
+        strip = Strip()
+        for name, number, ink in given[first : first + across]:
+            cell = Sheet(spacing=0)
+            cell.add_widget(words(str(number), kind="title", bold=True, ink=ink, halign="center"))
+            cell.add_widget(words(name, kind="small", ink="soft", halign="center"))
+            strip.add_widget(cell)
+        for _ in range(across - len(given[first : first + across])):
+            strip.add_widget(Sheet())
+        strips.append(strip)
+    return sheet(*strips, fill=fill)
+
+
+def button(text: Text, wanted: Callable[[], Any], **given: Any) -> Any:
+    return BigButton(text=LOOK.say(text), on_release=lambda _: wanted(), **given)
+
+
+def beside(*widgets: Any) -> Any:
+    """In pairs, each pair on a line of its own."""
+    made = Sheet()
+    for first in range(0, len(widgets), 2):
+        strip = Strip()
+        for widget in widgets[first : first + 2]:
+            strip.add_widget(widget)
+        made.add_widget(strip)
+    return made
+
+
+def duration(seconds: float) -> Text:
+    """Rounded to what an officer reckons with."""
+    whole = round(abs(seconds))
+    if whole < 90:
+        return Text(f"{whole} 秒", f"{whole} s")
+    if whole < 5_400:
+        return Text(f"{round(whole / 60)} 分钟", f"{round(whole / 60)} min")
+    return Text(f"{whole / 3600:.1f} 小时", f"{whole / 3600:.1f} h")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from kivy.clock import Clock
 from kivy.lang import Builder
 from kivy.properties import BooleanProperty, NumericProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
@@ -19,8 +18,6 @@ from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import BigButton, Pair, RowButton, Strip, Tag
 from edge.handheld.view import SHAPES, Sign
 
-PREVIEW_HZ = 15.0
-
 
 class ScanPage(BoxLayout):  # type: ignore[misc]
     source = StringProperty("")
@@ -32,9 +29,7 @@ class ScanPage(BoxLayout):  # type: ignore[misc]
 
     def __init__(self, hands: Hands, **given: Any) -> None:
         self._hands = hands
-        self._look_at: Any = None
         super().__init__(**given)
-        self.fbind("parent", self._parent_changed)
 
     def show(self, view: ScanningView) -> None:
         self.source, self.hint = LOOK.say(view.source), LOOK.say(view.hint)
@@ -59,23 +54,9 @@ class ScanPage(BoxLayout):  # type: ignore[misc]
                     on_release=lambda _, text=recent.text: self.type_in(text),
                 )
             )
-        self._watch()
 
-    def _parent_changed(self, *_: Any) -> None:
-        self._watch()
-
-    def _watch(self) -> None:
-        """The camera's frames are fetched while somebody can see them."""
-        wanted = self.camera_is_on and self.parent is not None
-        if wanted and self._look_at is None:
-            self._look_at = Clock.schedule_interval(self._new_frame, 1 / PREVIEW_HZ)
-        elif not wanted and self._look_at is not None:
-            self._look_at.cancel()
-            self._look_at = None
-            self.ids.preview.show(None)
-
-    def _new_frame(self, _: float) -> None:
-        self.ids.preview.show(self._hands.platform.frame())
+    def fetch(self) -> None:
+        self.ids.finder.fetch(self._hands.platform)
 
     def torch(self) -> None:
         self._hands.put(TorchSet(not self.torch_is_on))
@@ -121,16 +102,6 @@ class VerdictPage(BoxLayout):  # type: ignore[misc]
     def _offer(self, verdict: VerdictShown) -> None:
         dock = self.ids.dock
         dock.clear_widgets()
-        alone = len(verdict.offers) % 2 == 0
-        dock.add_widget(
-            BigButton(
-                text=LOOK.say(captions.NEXT),
-                role="chosen",
-                shape="scan",
-                weight=2 if alone else 1,
-                on_release=lambda _: self._hands.put(PutAway()),
-            )
-        )
         for offer in verdict.offers:
             dock.add_widget(
                 BigButton(

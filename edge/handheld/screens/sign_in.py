@@ -57,7 +57,7 @@ class SignInPage(BoxLayout):  # type: ignore[misc]
         self.about = "\n".join(
             line
             for line in (
-                f"{LOOK.say(captions.DEVICE)} {view.device}",
+                f"{LOOK.say(captions.DEVICE)} {view.device}" if view.device else "",
                 LOOK.say(captions.filled(captions.DRAFTS, n=view.drafts)) if view.drafts else "",
             )
             if line
@@ -102,6 +102,11 @@ class SignInPage(BoxLayout):  # type: ignore[misc]
         longest = LONGEST_PIN if self.current == "pin" else LONGEST_NO
         typed = getattr(self, self.current)
         setattr(self, self.current, typed[:-1] if key == "erase" else (typed + key)[:longest])
+
+    def speak(self) -> None:
+        """In the language of now."""
+        if self._view is not None:
+            self.show(self._view)
 
     def keyboard(self, text: str) -> bool:
         """A real keyboard, or a badge read by a wedge. True: it was ours."""

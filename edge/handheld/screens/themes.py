@@ -24,6 +24,8 @@ _SIGNS: Final = {
     "on_hold": "#ffffff",
     "unknown": "#3f2f8c",
     "on_unknown": "#ffffff",
+    "code": "#ffffff",
+    "on_code": "#000000",
 }
 """A verdict looks the same in every theme: nobody learns it twice."""
 
@@ -68,7 +70,7 @@ _SUNLIGHT: Final = {
 
 PAPERS: Final = ("ground", "panel", "raised")
 INKS: Final = ("ink", "soft", "good", "warn", "bad")
-FILLS: Final = ("primary", "danger", "chosen", "shut", "release", "inspect", "hold", "unknown")
+FILLS: Final = ("primary", "danger", "chosen", "shut", "release", "inspect", "hold", "unknown", "code")
 PAIRS: Final = (
     *((ink, paper) for ink in INKS for paper in PAPERS),
     *((f"on_{fill}", fill) for fill in FILLS),

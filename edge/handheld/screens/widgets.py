@@ -36,7 +36,7 @@ from kivy.uix.scrollview import ScrollView
 from kivy.uix.textinput import TextInput
 from kivy.uix.widget import Widget
 
-from edge.handheld.screens.desk import Frame
+from edge.handheld.screens.desk import Frame, Platform
 from edge.handheld.screens.fonts import OURS
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.themes import FILLS
@@ -44,6 +44,7 @@ from edge.handheld.screens.themes import FILLS
 KINDS: Final = ("small", "body", "large", "title", "huge")
 AIM: Final = (0.86, 0.42)
 """Width and height of the aiming frame as shares of the preview: what `edge.reading` looks at first."""
+
 
 
 def ink_on(fill: str) -> str:
@@ -221,6 +222,8 @@ class RowButton(ButtonBehavior, BoxLayout):  # type: ignore[misc]
     fill = StringProperty("raised")
     ink_role = StringProperty("ink")
     soft_role = StringProperty("soft")
+    is_plain = BooleanProperty(False)
+    """Only shown: a touch does nothing."""
 
     def on_fill(self, _: Any, fill: str) -> None:
         self.ink_role = ink_on(fill)
@@ -379,6 +382,8 @@ class Preview(Widget):  # type: ignore[misc]
     texture = ObjectProperty(None, allownone=True)
     has_aim = BooleanProperty(True)
     fill = StringProperty("ground")
+    part = ListProperty([0, 1, 1, 1, 1, 0, 0, 0])
+    """What of the texture is seen."""
     picture_pos = ListProperty([0, 0])
     picture_size = ListProperty([0, 0])
     aim_pos = ListProperty([0, 0])
@@ -415,13 +420,18 @@ class Preview(Widget):  # type: ignore[misc]
         if self.texture is None:
             return
         columns, rows = self.texture.size
-        ratios = (self.width / columns, self.height / rows)
-        scale = max(ratios) if self.covers else min(ratios)
-        self.picture_size = [columns * scale, rows * scale]
-        self.picture_pos = [
-            self.center_x - self.picture_size[0] / 2,
-            self.center_y - self.picture_size[1] / 2,
-        ]
+        across, down = self.width / columns, self.height / rows
+        scale = max(across, down) if self.covers else min(across, down)
+        if not scale:
+            return
+        width, height = min(self.width, columns * scale), min(self.height, rows * scale)
+        self.picture_size = [width, height]
+        self.picture_pos = [self.center_x - width / 2, self.center_y - height / 2]
+        left, top = (1 - width / scale / columns) / 2, (1 - height / scale / rows) / 2
+        u, v, du, dv = self.texture.uvpos + self.texture.uvsize
+        low, high = v + dv * top, v + dv * (1 - top)
+        near, far = u + du * left, u + du * (1 - left)
+        self.part = [near, low, far, low, far, high, near, high]
 
     def corner(self, n: int, pos: list[float], size: list[float]) -> list[float]:
         """One of the four angles of the aiming frame."""
@@ -431,6 +441,16 @@ class Preview(Widget):  # type: ignore[misc]
         at_x, at_y = x + width * right, y + height * top
         inward_x, inward_y = (-arm if right else arm), (-arm if top else arm)
         return [at_x + inward_x, at_y, at_x, at_y, at_x, at_y + inward_y]
+
+
+class Finder(Preview):  # type: ignore[misc]
+    """The camera as it looks now, while it looks; no place taken while it does not."""
+
+    share = NumericProperty(0.3)
+    """Of its parent's height."""
+    def fetch(self, platform: Platform) -> None:
+        """The window asks for it while the page is seen."""
+        self.show(platform.frame())
 
 
 class Field(ButtonBehavior, BoxLayout):  # type: ignore[misc]
@@ -519,6 +539,6 @@ class NumberPad(GridLayout):  # type: ignore[misc]
 Builder.load_file(str(Path(__file__).with_name("widgets.kv")))
 
 __all__ = [
-    "AIM", "BigButton", "Body", "ColorProperty", "Dock", "Emblem", "Field", "NumberPad", "Pair", "Preview",
+    "AIM", "BigButton", "Body", "ColorProperty", "Dock", "Emblem", "Field", "Finder", "NumberPad", "Pair", "Preview",
     "QrCode", "RowButton", "Sheet", "Stage", "Strip", "Tag", "Words", "WordsInput", "dp", "ink_on",
 ]  # fmt: skip

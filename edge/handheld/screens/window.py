@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from kivy.app import App
 from kivy.base import stopTouchApp
@@ -21,34 +21,53 @@ from kivy.properties import BooleanProperty, StringProperty
 from kivy.uix.behaviors import ButtonBehavior
 from kivy.uix.boxlayout import BoxLayout
 
+from edge.handheld.batch import BatchView
 from edge.handheld.context import Settings
 from edge.handheld.effects import Tone
 from edge.handheld.events import Paused, Resumed, Scanned, Touched
+from edge.handheld.inspection import InspectionView
+from edge.handheld.lane_help import LaneHelpView
+from edge.handheld.patrol import PatrolView
 from edge.handheld.preferences import PreferencesView
 from edge.handheld.scanning import PutAway, ScanningView
 from edge.handheld.screens import captions, fonts
+from edge.handheld.screens.batch import BatchPage
+from edge.handheld.screens.choosing import Choosing
 from edge.handheld.screens.desk import Desk, Platform, View
 from edge.handheld.screens.entry import Entry
-from edge.handheld.screens.hands import Asked, Hands
+from edge.handheld.screens.hands import Asked, Hands, Marked, Offered, OfficerAsked, Over
+from edge.handheld.screens.inspection import InspectionPage
+from edge.handheld.screens.lane_help import LaneHelpPage
 from edge.handheld.screens.look import LOOK
+from edge.handheld.screens.marking import Marking
+from edge.handheld.screens.patrol import PatrolPage
 from edge.handheld.screens.scan import ScanPage, VerdictPage
 from edge.handheld.screens.settings import SettingsPage
 from edge.handheld.screens.sign_in import SignInPage
 from edge.handheld.screens.sounding import PULSES_MS
+from edge.handheld.screens.stock_take import StockTakePage
 from edge.handheld.screens.trace import TracePage
 from edge.handheld.screens.wedge import Wedge, entered, typed
 from edge.handheld.screens.widgets import RowButton, Tag
-from edge.handheld.signing_in import SigningInView
+from edge.handheld.signing_in import SecondOfficerShown, SecondOfficerSigned, SigningInView
+from edge.handheld.stock_take import StockTakeView
 from edge.handheld.tracing import TracingView
 from edge.handheld.view import Bar, Door, GoTo, Notice, NoticePutAway, Page
 
 SOUNDS: Final = Path(__file__).parent / "sounds"
+FRAMES_A_SECOND: Final = 15.0
+"""Of the camera's picture, while a page shows it."""
 TOUCHED_EVERY_S: Final = 5.0
 """How often a hand on the glass is told: enough for the auto-lock, not a message a touch."""
 
 _PAGES: Final[dict[type, type]] = {
     SigningInView: SignInPage,
     ScanningView: ScanPage,
+    BatchView: BatchPage,
+    InspectionView: InspectionPage,
+    PatrolView: PatrolPage,
+    StockTakeView: StockTakePage,
+    LaneHelpView: LaneHelpPage,
     TracingView: TracePage,
     PreferencesView: SettingsPage,
 }
@@ -111,8 +130,9 @@ class Menu(BoxLayout):  # type: ignore[misc]
 class Shell(BoxLayout):  # type: ignore[misc]
     can_go = BooleanProperty(False)
     """Somebody is signed in: menu and scan are there."""
-    is_scanning = BooleanProperty(False)
     menu_is_open = BooleanProperty(False)
+    primary = StringProperty("")
+    primary_shape = StringProperty("scan")
 
     def __init__(self, put: Callable[[Any], None], platform: Platform, **given: Any) -> None:
         super().__init__(**given)
@@ -121,8 +141,10 @@ class Shell(BoxLayout):  # type: ignore[misc]
         self._view: View | None = None
         self._pages: dict[type, Any] = {}
         self._verdict: VerdictPage | None = None
+        self._page: Any = None
         self._menu = Menu()
-        self._entry: Entry | None = None
+        self._over: Any = None
+        """What lies over the page: the menu, a pad, a choice, a picture to draw on, another officer's PIN."""
         self._wedge = Wedge()
         self._touched_s = 0.0
 
@@ -138,13 +160,13 @@ class Shell(BoxLayout):  # type: ignore[misc]
         is_asked = isinstance(view.shown, SigningInView)
         self.can_go = not is_asked
         if before is not None and (before.page is not view.page or is_asked):
-            self._close_over()
-        self.is_scanning = isinstance(view.shown, ScanningView)
+            self._over = None
         if self.menu_is_open:
             self._menu.show(view.doors, view.page, self.go)
-        if self._entry is not None:
-            self._entry.speak()
-        self._place(self._page_of(view.shown))
+        elif self._over is not None and before is not None and before.settings != view.settings:
+            self._over.speak()
+        self._page = self._page_of(view.shown)
+        self._place()
 
     def _page_of(self, shown: Any) -> Any:
         if isinstance(shown, ScanningView) and shown.verdict is not None:
@@ -158,14 +180,28 @@ class Shell(BoxLayout):  # type: ignore[misc]
         self._pages[kind].show(shown)
         return self._pages[kind]
 
-    def _place(self, page: Any) -> None:
-        over = self._entry or (self._menu if self.menu_is_open else None)
-        wanted = over or page
+    def _place(self) -> None:
+        wanted = self._over or self._page
+        self.menu_is_open = self._over is self._menu
         place = self.ids.place
         if place.children != [wanted]:
             place.clear_widgets()
             place.add_widget(wanted)
-        self._page = page
+        self._name_primary()
+
+    def _name_primary(self) -> None:
+        """What the button under the thumb does on this page."""
+        if self._over is None and isinstance(self._page, VerdictPage):
+            self.primary, self.primary_shape = LOOK.say(captions.NEXT), "scan"
+        elif self._over is None and isinstance(self._page, ScanPage):
+            self.primary, self.primary_shape = LOOK.say(captions.TYPE_NUMBER), ""
+        else:
+            self.primary, self.primary_shape = LOOK.say(captions.SCAN), "scan"
+
+    def fetch(self, _: float = 0.0) -> None:
+        """Frames of the camera, for the page that is seen."""
+        if self._over is None and hasattr(self._page, "fetch"):
+            self._page.fetch()
 
     def _show_notices(self, notices: tuple[Notice, ...]) -> None:
         self.ids.notices.clear_widgets()
@@ -183,46 +219,67 @@ class Shell(BoxLayout):  # type: ignore[misc]
     # --- ways ---
 
     def go(self, page: Page) -> None:
-        self._close_over()
-        self._place(self._page)
+        self.close_over()
         self._put(GoTo(page))
 
-    def scan(self) -> None:
-        view = self._view
-        shown = None if view is None else view.shown
-        self._close_over()
-        self._place(self._page)
-        if isinstance(shown, ScanningView):
-            if shown.verdict is not None:
-                self._put(PutAway())
-        else:
+    def go_on(self) -> None:
+        """The button under the thumb: the next parcel, or back to scanning from anywhere."""
+        had_over = self._over is not None
+        self.close_over()
+        if isinstance(self._page, VerdictPage):
+            self._put(PutAway())
+        elif not isinstance(self._page, ScanPage):
             self._put(GoTo(Page.SCAN))
+        elif not had_over:
+            self._page.type_number()
 
     def toggle_menu(self) -> None:
-        self._entry = None
-        self.menu_is_open = not self.menu_is_open
-        if self.menu_is_open and self._view is not None:
-            self._menu.show(self._view.doors, self._view.page, self.go)
-        self._place(self._page)
+        if self.menu_is_open or self._view is None:
+            self.close_over()
+            return
+        self._menu.show(self._view.doors, self._view.page, self.go)
+        self._over = self._menu
+        self._place()
 
-    def ask(self, asked: Asked) -> None:
-        self.menu_is_open = False
-        self._entry = Entry(asked, on_close=lambda _: self._entry_closed())
-        self._place(self._page)
+    def ask(self, over: Over) -> None:
+        """Lays it over the page, in place of what lay there."""
+        match over:
+            case Asked():
+                self._over = Entry(over)
+            case Offered():
+                self._over = Choosing(over)
+            case Marked():
+                self._over = Marking(over, self._hands.platform.picture(over.sha256))
+            case OfficerAsked():
+                self._over = self._officer_pad(over)
+            case _:
+                assert_never(over)
+        if not isinstance(over, OfficerAsked):
+            self._over.bind(on_close=lambda closed: self.close_over(closed))
+        self._place()
 
-    def _entry_closed(self) -> None:
-        self._entry = None
-        self._place(self._page)
+    def _officer_pad(self, over: OfficerAsked) -> SignInPage:
+        def given(intent: Any) -> None:
+            self.close_over()
+            if isinstance(intent, SecondOfficerSigned):
+                over.done(intent.officer_no, intent.pin)
 
-    def _close_over(self) -> None:
-        self._entry, self.menu_is_open = None, False
+        pad = SignInPage(Hands(given, self._hands.platform, self.ask))
+        second = SecondOfficerShown(over.purpose)
+        pad.show(SigningInView("signed_in", "", captions.SECOND_OFFICER, None, 0.0, "", 0, second))
+        return pad
+
+    def close_over(self, closed: Any = None) -> None:
+        """`closed`: only if this is what lies there."""
+        if closed is None or closed is self._over:
+            self._over = None
+        if self._page is not None:
+            self._place()
 
     def back(self) -> bool:
-        """The system's back key. False: nothing lies over the page, and the app stays."""
-        had = self._entry is not None or self.menu_is_open
-        self._close_over()
-        if self._view is not None:
-            self._place(self._page)
+        """The system's back key. False: nothing lay over the page, and the app stays."""
+        had = self._over is not None
+        self.close_over()
         return had
 
     # --- keyboard, wedge, touches ---
@@ -253,18 +310,15 @@ class Shell(BoxLayout):  # type: ignore[misc]
         if isinstance(taker, SignInPage):
             taker.keyboard_enter()
         elif caught is not None and (taker is None or caught.is_burst):
-            self._close_over()
-            self._place(self._page)
+            self.close_over()
             self._put(Scanned(caught.text, "", "wedge"))
         elif taker is not None:
             taker.keyboard_enter()
 
     def _taker(self) -> Any:
         """Who takes what a keyboard types besides the wedge."""
-        if self._entry is not None:
-            return self._entry
-        page = getattr(self, "_page", None)
-        return page if isinstance(page, SignInPage) else None
+        seen = self._over or self._page
+        return seen if isinstance(seen, (Entry, SignInPage)) else None
 
     def on_touch_down(self, touch: Any) -> bool:
         now_s = time.monotonic()
@@ -294,8 +348,10 @@ class HandheldApp(App):  # type: ignore[misc]
             on_resize=lambda *_: LOOK.measure(),
         )
         self._sounds = {tone: SoundLoader.load(str(SOUNDS / f"{tone.value}.wav")) for tone in Tone}
+        shell = Shell(self._put, self._platform)
         Clock.schedule_interval(self._look_at_the_desk, 0)
-        return Shell(self._put, self._platform)
+        Clock.schedule_interval(shell.fetch, 1 / FRAMES_A_SECOND)
+        return shell
 
     def load_kv(self, filename: str | None = None) -> bool:
         """Nothing by the app's name: every room loads its own."""
