@@ -1,8 +1,9 @@
-"""Makes the Chinese fonts the handheld ships: `python packaging/subset_fonts.py [FOLDER]`, with fonttools installed.
+"""Makes the Chinese fonts the handheld ships: `python packaging/subset_fonts.py [FOLDER]`, with fonttools
+installed.
 
 From Noto Sans CJK SC (SIL Open Font License 1.1; Debian: fonts-noto-cjk), whose licence lets parts be shipped
-under the same licence, which lies beside them. Kept: Latin, GB 2312 (6,763 characters and its signs), and whatever
-else our own sources say. Hints go: no screen of ours is coarse enough to need them.
+under the same licence, which lies beside them. Kept: Latin, GB 2312 (6,763 characters and its signs), and
+whatever else our own sources say. Hints go: no screen of ours is coarse enough to need them.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from edge.handheld.signing_in import SecondOfficerShown, SigningInView
 from edge.handheld.tracing import StepShown, TracingView
 from edge.handheld.view import SHAPES, Bar, Door, Notice, Page, Row, Sign, both
 from sync.vocabulary.rulings import Text
+from tests.screens import golden_work as work
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,11 @@ BAD_BAR = replace(
     battery_per_cent=9,
     is_live=True,
     notices=(
-        Notice(Sign.HOLD, Text("磁盘将满，照片不再保存", "The disk is nearly full: no more photos are kept"), stays=True),
+        Notice(
+            Sign.HOLD,
+            Text("磁盘将满，照片不再保存", "The disk is nearly full: no more photos are kept"),
+            stays=True,
+        ),
         Notice(Sign.INSPECT, Text("新的查验指令 2 条", "2 new inspection orders")),
     ),
 )
@@ -87,7 +92,9 @@ SIGN_IN = SigningInView(
     device="handheld-07",
     drafts=2,
 )
-WAITING = replace(SIGN_IN, phase="waiting", message=Text("密码错误次数过多", "Too many wrong PINs"), wait_s=27.0)
+WAITING = replace(
+    SIGN_IN, phase="waiting", message=Text("密码错误次数过多", "Too many wrong PINs"), wait_s=27.0
+)
 STOPPED = replace(
     SIGN_IN,
     phase="stopped",
@@ -97,7 +104,9 @@ SECOND = replace(
     SIGN_IN,
     phase="signed_in",
     message=None,
-    second=SecondOfficerShown(Text("双人作业：销毁 3 件须第二名关员确认", "Two officers: destroying 3 pieces needs a second one")),
+    second=SecondOfficerShown(
+        Text("双人作业：销毁 3 件须第二名关员确认", "Two officers: destroying 3 pieces needs a second one")
+    ),
 )
 
 RECENT = (
@@ -126,7 +135,9 @@ WITH_KEY = replace(
 )
 GOODS = (
     GoodsShown("1", "爱他美婴儿配方奶粉 3段 800g", "4008976022343", "1901101000", "6 罐", "德国"),
-    GoodsShown("2", "Swisse 葡萄籽精华片 180片", "9311770588669", "2106909090", "2 瓶", "澳大利亚", is_recalled=True),
+    GoodsShown(
+        "2", "Swisse 葡萄籽精华片 180片", "9311770588669", "2106909090", "2 瓶", "澳大利亚", is_recalled=True
+    ),
 )
 RELEASE = VerdictShown(
     sign=Sign.RELEASE,
@@ -152,10 +163,15 @@ RELEASE = VerdictShown(
     goods=GOODS[:1],
     goods_cut=0,
     controls=(),
-    pictures=(PictureShown(Text("X光", "X-ray"), Text("通过 10:32", "passed 10:32"), "ab" * 32, Sign.RELEASE),),
+    pictures=(
+        PictureShown(Text("X光", "X-ray"), Text("通过 10:32", "passed 10:32"), "ab" * 32, Sign.RELEASE),
+    ),
     orders=(),
     unknown=None,
-    offers=(Offer("trace", Text("溯源", "Trace"), "SF1386570000178"), Offer("compare", Text("比对", "Compare"))),
+    offers=(
+        Offer("trace", Text("溯源", "Trace"), "SF1386570000178"),
+        Offer("compare", Text("比对", "Compare")),
+    ),
 )
 INSPECT = replace(
     RELEASE,
@@ -167,8 +183,20 @@ INSPECT = replace(
     to_do=(Text("开箱核对数量和批号，拍照", "Open it, check quantity and batch number, take photos"),),
     again=Text("重复扫描，未再计数", "Scanned again, not counted twice"),
     controls=(
-        ControlShown("BK-2019-0417", Text("执行", "live"), Text("奶粉类逐票查验", "Every milk powder parcel"), Sign.INSPECT, True),
-        ControlShown("BK-2019-0502", Text("提示", "advisory"), Text("新企业首单关注", "First orders of new firms"), Sign.INSPECT, False),
+        ControlShown(
+            "BK-2019-0417",
+            Text("执行", "live"),
+            Text("奶粉类逐票查验", "Every milk powder parcel"),
+            Sign.INSPECT,
+            True,
+        ),
+        ControlShown(
+            "BK-2019-0502",
+            Text("提示", "advisory"),
+            Text("新企业首单关注", "First orders of new firms"),
+            Sign.INSPECT,
+            False,
+        ),
     ),
     documents=(
         DocumentShown(Text("订单", "Order"), "matched", Text("一致", "matched")),
@@ -226,7 +254,9 @@ TRACED = TracingView(
     code="ZS4101900000012345678",
     is_looking=False,
     sign=Sign.HOLD,
-    recalls=(Row(both("ZH-2019-031"), Text("菌落总数超标，立即停止销售", "Too many bacteria: stop sales at once")),),
+    recalls=(
+        Row(both("ZH-2019-031"), Text("菌落总数超标，立即停止销售", "Too many bacteria: stop sales at once")),
+    ),
     waybills=("SF1386570000178", "SF1386570000196"),
     rows=(
         Row(Text("原产地", "Origin"), both("德国 Fulda")),
@@ -234,8 +264,12 @@ TRACED = TracingView(
     ),
     steps=(
         StepShown("2019-11-02 08:12", Text("一线入区", "First line"), Text("核放单放行", "Slip released")),
-        StepShown("2019-11-05 14:40", Text("X光机 2 号", "X-ray station 2"), Text("通过", "Passed"), Sign.RELEASE),
-        StepShown("", Text("查验区", "Inspection area"), Text("抽样送检，不合格", "Sample failed"), Sign.HOLD),
+        StepShown(
+            "2019-11-05 14:40", Text("X光机 2 号", "X-ray station 2"), Text("通过", "Passed"), Sign.RELEASE
+        ),
+        StepShown(
+            "", Text("查验区", "Inspection area"), Text("抽样送检，不合格", "Sample failed"), Sign.HOLD
+        ),
     ),
     message=Text("仅为本机所知的路径", "Only what this device knows of the path"),
 )
@@ -246,9 +280,21 @@ def _choices() -> PreferencesView:
     now = Settings()
     names: tuple[tuple[Text, str, tuple[tuple[Text, object], ...]], ...] = (
         (Text("语言", "Language"), "language", ((both("中文"), Language.ZH), (both("English"), Language.EN))),
-        (Text("手", "Hand"), "hand", ((Text("左手", "Left"), Hand.LEFT), (Text("右手", "Right"), Hand.RIGHT))),
-        (Text("手套", "Gloves"), "gloves", ((Text("不戴", "Off"), False), (Text("戴手套", "Gloves on"), True))),
-        (Text("显示", "Display"), "theme", ((Text("深色", "Dark"), Theme.DARK), (Text("阳光下", "Sunlight"), Theme.SUNLIGHT))),
+        (
+            Text("手", "Hand"),
+            "hand",
+            ((Text("左手", "Left"), Hand.LEFT), (Text("右手", "Right"), Hand.RIGHT)),
+        ),
+        (
+            Text("手套", "Gloves"),
+            "gloves",
+            ((Text("不戴", "Off"), False), (Text("戴手套", "Gloves on"), True)),
+        ),
+        (
+            Text("显示", "Display"),
+            "theme",
+            ((Text("深色", "Dark"), Theme.DARK), (Text("阳光下", "Sunlight"), Theme.SUNLIGHT)),
+        ),
         (Text("声音", "Sound"), "sound", ((Text("开", "On"), True), (Text("关", "Off"), False))),
         (
             Text("扫描来源", "Codes come from"),
@@ -265,12 +311,16 @@ def _choices() -> PreferencesView:
         ChoiceRow(
             name,
             tuple(
-                Choice(text, getattr(now, field) == value, _with(now, field, value)) for text, value in choices
+                Choice(text, getattr(now, field) == value, _with(now, field, value))
+                for text, value in choices
             ),
         )
         for name, field, choices in names
     )
-    about = (Text("版本 0.1.0，设备 handheld-07", "Version 0.1.0, device handheld-07"), both("zxing-cpp 3.1, zbar 0.23"))
+    about = (
+        Text("版本 0.1.0，设备 handheld-07", "Version 0.1.0, device handheld-07"),
+        both("zxing-cpp 3.1, zbar 0.23"),
+    )
     return PreferencesView(Text("设置", "Settings"), rows, about)
 
 
@@ -292,6 +342,25 @@ PAGES: dict[str, tuple[Page, object, Bar]] = {
     "verdict-inspect": (Page.SCAN, replace(READY, verdict=INSPECT), BAR),
     "verdict-hold": (Page.SCAN, replace(READY, verdict=HOLD), BAD_BAR),
     "verdict-unknown": (Page.SCAN, replace(READY, verdict=UNKNOWN), BAR),
+    "batch": (Page.BATCH, work.BATCH, BAR),
+    "batch-idle": (Page.BATCH, work.BATCH_IDLE, BAR),
+    "batch-aside": (Page.BATCH, work.BATCH_ASIDE, BAD_BAR),
+    "batch-slip": (Page.BATCH, work.SLIP_CHECK, BAR),
+    "inspection-list": (Page.INSPECTION, work.LIST, BAR),
+    "inspection-taken": (Page.INSPECTION, work.TAKEN, BAR),
+    "inspection-draft": (Page.INSPECTION, work.IN_DRAFT, BAR),
+    "inspection-ready": (Page.INSPECTION, work.READY_TO_SEND, BAR),
+    "inspection-stopped": (Page.INSPECTION, work.STOPPED, BAD_BAR),
+    "patrol-routes": (Page.PATROL, work.ROUTES, BAR),
+    "patrol": (Page.PATROL, work.WALKING, BAR),
+    "stock-shelf": (Page.STOCK_TAKE, work.SHELF_WANTED, BAR),
+    "stock-counting": (Page.STOCK_TAKE, work.SHELF, BAR),
+    "stock-recounting": (Page.STOCK_TAKE, work.RECOUNTING, BAR),
+    "stock-closing": (Page.STOCK_TAKE, work.CLOSING, BAR),
+    "lane-form": (Page.LANE_HELP, work.FORM, BAR),
+    "lane-code": (Page.LANE_HELP, work.CODE, BAD_BAR),
+    "lane-second": (Page.LANE_HELP, work.SECOND_WANTED, BAR),
+    "lane-refused": (Page.LANE_HELP, work.REFUSED, BAR),
     "trace": (Page.TRACE, TRACED, BAR),
     "trace-empty": (Page.TRACE, NO_TRACE, BAR),
     "settings": (Page.SETTINGS, PREFERENCES, BAR),

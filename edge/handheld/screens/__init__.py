@@ -1,8 +1,8 @@
 """What the officer sees, hears and touches: the only room that knows Kivy.
 
-A screen is given a View (plain values of both languages) and answers with Intents; it keeps nothing but what a
-finger is doing right now. No decision, file of ours, fact or clock of the machine may enter. Importing this room
-loads no Kivy: `run` does, after it has said where Kivy may write.
+A screen is given a View (plain values of both languages) and answers with Intents; it keeps nothing but
+what a finger is doing right now. No decision, file of ours, fact or clock of the machine may enter.
+Importing this room loads no Kivy: `run` does, after it has said where Kivy may write.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def run(
 ) -> None:
     """Opens the window and stays until it is closed or `desk.close()` is called. Main thread only (SDL).
 
-    `put` takes every Intent and every code typed or sent by a keyboard wedge, and must not block. `home`: a folder
-    of the program's own for Kivy's files. `size`: of the window in dots; None: the whole screen on Android, 720 x
-    1280 at density 2 elsewhere.
+    `put` takes every Intent and every code typed or sent by a keyboard wedge, and must not block. `home`: a
+    folder of the program's own for Kivy's files. `size`: of the window in dots; None: the whole screen on
+    Android, 720 x 1280 at density 2 elsewhere.
     """
-    from edge.handheld.screens.environment import prepare  # noqa: PLC0415 - says where Kivy may write, before it loads
+    from edge.handheld.screens.environment import prepare
 
     prepare(home, size=size)
-    from edge.handheld.screens.window import open_window  # noqa: PLC0415
+    from edge.handheld.screens.window import open_window
 
     open_window(desk, put, platform)

@@ -1,4 +1,6 @@
-"""连续扫描 and 卡口抽核: a count that grows, the last scan large, ten seconds to undo it, and a slip's list checked off."""
+"""连续扫描 and 卡口抽核: a count that grows, the last scan large, ten seconds to undo it, and a slip's list
+checked off.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import BigButton, Emblem, RowButton, Sheet, Strip
 
 
-class BatchPage(BoxLayout):  # type: ignore[misc]
+class BatchPage(BoxLayout):
     heading = StringProperty("")
     hint = StringProperty("")
     told = StringProperty("")
@@ -98,7 +100,10 @@ class BatchPage(BoxLayout):  # type: ignore[misc]
         if view.phase == "aside":
             dock.add_widget(
                 BigButton(
-                    text=LOOK.say(captions.LAID_ASIDE), role="primary", weight=2, on_release=lambda _: put(LaidAside())
+                    text=LOOK.say(captions.LAID_ASIDE),
+                    role="primary",
+                    weight=2,
+                    on_release=lambda _: put(LaidAside()),
                 )
             )
         if view.phase in ("idle", "closed"):
@@ -125,7 +130,9 @@ class BatchPage(BoxLayout):  # type: ignore[misc]
     def _count_down(self) -> None:
         self.undo_left_s = max(0, round(self._undo_until_s - time.monotonic()))
         if self._undo is not None:
-            text = captions.filled(captions.UNDO_LEFT, n=self.undo_left_s) if self.undo_left_s else captions.UNDO
+            text = (
+                captions.filled(captions.UNDO_LEFT, n=self.undo_left_s) if self.undo_left_s else captions.UNDO
+            )
             self._undo.text = LOOK.say(text)
         if not self.undo_left_s:
             self._stop()
@@ -185,7 +192,11 @@ def _last(scan: ScanShown) -> Any:
 
 
 def _slip(slip: SlipCheckShown) -> Any:
-    made = [heading(captions.SLIP), words(slip.slip_no, kind="large", bold=True), *(pair(row) for row in slip.rows)]
+    made = [
+        heading(captions.SLIP),
+        words(slip.slip_no, kind="large", bold=True),
+        *(pair(row) for row in slip.rows),
+    ]
     made.append(
         figures(
             (captions.LISTED, slip.listed, "ink"),

@@ -1,4 +1,6 @@
-"""What the screens themselves say: names of buttons and fields. What a view says comes in the view. No Kivy."""
+"""What the screens themselves say: names of buttons and fields. What a view says comes in the view. No
+Kivy.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,7 @@ RECALLS: Final = Text("召回", "Recalls")
 TRACE_HINT: Final = Text("扫描或输入溯源码、运单号", "Scan or type a trace code or waybill number")
 LOOKING: Final = Text("正在查找…", "Looking...")
 NEW_TRACE: Final = Text("清除", "Clear")
-WAITING: Final = Text("草稿 {n}", "{n} drafts")
+WAITING: Final = Text("草稿 {n}", "drafts: {n}")
 LIVE: Final = Text("● 实时传输中", "● LIVE")
 BATTERY: Final = Text("电量 {n}%", "Battery {n}%")
 CHARGING: Final = Text("充电 {n}%", "Charging {n}%")
@@ -64,6 +66,7 @@ PUT_AWAY: Final = Text("点一下收起", "Touch to put away")
 
 def filled(text: Text, **values: object) -> Text:
     return Text(text.zh.format(**values), text.en.format(**values))
+
 
 # --- batch, inspection, patrol, stock-take, lane help -------------------------------------------------------
 

@@ -15,7 +15,7 @@ from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import RowButton
 
 
-class Choosing(BoxLayout):  # type: ignore[misc]
+class Choosing(BoxLayout):
     heading = StringProperty("")
     has_several = BooleanProperty(False)
     has_chosen = BooleanProperty(False)
@@ -66,7 +66,10 @@ class Choosing(BoxLayout):  # type: ignore[misc]
 def reasons(whys: tuple[Any, ...], done: Any, ask: Any, heading: Any) -> Offered:
     """Ready-made reasons, given in the officer's language, and own words."""
     ways = [(why, lambda why=why: done(LOOK.say(why))) for why in whys]
-    own = (captions.OTHER_WORDS, lambda: ask(Asked(heading, lambda text: done(text) if text else None, "words")))
+    own = (
+        captions.OTHER_WORDS,
+        lambda: ask(Asked(heading, lambda text: done(text) if text else None, "words")),
+    )
     return Offered(heading, (*ways, own))
 
 

@@ -1,4 +1,5 @@
-"""Where the machine's thread lays down what is to be shown and heard, and the window's thread takes it up. No Kivy.
+"""Where the machine's thread lays down what is to be shown and heard, and the window's thread takes it up.
+No Kivy.
 
 Only the newest view counts: a window that is slow skips views, it never falls behind.
 """
@@ -85,7 +86,9 @@ class Desk:
             self._is_closed = True
 
     def take(self) -> tuple[View | None, tuple[Tone, ...], bool]:
-        """For the window: the newest view if it has not been taken yet, tones not yet heard, whether to close."""
+        """For the window: the newest view if it has not been taken yet, tones not yet heard, whether to
+        close.
+        """
         with self._lock:
             taken = (self._view, tuple(self._tones), self._is_closed)
             self._view = None

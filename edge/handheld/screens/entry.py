@@ -1,4 +1,6 @@
-"""A number or words typed over a page, the last resort when nothing can be scanned. Tells what was typed once."""
+"""A number or words typed over a page, the last resort when nothing can be scanned. Tells what was typed
+once.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from edge.handheld.screens.look import LOOK
 _EXTRAS = {"code": "letters", "quantity": ".", "count": "", "words": ""}
 
 
-class Entry(BoxLayout):  # type: ignore[misc]
+class Entry(BoxLayout):
     heading = StringProperty("")
     typed = StringProperty("")
     extra = StringProperty("letters")
@@ -51,7 +53,11 @@ class Entry(BoxLayout):  # type: ignore[misc]
         if self.is_words:
             return True
         for key in text.upper():
-            if key.isdigit() or (key == "." and self.extra == ".") or (key.isprintable() and self.extra == "letters"):
+            if (
+                key.isdigit()
+                or (key == "." and self.extra == ".")
+                or (key.isprintable() and self.extra == "letters")
+            ):
                 self.on_key(key)
         return True
 

@@ -1,7 +1,8 @@
-"""Where Kivy may write, and how big things are: said by environment variables before Kivy is imported. No Kivy.
+"""Where Kivy may write, and how big things are: said by environment variables before Kivy is imported. No
+Kivy.
 
-Kivy reads its variables while it is imported and else writes config, icons and logs into the home folder and takes
-the program's command line for its own.
+Kivy reads its variables while it is imported and else writes config, icons and logs into the home folder
+and takes the program's command line for its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Which font says a text: the one we ship, or the device's own where a rare character is not in ours. Kivy.
 
-Shipped: Noto Sans CJK SC cut to Latin and GB 2312 (`fonts/OFL.txt`), because Kivy's own font has no Chinese at all
-and an Android's is not promised. A name with a character beyond that is said by the system's font where one is found.
+Shipped: Noto Sans CJK SC cut to Latin and GB 2312 (`fonts/OFL.txt`), because Kivy's own font has no Chinese
+at all and an Android's is not promised. A name with a character beyond that is said by the system's font
+where one is found.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What every screen may do: say what the officer wants, have something typed, chosen or drawn over the page. No Kivy."""
+"""What every screen may do: say what the officer wants, have something typed, chosen or drawn over the
+page. No Kivy.
+"""
 
 from __future__ import annotations
 

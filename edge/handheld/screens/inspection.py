@@ -1,4 +1,6 @@
-"""Inspection in three steps (查验指令, 实施查验, 异常处置): the list with what is draft, ready and sent; then one draft."""
+"""Inspection in three steps (查验指令, 实施查验, 异常处置): the list with what is draft, ready and sent;
+then one draft.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,15 @@ _STATE_SHAPES = {"draft": "ring", "ready": "dot", "sending": "scan", "sent": "ci
 _STATE_INKS = {"draft": "ink", "ready": "warn", "sending": "ink", "sent": "good", "stopped": "bad"}
 _STEP_TABS = {"taken": 0, "carrying_out": 1, "ready": 2}
 _TABS = (captions.STEP_ORDER, captions.STEP_CHECK, captions.STEP_FINDING)
-_MEASURES = ((captions.WEIGHT, "kg"), (captions.TEMPERATURE, "℃"), (captions.LENGTH, "cm"), (captions.RADIATION, "μSv/h"))
+_MEASURES = (
+    (captions.WEIGHT, "kg"),
+    (captions.TEMPERATURE, "℃"),
+    (captions.LENGTH, "cm"),
+    (captions.RADIATION, "μSv/h"),
+)
 
 
-class InspectionPage(BoxLayout):  # type: ignore[misc]
+class InspectionPage(BoxLayout):
     heading = StringProperty("")
     hint = StringProperty("")
     told = StringProperty("")
@@ -101,7 +108,9 @@ class InspectionPage(BoxLayout):  # type: ignore[misc]
             RowButton(
                 text=row.order_no,
                 under="\n".join(
-                    LOOK.say(text) for text in (row.cause, row.what, row.due, row.in_hand, row.why_not) if text is not None
+                    LOOK.say(text)
+                    for text in (row.cause, row.what, row.due, row.in_hand, row.why_not)
+                    if text is not None
                 ),
                 trailing=LOOK.say(captions.TAKE) if row.may_take else "",
                 trailing_width="72dp",
@@ -227,13 +236,17 @@ class InspectionPage(BoxLayout):  # type: ignore[misc]
         lines = [self._line(line, is_open) for line in draft.lines]
         tools = []
         if is_open and draft.lines:
-            tools.append(button(captions.AS_DECLARED, lambda: put(wants.AllAsDeclared(draft.parcel)), kind="body"))
+            tools.append(
+                button(captions.AS_DECLARED, lambda: put(wants.AllAsDeclared(draft.parcel)), kind="body")
+            )
         if is_open:
             tools.append(button(captions.MORE_GOODS, lambda: self._more_goods(draft), kind="body"))
         made.append(sheet(heading(captions.LINES), *lines, beside(*tools)))
         if draft.evidence:
             made.append(
-                sheet(heading(captions.EVIDENCE), *(self._evidence(piece, is_open) for piece in draft.evidence))
+                sheet(
+                    heading(captions.EVIDENCE), *(self._evidence(piece, is_open) for piece in draft.evidence)
+                )
             )
         made.append(
             sheet(
@@ -256,23 +269,38 @@ class InspectionPage(BoxLayout):  # type: ignore[misc]
         )
         made.append(
             sheet(
-                self._typed_row(captions.SEAL, draft.seal_no, is_open, lambda text: put(wants.SealNoted(text)), "code"),
                 self._typed_row(
-                    captions.REMARK, draft.remark, is_open, lambda text: put(wants.RemarkWritten(text)), "words"
+                    captions.SEAL, draft.seal_no, is_open, lambda text: put(wants.SealNoted(text)), "code"
+                ),
+                self._typed_row(
+                    captions.REMARK,
+                    draft.remark,
+                    is_open,
+                    lambda text: put(wants.RemarkWritten(text)),
+                    "words",
                 ),
             )
         )
         if draft.methods:
             made.append(
-                sheet(heading(captions.METHOD), _choices(draft.methods, is_open, lambda v: put(wants.MethodChosen(v))))
+                sheet(
+                    heading(captions.METHOD),
+                    _choices(draft.methods, is_open, lambda v: put(wants.MethodChosen(v))),
+                )
             )
         return made
 
     def _finding(self, draft: DraftShown, is_open: bool) -> list[Any]:
         put = self._hands.put
         made: list[Any] = [
-            sheet(heading(captions.FINDING), _choices(draft.findings, is_open, lambda v: put(wants.FindingChosen(v)))),
-            sheet(heading(captions.HANDLING), _choices(draft.handlings, is_open, lambda v: put(wants.HandlingChosen(v)))),
+            sheet(
+                heading(captions.FINDING),
+                _choices(draft.findings, is_open, lambda v: put(wants.FindingChosen(v))),
+            ),
+            sheet(
+                heading(captions.HANDLING),
+                _choices(draft.handlings, is_open, lambda v: put(wants.HandlingChosen(v))),
+            ),
         ]
         is_sampled = any(choice.is_chosen and choice.value == "sample_sent" for choice in draft.handlings)
         if draft.sample or is_sampled:
@@ -280,7 +308,11 @@ class InspectionPage(BoxLayout):  # type: ignore[misc]
                 sheet(
                     heading(captions.SAMPLE),
                     *(pair(row) for row in draft.sample),
-                    *([button(captions.TAKE_SAMPLE, lambda: self._sample(draft), kind="body")] if is_open else []),
+                    *(
+                        [button(captions.TAKE_SAMPLE, lambda: self._sample(draft), kind="body")]
+                        if is_open
+                        else []
+                    ),
                 )
             )
         if draft.officers_needed > 1:
@@ -288,7 +320,13 @@ class InspectionPage(BoxLayout):  # type: ignore[misc]
                 sheet(
                     heading(captions.SECOND_NEEDED),
                     *(
-                        [words(captions.filled(captions.SECOND_IS, n=draft.second_officer), bold=True, ink="good")]
+                        [
+                            words(
+                                captions.filled(captions.SECOND_IS, n=draft.second_officer),
+                                bold=True,
+                                ink="good",
+                            )
+                        ]
                         if draft.second_officer
                         else [button(captions.SECOND_OFFICER, self._second, kind="body", is_shut=not is_open)]
                     ),
@@ -296,7 +334,10 @@ class InspectionPage(BoxLayout):  # type: ignore[misc]
             )
         if draft.missing:
             made.append(
-                sheet(heading(captions.MISSING_PARTS), *(words(text, bold=True, ink="warn") for text in draft.missing))
+                sheet(
+                    heading(captions.MISSING_PARTS),
+                    *(words(text, bold=True, ink="warn") for text in draft.missing),
+                )
             )
         if draft.parts:
             made.append(_parts(draft))
@@ -307,7 +348,9 @@ class InspectionPage(BoxLayout):  # type: ignore[misc]
         if line.is_extra:
             under.append(LOOK.say(captions.EXTRA_LINE))
         else:
-            under.append(LOOK.say(captions.filled(captions.DECLARED, n=f"{line.declared} {line.unit}".strip())))
+            under.append(
+                LOOK.say(captions.filled(captions.DECLARED, n=f"{line.declared} {line.unit}".strip()))
+            )
         under.append(line.remark)
         is_done = bool(line.counted)
         return RowButton(
@@ -325,7 +368,9 @@ class InspectionPage(BoxLayout):  # type: ignore[misc]
             Asked(
                 captions.filled(captions.COUNT_OF, name=line.name),
                 lambda text: self._hands.put(
-                    wants.LineCounted(line.waybill_no, line.no, text, line.remark, line.name if line.is_extra else "")
+                    wants.LineCounted(
+                        line.waybill_no, line.no, text, line.remark, line.name if line.is_extra else ""
+                    )
                 ),
                 "quantity",
                 longest=12,
@@ -406,7 +451,8 @@ class InspectionPage(BoxLayout):  # type: ignore[misc]
                 Offered(
                     captions.SAMPLE,
                     tuple(
-                        (Text(line.name, line.name), lambda line=line: quantity(sample_no, line)) for line in lines
+                        (Text(line.name, line.name), lambda line=line: quantity(sample_no, line))
+                        for line in lines
                     ),
                 )
             )
@@ -415,7 +461,9 @@ class InspectionPage(BoxLayout):  # type: ignore[misc]
             ask(
                 Asked(
                     captions.QUANTITY,
-                    lambda text: put(wants.SampleTaken(sample_no, line.waybill_no, line.sku, text, line.unit)),
+                    lambda text: put(
+                        wants.SampleTaken(sample_no, line.waybill_no, line.sku, text, line.unit)
+                    ),
                     "quantity",
                     longest=12,
                 )
@@ -425,7 +473,9 @@ class InspectionPage(BoxLayout):  # type: ignore[misc]
 
     def _second(self) -> None:
         self._hands.ask(
-            OfficerAsked(captions.SECOND_PURPOSE, lambda no, pin: self._hands.put(wants.SecondOfficerCame(no, pin)))
+            OfficerAsked(
+                captions.SECOND_PURPOSE, lambda no, pin: self._hands.put(wants.SecondOfficerCame(no, pin))
+            )
         )
 
     def _dock_of_draft(self, draft: DraftShown) -> None:
@@ -474,7 +524,10 @@ class InspectionPage(BoxLayout):  # type: ignore[misc]
     def _drop(self, draft: DraftShown) -> None:
         self._hands.ask(
             Asked(
-                captions.WHY_GIVE_UP, lambda why: self._hands.put(wants.DropAsked(draft.order_no, why)), "words", longest=200
+                captions.WHY_GIVE_UP,
+                lambda why: self._hands.put(wants.DropAsked(draft.order_no, why)),
+                "words",
+                longest=200,
             )
         )
 

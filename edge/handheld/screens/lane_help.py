@@ -1,4 +1,6 @@
-"""通道处置: which lane, which passage, what and why; then the signed code, large, with the seconds it works for."""
+"""通道处置: which lane, which passage, what and why; then the signed code, large, with the seconds it works
+for.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import Field, RowButton
 
 
-class CodePanel(BoxLayout):  # type: ignore[misc]
+class CodePanel(BoxLayout):
     """What the lane's scanner reads. Black on white, whatever the theme."""
 
     text = StringProperty("")
@@ -42,7 +44,7 @@ class CodePanel(BoxLayout):  # type: ignore[misc]
     is_over = BooleanProperty(False)
 
 
-class LaneHelpPage(BoxLayout):  # type: ignore[misc]
+class LaneHelpPage(BoxLayout):
     heading = StringProperty("")
     hint = StringProperty("")
     told = StringProperty("")
@@ -127,7 +129,12 @@ class LaneHelpPage(BoxLayout):  # type: ignore[misc]
         made = [
             sheet(
                 heading(captions.LANE),
-                beside(*(_choice(row.name, row.is_chosen, lambda lane=row.lane: put(LaneChosen(lane))) for row in view.lanes)),
+                beside(
+                    *(
+                        _choice(row.name, row.is_chosen, lambda lane=row.lane: put(LaneChosen(lane)))
+                        for row in view.lanes
+                    )
+                ),
             ),
             self._field(captions.PASSAGE, view.passage, lambda: self._ask_passage(view)),
             sheet(
@@ -175,13 +182,20 @@ class LaneHelpPage(BoxLayout):  # type: ignore[misc]
                 ),
                 RowButton(
                     text=LOOK.say(captions.ADD_WORDS),
-                    under="" if any(view.reason in (row.text.zh, row.text.en) for row in view.reasons) else view.reason,
+                    under=""
+                    if any(view.reason in (row.text.zh, row.text.en) for row in view.reasons)
+                    else view.reason,
                     on_release=lambda _: self._ask_reason(view),
                 ),
             )
         )
         if view.missing:
-            made.append(sheet(heading(captions.MISSING_PARTS), *(words(text, ink="warn", bold=True) for text in view.missing)))
+            made.append(
+                sheet(
+                    heading(captions.MISSING_PARTS),
+                    *(words(text, ink="warn", bold=True) for text in view.missing),
+                )
+            )
         if view.officers_needed > 1:
             made.append(words(captions.SECOND_RELEASE, ink="soft"))
         return made
@@ -211,7 +225,12 @@ class LaneHelpPage(BoxLayout):  # type: ignore[misc]
             case "shown" | "over":
                 has_other = view.code is not None and view.code.of > 1
                 dock.add_widget(
-                    button(captions.END_HELP, lambda: put(HelpEnded()), role="primary", weight=1 if has_other else 2)
+                    button(
+                        captions.END_HELP,
+                        lambda: put(HelpEnded()),
+                        role="primary",
+                        weight=1 if has_other else 2,
+                    )
                 )
                 if has_other:
                     dock.add_widget(button(captions.OTHER_CODE, lambda: put(OtherCodeAsked())))
@@ -220,7 +239,9 @@ class LaneHelpPage(BoxLayout):  # type: ignore[misc]
 
     def _ask_passage(self, view: LaneHelpView) -> None:
         self._hands.ask(
-            Asked(captions.PASSAGE, lambda text: self._hands.put(PassageGiven(text)), "count", view.passage, 12)
+            Asked(
+                captions.PASSAGE, lambda text: self._hands.put(PassageGiven(text)), "count", view.passage, 12
+            )
         )
 
     def _ask_value(self, field: Any) -> None:
@@ -239,7 +260,9 @@ class LaneHelpPage(BoxLayout):  # type: ignore[misc]
 
     def _ask_second(self) -> None:
         self._hands.ask(
-            OfficerAsked(captions.SECOND_RELEASE, lambda no, pin: self._hands.put(SecondOfficerSigns(no, pin)))
+            OfficerAsked(
+                captions.SECOND_RELEASE, lambda no, pin: self._hands.put(SecondOfficerSigns(no, pin))
+            )
         )
 
 

@@ -1,6 +1,7 @@
 """What all widgets look up: colours, sizes, hand and language of now. Kivy; one object, `LOOK`.
 
-Bound by name in every .kv: when the settings in a view change, the whole screen follows without being made again.
+Bound by name in every .kv: when the settings in a view change, the whole screen follows without being made
+again.
 """
 
 from __future__ import annotations
@@ -58,6 +59,10 @@ class Look(EventDispatcher):
     def colour(self, role: str, theme: str) -> Colour:
         """`theme` is an argument so that .kv files follow it."""
         return COLOURS[Theme(theme)][role]
+
+    def tint(self, role: str, theme: str, opacity: float) -> Colour:
+        """The same, seen through."""
+        return (*COLOURS[Theme(theme)][role][:3], opacity)
 
     def say(self, text: Text | None) -> str:
         if text is None:

@@ -25,8 +25,10 @@ LEAST_MOVE: Final = 0.004
 Stroke = list[tuple[float, float]]
 
 
-class Drawing(Preview):  # type: ignore[misc]
-    """The picture whole, and what a finger draws on it: points as shares of width and height, from the top left."""
+class Drawing(Preview):
+    """The picture whole, and what a finger draws on it: points as shares of width and height, from the top
+    left.
+    """
 
     count = NumericProperty(0)
 
@@ -91,7 +93,7 @@ class Drawing(Preview):  # type: ignore[misc]
                     Line(points=points, width=thick, cap="round", joint="round")
 
 
-class Marking(BoxLayout):  # type: ignore[misc]
+class Marking(BoxLayout):
     heading = StringProperty("")
     has_picture = BooleanProperty(False)
     texture = ObjectProperty(None, allownone=True)

@@ -25,12 +25,13 @@ from edge.handheld.screens.hands import Asked, Hands
 from edge.handheld.screens.listing import button, duration, figures, heading, sheet, words
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import RowButton
+from sync.vocabulary.rulings import Text
 
 _SHAPES = {"next": "scan", "to_come": "ring", "seen": "circle", "late": "triangle", "skipped": "octagon"}
 _INKS = {"next": "ink", "to_come": "soft", "seen": "good", "late": "warn", "skipped": "bad"}
 
 
-class PatrolPage(BoxLayout):  # type: ignore[misc]
+class PatrolPage(BoxLayout):
     heading = StringProperty("")
     hint = StringProperty("")
     told = StringProperty("")
@@ -93,23 +94,31 @@ class PatrolPage(BoxLayout):  # type: ignore[misc]
             dock.add_widget(button(captions.REFRESH_ROUTES, lambda: put(RoutesAsked()), weight=2))
 
     def _type(self) -> None:
-        self._hands.ask(
-            Asked(captions.POINT_CODE, lambda text: self._hands.put(Scanned(text, "", "typed")))
-        )
+        self._hands.ask(Asked(captions.POINT_CODE, lambda text: self._hands.put(Scanned(text, "", "typed"))))
 
     def _remark(self) -> None:
-        self._hands.ask(Asked(captions.REMARK, lambda text: self._hands.put(PointRemarked(text)), "words", longest=200))
+        self._hands.ask(
+            Asked(captions.REMARK, lambda text: self._hands.put(PointRemarked(text)), "words", longest=200)
+        )
 
     def _skip(self) -> None:
         self._hands.ask(
-            reasons(captions.SKIP_WHYS, lambda why: self._hands.put(PointSkipped(why)), self._hands.ask, captions.WHY_SKIP)
+            reasons(
+                captions.SKIP_WHYS,
+                lambda why: self._hands.put(PointSkipped(why)),
+                self._hands.ask,
+                captions.WHY_SKIP,
+            )
         )
 
     def _end(self) -> None:
         if self._view is not None and self._view.end_needs_reason:
             self._hands.ask(
                 reasons(
-                    captions.SKIP_WHYS, lambda why: self._hands.put(PatrolEndAsked(why)), self._hands.ask, captions.WHY_END
+                    captions.SKIP_WHYS,
+                    lambda why: self._hands.put(PatrolEndAsked(why)),
+                    self._hands.ask,
+                    captions.WHY_END,
                 )
             )
         else:
@@ -125,7 +134,7 @@ def _next(point: PointShown) -> Any:
         is_over = point.left_s < 0
         made.append(
             words(
-                captions.Text(said.zh.format(n=left.zh), said.en.format(n=left.en)),
+                Text(said.zh.format(n=left.zh), said.en.format(n=left.en)),
                 kind="large",
                 bold=is_over,
                 ink="bad" if is_over else "ink",

@@ -26,15 +26,16 @@ def pixels_of(picture: Path | bytes | None, longest: int = LONGEST_SIDE) -> NDAr
         return None
     if not 0 < len(data) <= MOST_BYTES:
         return None
+    library = cv2()
     try:
-        read = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
+        read = library.imdecode(np.frombuffer(data, np.uint8), library.IMREAD_COLOR)
+    except library.error:
         return None
     if read is None:
         return None
     scale = longest / max(read.shape[:2])
     if scale < 1:
-        read = cv2.resize(read, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        read = library.resize(read, None, fx=scale, fy=scale, interpolation=library.INTER_AREA)
     return np.ascontiguousarray(read[:, :, ::-1])
 
 

@@ -1,4 +1,6 @@
-"""One scan, one verdict: the camera's picture with its aiming frame; then colour, shape and words, full screen."""
+"""One scan, one verdict: the camera's picture with its aiming frame; then colour, shape and words, full
+screen.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from kivy.properties import BooleanProperty, NumericProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld.events import Scanned
-from edge.handheld.scanning import OfferTaken, PutAway, ScanningView, TorchSet, VerdictShown
+from edge.handheld.scanning import OfferTaken, ScanningView, TorchSet, VerdictShown
 from edge.handheld.screens import captions
 from edge.handheld.screens.hands import Asked, Hands
 from edge.handheld.screens.listing import heading, ink_of, pair, sheet, words
@@ -19,7 +21,7 @@ from edge.handheld.screens.widgets import BigButton, Pair, RowButton, Strip, Tag
 from edge.handheld.view import SHAPES, Sign
 
 
-class ScanPage(BoxLayout):  # type: ignore[misc]
+class ScanPage(BoxLayout):
     source = StringProperty("")
     hint = StringProperty("")
     count = StringProperty("")
@@ -68,7 +70,7 @@ class ScanPage(BoxLayout):  # type: ignore[misc]
         self._hands.put(Scanned(text, "", "typed"))
 
 
-class VerdictPage(BoxLayout):  # type: ignore[misc]
+class VerdictPage(BoxLayout):
     fill = StringProperty("unknown")
     shape = StringProperty("diamond")
     what = StringProperty("")
@@ -102,13 +104,19 @@ class VerdictPage(BoxLayout):  # type: ignore[misc]
     def _offer(self, verdict: VerdictShown) -> None:
         dock = self.ids.dock
         dock.clear_widgets()
+        dock.across = 3 if len(verdict.offers) == 3 else 2
         for offer in verdict.offers:
             dock.add_widget(
                 BigButton(
                     text=LOOK.say(offer.text),
-                    on_release=lambda _, taken=OfferTaken(offer.what, offer.value): self._hands.put(taken),
+                    kind="body",
+                    weight=2 if len(verdict.offers) == 1 else 1,
+                    on_release=lambda _, offer=offer: self._take(offer),
                 )
             )
+
+    def _take(self, offer: Offer) -> None:
+        self._hands.put(OfferTaken(offer.what, offer.value))
 
     def _details(self, verdict: VerdictShown) -> list[Any]:
         """Panels below the verdict: what to do first, then what is known."""
@@ -148,7 +156,9 @@ class VerdictPage(BoxLayout):  # type: ignore[misc]
                         block
                         for control in verdict.controls
                         for block in (
-                            strip_of_tags(control.control_id, LOOK.say(control.mode), control.sign, control.is_obeyed),
+                            strip_of_tags(
+                                control.control_id, LOOK.say(control.mode), control.sign, control.is_obeyed
+                            ),
                             words(control.reason),
                         )
                     ),
@@ -166,7 +176,9 @@ class VerdictPage(BoxLayout):  # type: ignore[misc]
                         Pair(
                             name=LOOK.say(document.name),
                             value=LOOK.say(document.text),
-                            value_ink={"matched": "good", "differs": "bad", "missing": "bad"}.get(document.state, "warn"),
+                            value_ink={"matched": "good", "differs": "bad", "missing": "bad"}.get(
+                                document.state, "warn"
+                            ),
                             shape={"matched": "circle", "differs": "octagon", "missing": "octagon"}.get(
                                 document.state, "diamond"
                             ),
@@ -200,7 +212,9 @@ class VerdictPage(BoxLayout):  # type: ignore[misc]
                             text=order.order_no,
                             under=LOOK.say(order.text),
                             is_shut=not order.may_take,
-                            on_release=lambda _, no=order.order_no: self._hands.put(OfferTaken("take_order", no)),
+                            on_release=lambda _, no=order.order_no: self._hands.put(
+                                OfferTaken("take_order", no)
+                            ),
                         )
                         for order in verdict.orders
                     ),

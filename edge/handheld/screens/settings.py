@@ -18,7 +18,7 @@ from edge.handheld.screens.widgets import BigButton, Strip
 from edge.handheld.signing_in import LockAsked
 
 
-class SettingsPage(BoxLayout):  # type: ignore[misc]
+class SettingsPage(BoxLayout):
     title = StringProperty("")
 
     def __init__(self, hands: Hands, **given: Any) -> None:

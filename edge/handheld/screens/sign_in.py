@@ -24,7 +24,7 @@ LONGEST_NO = 20
 LONGEST_PIN = 12
 
 
-class SignInPage(BoxLayout):  # type: ignore[misc]
+class SignInPage(BoxLayout):
     heading = StringProperty("")
     message = StringProperty("")
     about = StringProperty("")

@@ -1,4 +1,6 @@
-"""盘库: a shelf's rows, counted on a large pad, blind or against the book; what differs is asked for again."""
+"""盘库: a shelf's rows, counted on a large pad, blind or against the book; what differs is asked for
+again.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,7 @@ _INKS = {
 }
 
 
-class StockTakePage(BoxLayout):  # type: ignore[misc]
+class StockTakePage(BoxLayout):
     heading = StringProperty("")
     hint = StringProperty("")
     told = StringProperty("")
@@ -168,13 +170,20 @@ class StockTakePage(BoxLayout):  # type: ignore[misc]
 
     def _found_sku(self, sku: str) -> None:
         self._hands.ask(
-            Asked(captions.QUANTITY, lambda text: self._hands.put(GoodsFound(sku, text)), "quantity", longest=12)
+            Asked(
+                captions.QUANTITY, lambda text: self._hands.put(GoodsFound(sku, text)), "quantity", longest=12
+            )
         )
 
     def _close(self) -> None:
         if self._view is not None and self._view.close_needs_reason:
             self._hands.ask(
-                Asked(captions.WHY_NOT_COUNTED, lambda why: self._hands.put(TakeCloseAsked(why)), "words", longest=200)
+                Asked(
+                    captions.WHY_NOT_COUNTED,
+                    lambda why: self._hands.put(TakeCloseAsked(why)),
+                    "words",
+                    longest=200,
+                )
             )
         else:
             self._hands.put(TakeCloseAsked())

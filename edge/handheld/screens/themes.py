@@ -1,7 +1,7 @@
 """Colours by what they are for, in both themes, and how far two of them stand apart. Pure: no Kivy.
 
-Every pair a text may stand in is listed in `PAIRS`; each has a contrast of at least 7:1 in both themes (WCAG 2.2,
-1.4.6), because a screen is read in the sun and through scratched glass.
+Every pair a text may stand in is listed in `PAIRS`; each has a contrast of at least 7:1 in both themes
+(WCAG 2.2, 1.4.6), because a screen is read in the sun and through scratched glass.
 """
 
 from __future__ import annotations

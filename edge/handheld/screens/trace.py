@@ -1,4 +1,6 @@
-"""溯源: where a parcel came from and what became of it, station by station; a recall stands above all else."""
+"""溯源: where a parcel came from and what became of it, station by station; a recall stands above all
+else.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,12 @@ from edge.handheld.screens import captions
 from edge.handheld.screens.hands import Asked, Hands
 from edge.handheld.screens.listing import heading, ink_of, pair, sheet, words
 from edge.handheld.screens.look import LOOK
-from edge.handheld.screens.widgets import Pair, RowButton
+from edge.handheld.screens.widgets import RowButton
 from edge.handheld.tracing import TraceAsked, TracePutAway, TracingView
 from edge.handheld.view import SHAPES
 
 
-class TracePage(BoxLayout):  # type: ignore[misc]
+class TracePage(BoxLayout):
     code = StringProperty("")
     message = StringProperty("")
     has_code = BooleanProperty(False)
@@ -33,18 +35,23 @@ class TracePage(BoxLayout):  # type: ignore[misc]
         self.message = LOOK.say(captions.LOOKING if view.is_looking else view.message)
         made: list[Any] = []
         if view.recalls:
-            made.append(sheet(*(words(self._said(row), kind="large", bold=True, ink="on_hold") for row in view.recalls), fill="hold"))
+            made.append(
+                sheet(
+                    *(words(self._said(row), kind="large", bold=True, ink="on_hold") for row in view.recalls),
+                    fill="hold",
+                )
+            )
         if view.steps:
             made.append(
                 sheet(
                     heading(captions.PATH),
                     *(
-                        Pair(
-                            name="\n".join(part for part in (LOOK.say(step.place), step.at) if part),
-                            value=LOOK.say(step.what),
-                            value_ink="ink" if step.sign is None else ink_of(step.sign),
+                        RowButton(
+                            text=LOOK.say(step.what),
+                            under="  ".join(part for part in (LOOK.say(step.place), step.at) if part),
                             shape="ring" if step.sign is None else SHAPES[step.sign].value,
-                            is_strong=step.sign is not None,
+                            shape_fill="soft" if step.sign is None else ink_of(step.sign),
+                            is_plain=True,
                         )
                         for step in view.steps
                     ),

@@ -1,7 +1,7 @@
 """Characters of a keyboard wedge, put together to codes. Pure: time arrives as an argument; no Kivy.
 
-A wedge is a scanner that types: many characters within milliseconds, then Enter. Caught at the window and never
-in a text field, which loses characters and keeps the rest for itself.
+A wedge is a scanner that types: many characters within milliseconds, then Enter. Caught at the window and
+never in a text field, which loses characters and keeps the rest for itself.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Final
 LONGEST: Final = 4_096
 """Characters, as for broadcasts: nothing longer is on a label."""
 PAUSE_S: Final = 1.0
-"""After that, a character begins a new code: whatever was typed before was no scan. Long, because a window that
-is busy hands characters over late."""
+"""After that, a character begins a new code: whatever was typed before was no scan. Long, because a window
+that is busy hands characters over late."""
 BURST_S: Final = 0.05
 """A character at most so long after the last one, on the average: nobody types like that."""
 SHORTEST_BURST: Final = 4

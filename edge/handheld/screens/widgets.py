@@ -1,7 +1,8 @@
-"""Our own small set of widgets: words that are never cut, buttons a glove hits, signs for eyes that see no colour.
+"""Our own small set of widgets: words that are never cut, buttons a glove hits, signs for eyes that see no
+colour.
 
-Each knows its colours by role (`look.colour`); a widget that paints itself says so in `fill`, which is also how a
-check finds what a text stands on. Nothing here knows customs words or a view.
+Each knows its colours by role (`look.colour`); a widget that paints itself says so in `fill`, which is also
+how a check finds what a text stands on. Nothing here knows customs words or a view.
 """
 
 from __future__ import annotations
@@ -46,30 +47,29 @@ AIM: Final = (0.86, 0.42)
 """Width and height of the aiming frame as shares of the preview: what `edge.reading` looks at first."""
 
 
-
 def ink_on(fill: str) -> str:
     """The role of what is written on a fill."""
     return f"on_{fill}" if fill in FILLS else "ink"
 
 
-class Words(Label):  # type: ignore[misc]
+class Words(Label):
     """Text that wraps and grows; it is never shortened."""
 
     kind = OptionProperty("body", options=KINDS)
     ink = StringProperty("ink")
 
 
-class Sheet(BoxLayout):  # type: ignore[misc]
+class Sheet(BoxLayout):
     """Things below each other, as high as they are together; painted where it has a `fill`."""
 
     fill = StringProperty("")
 
 
-class Strip(BoxLayout):  # type: ignore[misc]
+class Strip(BoxLayout):
     """Things beside each other."""
 
 
-class Emblem(Widget):  # type: ignore[misc]
+class Emblem(Widget):
     """The shape of a verdict, or of what a button does."""
 
     shape = StringProperty("")
@@ -101,7 +101,10 @@ class Emblem(Widget):  # type: ignore[misc]
                 case "circle":
                     Ellipse(pos=(x - radius, y - radius), size=(2 * radius, 2 * radius))
                     self._mark()
-                    Line(points=_at(x, y, radius, (-0.45, 0.02), (-0.12, -0.34), (0.48, 0.36)), width=radius * 0.1)
+                    Line(
+                        points=_at(x, y, radius, (-0.45, 0.02), (-0.12, -0.34), (0.48, 0.36)),
+                        width=radius * 0.1,
+                    )
                 case "triangle":
                     _polygon(x, y - radius * 0.14, radius * 1.12, 3, 90)
                     self._mark()
@@ -165,7 +168,7 @@ def _glyph(sign: str, x: float, y: float, radius: float) -> None:
     Rectangle(texture=drawn.texture, pos=(x - width / 2, y - height / 2), size=(width, height))
 
 
-class BigButton(ButtonBehavior, BoxLayout):  # type: ignore[misc]
+class BigButton(ButtonBehavior, BoxLayout):
     """At least as high as a finger or glove needs; as high as its words need."""
 
     text = StringProperty("")
@@ -188,7 +191,7 @@ class BigButton(ButtonBehavior, BoxLayout):  # type: ignore[misc]
         self.ink_role = ink_on(fill)
 
 
-class Tag(Label):  # type: ignore[misc]
+class Tag(Label):
     """A word on a colour."""
 
     fill = StringProperty("raised")
@@ -198,7 +201,7 @@ class Tag(Label):  # type: ignore[misc]
         self.ink = ink_on(fill)
 
 
-class Pair(BoxLayout):  # type: ignore[misc]
+class Pair(BoxLayout):
     """A name and its value."""
 
     name = StringProperty("")
@@ -208,7 +211,7 @@ class Pair(BoxLayout):  # type: ignore[misc]
     is_strong = BooleanProperty(False)
 
 
-class RowButton(ButtonBehavior, BoxLayout):  # type: ignore[misc]
+class RowButton(ButtonBehavior, BoxLayout):
     """A row of a list that can be touched."""
 
     text = StringProperty("")
@@ -230,7 +233,7 @@ class RowButton(ButtonBehavior, BoxLayout):  # type: ignore[misc]
         self.soft_role = self.ink_role if fill in FILLS else "soft"
 
 
-class Body(ScrollView):  # type: ignore[misc]
+class Body(ScrollView):
     """What scrolls between the bar and the buttons. Everything put in goes into one column."""
 
     def add_widget(self, widget: Any, *args: Any, **named: Any) -> None:
@@ -247,7 +250,7 @@ class Body(ScrollView):  # type: ignore[misc]
             column.add_widget(widget)
 
 
-class Dock(Layout):  # type: ignore[misc]
+class Dock(Layout):
     """The buttons: the first one is the one a thumb finds first, in the lowest row on the hand's side.
 
     In a wide window they stand below each other.
@@ -309,8 +312,10 @@ class Dock(Layout):  # type: ignore[misc]
         self.height = bottom - self.y
 
 
-class Stage(Layout):  # type: ignore[misc]
-    """A body and its dock: above each other, or side by side in a wide window, the dock on the hand's side."""
+class Stage(Layout):
+    """A body and its dock: above each other, or side by side in a wide window, the dock on the hand's
+    side.
+    """
 
     share = NumericProperty(0.34)
     """Of the width, for the dock of a wide window."""
@@ -346,7 +351,7 @@ class Stage(Layout):  # type: ignore[misc]
             body.pos = (self.x + (aside if LOOK.is_left else 0), self.y + below)
 
 
-class QrCode(Widget):  # type: ignore[misc]
+class QrCode(Widget):
     """Black on white in every theme, with its quiet zone, each module a whole number of dots."""
 
     text = StringProperty("")
@@ -376,7 +381,7 @@ class QrCode(Widget):  # type: ignore[misc]
         self.side = max(1, int(min(self.width, self.height)) // count) * count
 
 
-class Preview(Widget):  # type: ignore[misc]
+class Preview(Widget):
     """A picture filling its place, cut at the edges; with the frame to aim by."""
 
     texture = ObjectProperty(None, allownone=True)
@@ -443,17 +448,18 @@ class Preview(Widget):  # type: ignore[misc]
         return [at_x + inward_x, at_y, at_x, at_y, at_x, at_y + inward_y]
 
 
-class Finder(Preview):  # type: ignore[misc]
+class Finder(Preview):
     """The camera as it looks now, while it looks; no place taken while it does not."""
 
     share = NumericProperty(0.3)
     """Of its parent's height."""
+
     def fetch(self, platform: Platform) -> None:
         """The window asks for it while the page is seen."""
         self.show(platform.frame())
 
 
-class Field(ButtonBehavior, BoxLayout):  # type: ignore[misc]
+class Field(ButtonBehavior, BoxLayout):
     """Shows what a pad has typed; touched, the pad types into it."""
 
     name = StringProperty("")
@@ -472,7 +478,7 @@ class Field(ButtonBehavior, BoxLayout):  # type: ignore[misc]
         self.shown = "●" * len(self.value) if self.is_secret else self.value
 
 
-class WordsInput(TextInput):  # type: ignore[misc]
+class WordsInput(TextInput):
     """Words of any language, from the system's own keyboard."""
 
     is_gone = BooleanProperty(False)
@@ -488,7 +494,7 @@ _PAGES: Final = {
 _AFTER: Final = {"123": "A-M", "A-M": "N-Z", "N-Z": "123"}
 
 
-class NumberPad(GridLayout):  # type: ignore[misc]
+class NumberPad(GridLayout):
     """Keys for numbers, PINs and waybills; tells each through `on_key`: a character, or `erase`."""
 
     extra = OptionProperty("", options=["", "letters", "."])
@@ -539,6 +545,6 @@ class NumberPad(GridLayout):  # type: ignore[misc]
 Builder.load_file(str(Path(__file__).with_name("widgets.kv")))
 
 __all__ = [
-    "AIM", "BigButton", "Body", "ColorProperty", "Dock", "Emblem", "Field", "Finder", "NumberPad", "Pair", "Preview",
-    "QrCode", "RowButton", "Sheet", "Stage", "Strip", "Tag", "Words", "WordsInput", "dp", "ink_on",
+    "AIM", "BigButton", "Body", "ColorProperty", "Dock", "Emblem", "Field", "Finder", "NumberPad", "Pair",
+    "Preview", "QrCode", "RowButton", "Sheet", "Stage", "Strip", "Tag", "Words", "WordsInput", "dp", "ink_on",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """The window: bar on top, the page of now, the way to menu and scan below; wedge, tones and the back key.
 
-Asks the desk once a frame and shows what is new. A view decides which page is seen; whether the menu or a pad lies
-over it is the finger's own.
+Asks the desk once a frame and shows what is new. A view decides which page is seen; whether the menu or a
+pad lies over it is the finger's own.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _PAGES: Final[dict[type, type]] = {
 }
 
 
-class StatusBar(BoxLayout):  # type: ignore[misc]
+class StatusBar(BoxLayout):
     """Always visible: online or not, what is unsent, how old the records are, battery, officer, live."""
 
     fill = StringProperty("panel")
@@ -84,9 +84,11 @@ class StatusBar(BoxLayout):  # type: ignore[misc]
         tags.append(("panel", say(bar.unsent_text)))
         tags.append(("hold" if bar.age_is_too_old else "panel", say(bar.age)))
         if bar.battery_per_cent is not None:
-            text = captions.CHARGING if bar.is_charging else captions.BATTERY
+            said = captions.CHARGING if bar.is_charging else captions.BATTERY
             is_low = bar.battery_per_cent <= 15 and not bar.is_charging
-            tags.append(("inspect" if is_low else "panel", say(captions.filled(text, n=bar.battery_per_cent))))
+            tags.append(
+                ("inspect" if is_low else "panel", say(captions.filled(said, n=bar.battery_per_cent)))
+            )
         officer = captions.filled(captions.OFFICER, n=bar.officer) if bar.officer else captions.NOBODY
         tags.append(("panel", say(officer)))
         if bar.is_live:
@@ -96,7 +98,7 @@ class StatusBar(BoxLayout):  # type: ignore[misc]
             self.ids.tags.add_widget(Tag(text=text, fill=fill))
 
 
-class NoticeRow(ButtonBehavior, BoxLayout):  # type: ignore[misc]
+class NoticeRow(ButtonBehavior, BoxLayout):
     """Over every page until it is over or put away by a touch."""
 
     text = StringProperty("")
@@ -105,7 +107,7 @@ class NoticeRow(ButtonBehavior, BoxLayout):  # type: ignore[misc]
     shape = StringProperty("octagon")
 
 
-class Menu(BoxLayout):  # type: ignore[misc]
+class Menu(BoxLayout):
     """The ways to other pages, over the page."""
 
     fill = StringProperty("ground")
@@ -127,7 +129,7 @@ class Menu(BoxLayout):  # type: ignore[misc]
         self.ids.doors.fill_with(made)
 
 
-class Shell(BoxLayout):  # type: ignore[misc]
+class Shell(BoxLayout):
     can_go = BooleanProperty(False)
     """Somebody is signed in: menu and scan are there."""
     menu_is_open = BooleanProperty(False)
@@ -210,7 +212,9 @@ class Shell(BoxLayout):  # type: ignore[misc]
                 text=LOOK.say(notice.text),
                 hint="" if notice.stays else LOOK.say(captions.PUT_AWAY),
                 fill=notice.sign.value,
-                shape={"release": "circle", "inspect": "triangle", "hold": "octagon"}.get(notice.sign.value, "diamond"),
+                shape={"release": "circle", "inspect": "triangle", "hold": "octagon"}.get(
+                    notice.sign.value, "diamond"
+                ),
             )
             if not notice.stays:
                 row.bind(on_release=lambda _, text=notice.text: self._put(NoticePutAway(text)))
@@ -328,7 +332,7 @@ class Shell(BoxLayout):  # type: ignore[misc]
         return bool(super().on_touch_down(touch))
 
 
-class HandheldApp(App):  # type: ignore[misc]
+class HandheldApp(App):
     """The Kivy side of the program."""
 
     def __init__(self, desk: Desk, put: Callable[[Any], None], platform: Platform) -> None:
