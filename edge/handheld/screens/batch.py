@@ -10,7 +10,7 @@ from typing import Any
 
 from kivy.clock import Clock
 from kivy.lang import Builder
-from kivy.properties import NumericProperty, StringProperty
+from kivy.properties import NumericProperty, ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld.batch import (
@@ -27,12 +27,13 @@ from edge.handheld.batch import (
 from edge.handheld.events import Scanned
 from edge.handheld.screens import captions
 from edge.handheld.screens.hands import Asked, Hands, Offered
-from edge.handheld.screens.listing import figures, heading, ink_of, pair, sheet, words
+from edge.handheld.screens.listing import button, figures, heading, ink_of, pair, set_out, sheet, words
 from edge.handheld.screens.look import LOOK
-from edge.handheld.screens.widgets import BigButton, Emblem, RowButton, Sheet, Strip
+from edge.handheld.screens.widgets import Emblem, RowButton, Sheet, Strip
 
 
 class BatchPage(BoxLayout):
+    lead = ObjectProperty(None, allownone=True)
     heading = StringProperty("")
     hint = StringProperty("")
     told = StringProperty("")
@@ -93,34 +94,29 @@ class BatchPage(BoxLayout):
         return made
 
     def _fill_dock(self, view: BatchView) -> None:
-        dock = self.ids.dock
-        dock.clear_widgets()
         self._undo = None
         put = self._hands.put
-        if view.phase == "aside":
-            dock.add_widget(
-                BigButton(
-                    text=LOOK.say(captions.LAID_ASIDE),
-                    role="primary",
-                    weight=2,
-                    on_release=lambda _: put(LaidAside()),
-                )
-            )
         if view.phase in ("idle", "closed"):
-            for text, intent, role in (
-                (captions.COUNT_FREELY, CountBegun(), "primary"),
-                (captions.CHECK_SLIP, SlipCheckBegun(), "primary"),
-            ):
-                dock.add_widget(
-                    BigButton(text=LOOK.say(text), role=role, on_release=lambda _, intent=intent: put(intent))
-                )
             self._stop()
+            set_out(
+                self,
+                button(captions.COUNT_FREELY, lambda: put(CountBegun()), role="primary"),
+                button(captions.CHECK_SLIP, lambda: put(SlipCheckBegun()), role="primary"),
+            )
             return
-        dock.add_widget(BigButton(text=LOOK.say(captions.TYPE_NUMBER), on_release=lambda _: self._type()))
-        if view.phase != "slip_wanted":
-            self._undo = BigButton(is_shut=not view.may_undo, on_release=lambda _: put(ScanUndoAsked()))
-            dock.add_widget(self._undo)
-        dock.add_widget(BigButton(text=LOOK.say(captions.FINISH), on_release=lambda _: self._finish()))
+        typing = button(captions.TYPE_NUMBER, self._type)
+        finish = button(captions.FINISH, self._finish)
+        if view.phase == "slip_wanted":
+            typing.role = "primary"
+            set_out(self, typing, finish)
+        else:
+            self._undo = button(captions.UNDO, lambda: put(ScanUndoAsked()), is_shut=not view.may_undo)
+            if view.phase == "aside":
+                aside = button(captions.LAID_ASIDE, lambda: put(LaidAside()), role="primary")
+                set_out(self, aside, self._undo, finish)
+            else:
+                typing.role = "primary"
+                set_out(self, typing, self._undo, finish)
         left_s = view.last.undo_left_s if view.last is not None and view.may_undo else 0.0
         self._undo_until_s = time.monotonic() + left_s
         self._count_down()

@@ -55,7 +55,16 @@ class OfficerAsked:
     done: Callable[[str, str], None]
 
 
-Over = Asked | Offered | Marked | OfficerAsked
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """The camera's whole picture, to aim by; as many photos as the officer wants."""
+
+    heading: Text
+    done: Callable[[], None]
+    """Called for each."""
+
+
+Over = Asked | Offered | Marked | OfficerAsked | Shot
 """What may lie over a page, one at a time."""
 
 

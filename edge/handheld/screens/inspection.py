@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from kivy.lang import Builder
-from kivy.properties import StringProperty
+from kivy.properties import ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld import inspection as wants
 from edge.handheld.events import Scanned
 from edge.handheld.inspection import DraftShown, InspectionView
 from edge.handheld.screens import captions
-from edge.handheld.screens.hands import Asked, Hands, Marked, Offered, OfficerAsked
-from edge.handheld.screens.listing import beside, button, figures, heading, pair, sheet, words
+from edge.handheld.screens.hands import Asked, Hands, Marked, Offered, OfficerAsked, Shot
+from edge.handheld.screens.listing import beside, button, figures, heading, pair, set_out, sheet, words
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import BigButton, Pair, RowButton, Strip
 from sync.vocabulary.rulings import Text
@@ -34,6 +34,7 @@ _MEASURES = (
 
 
 class InspectionPage(BoxLayout):
+    lead = ObjectProperty(None, allownone=True)
     heading = StringProperty("")
     hint = StringProperty("")
     told = StringProperty("")
@@ -46,7 +47,16 @@ class InspectionPage(BoxLayout):
         super().__init__(**given)
 
     def fetch(self) -> None:
-        self.ids.finder.fetch(self._hands.platform)
+        """Labels are read where goods are counted; elsewhere the picture only takes place."""
+        if self._is_counting:
+            self.ids.finder.fetch(self._hands.platform)
+        elif self.ids.finder.texture is not None:
+            self.ids.finder.show(None)
+
+    @property
+    def _is_counting(self) -> bool:
+        draft = None if self._view is None else self._view.draft
+        return draft is not None and self._tab == 1 and draft.step == "carrying_out"
 
     def show(self, view: InspectionView) -> None:
         self._view = view
@@ -134,9 +144,7 @@ class InspectionPage(BoxLayout):
         return made
 
     def _dock_of_list(self) -> None:
-        dock = self.ids.dock
-        dock.clear_widgets()
-        dock.add_widget(button(captions.REFRESH, lambda: self._hands.put(wants.OrdersAsked()), weight=2))
+        set_out(self, button(captions.REFRESH, lambda: self._hands.put(wants.OrdersAsked()), role="primary"))
 
     def _result(self, row: Any) -> None:
         """A laboratory result, asked for piece by piece; a failed one says what is recalled."""
@@ -479,47 +487,39 @@ class InspectionPage(BoxLayout):
         )
 
     def _dock_of_draft(self, draft: DraftShown) -> None:
-        dock, put = self.ids.dock, self._hands.put
-        dock.clear_widgets()
+        put = self._hands.put
         aside = button(captions.PUT_ASIDE, lambda: put(wants.DraftPutAside()))
         drop = button(captions.DROP, lambda: self._drop(draft))
         if draft.stopped is not None:
-            made = [aside, drop]
+            aside.role = "primary"
+            set_out(self, aside, drop)
         elif draft.step == "taken":
-            made = [button(captions.BEGIN, lambda: put(wants.Begun()), role="primary"), aside]
+            set_out(self, button(captions.BEGIN, lambda: put(wants.Begun()), role="primary"), aside, drop)
         elif draft.step == "ready":
-            made = [
-                button(
-                    captions.SEND,
-                    lambda: put(wants.SendAsked(draft.order_no)),
-                    role="primary",
-                    is_shut=not draft.may_send,
-                ),
-                button(captions.CHANGE, lambda: put(wants.ChangeAsked())),
-                aside,
-                drop,
-            ]
+            send = button(
+                captions.SEND,
+                lambda: put(wants.SendAsked(draft.order_no)),
+                role="primary",
+                is_shut=not draft.may_send,
+            )
+            set_out(self, send, button(captions.CHANGE, lambda: put(wants.ChangeAsked())), aside, drop)
         elif self._tab == 1:
-            made = [
-                button(captions.PHOTO, lambda: put(wants.PhotoAsked(draft.parcel)), role="primary"),
-                button(
-                    captions.STOP_VOICE if draft.is_recording else captions.VOICE,
-                    lambda: put(wants.VoiceEnded() if draft.is_recording else wants.VoiceBegun()),
-                    role="danger" if draft.is_recording else "raised",
-                ),
-                button(captions.STEP_FINDING, lambda: self._turn_to(2)),
-                aside,
-            ]
+            voice = button(
+                captions.STOP_VOICE if draft.is_recording else captions.VOICE,
+                lambda: put(wants.VoiceEnded() if draft.is_recording else wants.VoiceBegun()),
+                role="danger" if draft.is_recording else "raised",
+            )
+            photo = button(captions.PHOTO, lambda: self._shoot(draft), role="primary")
+            set_out(self, photo, voice, aside)
+        elif self._tab == 2:
+            set_out(self, button(captions.READY, lambda: put(wants.ReadyAsked()), role="primary"), aside)
         else:
-            made = [
-                button(captions.READY, lambda: put(wants.ReadyAsked()), role="primary")
-                if self._tab == 2
-                else button(captions.STEP_CHECK, lambda: self._turn_to(1), role="primary"),
-                aside,
-                *([drop] if self._tab == 0 else []),
-            ]
-        for widget in made:
-            dock.add_widget(widget)
+            set_out(self, button(captions.STEP_CHECK, lambda: self._turn_to(1), role="primary"), aside, drop)
+
+    def _shoot(self, draft: DraftShown) -> None:
+        self._hands.ask(
+            Shot(Text(draft.parcel, draft.parcel), lambda: self._hands.put(wants.PhotoAsked(draft.parcel)))
+        )
 
     def _drop(self, draft: DraftShown) -> None:
         self._hands.ask(

@@ -10,7 +10,7 @@ from typing import Any
 
 from kivy.clock import Clock
 from kivy.lang import Builder
-from kivy.properties import BooleanProperty, NumericProperty, StringProperty
+from kivy.properties import BooleanProperty, NumericProperty, ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld.lane_help import (
@@ -28,7 +28,7 @@ from edge.handheld.lane_help import (
 )
 from edge.handheld.screens import captions
 from edge.handheld.screens.hands import Asked, Hands, OfficerAsked
-from edge.handheld.screens.listing import beside, button, heading, sheet, words
+from edge.handheld.screens.listing import beside, button, heading, set_out, sheet, words
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import Field, RowButton
 
@@ -42,9 +42,12 @@ class CodePanel(BoxLayout):
     left = StringProperty("")
     share_left = NumericProperty(1)
     is_over = BooleanProperty(False)
+    room = NumericProperty(0)
+    """Height that can be seen at once: the code is as large as that lets it be."""
 
 
 class LaneHelpPage(BoxLayout):
+    lead = ObjectProperty(None, allownone=True)
     heading = StringProperty("")
     hint = StringProperty("")
     told = StringProperty("")
@@ -99,7 +102,8 @@ class LaneHelpPage(BoxLayout):
 
     def _code_panel(self, code: CodeShown) -> Any:
         if self._panel is None:
-            self._panel = CodePanel()
+            self._panel = CodePanel(room=self._room())
+            self.ids.found.fbind("height", self._room_changed)
         elif self._panel.parent is not None:
             self._panel.parent.remove_widget(self._panel)
         panel = self._panel
@@ -112,6 +116,13 @@ class LaneHelpPage(BoxLayout):
         )
         self._count_down()
         return panel
+
+    def _room(self) -> float:
+        return float(self.ids.found.height - 2 * LOOK.gap)
+
+    def _room_changed(self, *_: Any) -> None:
+        if self._panel is not None:
+            self._panel.room = self._room()
 
     def _count_down(self) -> None:
         if self._panel is None:
@@ -204,36 +215,22 @@ class LaneHelpPage(BoxLayout):
         return Field(name=LOOK.say(name), value=value, on_release=lambda _: wanted())
 
     def _fill_dock(self, view: LaneHelpView) -> None:
-        dock, put = self.ids.dock, self._hands.put
-        dock.clear_widgets()
+        put = self._hands.put
+        end = button(captions.END_HELP, lambda: put(HelpEnded()))
         match view.phase:
             case "filling_in":
-                dock.add_widget(
-                    button(
-                        captions.SIGN_CODE,
-                        lambda: put(CodeAsked()),
-                        role="primary",
-                        weight=2,
-                        is_shut=bool(view.missing),
-                    )
+                sign = button(
+                    captions.SIGN_CODE, lambda: put(CodeAsked()), role="primary", is_shut=bool(view.missing)
                 )
+                set_out(self, sign)
             case "second_wanted":
-                dock.add_widget(button(captions.SECOND_OFFICER, self._ask_second, role="primary"))
-                dock.add_widget(button(captions.END_HELP, lambda: put(HelpEnded())))
+                set_out(self, button(captions.SECOND_OFFICER, self._ask_second, role="primary"), end)
             case "signing":
-                dock.add_widget(button(captions.END_HELP, lambda: put(HelpEnded()), weight=2))
+                set_out(self, end)
             case "shown" | "over":
-                has_other = view.code is not None and view.code.of > 1
-                dock.add_widget(
-                    button(
-                        captions.END_HELP,
-                        lambda: put(HelpEnded()),
-                        role="primary",
-                        weight=1 if has_other else 2,
-                    )
-                )
-                if has_other:
-                    dock.add_widget(button(captions.OTHER_CODE, lambda: put(OtherCodeAsked())))
+                end.role = "primary"
+                other = button(captions.OTHER_CODE, lambda: put(OtherCodeAsked()))
+                set_out(self, end, *([other] if view.code is not None and view.code.of > 1 else []))
 
     # --- what is typed ---
 

@@ -80,3 +80,18 @@ def duration(seconds: float) -> Text:
     if whole < 5_400:
         return Text(f"{round(whole / 60)} 分钟", f"{round(whole / 60)} min")
     return Text(f"{whole / 3600:.1f} 小时", f"{whole / 3600:.1f} h")
+
+
+def set_out(page: Any, lead: Any, *others: Any) -> None:
+    """The page's buttons: the likeliest goes to the thumb, the others stand above it, in one row if they can."""
+    dock = page.ids.dock
+    dock.clear_widgets()
+    dock.across = 3 if len(others) in (3, 5, 6) else 2
+    if dock.across == 3:
+        for other in others:
+            other.kind = "body"
+    if len(others) == 1:
+        others[0].weight = 2
+    for other in others:
+        dock.add_widget(other)
+    page.lead = lead

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kivy.lang import Builder
-from kivy.properties import StringProperty
+from kivy.properties import ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld.events import Scanned
@@ -22,7 +22,7 @@ from edge.handheld.patrol import (
 from edge.handheld.screens import captions
 from edge.handheld.screens.choosing import reasons
 from edge.handheld.screens.hands import Asked, Hands
-from edge.handheld.screens.listing import button, duration, figures, heading, sheet, words
+from edge.handheld.screens.listing import button, duration, figures, heading, set_out, sheet, words
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import RowButton
 from sync.vocabulary.rulings import Text
@@ -32,6 +32,7 @@ _INKS = {"next": "ink", "to_come": "soft", "seen": "good", "late": "warn", "skip
 
 
 class PatrolPage(BoxLayout):
+    lead = ObjectProperty(None, allownone=True)
     heading = StringProperty("")
     hint = StringProperty("")
     told = StringProperty("")
@@ -82,16 +83,19 @@ class PatrolPage(BoxLayout):
         )
 
     def _fill_dock(self, view: PatrolView) -> None:
-        dock, put = self.ids.dock, self._hands.put
-        dock.clear_widgets()
-        if view.phase == "walking":
-            dock.add_widget(button(captions.TYPE_NUMBER, self._type))
-            dock.add_widget(button(captions.REMARK, self._remark))
-            if view.next_point is not None:
-                dock.add_widget(button(captions.SKIP, self._skip))
-            dock.add_widget(button(captions.END_PATROL, self._end, is_shut=not view.may_end))
+        put = self._hands.put
+        if view.phase != "walking":
+            set_out(self, button(captions.REFRESH_ROUTES, lambda: put(RoutesAsked()), role="primary"))
+            return
+        typing = button(captions.TYPE_NUMBER, self._type)
+        remark = button(captions.REMARK, self._remark, role="primary")
+        end = button(captions.END_PATROL, self._end, is_shut=not view.may_end)
+        if view.next_point is None:
+            end.role = "primary"
+            remark.role = "raised"
+            set_out(self, end, remark)
         else:
-            dock.add_widget(button(captions.REFRESH_ROUTES, lambda: put(RoutesAsked()), weight=2))
+            set_out(self, remark, typing, button(captions.SKIP, self._skip), end)
 
     def _type(self) -> None:
         self._hands.ask(Asked(captions.POINT_CODE, lambda text: self._hands.put(Scanned(text, "", "typed"))))

@@ -8,20 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from kivy.lang import Builder
-from kivy.properties import BooleanProperty, NumericProperty, StringProperty
+from kivy.properties import BooleanProperty, NumericProperty, ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld.events import Scanned
-from edge.handheld.scanning import OfferTaken, ScanningView, TorchSet, VerdictShown
+from edge.handheld.scanning import Offer, OfferTaken, PutAway, ScanningView, TorchSet, VerdictShown
 from edge.handheld.screens import captions
 from edge.handheld.screens.hands import Asked, Hands
-from edge.handheld.screens.listing import heading, ink_of, pair, sheet, words
+from edge.handheld.screens.listing import heading, ink_of, pair, set_out, sheet, words
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import BigButton, Pair, RowButton, Strip, Tag
 from edge.handheld.view import SHAPES, Sign
 
 
 class ScanPage(BoxLayout):
+    lead = ObjectProperty(None, allownone=True)
     source = StringProperty("")
     hint = StringProperty("")
     count = StringProperty("")
@@ -32,8 +33,10 @@ class ScanPage(BoxLayout):
     def __init__(self, hands: Hands, **given: Any) -> None:
         self._hands = hands
         super().__init__(**given)
+        self.lead = BigButton(role="primary", on_release=lambda _: self.type_number())
 
     def show(self, view: ScanningView) -> None:
+        self.lead.text = LOOK.say(captions.TYPE_NUMBER)
         self.source, self.hint = LOOK.say(view.source), LOOK.say(view.hint)
         self.count = LOOK.say(captions.filled(captions.COUNT, n=view.count))
         self.camera_is_on, self.torch_is_on = view.camera_is_on, view.torch_is_on
@@ -71,6 +74,7 @@ class ScanPage(BoxLayout):
 
 
 class VerdictPage(BoxLayout):
+    lead = ObjectProperty(None, allownone=True)
     fill = StringProperty("unknown")
     shape = StringProperty("diamond")
     what = StringProperty("")
@@ -102,18 +106,17 @@ class VerdictPage(BoxLayout):
         self._offer(verdict)
 
     def _offer(self, verdict: VerdictShown) -> None:
-        dock = self.ids.dock
-        dock.clear_widgets()
-        dock.across = 3 if len(verdict.offers) == 3 else 2
-        for offer in verdict.offers:
-            dock.add_widget(
-                BigButton(
-                    text=LOOK.say(offer.text),
-                    kind="body",
-                    weight=2 if len(verdict.offers) == 1 else 1,
-                    on_release=lambda _, offer=offer: self._take(offer),
-                )
-            )
+        lead = BigButton(
+            text=LOOK.say(captions.NEXT),
+            role="primary",
+            shape="scan",
+            on_release=lambda _: self._hands.put(PutAway()),
+        )
+        offers = (
+            BigButton(text=LOOK.say(offer.text), on_release=lambda _, offer=offer: self._take(offer))
+            for offer in verdict.offers
+        )
+        set_out(self, lead, *offers)
 
     def _take(self, offer: Offer) -> None:
         self._hands.put(OfferTaken(offer.what, offer.value))

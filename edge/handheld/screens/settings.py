@@ -6,19 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from kivy.lang import Builder
-from kivy.properties import StringProperty
+from kivy.properties import ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld.events import SettingsChanged, SignOutAsked
 from edge.handheld.preferences import PreferencesView
+from edge.handheld.screens import captions
 from edge.handheld.screens.hands import Hands
-from edge.handheld.screens.listing import heading, sheet, words
+from edge.handheld.screens.listing import button, heading, set_out, sheet, words
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import BigButton, Strip
 from edge.handheld.signing_in import LockAsked
 
 
 class SettingsPage(BoxLayout):
+    lead = ObjectProperty(None, allownone=True)
     title = StringProperty("")
 
     def __init__(self, hands: Hands, **given: Any) -> None:
@@ -47,15 +49,14 @@ class SettingsPage(BoxLayout):
             made.append(sheet(heading(row.name), *strips))
         if view.about:
             made.append(sheet(*(words(text, kind="small", ink="soft") for text in view.about)))
+        set_out(
+            self,
+            button(captions.LOCK, lambda: self._hands.put(LockAsked()), role="primary"),
+            button(captions.SIGN_OUT, lambda: self._hands.put(SignOutAsked())),
+        )
         at = self.ids.choices.scroll_y
         self.ids.choices.fill_with(made)
         self.ids.choices.scroll_y = at
-
-    def lock(self) -> None:
-        self._hands.put(LockAsked())
-
-    def sign_out(self) -> None:
-        self._hands.put(SignOutAsked())
 
 
 Builder.load_file(str(Path(__file__).with_suffix(".kv")))

@@ -11,7 +11,7 @@ from typing import Any
 
 from kivy.clock import Clock
 from kivy.lang import Builder
-from kivy.properties import BooleanProperty, NumericProperty, StringProperty
+from kivy.properties import BooleanProperty, NumericProperty, ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld.events import SignInAsked
@@ -19,12 +19,14 @@ from edge.handheld.screens import captions
 from edge.handheld.screens.hands import Hands
 from edge.handheld.screens.look import LOOK
 from edge.handheld.signing_in import SecondOfficerDeclined, SecondOfficerSigned, SigningInView
+from edge.handheld.view import GoTo, Page
 
 LONGEST_NO = 20
 LONGEST_PIN = 12
 
 
 class SignInPage(BoxLayout):
+    lead = ObjectProperty(None, allownone=True)
     heading = StringProperty("")
     message = StringProperty("")
     about = StringProperty("")
@@ -135,6 +137,10 @@ class SignInPage(BoxLayout):
         given = SecondOfficerSigned if self.asks_second else SignInAsked
         self._hands.put(given(self.officer_no, self.pin))
         self.pin = ""
+
+    def go_to_settings(self) -> None:
+        """The language, before anybody is in."""
+        self._hands.put(GoTo(Page.SETTINGS))
 
     def decline(self) -> None:
         self.pin = ""

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from kivy.lang import Builder
-from kivy.properties import StringProperty
+from kivy.properties import ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld.events import Scanned
 from edge.handheld.screens import captions
 from edge.handheld.screens.hands import Asked, Hands
-from edge.handheld.screens.listing import beside, button, figures, sheet
+from edge.handheld.screens.listing import beside, button, figures, set_out, sheet
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import RowButton
 from edge.handheld.stock_take import (
@@ -47,6 +47,7 @@ _INKS = {
 
 
 class StockTakePage(BoxLayout):
+    lead = ObjectProperty(None, allownone=True)
     heading = StringProperty("")
     hint = StringProperty("")
     told = StringProperty("")
@@ -136,29 +137,30 @@ class StockTakePage(BoxLayout):
         )
 
     def _fill_dock(self, view: StockTakeView) -> None:
-        dock, put = self.ids.dock, self._hands.put
-        dock.clear_widgets()
+        put = self._hands.put
+        typing = button(captions.TYPE_NUMBER, self._type)
         match view.phase:
             case "shelf_wanted" | "closed":
-                dock.add_widget(button(captions.TYPE_NUMBER, self._type, weight=2))
+                typing.role = "primary"
+                set_out(self, typing)
             case "looking_up":
-                pass
+                set_out(self, None)
             case _:
-                if view.may_close:
-                    dock.add_widget(button(captions.CLOSE_TAKE, self._close, role="primary"))
-                elif view.phase != "closing":
-                    dock.add_widget(
-                        button(
-                            captions.CLOSE_ROUND,
-                            lambda: put(RoundClosed()),
-                            role="primary",
-                            is_shut=not view.may_close_round,
-                        )
+                if view.may_close or view.phase == "closing":
+                    lead = button(
+                        captions.CLOSE_TAKE, self._close, role="primary", is_shut=not view.may_close
                     )
-                dock.add_widget(button(captions.TYPE_NUMBER, self._type))
+                else:
+                    lead = button(
+                        captions.CLOSE_ROUND,
+                        lambda: put(RoundClosed()),
+                        role="primary",
+                        is_shut=not view.may_close_round,
+                    )
+                others = [typing, button(captions.GIVE_UP, self._drop)]
                 if view.phase in ("counting", "recounting"):
-                    dock.add_widget(button(captions.GOODS_FOUND, self._found))
-                dock.add_widget(button(captions.GIVE_UP, self._drop))
+                    others.insert(1, button(captions.GOODS_FOUND, self._found))
+                set_out(self, lead, *others)
 
     def _type(self) -> None:
         self._hands.ask(

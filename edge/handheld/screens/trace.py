@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from kivy.lang import Builder
-from kivy.properties import BooleanProperty, StringProperty
+from kivy.properties import ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld.screens import captions
 from edge.handheld.screens.hands import Asked, Hands
-from edge.handheld.screens.listing import heading, ink_of, pair, sheet, words
+from edge.handheld.screens.listing import button, heading, ink_of, pair, set_out, sheet, words
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import RowButton
 from edge.handheld.tracing import TraceAsked, TracePutAway, TracingView
@@ -21,16 +21,15 @@ from edge.handheld.view import SHAPES
 
 
 class TracePage(BoxLayout):
+    lead = ObjectProperty(None, allownone=True)
     code = StringProperty("")
     message = StringProperty("")
-    has_code = BooleanProperty(False)
 
     def __init__(self, hands: Hands, **given: Any) -> None:
         self._hands = hands
         super().__init__(**given)
 
     def show(self, view: TracingView) -> None:
-        self.has_code = bool(view.code)
         self.code = view.code or LOOK.say(captions.TRACE_HINT)
         self.message = LOOK.say(captions.LOOKING if view.is_looking else view.message)
         made: list[Any] = []
@@ -70,9 +69,14 @@ class TracePage(BoxLayout):
                 )
             )
         self.ids.found.fill_with(made)
+        self._set_out(view)
 
     def _said(self, row: Any) -> str:
         return f"{LOOK.say(captions.RECALLED)} {LOOK.say(row.name)}\n{LOOK.say(row.value)}"
+
+    def _set_out(self, view: TracingView) -> None:
+        lead = button(captions.TYPE_NUMBER, self.type_number, role="primary")
+        set_out(self, lead, *([button(captions.NEW_TRACE, self.put_away)] if view.code else []))
 
     def type_number(self) -> None:
         self._hands.ask(Asked(captions.TRACE_HINT, self.ask_for, confirm=captions.LOOK_UP))

@@ -18,10 +18,8 @@ from kivy.core.text import Label as Glyphs
 from kivy.graphics import Color, Ellipse, Line, Mesh, Rectangle
 from kivy.graphics.texture import Texture
 from kivy.lang import Builder
-from kivy.metrics import dp
 from kivy.properties import (
     BooleanProperty,
-    ColorProperty,
     ListProperty,
     NumericProperty,
     ObjectProperty,
@@ -191,6 +189,17 @@ class BigButton(ButtonBehavior, BoxLayout):
         self.ink_role = ink_on(fill)
 
 
+class WayButton(ButtonBehavior, BoxLayout):
+    """A small one: its shape above its word."""
+
+    text = StringProperty("")
+    shape = StringProperty("")
+    fill = StringProperty("raised")
+    natural_height = NumericProperty(0)
+    weight = NumericProperty(1)
+    is_gone = BooleanProperty(False)
+
+
 class Tag(Label):
     """A word on a colour."""
 
@@ -257,6 +266,8 @@ class Dock(Layout):
     """
 
     across = NumericProperty(2)
+    stacks = BooleanProperty(True)
+    """In a wide window."""
     fill = StringProperty("")
 
     def __init__(self, **given: Any) -> None:
@@ -279,7 +290,7 @@ class Dock(Layout):
 
     def rows(self) -> list[list[Any]]:
         """From the lowest up; each from the hand's side inwards."""
-        across = 1 if LOOK.is_wide else int(self.across)
+        across = 1 if LOOK.is_wide and self.stacks else int(self.across)
         rows: list[list[Any]] = []
         room = 0.0
         for child in reversed(self.children):
@@ -543,8 +554,3 @@ class NumberPad(GridLayout):
 
 
 Builder.load_file(str(Path(__file__).with_name("widgets.kv")))
-
-__all__ = [
-    "AIM", "BigButton", "Body", "ColorProperty", "Dock", "Emblem", "Field", "Finder", "NumberPad", "Pair",
-    "Preview", "QrCode", "RowButton", "Sheet", "Stage", "Strip", "Tag", "Words", "WordsInput", "dp", "ink_on",
-]  # fmt: skip

@@ -17,7 +17,7 @@ from kivy.clock import Clock
 from kivy.core.audio import SoundLoader
 from kivy.core.window import Window
 from kivy.lang import Builder
-from kivy.properties import BooleanProperty, StringProperty
+from kivy.properties import BooleanProperty, ObjectProperty, StringProperty
 from kivy.uix.behaviors import ButtonBehavior
 from kivy.uix.boxlayout import BoxLayout
 
@@ -35,7 +35,7 @@ from edge.handheld.screens.batch import BatchPage
 from edge.handheld.screens.choosing import Choosing
 from edge.handheld.screens.desk import Desk, Platform, View
 from edge.handheld.screens.entry import Entry
-from edge.handheld.screens.hands import Asked, Hands, Marked, Offered, OfficerAsked, Over
+from edge.handheld.screens.hands import Asked, Hands, Marked, Offered, OfficerAsked, Over, Shot
 from edge.handheld.screens.inspection import InspectionPage
 from edge.handheld.screens.lane_help import LaneHelpPage
 from edge.handheld.screens.look import LOOK
@@ -43,6 +43,7 @@ from edge.handheld.screens.marking import Marking
 from edge.handheld.screens.patrol import PatrolPage
 from edge.handheld.screens.scan import ScanPage, VerdictPage
 from edge.handheld.screens.settings import SettingsPage
+from edge.handheld.screens.shooting import Shooting
 from edge.handheld.screens.sign_in import SignInPage
 from edge.handheld.screens.sounding import PULSES_MS
 from edge.handheld.screens.stock_take import StockTakePage
@@ -92,7 +93,7 @@ class StatusBar(BoxLayout):
         officer = captions.filled(captions.OFFICER, n=bar.officer) if bar.officer else captions.NOBODY
         tags.append(("panel", say(officer)))
         if bar.is_live:
-            tags.append(("hold", say(captions.LIVE)))
+            tags.append(("hold", say(captions.LIVE if bar.live is None else bar.live)))
         self.ids.tags.clear_widgets()
         for fill, text in tags:
             self.ids.tags.add_widget(Tag(text=text, fill=fill))
@@ -130,11 +131,12 @@ class Menu(BoxLayout):
 
 
 class Shell(BoxLayout):
-    can_go = BooleanProperty(False)
-    """Somebody is signed in: menu and scan are there."""
+    has_menu = BooleanProperty(False)
+    has_scan = BooleanProperty(False)
+    has_lead = BooleanProperty(False)
     menu_is_open = BooleanProperty(False)
-    primary = StringProperty("")
-    primary_shape = StringProperty("scan")
+    lead = ObjectProperty(None, allownone=True)
+    """What the thumb finds first: the page's own most likely next step."""
 
     def __init__(self, put: Callable[[Any], None], platform: Platform, **given: Any) -> None:
         super().__init__(**given)
@@ -160,7 +162,6 @@ class Shell(BoxLayout):
             self.ids.bar.show(view.bar)
             self._show_notices(view.bar.notices)
         is_asked = isinstance(view.shown, SigningInView)
-        self.can_go = not is_asked
         if before is not None and (before.page is not view.page or is_asked):
             self._over = None
         if self.menu_is_open:
@@ -173,14 +174,19 @@ class Shell(BoxLayout):
     def _page_of(self, shown: Any) -> Any:
         if isinstance(shown, ScanningView) and shown.verdict is not None:
             if self._verdict is None:
-                self._verdict = VerdictPage(self._hands)
+                self._verdict = self._made(VerdictPage)
             self._verdict.show(shown.verdict)
             return self._verdict
         kind = type(shown)
         if kind not in self._pages:
-            self._pages[kind] = _PAGES[kind](self._hands)
+            self._pages[kind] = self._made(_PAGES[kind])
         self._pages[kind].show(shown)
         return self._pages[kind]
+
+    def _made(self, kind: Any) -> Any:
+        page = kind(self._hands)
+        page.fbind("lead", self._show_ways)
+        return page
 
     def _place(self) -> None:
         wanted = self._over or self._page
@@ -189,21 +195,28 @@ class Shell(BoxLayout):
         if place.children != [wanted]:
             place.clear_widgets()
             place.add_widget(wanted)
-        self._name_primary()
+        self._show_ways()
 
-    def _name_primary(self) -> None:
-        """What the button under the thumb does on this page."""
-        if self._over is None and isinstance(self._page, VerdictPage):
-            self.primary, self.primary_shape = LOOK.say(captions.NEXT), "scan"
-        elif self._over is None and isinstance(self._page, ScanPage):
-            self.primary, self.primary_shape = LOOK.say(captions.TYPE_NUMBER), ""
-        else:
-            self.primary, self.primary_shape = LOOK.say(captions.SCAN), "scan"
+    def _show_ways(self, *_: Any) -> None:
+        """Over a page there is only its own way back; the menu leaves its button to close it."""
+        is_free = self._over is None and not isinstance(self._page, SignInPage)
+        somebody = self._view is not None and bool(self._view.bar.officer)
+        lead = self._page.lead if is_free else None
+        if lead is not self.lead:
+            self.ids.lead.clear_widgets()
+            self.lead = lead
+            if lead is not None:
+                lead.size_hint_y = 1
+                self.ids.lead.add_widget(lead)
+        self.has_lead = lead is not None
+        self.has_menu = self.menu_is_open or (is_free and somebody)
+        self.has_scan = self.has_menu and not (is_free and isinstance(self._page, (ScanPage, VerdictPage)))
 
     def fetch(self, _: float = 0.0) -> None:
         """Frames of the camera, for the page that is seen."""
-        if self._over is None and hasattr(self._page, "fetch"):
-            self._page.fetch()
+        seen = self._over or self._page
+        if hasattr(seen, "fetch"):
+            seen.fetch()
 
     def _show_notices(self, notices: tuple[Notice, ...]) -> None:
         self.ids.notices.clear_widgets()
@@ -226,16 +239,10 @@ class Shell(BoxLayout):
         self.close_over()
         self._put(GoTo(page))
 
-    def go_on(self) -> None:
-        """The button under the thumb: the next parcel, or back to scanning from anywhere."""
-        had_over = self._over is not None
+    def scan(self) -> None:
+        """Back to scanning, from anywhere."""
         self.close_over()
-        if isinstance(self._page, VerdictPage):
-            self._put(PutAway())
-        elif not isinstance(self._page, ScanPage):
-            self._put(GoTo(Page.SCAN))
-        elif not had_over:
-            self._page.type_number()
+        self._put(PutAway() if isinstance(self._page, VerdictPage) else GoTo(Page.SCAN))
 
     def toggle_menu(self) -> None:
         if self.menu_is_open or self._view is None:
@@ -254,6 +261,8 @@ class Shell(BoxLayout):
                 self._over = Choosing(over)
             case Marked():
                 self._over = Marking(over, self._hands.platform.picture(over.sha256))
+            case Shot():
+                self._over = Shooting(over, self._hands.platform)
             case OfficerAsked():
                 self._over = self._officer_pad(over)
             case _:
