@@ -83,7 +83,7 @@ def duration(seconds: float) -> Text:
 
 
 def set_out(page: Any, lead: Any, *others: Any) -> None:
-    """The page's buttons: the likeliest goes to the thumb, the others stand above it, in one row if they can."""
+    """The page's buttons: the likeliest goes to the thumb, the others above it, in one row if they can."""
     dock = page.ids.dock
     dock.clear_widgets()
     dock.across = 3 if len(others) in (3, 5, 6) else 2
