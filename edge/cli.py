@@ -16,19 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, assert_never
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from edge.commanding import centre_app
-from edge.enrolling import enrol_app
-from sync.store.journal import utc_now
+from edge import VERSION
+from edge.late import PLACES, LateCommands
 
 if TYPE_CHECKING:
     from sync.hub.engine_postgres import PostgresPlace
 
 app = typer.Typer(
     name="kakou",
+    cls=LateCommands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -41,11 +38,15 @@ slips_app = typer.Typer(
 )
 BLOBS_LISTED = 1_000
 
-app.add_typer(records_app, name="records")
-app.add_typer(slips_app, name="slips")
-app.add_typer(journal_app, name="journal")
-app.add_typer(enrol_app, name="enrol")
-app.add_typer(centre_app, name="centre")
+PLACES.update(
+    {
+        "records": f"{__name__}:records_app",
+        "slips": f"{__name__}:slips_app",
+        "journal": f"{__name__}:journal_app",
+        "enrol": "edge.enrolling:enrol_app",
+        "centre": "edge.commanding:centre_app",
+    }
+)
 
 Json = Annotated[bool, typer.Option("--json", help="machine-readable lines on stdout")]
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="TOML file")]
@@ -57,8 +58,6 @@ def main() -> None:
 
 def _version(value: bool) -> None:
     if value:
-        from edge.gate.wiring import VERSION
-
         _say(f"kakou {VERSION}")
         raise typer.Exit
 
@@ -164,6 +163,9 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check config, ports, devices, wiring, clock, disk, broker, keys, records; one line each."""
+    from rich.console import Console
+    from rich.markup import escape
+
     from edge.gate.doctor import examine
     from edge.runtime.log import set_up_log
 
@@ -225,6 +227,8 @@ def frames(
 
 
 def _print_frame(row: dict[str, Any]) -> None:
+    from rich.console import Console
+
     console = Console(highlight=False)
     if not row["ok"]:
         console.print(f"[red]✘[/] {row['error']}")
@@ -314,6 +318,8 @@ def replay(
 
 
 def _print_replay(played: Any) -> None:
+    from rich.console import Console
+
     console = Console(highlight=False, soft_wrap=True)
     colours = {"-": "red", "+": "green"}
     for each in played.differences:
@@ -659,6 +665,9 @@ def records_digest(
     as_json: Json = False,
 ) -> None:
     """Count and digest, taken from the rows themselves; equal numbers must have equal digests."""
+    from rich.console import Console
+    from rich.table import Table
+
     from sync.hub.archive import Archive, ArchiveRefused
     from sync.hub.comparing import ScopeUnknown, edge_digest, hub_digest
     from sync.store.opening import StoreRefused
@@ -736,6 +745,9 @@ def records_rehearse(
     as_json: Json = False,
 ) -> None:
     """What shadow and advisory controls would have done had they been live: look before you switch."""
+    from rich.console import Console
+    from rich.table import Table
+
     from sync.hub.archive import Archive, ArchiveRefused
     from sync.hub.rehearsal import rehearse
 
@@ -795,6 +807,7 @@ def slips_issue(
     """A signed code for each slip, as text to be printed as a QR code (alphanumeric mode, correction M)."""
     from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused
     from sync.hub.slips import SlipNotIssued, issue
+    from sync.store.journal import utc_now
 
     hub_config = _issuing_hub(config)
     refused_any = False
@@ -831,6 +844,7 @@ def slips_key(
     """Let the lanes know the key that signs codes, or revoke one; lists what they know."""
     from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused
     from sync.hub.slips import keys_of, put_key, revoke_key
+    from sync.store.journal import utc_now
 
     hub_config = _issuing_hub(config)
     try:
@@ -899,6 +913,7 @@ def slips_verify(
     from sync.link.keys import KeyRefused, load_public, signed_by
     from sync.link.shown_slips import judged_by
     from sync.policy.shown_slips import Standing
+    from sync.store.journal import utc_now
     from sync.store.opening import StoreRefused
     from sync.store.records import Records
     from sync.vocabulary.numbers import UtcText
@@ -999,6 +1014,7 @@ def journal_export(
     from sync.hub.proving import NothingToExport, Wanted
     from sync.link.keys import KeyRefused
     from sync.store.exporting import exported_facts
+    from sync.store.journal import utc_now
     from sync.store.opening import StoreRefused
 
     try:

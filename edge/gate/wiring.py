@@ -16,6 +16,7 @@ from typing import Final, assert_never
 
 import structlog
 
+from edge import VERSION
 from edge.devices.readings import Order, PictureSeen, Reading, SetRelay
 from edge.gate.config import (
     GateConfig,
@@ -80,8 +81,6 @@ from sync.vocabulary.facts import (
     Stream,
 )
 from sync.vocabulary.numbers import Plate, SlipNo
-
-VERSION: Final = "0.1.0"
 
 BUILT: Final = "2026-11-22T00:00:00Z"
 """No clock that is set shows an earlier time: one that does was never set since the machine was switched on,

@@ -77,7 +77,7 @@ def test_the_commands_are_those_of_the_design() -> None:
         "journal": "verify export",
         "slips": "issue key show verify",
         "enrol": "init hub device accept renew retire revoke bundle broker list lists crl draw-key",
-        "centre": "lanes claims release-claim commands alarms acts script "
+        "centre": "lanes claims release-claim release-use commands alarms acts script "
         "release supplement board close resync ask revoke wipe",
         "centre order": "issue list withdraw",
     }
