@@ -842,9 +842,7 @@ class Archive:
         self._db.executemany(
             "INSERT INTO uses (device, use_id, slip_no, passage, claim_id, told_utc) "
             "VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (device, use_id) DO UPDATE SET slip_no = excluded.slip_no, "
-            "claim_id = CASE uses.state WHEN '' THEN excluded.claim_id ELSE uses.claim_id END, "
-            "told_utc = CASE uses.told_utc WHEN '' THEN excluded.told_utc ELSE uses.told_utc END",
+            "ON CONFLICT (device, use_id) DO UPDATE SET slip_no = excluded.slip_no",
             [(device, use_id, *reserved[use_id], at_utc) for use_id in sorted(reserved)],
         )
         self._db.executemany(
