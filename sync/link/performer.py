@@ -85,12 +85,20 @@ class LinkPerformer:
     """Journal and records of one device, as the link uses them. `opened` and all after it: one thread."""
 
     def __init__(
-        self, journal: Journal, records_folder: Path, *, scope: str, utc: Callable[[], str] = utc_now
+        self,
+        journal: Journal,
+        records_folder: Path,
+        *,
+        scope: str,
+        utc: Callable[[], str] = utc_now,
+        leads_to_parcels: bool = False,
     ) -> None:
+        """`leads_to_parcels`: officers look parcels up by slip, trace code and order."""
         self._journal = journal
         self._folder = records_folder
         self._scope = scope
         self._utc = utc
+        self._leads_to_parcels = leads_to_parcels
         self._current: tuple[int, Records] | None = None
         self._building: tuple[int, Records] | None = None
         self._snapshot: PartialSnapshot | None = None
@@ -460,6 +468,12 @@ class LinkPerformer:
             raise StoreRefused(
                 f"{records.path} holds scope {state.scope!r}, expected {self._scope!r}: it is built anew"
             )
+        if self._leads_to_parcels:
+            try:
+                records.lead_to_parcels()
+            except BaseException:
+                records.close()
+                raise
         return records
 
     def _newest_beside(self, named: int | None) -> int | None:

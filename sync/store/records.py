@@ -42,6 +42,7 @@ from sync.vocabulary.records import (
     StockRow,
     Trace,
     Vehicle,
+    Waybill,
     key_of,
 )
 
@@ -106,6 +107,10 @@ _PUT_ROW = {
     for name in COLLECTIONS
 }
 _DELETE_ROW = {name: f'DELETE FROM "{name}" WHERE key = ?' for name in COLLECTIONS}  # noqa: S608
+
+
+_GET_KEYS = f"SELECT key FROM waybills WHERE key IN ({_MANY})"  # noqa: S608
+_PARCEL_FIELDS = {name: f"json_extract(body, '$.{name}')" for name in ("slip_no", "trace_code", "order_no")}
 
 
 class Change(Protocol):
@@ -441,6 +446,49 @@ class Records:
         )
         found = (self._decoded(collection, body) for (body,) in rows)
         return tuple(record for record in found if isinstance(record, kind))
+
+    def waybills_on(self, slip_no: str, most: int) -> tuple[Waybill, ...]:
+        """What is loaded on a slip, by number, `most` of it. Only where `lead_to_parcels` was asked for it is
+        found without reading every row."""
+        return self._parcels("slip_no", slip_no, most)
+
+    def waybills_by_code(self, code: str, most: int) -> tuple[Waybill, ...]:
+        """Of this very number, trace code or order number, whichever leads to any, by number; as
+        `waybills_on`."""
+        found = self.get("waybills", code)
+        if isinstance(found, Waybill):
+            return (found,)
+        return self._parcels("trace_code", code, most) or self._parcels("order_no", code, most)
+
+    def _parcels(self, field: str, value: str, most: int) -> tuple[Waybill, ...]:
+        if not value:
+            return ()
+        by = _PARCEL_FIELDS[field]
+        # The second term is the index's own condition: without it SQLite would not take the index.
+        rows = self._rows(
+            f"SELECT body FROM waybills WHERE {by} = ? AND {by} > '' ORDER BY key LIMIT ?",  # noqa: S608
+            (value, most),
+        )
+        found = (self._decoded("waybills", body) for (body,) in rows)
+        return tuple(waybill for waybill in found if isinstance(waybill, Waybill))
+
+    def nearest_waybills(self, number: str, most: int) -> tuple[str, ...]:
+        """Numbers held that differ from this one by one character or by two neighbours swapped, `most` of
+        them: point reads of every such number, never a look at the whole table."""
+        found: list[str] = []
+        for chunk in _chunks(_neighbours(number)):
+            wanted = chunk + chunk[-1:] * (_READ_AT_ONCE - len(chunk))
+            found += [key for (key,) in self._rows(_GET_KEYS, wanted)]
+            if len(found) >= most:
+                break
+        return tuple(sorted(found)[:most])
+
+    def lead_to_parcels(self) -> None:
+        """Index waybills by slip, trace code and order: where officers look parcels up (a lane does not, and
+        writes its rows faster without). Once a file; a million rows take some seconds."""
+        self._must_write()
+        for name, by in _PARCEL_FIELDS.items():
+            self._run(f"CREATE INDEX IF NOT EXISTS waybills_by_{name} ON waybills ({by}) WHERE {by} > ''")
 
     def controls(self) -> tuple[Control, ...]:
         """All controls by id, in force or not. Decoded once per change of the file."""
@@ -1061,6 +1109,40 @@ def _must_be_bucket(bucket: int, rows: Sequence[tuple[str, str, str]]) -> None:
         _must_be_fit(_Wanted(0, collection, key, _PUT, body))
         if bucket_of(collection, key) != bucket:
             raise Malformed(f"{collection[:40]!r} {key[:60]!r} is not of bucket {bucket}")
+
+
+def _neighbours(number: str) -> Iterator[str]:
+    """Mistakes of eyes and printers first: a swap, then another digit for a digit, then letters."""
+    for place in range(len(number) - 1):
+        if number[place] != number[place + 1]:
+            yield number[:place] + number[place + 1] + number[place] + number[place + 2 :]
+    for others, wanted in ((_DIGITS, str.isdecimal), (_LETTERS, str.isalpha)):
+        for place, char in enumerate(number):
+            if wanted(char):
+                yield from (number[:place] + other + number[place + 1 :] for other in others if other != char)
+    for place, char in enumerate(number):
+        for other in _LOOK_ALIKE.get(char, ""):
+            yield number[:place] + other + number[place + 1 :]
+
+
+_DIGITS, _LETTERS = "0123456789", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_LOOK_ALIKE = {
+    "0": "OQD",
+    "1": "IL",
+    "2": "Z",
+    "5": "S",
+    "8": "B",
+    "O": "0",
+    "I": "1",
+    "Z": "2",
+    "S": "5",
+    "B": "8",
+}
+
+
+def _chunks(numbers: Iterator[str]) -> Iterator[list[str]]:
+    while chunk := list(islice(numbers, _READ_AT_ONCE)):
+        yield chunk
 
 
 @lru_cache(maxsize=256)
