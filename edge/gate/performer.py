@@ -9,9 +9,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Protocol, assert_never
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -68,6 +66,7 @@ from edge.runtime.loop import EffectFailed
 from edge.runtime.ports import OrderNotTaken
 from sync.link.keys import signature_holds
 from sync.link.shown_slips import judged_by
+from sync.policy.ages import between_s, moment, records_age_s, zone_of
 from sync.policy.draws import spot_check_due
 from sync.store.journal import BlobOwed, Journal, JournalFull, SpotCheckPending
 from sync.store.records import FeedState, Records, StoreRefused
@@ -95,15 +94,11 @@ from sync.vocabulary.records import (
     Officer,
     OfficerState,
     ReleaseSlip,
-    Site,
     Vehicle,
     Waybill,
 )
 from sync.vocabulary.release_codes import VALID_S, parse, signed_bytes
 from sync.vocabulary.rulings import Verdict
-
-_FUTURE_S = 300.0
-"""A head issued later than this by our clock means that one of the two clocks is wrong: age unknown (S10)."""
 
 MANUAL_RELEASE = "manual_release"
 """The authorisation an officer needs for it, and for leading a vehicle aside."""
@@ -194,19 +189,8 @@ def read_memory(raw: bytes | None, utc: str) -> tuple[Memory | None, float | Non
         saved = from_json(raw, SavedMemory)
     except Malformed:
         return None, None
-    down_s = _between_s(saved.saved_utc, utc)
+    down_s = between_s(saved.saved_utc, utc)
     return saved.memory, down_s if down_s is not None and down_s >= 0 else None
-
-
-def _between_s(earlier: str, later: str) -> float | None:
-    try:
-        return (_moment(later) - _moment(earlier)) / timedelta(seconds=1)
-    except ValueError:
-        return None
-
-
-def _moment(utc: str) -> datetime:
-    return datetime.fromisoformat(utc)
 
 
 _BEGINNINGS = PassageOpened | RulingMade | RaiseOrdered
@@ -494,7 +478,7 @@ class LanePerformer:
             return ReleaseRefused(passage, str(error))
         code = shown.code
         utc = things.clock.utc_text()
-        age_s = _between_s(code.issued, utc)
+        age_s = between_s(code.issued, utc)
         needs = SUPPLEMENT if code.action == "supplement" else MANUAL_RELEASE
         officer, needed = self._rostered(code.officer, needs)
         if isinstance(officer, str):
@@ -561,9 +545,9 @@ class LanePerformer:
     ) -> Findings:
         things = self._things
         site = records.site()
-        day = _moment(utc).astimezone(_zone(site)).date().isoformat()
+        day = moment(utc).astimezone(zone_of(site)).date().isoformat()
         by_plate = {plate: _vehicle(records, plate) for plate in look.plates}
-        local_time = _moment(utc).astimezone(_zone(site)).strftime("%Y%m%d%H%M%S")
+        local_time = moment(utc).astimezone(zone_of(site)).strftime("%Y%m%d%H%M%S")
         by_tag: dict[Epc, Vehicle | None] = {epc: records.vehicle_by_tag(epc) for epc in look.tags}
         plates = dict.fromkeys([*look.plates, *(v.plate for v in by_tag.values() if v is not None)])
         slips: dict[SlipNo, ReleaseSlip] = {}
@@ -652,24 +636,9 @@ class LanePerformer:
         return checks
 
     def _age_s(self, verified_utc: str | None, utc: str) -> float | None:
-        """Since the last verified head was issued; None where it cannot be known, which is too old (S10)."""
-        unsure = self._things.clock_must_be_known and self._things.clock.uncertainty_ms() == UNKNOWN_MS
-        if verified_utc is None or unsure or utc < self._things.not_before_utc:
-            return None
-        age_s = _between_s(verified_utc, utc)
-        if age_s is None or age_s < -_FUTURE_S:
-            return None
-        return max(0.0, age_s)
-
-
-def _zone(site: Site | None) -> tzinfo:
-    """Raises `Malformed`: a site whose day cannot be told is no ground for a ruling (S10, S11)."""
-    if site is None:
-        return UTC
-    try:
-        return ZoneInfo(site.zone)
-    except (ValueError, KeyError, OSError) as error:
-        raise Malformed(f"site.zone: expected a time zone, got {site.zone[:40]!r}") from error
+        things = self._things
+        known = not things.clock_must_be_known or things.clock.uncertainty_ms() != UNKNOWN_MS
+        return records_age_s(verified_utc, utc, clock_is_known=known, not_before_utc=things.not_before_utc)
 
 
 def _vehicle(records: Records, plate: Plate) -> Vehicle | None:

@@ -20,10 +20,10 @@ from edge.devices.jpeg import check
 from edge.gate.effects import TakePicture
 from edge.gate.events import DeviceSpoke, DeviceWentSilent, Event, PictureFailed, PictureKept
 from edge.gate.overlay import Caption, earlier, evidence
-from edge.gate.picture_files import DiskNearlyFull, Kept, PictureFiles, Shed
 from edge.gate.pictures_config import CameraPart, PicturesPart, address_of, limits_of
 from edge.runtime.clock import UNKNOWN_MS, Clock
 from edge.runtime.supervisor import BackOff
+from sync.store.evidence_files import DiskNearlyFull, EvidenceFiles, Kept, Shed
 
 RECOGNISED: Final = "recognised"
 """The moment of a picture that a plate or container camera sent by itself."""
@@ -86,7 +86,7 @@ class Pictures:
         self._clock = clock
         self._put = put
         self._on_shed = on_shed
-        self._files = PictureFiles(
+        self._files = EvidenceFiles(
             folder,
             most_bytes=settings.most_mb * 1_000_000,
             keep_days=settings.keep_days,

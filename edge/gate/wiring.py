@@ -43,7 +43,6 @@ from edge.gate.events import (
 from edge.gate.lane import Lane, Shut, pictured, step
 from edge.gate.page import Page
 from edge.gate.performer import LanePerformer, Things, read_memory
-from edge.gate.picture_files import Shed
 from edge.gate.pictures import Pictures
 from edge.gate.publishing import PICTURES, Publisher
 from edge.gate.recording import LaneScribe, Woken, scrub_key, woken
@@ -66,9 +65,10 @@ from sync.link.client import LinkClient, LinkConfig
 from sync.link.key_files import own_signer
 from sync.link.keys import KeyRefused, key_id, load_private, load_public
 from sync.link.messages import ClaimRequest, ClaimVerdict
+from sync.store.evidence_files import Shed
 from sync.store.folders import make_folder
 from sync.store.journal import Journal
-from sync.store.records import Records, StoreRefused, generation_path
+from sync.store.records_in_force import RecordsInForce
 from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.commands import Command, Outcome
 from sync.vocabulary.facts import (
@@ -97,34 +97,6 @@ _AGAIN_EVERY_S: Final = 10.0
 _AGAIN_TIMER: Final = "say again"
 _GREEN_TIMER: Final = "renew green"
 _HOUSE_KEEPING: Final = frozenset({_HEALTH_TIMER, _RETENTION_TIMER, _AGAIN_TIMER, _GREEN_TIMER})
-
-
-class RecordsInForce:
-    """The records generation the journal names, opened when that changes. Used by the lane's thread alone."""
-
-    def __init__(self, journal: Journal, folder: Path) -> None:
-        self._journal = journal
-        self._folder = folder
-        self._number: int | None = None
-        self._records: Records | None = None
-
-    def current(self) -> Records | None:
-        number = self._journal.generation()
-        if number is not None and number != self._number:
-            try:
-                fresh = Records.open(generation_path(self._folder, number))
-            except StoreRefused as refused:
-                structlog.get_logger("records").error("records not opened", why=str(refused))
-                return self._records
-            if self._records is not None:
-                self._records.close()
-            self._records, self._number = fresh, number
-        return self._records
-
-    def close(self) -> None:
-        if self._records is not None:
-            self._records.close()
-            self._records = None
 
 
 @dataclass(frozen=True, slots=True)

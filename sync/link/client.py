@@ -215,6 +215,8 @@ class LinkConfig:
     widest_window_bytes: int = 1024 * 1024
     facts_a_message: int = 1000
     """At most."""
+    leads_to_parcels: bool = False
+    """Officers look parcels up by slip, trace code and order."""
     blob_bytes_per_s: int = 500_000
     """Evidence takes no more of the line than this, and nothing while a fact waits."""
 
@@ -644,7 +646,11 @@ class LinkClient:
         self._notices = notices
         self._utc = utc
         self._performer = LinkPerformer(
-            journal, records_folder, scope=self._session_config.scope, utc=lambda: _utc_text(utc())
+            journal,
+            records_folder,
+            scope=self._session_config.scope,
+            utc=lambda: _utc_text(utc()),
+            leads_to_parcels=config.leads_to_parcels,
         )
         self._blob_performer = BlobPerformer(journal, blobs) if blobs is not None else None
         self._blob_link: BlobLink | None = None

@@ -20,6 +20,7 @@ import hmac
 from sync.vocabulary.records import Enterprise
 
 _PURPOSE = "kakou/spot-check/v1"
+_PARCEL_PURPOSE = "kakou/parcel-check/v1"
 
 
 def draw_per_mille(key: bytes, enterprise: str, plate: str, day: str) -> int:
@@ -27,13 +28,31 @@ def draw_per_mille(key: bytes, enterprise: str, plate: str, day: str) -> int:
 
     Raises `ValueError` on an empty key, or a line feed in a part.
     """
+    return _drawn(key, (_PURPOSE, enterprise, plate, day))
+
+
+def _drawn(key: bytes, parts: tuple[str, ...]) -> int:
     if not key:
         raise ValueError("expected a draw key, got no bytes: anyone could foretell the draw")
-    message = "\n".join((_PURPOSE, enterprise, plate, day))
-    if message.count("\n") != 3:
-        raise ValueError("expected enterprise, plate and day without line feeds, which separate them")
+    message = "\n".join(parts)
+    if message.count("\n") != len(parts) - 1:
+        raise ValueError("expected parts without line feeds, which separate them")
     digest = hmac.digest(key, message.encode(), "sha256")
     return int.from_bytes(digest, "big") % 1000
+
+
+def parcel_draw_per_mille(key: bytes, enterprise: str, waybill_no: str) -> int:
+    """0 to 999, each as likely, of a parcel: with no day in it, so that scanning it again tomorrow changes
+    nothing. The same HMAC over `kakou/parcel-check/v1 LF enterprise LF waybill number`.
+
+    Raises `ValueError` as `draw_per_mille` does.
+    """
+    return _drawn(key, (_PARCEL_PURPOSE, enterprise, waybill_no))
+
+
+def parcel_check_due(key: bytes, enterprise: Enterprise, waybill_no: str) -> bool:
+    """Whether the enterprise's rate draws this parcel: 0 never, 1000 always."""
+    return parcel_draw_per_mille(key, enterprise.code, waybill_no) < enterprise.spot_check_per_mille
 
 
 def spot_check_due(key: bytes, enterprise: Enterprise, plate: str, day: str) -> bool:

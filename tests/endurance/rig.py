@@ -55,6 +55,7 @@ from edge.runtime.supervisor import DeviceHealth
 from sync.link.messages import Change, ChangeOp, FeedBatch
 from sync.store.journal import Journal
 from sync.store.records import Records, new_generation
+from sync.store.records_in_force import RecordsInForce
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import Stream
 from sync.vocabulary.numbers import EnterpriseCode, Epc, Plate, SlipNo, UtcText
@@ -163,7 +164,7 @@ class Rig:
         self.journal.set_generation(1)
         self._feed = Records.open(self._path, writable=True)
         self._feed_now(self._first_records())
-        self._records = wiring.RecordsInForce(self.journal, folder)
+        self._records = RecordsInForce(self.journal, folder)
         self._retention = Retention(self.journal, self._records.current, keep_s=retention_s)
         self.inbox: Inbox[Event] = Inbox(self.clock, on_timer=wiring._on_timer, on_lost=wiring._on_lost)
         self.performer = LanePerformer(

@@ -23,10 +23,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.gate.picture_files import PictureFiles
 from sync.hub.blob_files import BlobFiles
 from sync.link.client import LinkClient, LinkConfig
 from sync.link.keys import KeySigner, load_private, load_public, make_private, private_pem, public_pem
+from sync.store.evidence_files import EvidenceFiles
 from sync.store.journal import BlobOwed, Journal
 from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.facts import FactDraft, PictureTaken, Stream
@@ -45,7 +45,7 @@ MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sb
 
 def lane(folder: Path, port: int, pictures: int) -> None:
     """Takes pictures one after the other, names each on stdout once its fact is durable, sends them up."""
-    files = PictureFiles(
+    files = EvidenceFiles(
         folder / "pictures", most_bytes=10**9, keep_days=90, keep_free_bytes=0, may_shed=lambda sha256: False
     )
     files.open()

@@ -26,11 +26,11 @@ from edge.devices.fixed_camera.source import decode
 from edge.gate.effects import TakePicture
 from edge.gate.events import DeviceSpoke, DeviceWentSilent, Event, PictureFailed, PictureKept
 from edge.gate.overlay import Caption, Item, earlier, evidence, local_time, strip
-from edge.gate.picture_files import DiskNearlyFull, PictureFiles, Shed
 from edge.gate.pictures import Pictures
 from edge.gate.pictures_config import CameraPart, PicturesPart, address_of, camera_errors
 from edge.runtime.clock import UNKNOWN_MS
 from edge.runtime.config_reading import ConfigRefused, SecretFile, parse_config
+from sync.store.evidence_files import DiskNearlyFull, EvidenceFiles, Shed
 from sync.store.journal import COMMITS_PER_DISK_CHECK, Journal, JournalFull, StoreRefused
 from sync.vocabulary.facts import FactDraft, PassageOpened, Stream
 
@@ -199,8 +199,8 @@ def files(
     may_shed: Callable[[str], bool] = lambda sha256: False,
     is_held: Callable[[str], bool] = lambda sha256: False,
     free_bytes: Callable[[Path], int] = lambda folder: 10**12,
-) -> PictureFiles:
-    made = PictureFiles(
+) -> EvidenceFiles:
+    made = EvidenceFiles(
         folder,
         most_bytes=most_bytes,
         keep_days=keep_days,
@@ -222,7 +222,7 @@ def stored(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def filled(made: PictureFiles, folder: Path, count: int, day: str = "2025-03-01") -> list[str]:
+def filled(made: EvidenceFiles, folder: Path, count: int, day: str = "2025-03-01") -> list[str]:
     """`count` blocks of a day, each written a second after the one before; their hashes in that order."""
     hashes = []
     for number in range(count):
@@ -334,10 +334,10 @@ def test_pictures_end_before_the_journals_reserve_and_the_lane_goes_on_committin
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from edge.gate.picture_files import PictureFiles
+from sync.store.evidence_files import EvidenceFiles
 
 folder, moment = Path(sys.argv[1]), sys.argv[2]
-made = PictureFiles(folder, most_bytes=10**9, keep_days=9, keep_free_bytes=0, may_shed=lambda sha256: False)
+made = EvidenceFiles(folder, most_bytes=10**9, keep_days=9, keep_free_bytes=0, may_shed=lambda sha256: False)
 made.open()
 made.keep(b"first" * 1000, "2025-03-01T08:00:00.000000Z")
 

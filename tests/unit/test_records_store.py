@@ -210,14 +210,14 @@ def test_controls_and_site_follow_every_change_inside_snapshots_too(writer: Reco
 
 
 def test_collections_of_a_later_version_are_kept_and_counted(writer: Records, reader: Records) -> None:
-    later = Change(1, "references", "r1", ChangeOp.PUT, '{"anything":[1,2]}')
+    later = Change(1, "weather", "r1", ChangeOp.PUT, '{"anything":[1,2]}')
     writer.apply(batch(later, put(2, SITE)))
-    assert list(reader.all_rows())[-1] == ("references", "r1", '{"anything":[1,2]}')
+    assert list(reader.all_rows())[-1] == ("weather", "r1", '{"anything":[1,2]}')
     assert reader.feed_state().rows == 2
-    writer.apply(batch(Change(3, "references", "r1", ChangeOp.PUT, "[]")))
-    assert list(reader.all_rows())[-1] == ("references", "r1", "[]")
+    writer.apply(batch(Change(3, "weather", "r1", ChangeOp.PUT, "[]")))
+    assert list(reader.all_rows())[-1] == ("weather", "r1", "[]")
     assert reader.verify() == []
-    writer.apply(batch(Change(4, "references", "r1", ChangeOp.DELETE)))
+    writer.apply(batch(Change(4, "weather", "r1", ChangeOp.DELETE)))
     assert reader.feed_state().digest == to_hex(row_digest("site", "site-a", to_json(SITE).decode()))
 
 

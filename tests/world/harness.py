@@ -70,6 +70,7 @@ from sync.link.messages import ClaimRequest
 from sync.link.performer import LinkPerformer
 from sync.link.session import Connection, EdgeSession, LinkEvent
 from sync.store.journal import Journal, StoreRefused
+from sync.store.records_in_force import RecordsInForce
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.commands import Act, Command, Outcome
 from sync.vocabulary.numbers import Plate, SlipNo
@@ -976,7 +977,7 @@ class GateProgram:
             free_bytes=lambda: lane.free_bytes,
         )
         try:
-            self.records = wiring.RecordsInForce(self.journal, config.store.folder)
+            self.records = RecordsInForce(self.journal, config.store.folder)
             self.inbox: Inbox[Event] = Inbox(clock, on_timer=wiring._on_timer, on_lost=wiring._on_lost)
             self.link = EdgeLink(self)
             pictured = lane.plan.equipment is not None and lane.plan.equipment.pictures

@@ -16,7 +16,6 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt.client import topic_matches_sub
 
-from edge.gate.picture_files import PictureFiles
 from sync.hub.archive import Archive, RecordChange
 from sync.hub.blob_files import BlobFiles
 from sync.hub.blobs import BlobTaking
@@ -31,6 +30,7 @@ from sync.link.keys import HUB_KID, KeySigner, public_pem
 from sync.link.messages import Acks, BlobAnswer, BlobState, Context, FeedHead, Topics
 from sync.link.performer import LinkPerformer
 from sync.link.session import Connection, EdgeSession, LinkEvent, SessionConfig
+from sync.store.evidence_files import EvidenceFiles
 from sync.store.journal import BlobOwed, Journal
 from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.facts import FactData, FactDraft, PictureTaken, Stream
@@ -148,7 +148,7 @@ class Site:
             utc_at=self.utc,
             opened=self._performer.opened(),
         )
-        self.pictures = PictureFiles(
+        self.pictures = EvidenceFiles(
             folder / "pictures", most_bytes=1 << 40, keep_days=10_000, keep_free_bytes=0,
             may_shed=self.journal.blob_acknowledged, free_bytes=lambda _folder: 1 << 40,
         )  # fmt: skip

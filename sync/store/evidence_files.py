@@ -1,7 +1,7 @@
-"""Evidence pictures on disk: `FOLDER/yyyy-mm-dd/SHA256.jpg`, whole or not at all, within a budget.
+"""Evidence on disk, pictures and sound: `FOLDER/yyyy-mm-dd/SHA256.jpg`, whole or not at all, within a budget.
 
-A file's name is the hash of its bytes, as the fact names it. Facts are never shed; pictures are, the oldest
-first.
+A file's name is the hash of what it holds, as the fact names it; where a device keeps nothing readable, what
+lies there is sealed. Facts are never shed; evidence is, the oldest first.
 """
 
 from __future__ import annotations
@@ -14,18 +14,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from sync.store.folders import make_folder, sync_folder
 
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-_NAME: Final = re.compile(r"([0-9a-f]{64})\.jpg")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _UNFINISHED: Final = ".part"
 
 _SHED_TO: Final = 0.95
 _SHED_NEEDED_TO: Final = 0.99
 """Of the budget: a little more goes than must, so that not every new picture looks at all old ones."""
+
+
+class Seal(Protocol):
+    """How evidence lies on the disk of a device that keeps nothing readable."""
+
+    def sealed(self, content: bytes, sha256: str) -> bytes: ...
+
+    def opened(self, lying: bytes, sha256: str) -> bytes | None:
+        """None: not what was sealed under that name."""
 
 
 class DiskNearlyFull(OSError):
@@ -60,7 +68,7 @@ class _Found:
     size_bytes: int
 
 
-class PictureFiles:
+class EvidenceFiles:
     """Writes from one thread; `read` from any."""
 
     def __init__(
@@ -74,6 +82,8 @@ class PictureFiles:
         keep_held_days: int | None = None,
         is_held: Callable[[str], bool] = lambda sha256: False,
         free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+        suffix: str = ".jpg",
+        seal: Seal | None = None,
     ) -> None:
         """`may_shed(sha256)`: the centre has it. `is_held(sha256)`: evidence of a hold or an alarm, which is
         kept for `keep_held_days` and goes after all other."""
@@ -85,6 +95,9 @@ class PictureFiles:
         self._may_shed = may_shed
         self._is_held = is_held
         self._free_bytes = free_bytes
+        self._suffix = suffix
+        self._name = re.compile(r"([0-9a-f]{64})" + re.escape(suffix))
+        self._seal = seal
         self._bytes = 0
 
     @property
@@ -99,20 +112,21 @@ class PictureFiles:
             unfinished.unlink(missing_ok=True)
         self._count()
 
-    def keep(self, jpeg: bytes, utc: str) -> Kept:
+    def keep(self, content: bytes, utc: str) -> Kept:
         """Durable when this returns. `utc` names the day. Raises `DiskNearlyFull`, or another `OSError`."""
-        if self._free_bytes(self._folder) < self._keep_free_bytes + len(jpeg):
+        if self._free_bytes(self._folder) < self._keep_free_bytes + len(content):
             raise DiskNearlyFull(f"less than {self._keep_free_bytes // 1_000_000} MB of disk left")
-        sha256 = hashlib.sha256(jpeg).hexdigest()
+        sha256 = hashlib.sha256(content).hexdigest()
+        lying = content if self._seal is None else self._seal.sealed(content, sha256)
         day = self._folder / utc[:10]
         if not day.is_dir():
             day.mkdir(exist_ok=True)
             sync_folder(self._folder)
-        final, unfinished = day / f"{sha256}.jpg", day / f".{sha256}{_UNFINISHED}"
+        final, unfinished = day / f"{sha256}{self._suffix}", day / f".{sha256}{_UNFINISHED}"
         before = final.stat().st_size if final.exists() else 0
         try:
             with unfinished.open("wb") as file:
-                file.write(jpeg)
+                file.write(lying)
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(final)
@@ -120,25 +134,26 @@ class PictureFiles:
             unfinished.unlink(missing_ok=True)
             raise
         sync_folder(day)
-        self._bytes += len(jpeg) - before
-        return Kept(sha256, len(jpeg), final)
+        self._bytes += len(lying) - before
+        return Kept(sha256, len(content), final)
 
     def read(self, sha256: str) -> bytes | None:
-        """The picture, its hash proved; None where there is none, or another under its name. Raises `OSError`
+        """What it is, its hash proved; None where there is none, or another under its name. Raises `OSError`
         where there may be one that cannot be read now: what is not to be had is never owed again."""
         if not _SHA256.fullmatch(sha256):
             return None
         unread: OSError | None = None
         for day in reversed(self._days()):
             try:
-                jpeg = (day / f"{sha256}.jpg").read_bytes()
+                lying = (day / f"{sha256}{self._suffix}").read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except OSError as error:
                 unread = error
                 continue
-            if hashlib.sha256(jpeg).hexdigest() == sha256:
-                return jpeg
+            content = lying if self._seal is None else self._seal.opened(lying, sha256)
+            if content is not None and hashlib.sha256(content).hexdigest() == sha256:
+                return content
         if unread is not None:
             raise unread
         return None
@@ -233,7 +248,7 @@ class PictureFiles:
             found = []
             with os.scandir(day) as entries:
                 for entry in entries:
-                    named = _NAME.fullmatch(entry.name)
+                    named = self._name.fullmatch(entry.name)
                     if named is not None:
                         told = entry.stat()
                         found.append((told.st_mtime_ns, entry.name, named[1], told.st_size))
