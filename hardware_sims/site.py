@@ -189,7 +189,7 @@ gone_s = {short(2.0)}
 gone_blind_s = {short(10.0)}
 journal_retry_s = {short(5.0)}
 again_s = {short(15.0, least=0.5)}
-resume_s = {short(60.0, least=5.0)}
+resume_s = {short(30.0, least=5.0)}
 trailer_gap_s = {short(1.2)}
 
 [weighing]

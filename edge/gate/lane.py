@@ -188,7 +188,7 @@ class LaneSettings:
     journal_retry_s: float = 5.0
     again_s: float = 15.0
     """A hold that time can cure is looked at again so often."""
-    resume_s: float = 60.0
+    resume_s: float = 30.0
     """A passage interrupted by a restart may resume if the lane was down for no longer than this."""
     presence_kg: Decimal = Decimal(500)
     steady_window_s: float = 1.0
