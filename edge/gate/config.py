@@ -97,8 +97,8 @@ class TimingPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     again_s: Seconds = 15.0
     """A hold that records or the link can cure is looked at again so often."""
     resume_s: Seconds = 30.0
-    """After a shorter stop an interrupted passage may resume (S6). Shorter than any vehicle takes to come round
-    to the lane again, plate and tag and all."""
+    """After a shorter stop an interrupted passage may resume (S6). Shorter than any vehicle takes to come
+    round to the lane again, plate and tag and all."""
     zero_s: Seconds = 20.0
     """An empty scale that does not show zero for so long is an alarm."""
     trailer_gap_s: Seconds = 1.2
