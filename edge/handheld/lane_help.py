@@ -223,9 +223,7 @@ def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Eff
         case CodeSigned(request, text):
             return _signed(state, context, request, text)
         case PinChecked(request=request) if any(each.request == request for each in state.signatures):
-            told = Text("第二位关员未通过验证", "The second officer's PIN was not right")
-            over = _changed(state, signatures=(), second_wanted=True, told=told)
-            return over, (Sound(Tone.ERROR),)
+            return _second_refused(state, event)
         case Committed(request) if request == state.commit and request:
             wake = WakeAfter(OVER, VALID_S)
             return _changed(state, commit=0, is_shown=True, shown_place=0), (wake, Sound(Tone.RELEASE))
@@ -304,6 +302,16 @@ def _second(state: State, context: Context, officer_no: str, pin: str) -> tuple[
         return _changed(state, told=told), (Sound(Tone.ERROR),)
     officers = ((context.officer.officer_no, ""), (officer_no, pin))
     return _sign(_changed(state, second_wanted=False, told=None), context, officers)
+
+
+def _second_refused(state: State, answer: PinChecked) -> tuple[State, tuple[Effect, ...]]:
+    officer = next(each.officer for each in state.signatures if each.request == answer.request)
+    refused = fact.SignInRefused(
+        officer=officer, why=answer.outcome, tries=answer.tries, wait_s=answer.wait_s
+    )
+    told = Text("第二位关员未通过验证", "The second officer's PIN was not right")
+    over = _changed(state, signatures=(), second_wanted=True, told=told)
+    return over, (Commit((Told(Stream.ROUTINE, refused),)), Sound(Tone.ERROR))
 
 
 def _sign(

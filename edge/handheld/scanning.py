@@ -358,13 +358,14 @@ def _judged(
         return after, (Sound(Tone.DUPLICATE),)
     return after, (
         Sound(Tone(opinion.sign.value)),
-        Commit(_facts(context, asked, findings, records, opinion)),
+        Commit(facts_of(context, asked, findings, records, opinion)),
     )
 
 
-def _facts(
+def facts_of(
     context: Context, asked: Asked, findings: ParcelFindings, records: RecordsRead, opinion: Opinion
 ) -> tuple[Told, ...]:
+    """What one scan tells: the verdict, or that nobody knows it; and an alarm where it is recalled."""
     officer = "" if context.officer is None else context.officer.officer_no
     told: list[Told] = []
     if opinion.recalls:
