@@ -1,5 +1,5 @@
 """A stage for one room of the handheld: what the officer does and what is found goes in, effects are kept,
-and the state goes through its JSON after every step, as if the power had gone. It decides and asserts nothing.
+and the state goes through its JSON after every step, as if the power had gone. It asserts nothing.
 """
 
 from __future__ import annotations
