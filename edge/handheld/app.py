@@ -14,7 +14,19 @@ from typing import Any, Final, Union, get_args, get_origin
 
 import msgspec
 
-from edge.handheld import live, obeying, preferences, scanning, signing_in, tracing, words
+from edge.handheld import (
+    inspection,
+    lane_help,
+    live,
+    obeying,
+    patrol,
+    preferences,
+    scanning,
+    signing_in,
+    stock_take,
+    tracing,
+    words,
+)
 from edge.handheld.context import Battery, Context, ScannerSource, Settings, SignedIn, Sync
 from edge.handheld.effects import Commit, Effect, Sound, Told, Tone, WakeAfter
 from edge.handheld.events import (
@@ -85,6 +97,10 @@ ROOMS: Final = (
     _room(signing_in, Page.SIGN_IN),
     _room(obeying),
     _room(scanning, Page.SCAN),
+    _room(inspection, Page.INSPECTION),
+    _room(patrol, Page.PATROL),
+    _room(stock_take, Page.STOCK_TAKE),
+    _room(lane_help, Page.LANE_HELP),
     _room(tracing, Page.TRACE),
     _room(live, Page.LIVE),
 )
@@ -318,7 +334,7 @@ def _commanded(command: commands.Command) -> Room:
     match command.act:
         case commands.LiveRequest():
             return _BY_NAME["live"]
-        case commands.RequestAnswered() if "lane_help" in _BY_NAME:
+        case commands.RequestAnswered():
             return _BY_NAME["lane_help"]
         case _:
             return _BY_NAME["obeying"]
@@ -354,9 +370,15 @@ def _followed(before: App, app: App, at_s: float, utc: str, event: object) -> tu
         app = _changed_hands(app)
     if isinstance(event, Scanned) and app.officer is not None:
         app = replace(app, page=_reads(app, event).page or app.page)
-    if isinstance(event, scanning.OfferTaken) and event.what == "trace":
-        app, more = _elsewhere(app, Page.TRACE, at_s, utc, tracing.TraceAsked(event.value))
-        effects += more
+    match event:
+        case scanning.OfferTaken("trace", value):
+            app, more = _elsewhere(app, Page.TRACE, at_s, utc, tracing.TraceAsked(value))
+            effects += more
+        case scanning.OfferTaken("take_order", value):
+            app, more = _elsewhere(app, Page.INSPECTION, at_s, utc, inspection.OrderTakeAsked(value))
+            effects += more
+        case _:
+            pass
     state, aimed = scanning.camera(app.states["scanning"], _camera_is_wanted(app))
     if state is not app.states["scanning"]:
         app = replace(app, states={**app.states, "scanning": state})
@@ -436,6 +458,10 @@ def memory_of(app: App) -> Memory:
         page=app.page if app.page is not Page.SIGN_IN else app.page_before,
         signing_in=signing_in.kept(signing),
         obeying=app.states["obeying"],
+        inspection=app.states["inspection"],
+        patrol=app.states["patrol"],
+        stock_take=app.states["stock_take"],
+        lane_help=lane_help.kept(app.states["lane_help"]),
     )
 
 
@@ -536,6 +562,10 @@ def _shown(app: App, now: Context) -> Any:
 
 _VIEWS: Final[dict[str, Callable[[Any, Context], Any]]] = {
     "scanning": scanning.view,
+    "inspection": inspection.view,
+    "patrol": patrol.view,
+    "stock_take": stock_take.view,
+    "lane_help": lane_help.view,
     "tracing": tracing.view,
     "live": live.view,
 }
@@ -543,7 +573,18 @@ _VIEWS: Final[dict[str, Callable[[Any, Context], Any]]] = {
 
 def _waiting(app: App, page: Page) -> int:
     """Drafts of that room that are not sent."""
-    return 0
+    match page:
+        case Page.INSPECTION:
+            working: inspection.State = app.states["inspection"]
+            return len(working.drafts) + sum(1 for out in working.outbox if not out.is_sent)
+        case Page.PATROL:
+            walking: patrol.State = app.states["patrol"]
+            return 0 if walking.walk is None else 1
+        case Page.STOCK_TAKE:
+            counting: stock_take.State = app.states["stock_take"]
+            return 0 if counting.take is None else 1
+        case _:
+            return 0
 
 
 def _drafts(app: App) -> int:
