@@ -96,10 +96,11 @@ class Extras(Protocol):
 
 
 def read_vendors(path: Path = SHIPPED) -> tuple[Vendor, ...]:
-    """Raises `ConfigRefused`, `VendorRefused` when an id stands twice."""
+    """Raises `ConfigRefused`, `VendorRefused` when an id or an action stands twice: it could not be told whose
+    words they are."""
     vendors = read_config(path, _File).vendors
-    ids = [vendor.id for vendor in vendors]
-    twice = sorted({each for each in ids if ids.count(each) > 1})
+    named = [vendor.id for vendor in vendors] + [action for vendor in vendors for action in vendor.actions]
+    twice = sorted({each for each in named if named.count(each) > 1})
     if twice:
         raise VendorRefused(f"{path}: {', '.join(twice)} stands twice")
     return vendors
@@ -135,12 +136,8 @@ def expanded(value: Any, package: str) -> Any:
 
 
 def actions_of(vendors: tuple[Vendor, ...], package: str) -> Mapping[str, Vendor]:
-    """Action -> the row that explains it; of two rows with one action the first."""
-    found: dict[str, Vendor] = {}
-    for vendor in vendors:
-        for action in vendor.actions:
-            found.setdefault(expanded(action, package), vendor)
-    return found
+    """Action -> the row that explains it."""
+    return {expanded(action, package): vendor for vendor in vendors for action in vendor.actions}
 
 
 def heard(vendor: Vendor, extras: Extras, sender: str | None, at_s: float) -> ScanSeen | NotACode | None:
