@@ -5,12 +5,12 @@ from __future__ import annotations
 import configparser
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy
 import pytest
-from edge.handheld.vault import KeystoreRefused
 
 from edge.handheld.android.attending import AndroidAttendant, AndroidWakefulness
 from edge.handheld.android.camera import AndroidCamera, grey_of_nv21
@@ -34,6 +34,7 @@ from edge.handheld.android.window import (
 from edge.handheld.context import Battery
 from edge.handheld.effects import Tone
 from edge.handheld.ports import NetworkKind, NetworkState, PortFailed, Spot
+from edge.handheld.vault import KeystoreRefused
 from edge.runtime.clock import SystemClock
 from tests.android_phone import ByteArray, Context, Intent, Location, Network, Phone, put_into
 
@@ -559,10 +560,10 @@ def test_what_is_no_plain_file_is_refused_and_nothing_is_taken(
     assert put is not None
     put.mkdir(parents=True)
     (put / "handheld.toml").write_text("")
-    make = {
-        "folder": lambda: (put / "folder").mkdir(),
-        "link": lambda: (put / "link").symlink_to("/etc/passwd"),
-        "hidden": lambda: (put / ".hidden").write_text(""),
+    make: dict[str, Callable[[], object]] = {
+        "folder": (put / "folder").mkdir,
+        "link": partial((put / "link").symlink_to, "/etc/passwd"),
+        "hidden": (put / ".hidden").touch,
     }
     make[odd]()
     with pytest.raises(ProvisionRefused, match=odd):

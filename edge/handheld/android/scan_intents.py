@@ -163,8 +163,8 @@ def receiver_callback(intents: ScanIntents) -> Any:
         __javacontext__ = "app"
         receiver: Any = None
 
-        @java_method("(Landroid/content/Context;Landroid/content/Intent;)V")
-        def onReceive(self, _: Any, intent: Any) -> None:  # type: ignore[untyped-decorator]  # noqa: N802
+        @java_method("(Landroid/content/Context;Landroid/content/Intent;)V")  # type: ignore[untyped-decorator]
+        def onReceive(self, _: Any, intent: Any) -> None:  # noqa: N802  Java's name
             # Told of the broadcast in hand only, and only where its sender agreed to be named.
             sender = self.receiver.getSentFromPackage() if asks_sender else None
             intents.received(intent, None if sender is None else str(sender))

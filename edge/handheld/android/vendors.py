@@ -96,8 +96,8 @@ class Extras(Protocol):
 
 
 def read_vendors(path: Path = SHIPPED) -> tuple[Vendor, ...]:
-    """Raises `ConfigRefused`, `VendorRefused` when an id or an action stands twice: it could not be told whose
-    words they are."""
+    """Raises `ConfigRefused`, `VendorRefused` when an id or an action stands twice: it could not be told
+    whose words they are."""
     vendors = read_config(path, _File).vendors
     named = [vendor.id for vendor in vendors] + [action for vendor in vendors for action in vendor.actions]
     twice = sorted({each for each in named if named.count(each) > 1})

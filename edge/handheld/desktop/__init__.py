@@ -1,1 +1,3 @@
-"""A PC, laptop or Linux tablet behind the ports of `edge.handheld.ports`. What it does not have it leaves out."""
+"""A PC, laptop or Linux tablet behind the ports of `edge.handheld.ports`. What it does not have it leaves
+out.
+"""

@@ -14,11 +14,13 @@ _STOP_TIMEOUT_S: Final = 20.0
 
 
 class ThreadAttendant:
-    """The thread ends with the program: call `stop` first, or what is not durable yet is lost as in a crash."""
+    """The thread ends with the program: call `stop` first, or what is not durable yet is lost as in a
+    crash.
+    """
 
     def __init__(self, run: Callable[[Callable[[], None]], None], stop: Callable[[], None]) -> None:
-        """`run(begun)` is the core's whole life; it calls `begun` when it is open and listens. `stop` asks it to end,
-        from any thread."""
+        """`run(begun)` is the core's whole life; it calls `begun` when it is open and listens. `stop` asks
+        it to end, from any thread."""
         self._run = run
         self._ask_to_stop = stop
         self._thread: threading.Thread | None = None

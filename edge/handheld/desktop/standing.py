@@ -31,7 +31,9 @@ class PcNetwork:
         self._folder = folder
 
     def read(self) -> NetworkState:
-        """Where the kernel does not list interfaces, something is assumed to be there: the link knows better."""
+        """Where the kernel does not list interfaces, something is assumed to be there: the link knows
+        better.
+        """
         if not self._folder.is_dir():
             return NetworkState(NetworkKind.OTHER)
         up = [each for each in _folders(self._folder) if _word(each / "operstate") == "up"]
