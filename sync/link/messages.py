@@ -85,6 +85,7 @@ class Context(enum.StrEnum):
     KEYS = "kakou/keys/v1"
     COMMAND = "kakou/command/v1"
     RESULT = "kakou/result/v1"
+    LIVE = "kakou/live/v1"
 
 
 # --- up ---------------------------------------------------------------------------------------------------
