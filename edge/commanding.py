@@ -495,6 +495,56 @@ def order_list(config: ConfigFile, scope: Scope = None, as_json: Json = False) -
                     _say(f"    {step}")
 
 
+# --- live picture and sound -------------------------------------------------------------------------------
+
+
+@centre_app.command()
+def live(
+    config: ConfigFile,
+    device: Annotated[
+        str, typer.Argument(metavar="[DEVICE]", help="a handheld; left out: list sessions")
+    ] = "",
+    officer: Annotated[list[str] | None, typer.Option("--officer", help="number of who watches")] = None,
+    reason: Annotated[str, typer.Option("--reason", help="with --ask: why; the handheld shows it")] = "",
+    ask: Annotated[bool, typer.Option("--ask", help="ask the officer who holds it for a session")] = False,
+    for_s: Annotated[float, typer.Option("--for", help="seconds to watch", min=0.1, max=1800)] = 10.0,
+    wait_s: Annotated[float, typer.Option("--wait", help="seconds for it to begin", min=0, max=300)] = 30.0,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="keep it as AVI; the handheld shows that")
+    ] = None,
+    sound: Annotated[bool, typer.Option(help="with --ask: sound too")] = True,
+    as_json: Json = False,
+) -> None:
+    """Watch what a handheld shows (实时音视频): what its officer began, or is asked for. Exit 1 where nothing
+    came."""
+    from sync.hub.live_receiving import Wish, watch
+    from sync.hub.live_watching import WatchRefused, sessions
+
+    by = By(tuple(officer or ()), reason)
+    with _opened(config) as (hub_config, archive):
+        if hub_config.live is None:
+            raise _refuse(f"{config}: expected a table [live]", 2)
+        if not by.officers:
+            raise _refuse("--officer: expected the number of who watches", 2)
+        try:
+            if not device:
+                for each in sessions(hub_config, by.officers[0]):
+                    if as_json:
+                        _say_json(to_builtins(each))
+                    else:
+                        _say(f"{each.device}  {each.session}  officer {each.officer}  since {each.began}")
+                raise typer.Exit(0)
+            wish = Wish(device, by, ask, for_s, wait_s, save, sound)
+            told = watch(hub_config, archive, wish)
+        except (WatchRefused, OSError) as refused:
+            raise _refuse(refused) from refused
+    if as_json:
+        _say_json(asdict(told))
+    else:
+        _say(told.line())
+    raise typer.Exit(0 if told.pictures else 1)
+
+
 # --- scripts ----------------------------------------------------------------------------------------------
 
 

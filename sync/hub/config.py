@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sync.hub.blobs import BlobLimits
 from sync.hub.engine_postgres import PostgresPlace
+from sync.hub.live import LiveLimits
 from sync.hub.receipts import ReceiptSettings
 from sync.hub.retiring import RETIRABLE
 from sync.hub.slips import SlipSettings
@@ -26,6 +27,7 @@ from sync.link.client import LOOPBACK, BrokerConfig, LinkConfigRefused
 from sync.link.key_files import own_signer
 from sync.link.keys import HUB_KID, KeyRefused, load_private, load_public, public_pem
 from sync.vocabulary.blobs import BlobClass
+from sync.vocabulary.commands import LONGEST_LIVE_S
 from sync.vocabulary.sas import PARTY
 from sync.vocabulary.slip_codes import MAX_ISSUER
 
@@ -128,8 +130,23 @@ class WorkersPart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LivePart:
+    """The endpoint for live picture and sound of handhelds (实时音视频): a process of its own."""
+
+    host: str
+    port: int
+    limits: LiveLimits
+    ca_file: Path | None
+    """Whose certificates devices must show; without it the endpoint speaks plain text."""
+    certificate_file: Path | None
+    """A server's; `kakou enrol broker` makes one for the broker's machine, which is usually the hub's."""
+    tls_key_file: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HubConfig:
     site: str
+    file: Path
     archive: Path | PostgresPlace
     workers: WorkersPart | None = None
     """None: this hub is one process."""
@@ -146,6 +163,8 @@ class HubConfig:
     slips: SlipSettings | None = None
     """None: this hub issues no slip codes."""
     slip_key: Ed25519PrivateKey | None = field(default=None, repr=False)
+    live: LivePart | None = None
+    """None: nobody can show anything."""
     log_level: LogLevel = "info"
     private_key: Ed25519PrivateKey = field(repr=False)
     kid: str = HUB_KID
@@ -176,6 +195,7 @@ def read_hub_config(path: Path) -> HubConfig:
     slips, slip_key = _slips(reader, top.take("slips", None), site)
     statements, kid = _statements(reader, sync.key_statements_file, private_key)
     blobs = _blobs(reader, top.part("blobs", optional=True))
+    live = _live(reader, top.take("live", None))
     log = top.part("log", optional=True)
     level = log.choice("level", LOG_LEVELS, "info")
     log.done()
@@ -184,6 +204,7 @@ def read_hub_config(path: Path) -> HubConfig:
         raise ConfigRefused(path, tuple(reader.errors))
     return HubConfig(
         site=site,
+        file=path,
         archive=archive,
         workers=workers,
         backup_interval_s=backup_interval_s,
@@ -195,6 +216,7 @@ def read_hub_config(path: Path) -> HubConfig:
         receipts_every_s=receipts_every_s,
         slips=slips,
         slip_key=slip_key,
+        live=live,
         log_level=level,
         private_key=private_key,
         kid=kid,
@@ -469,6 +491,38 @@ def _slips(reader: _Reader, value: Any, site: str) -> tuple[SlipSettings | None,
         except KeyRefused as error:
             reader.add("slips.key_file", str(error))
     return settings, private
+
+
+def _live(reader: _Reader, value: Any) -> LivePart | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        reader.add("live", f"expected a table, got {_shown(value)}")
+        return None
+    part = reader.table("live", value)
+    live = LivePart(
+        host=part.text("host", "127.0.0.1"),
+        port=part.whole("port", 1, 65_535, 8884),
+        limits=LiveLimits(
+            most_sessions=part.whole("most_sessions", 1, 64, 16),
+            most_watchers=part.whole("most_watchers", 1, 64, 32),
+            most_bytes_a_s=part.whole("most_kbit_a_s", 100, 100_000, 8_000) * 125,
+            longest_s=part.seconds("longest_s", 1, LONGEST_LIVE_S, float(LONGEST_LIVE_S)),
+        ),
+        ca_file=part.file("ca_file"),
+        certificate_file=part.file("certificate_file"),
+        tls_key_file=part.secret("tls_key_file", optional=True),
+    )
+    plain = live.ca_file is None
+    if plain != (live.certificate_file is None) or plain != (live.tls_key_file is None):
+        reader.add("live", "ca_file, certificate_file and tls_key_file: expected all three, or none")
+    for name in ("allow_plaintext", "allow_plaintext_outside_loopback"):
+        if not part.flag(name, False) and plain and live.host not in LOOPBACK:
+            reader.add(
+                f"live.{name}", f"expected true, or a ca_file: {live.host} would be spoken to in plain text"
+            )
+    part.done()
+    return live
 
 
 class _Reader:

@@ -27,6 +27,7 @@ from sync.hub.blob_files import BlobFiles
 from sync.hub.blob_keeping import BlobKeeper
 from sync.hub.config import HubConfig, LogLevel, WorkersPart, broker_of
 from sync.hub.engine_postgres import PostgresPlace
+from sync.hub.live_process import LiveProcess
 from sync.hub.receipts import give_out
 from sync.hub.receiver import Receiver
 from sync.hub.service import Service
@@ -227,22 +228,34 @@ class Hub:
         )
         if receiver.on_duty:
             keeper.start()
+        live = None
+        if config.live is not None and self._worker in (None, 1):
+            live = LiveProcess(config.file, self._log)
         link.start()
         self._service.ready(f"hub of {config.site}")
         code = 0
         try:
-            self._converse(archive, receiver, link, keeper)
+            self._converse(archive, receiver, link, keeper, live)
         except ArchiveTaken as error:
             self._log.critical("archive taken", why=str(error))
             code = 1
         finally:
             self._service.stopping()
+            if live is not None:
+                live.stop()
             keeper.stop(KEEPER_STOPS_WITHIN_S)
             self._leave(receiver, link, code)
             self._service.close()
         return code
 
-    def _converse(self, archive: Archive, receiver: Receiver, link: HubLink, keeper: BlobKeeper) -> None:
+    def _converse(
+        self,
+        archive: Archive,
+        receiver: Receiver,
+        link: HubLink,
+        keeper: BlobKeeper,
+        live: LiveProcess | None,
+    ) -> None:
         has_duties = receiver.on_duty
         poll_s = self._config.sync.poll_s
         tick_at_s = time.monotonic()
@@ -262,6 +275,8 @@ class Hub:
                 self._publish(link, receiver.tick(utc_now()))
                 tick_at_s = time.monotonic() + poll_s
                 self._tell_fault(receiver)
+                if live is not None:
+                    live.look()
                 if receiver.on_duty and not has_duties:
                     self._log.info("duties taken over", worker=self._worker)
                     has_duties = True

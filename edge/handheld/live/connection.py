@@ -1,7 +1,7 @@
-"""Does what `session` orders: a socket of its own, the camera, the microphone. Three threads, none of the sync's.
+"""Does what `session` orders: a socket of its own, camera and microphone. Three threads, none the sync's.
 
-Whoever starts a session hears of it by `told`, called on this room's threads: put it into an inbox. All three run at
-a lower priority than the rest of the program where the system lets them.
+Whoever starts a session hears of it by `told`, called on this room's threads: put it into an inbox. All three
+run at a lower priority than the rest of the program where the system lets them.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class Pacer:
         self._per_dot = FIRST_BYTES_A_DOT
         self._rung = 2
         self._rung_s = -UP_AFTER_S
-        self._next_s = 0.0
+        self._next_s = self._last_s = 0.0
         self._busy = False
         self.delay_s = 0.0
         """Of the last pictures, from taking to the hub's word."""
@@ -106,7 +106,8 @@ class Pacer:
         sent_s, size = flown
         # What was on its way before it had to arrive first.
         began_s = max(sent_s + self.base_s, self._last_seen_s)
-        self._measured.append((at_s, max(at_s - began_s, 1e-4), size))
+        # A line that stood still says little about how fast it is when it moves.
+        self._measured.append((at_s, min(max(at_s - began_s, 1e-4), STALLED_S), size))
         self._last_seen_s = at_s
         delay_s = at_s - sent_s
         self.delay_s = delay_s if not self.delay_s else self.delay_s + 0.3 * (delay_s - self.delay_s)
@@ -181,11 +182,12 @@ class Pacer:
         shot = self._choose(at_s, target)
         # A picture more than its trip needs would only wait.
         most = 1 + min(MOST_IN_FLIGHT - 1, int(self.base_s * self._config.most_pictures_a_s))
+        every_s = max(1 / self._config.most_pictures_a_s, shot.weight * self._per_dot * 8 / target)
+        # Anew each time: a line that is faster now need not wait for what a slow one was to take.
+        self._next_s = self._last_s + every_s
         if at_s < self._next_s or len(self._flying) >= most:
             return None
-        expected = shot.weight * self._per_dot * 8
-        every_s = max(1 / self._config.most_pictures_a_s, expected / target)
-        self._next_s = max(self._next_s + every_s, at_s + every_s / 2)
+        self._last_s = max(self._next_s, at_s - every_s / 2)
         return shot
 
     def next_s(self) -> float:

@@ -1,5 +1,5 @@
-"""Where a live session's pictures and sound come from: ports, and what a desktop has. Android's own microphone
-and camera are `edge.handheld.android`'s. No socket, no session.
+"""Where a live session's pictures and sound come from: ports, and what a desktop has. Android's own
+microphone and camera are `edge.handheld.android`'s. No socket, no session.
 
 Every call belongs to the one thread that uses the source, except `LatestPicture.put`.
 """

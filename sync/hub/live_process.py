@@ -1,0 +1,58 @@
+"""Keeps the endpoint for live picture and sound running beside the hub. Knows nothing of what it does."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+AGAIN_AFTER_S: Final = 2.0
+ENDS_WITHIN_S: Final = 3.0
+
+
+class LiveProcess:
+    """Started again when it dies, ended with the hub."""
+
+    def __init__(self, config_file: Path, log: Any) -> None:
+        self._config_file = config_file
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._again_s = 0.0
+
+    def look(self) -> None:
+        """Now and then; never waits."""
+        now_s = time.monotonic()
+        process = self._process
+        if process is not None and process.poll() is None:
+            return
+        if process is not None:
+            self._close(process)
+            self._process = None
+            self._log.error("live endpoint ended", code=process.returncode, doing="started again")
+            self._again_s = now_s + AGAIN_AFTER_S
+        if now_s >= self._again_s:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "sync.hub.live_serving", str(self._config_file)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+            )
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        # Its standard input ends: it says goodbye to devices, and ends.
+        self._close(process)
+        try:
+            process.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _close(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
