@@ -21,6 +21,7 @@ from sync.hub import centre
 from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused, CommandRow
 from sync.hub.centre import By, CentreRefused
 from sync.hub.config import ConfigRefused, HubConfig, read_hub_config
+from sync.hub.pins import Pins
 from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed, from_json, to_builtins, to_json
 from sync.vocabulary.commands import (
@@ -543,6 +544,75 @@ def live(
     else:
         _say(told.line())
     raise typer.Exit(0 if told.pictures else 1)
+
+
+# --- officers' PINs ---------------------------------------------------------------------------------------
+
+Handhelds = Annotated[list[str] | None, typer.Option("--device", help="a handheld it is for; several times")]
+
+
+@centre_app.command("officer-pin")
+def officer_pin(
+    config: ConfigFile,
+    officer_no: Annotated[str, typer.Argument(metavar="OFFICER", help="whose PIN, as on the roster")],
+    officer: Officers,
+    reason: Reason,
+    device: Handhelds = None,
+    new_key: Annotated[
+        bool, typer.Option("--new-key", help="and a new signing key for release codes")
+    ] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="no PIN any more: signs in on no handheld")] = False,
+    scope: Scope = None,
+    as_json: Json = False,
+) -> None:
+    """Set an officer's PIN for handhelds: asked for twice, or one line of stdin. It is kept nowhere; what
+    goes down proves it to the handhelds named, and to nobody else."""
+    by = By(tuple(officer), reason)
+    with _opened(config) as (hub_config, archive):
+        pins = Pins(archive, hub_config.private_key)
+        in_scope = _scope(scope, hub_config)
+        if clear:
+            number = pins.clear(in_scope, officer_no, by, utc_now())
+        else:
+            pin = _asked_pin()
+            number = pins.set(in_scope, officer_no, pin, device or (), by, utc_now(), new_key=new_key)
+    if as_json:
+        _say_json({"officer_no": officer_no, "pin": not clear, "number": number})
+    else:
+        _say(f"{'no PIN' if clear else 'PIN set'}  {officer_no}  log at {number}")
+
+
+@centre_app.command("pin-devices")
+def pin_devices(
+    config: ConfigFile,
+    officer: Officers,
+    reason: Reason,
+    add: Annotated[list[str] | None, typer.Option("--add", help="a handheld that was enrolled")] = None,
+    drop: Annotated[list[str] | None, typer.Option("--drop", help="one that is none any more")] = None,
+    scope: Scope = None,
+    as_json: Json = False,
+) -> None:
+    """Let every officer's PIN be good on further handhelds, by the keys devices have today; nobody types one.
+    After enrolling a handheld, renewing its signing key, or revoking it. Exit 1 where an officer is left
+    out."""
+    with _opened(config) as (hub_config, archive):
+        pins = Pins(archive, hub_config.private_key)
+        by = By(tuple(officer), reason)
+        count, left = pins.refresh(_scope(scope, hub_config), add or (), drop or (), by, utc_now())
+    if as_json:
+        _say_json({"officers": count, "left": list(left)})
+    else:
+        _say(f"PINs of {count} officers are good on the devices named")
+        for line in left:
+            _say(f"left out: {line}")
+    raise typer.Exit(1 if left else 0)
+
+
+def _asked_pin() -> str:
+    """Never from the command line: other users of the machine could read it there."""
+    if sys.stdin.isatty():
+        return str(typer.prompt("PIN", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().strip()
 
 
 # --- scripts ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import contextlib
 import enum
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -175,14 +175,21 @@ class Vault:
         return self._key
 
     def check(
-        self, officer_no: str, pin: str, *, at_s: float, pepper: bytes, find: Callable[[], Standing]
+        self,
+        officer_no: str,
+        pin: str,
+        *,
+        at_s: float,
+        peppers: Sequence[bytes],
+        find: Callable[[], Standing],
     ) -> Checked:
         """Whether this is the officer's PIN; it opens the stores where they are locked, and wraps their key
         for the officer where it was not.
 
-        `pepper`: what this device shares with the centre (`sync.link.keys.shared_secret`, purpose
-        `PIN_PURPOSE`). `find` is asked when the stores are open, and opens them. Raises `VaultRefused` when
-        the try cannot be counted: then nobody tries; and what `find` raises.
+        `peppers`: what this device shares with the centre (`sync.link.keys.shared_secret`, purpose
+        `PEPPER_PURPOSE`), one for each of its keys that is believed. `find` is asked when the stores are
+        open, and opens them. Raises `VaultRefused` when the try cannot be counted: then nobody tries; and
+        what `find` raises.
         """
         if self.state is VaultState.WIPING:
             return Checked("revoked")
@@ -208,7 +215,7 @@ class Vault:
                 self.forget(officer_no)
             return self._told(hindered or "unknown", officer_no, opened=opened)
         try:
-            right = proved(pin, officer_no, officer.pin, self._device, pepper)
+            right = proved(pin, officer_no, officer.pin, self._device, peppers)
         except PinRefused:
             return self._told("unknown", officer_no, opened=opened)
         if right is None:

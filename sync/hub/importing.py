@@ -205,7 +205,7 @@ def import_files(
         archive.add_scope(scope)
     reports = []
     for index, file in enumerate(files):
-        changes = [RecordChange(row.collection, row.key, row.body) for row in file.rows]
+        changes = [RecordChange(row.collection, row.key, _with_pin(row, known)) for row in file.rows]
         if index == len(files) - 1:
             for collection in replace:
                 gone = sorted(archive.record_keys(scope, collection) - keep[collection])
@@ -235,6 +235,22 @@ def _apply(
         unchanged += applied.unchanged
         number = applied.number
     return Applied(put, deleted, unchanged, number)
+
+
+def _with_pin(row: _Row, known: _Known) -> str:
+    """A roster that comes from elsewhere knows no PIN: the one that was set here stays with the officer, and
+    so does the public key where the roster has none."""
+    if row.collection != "officers":
+        return row.body
+    fields, before = msgspec.json.decode(row.body), known.body("officers", row.key)
+    if fields.get("pin") is not None or before is None:
+        return row.body
+    kept = msgspec.json.decode(before)
+    if kept.get("pin") is None:
+        return row.body
+    return to_json(
+        {**fields, "pin": kept["pin"], "public_key": fields.get("public_key") or kept["public_key"]}
+    ).decode()
 
 
 def _report(file: _File, applied: Applied) -> FileReport:

@@ -13,7 +13,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -119,7 +119,9 @@ def made(
     )
 
 
-def proved(pin: str, officer_no: str, entries: OfficerPin, device: str, pepper: bytes) -> PinProved | None:
+def proved(
+    pin: str, officer_no: str, entries: OfficerPin, device: str, peppers: Iterable[bytes]
+) -> PinProved | None:
     """Whether this is the officer's PIN, on this device. None: no. Raises `PinRefused` where the record has
     no entry for this device, or one that no PIN could open."""
     entry = entries.devices.get(device)
@@ -134,11 +136,12 @@ def proved(pin: str, officer_no: str, entries: OfficerPin, device: str, pepper: 
         raise PinRefused(
             f"the PIN of officer {officer_no}: expected a salt of {SALT_BYTES} bytes and an entry"
         )
-    key = _entry_key(stretched(pin, salt, Cost(entries.memory_kib, entries.passes)), pepper)
-    seed = _opened(key, sealed, _about(officer_no, device))
-    if seed is None or len(seed) not in (0, SEED_BYTES):
-        return None
-    return PinProved(seed)
+    stretched_pin = stretched(pin, salt, Cost(entries.memory_kib, entries.passes))
+    for pepper in peppers:
+        seed = _opened(_entry_key(stretched_pin, pepper), sealed, _about(officer_no, device))
+        if seed is not None and len(seed) in (0, SEED_BYTES):
+            return PinProved(seed)
+    return None
 
 
 def keep(secret: PinSecret, officer_no: str, centre_key: bytes, nonce: bytes) -> str:

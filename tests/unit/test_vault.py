@@ -124,7 +124,7 @@ class Device:
             assert self.vault.key is not None
             return Standing(self.roster.get(number), SITE, UTC, self.age_s)
 
-        return self.vault.check(number, pin, at_s=self.at_s, pepper=PEPPER_OF_H1, find=find)
+        return self.vault.check(number, pin, at_s=self.at_s, peppers=[PEPPER_OF_H1], find=find)
 
     def outcomes(self, number: str, pin: str, times: int) -> list[str]:
         return [self.tries(number, pin).outcome for _ in range(times)]
@@ -143,14 +143,14 @@ def device(tmp_path: Path) -> Device:
 def test_a_pin_is_proved_to_the_device_it_was_set_for_and_gives_the_officers_key() -> None:
     entries = officer().pin
     assert entries is not None
-    right = pins.proved(PIN, "4604001", entries, "h-1", PEPPER_OF_H1)
+    right = pins.proved(PIN, "4604001", entries, "h-1", [PEPPER_OF_H1])
     assert right is not None
     assert right.seed == SEED
-    assert pins.proved("493028", "4604001", entries, "h-1", PEPPER_OF_H1) is None
-    assert pins.proved(PIN, "4604002", entries, "h-1", PEPPER_OF_H1) is None
-    assert pins.proved(PIN, "4604001", entries, "h-1", b"another device's pepper 32 bytes"[:32]) is None
+    assert pins.proved("493028", "4604001", entries, "h-1", [PEPPER_OF_H1]) is None
+    assert pins.proved(PIN, "4604002", entries, "h-1", [PEPPER_OF_H1]) is None
+    assert pins.proved(PIN, "4604001", entries, "h-1", [b"q" * 32]) is None
     with pytest.raises(PinRefused, match="expected an entry for h-9"):
-        pins.proved(PIN, "4604001", entries, "h-9", PEPPER_OF_H1)
+        pins.proved(PIN, "4604001", entries, "h-9", [PEPPER_OF_H1])
 
 
 def test_nothing_in_a_record_can_be_guessed_on_without_a_pepper() -> None:
@@ -199,7 +199,7 @@ def test_a_spoiled_entry_opens_for_nobody_and_is_told(field: str) -> None:
     spoiled: dict[str, Any] = {"salt": "!" * 24, "devices": {"h-1": "AAAA"}}
     made = msgspec.structs.replace(entries, **{field: spoiled[field]})
     with pytest.raises(PinRefused):
-        pins.proved(PIN, "4604001", made, "h-1", PEPPER_OF_H1)
+        pins.proved(PIN, "4604001", made, "h-1", [PEPPER_OF_H1])
 
 
 def test_a_record_cannot_ask_a_device_for_more_memory_than_it_has() -> None:
@@ -391,7 +391,7 @@ def test_a_try_is_counted_before_the_pin_is_looked_at(device: Device) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        device.vault.check("4604001", PIN, at_s=device.at_s, pepper=PEPPER_OF_H1, find=killed)
+        device.vault.check("4604001", PIN, at_s=device.at_s, peppers=[PEPPER_OF_H1], find=killed)
     device.started()
     assert device.vault._of("4604001").count == 1
 
@@ -519,7 +519,7 @@ def test_a_wipe_killed_at_any_instant_leaves_all_to_be_read_or_nothing_and_the_n
         assert not read[-1] or sorted({*all_files(filled.folder)} - {vault_files.WIPING}) == WHOLE
         vault = filled.device.started()
         if vault.state is VaultState.WIPING:
-            assert vault.check("4604001", PIN, at_s=0, pepper=b"", find=_nothing).outcome == "revoked"
+            assert vault.check("4604001", PIN, at_s=0, peppers=[], find=_nothing).outcome == "revoked"
             assert wiping.finished(vault, filled.belongings) == ""
             assert all_files(filled.folder) == []
     assert (read[0], read[-1]) == (True, False)
