@@ -22,22 +22,26 @@ from kivy.uix.behaviors import ButtonBehavior
 from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld.batch import BatchView
+from edge.handheld.comparing_screen import ComparingView
 from edge.handheld.context import Settings
 from edge.handheld.effects import Tone
 from edge.handheld.events import Paused, Resumed, Scanned, Touched
 from edge.handheld.inspection import InspectionView
 from edge.handheld.lane_help import LaneHelpView
+from edge.handheld.live import LiveView
 from edge.handheld.patrol import PatrolView
 from edge.handheld.preferences import PreferencesView
 from edge.handheld.scanning import PutAway, ScanningView
 from edge.handheld.screens import captions, fonts
 from edge.handheld.screens.batch import BatchPage
 from edge.handheld.screens.choosing import Choosing
+from edge.handheld.screens.compare import ComparePage
 from edge.handheld.screens.desk import Desk, Platform, View
 from edge.handheld.screens.entry import Entry
 from edge.handheld.screens.hands import Asked, Hands, Marked, Offered, OfficerAsked, Over, Shot
 from edge.handheld.screens.inspection import InspectionPage
 from edge.handheld.screens.lane_help import LaneHelpPage
+from edge.handheld.screens.live import LivePage
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.marking import Marking
 from edge.handheld.screens.patrol import PatrolPage
@@ -70,6 +74,8 @@ _PAGES: Final[dict[type, type]] = {
     StockTakeView: StockTakePage,
     LaneHelpView: LaneHelpPage,
     TracingView: TracePage,
+    ComparingView: ComparePage,
+    LiveView: LivePage,
     PreferencesView: SettingsPage,
 }
 
