@@ -15,6 +15,7 @@ from typing import Any, Final, Union, get_args, get_origin
 import msgspec
 
 from edge.handheld import (
+    comparing_screen,
     inspection,
     lane_help,
     live,
@@ -102,6 +103,7 @@ ROOMS: Final = (
     _room(stock_take, Page.STOCK_TAKE),
     _room(lane_help, Page.LANE_HELP),
     _room(tracing, Page.TRACE),
+    _room(comparing_screen, Page.COMPARE),
     _room(live, Page.LIVE),
 )
 """Their order is the order in which they hear of what concerns several."""
@@ -374,6 +376,10 @@ def _followed(before: App, app: App, at_s: float, utc: str, event: object) -> tu
         case scanning.OfferTaken("trace", value):
             app, more = _elsewhere(app, Page.TRACE, at_s, utc, tracing.TraceAsked(value))
             effects += more
+        case scanning.OfferTaken("compare", value):
+            wanted = comparing_screen.ComparisonAsked(value)
+            app, more = _elsewhere(app, Page.COMPARE, at_s, utc, wanted)
+            effects += more
         case scanning.OfferTaken("take_order", value):
             app, more = _elsewhere(app, Page.INSPECTION, at_s, utc, inspection.OrderTakeAsked(value))
             effects += more
@@ -400,6 +406,7 @@ def _changed_hands(app: App) -> App:
         **app.states,
         "scanning": scanning.signed_out(app.states["scanning"]),
         "tracing": tracing.State(request=app.states["tracing"].request + 1),
+        "comparing_screen": comparing_screen.signed_out(app.states["comparing_screen"]),
     }
     if app.officer is None:
         return replace(app, states=states, page=Page.SIGN_IN, page_before=app.page)
@@ -567,6 +574,7 @@ _VIEWS: Final[dict[str, Callable[[Any, Context], Any]]] = {
     "stock_take": stock_take.view,
     "lane_help": lane_help.view,
     "tracing": tracing.view,
+    "comparing_screen": comparing_screen.view,
     "live": live.view,
 }
 

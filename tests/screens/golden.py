@@ -22,6 +22,7 @@ from edge.handheld.signing_in import SecondOfficerShown, SigningInView
 from edge.handheld.tracing import StepShown, TracingView
 from edge.handheld.view import SHAPES, Bar, Door, Notice, Page, Row, Sign, both
 from sync.vocabulary.rulings import Text
+from tests.screens import golden_pictures as seen
 from tests.screens import golden_work as work
 
 
@@ -363,6 +364,17 @@ PAGES: dict[str, tuple[Page, object, Bar]] = {
     "lane-refused": (Page.LANE_HELP, work.REFUSED, BAR),
     "trace": (Page.TRACE, TRACED, BAR),
     "trace-empty": (Page.TRACE, NO_TRACE, BAR),
+    "compare-empty": (Page.COMPARE, seen.NOTHING, BAR),
+    "compare": (Page.COMPARE, seen.BESIDE, BAR),
+    "compare-over": (Page.COMPARE, seen.OVER, BAR),
+    "compare-camera": (Page.COMPARE, seen.WITH_CAMERA, BAR),
+    "live-idle": (Page.LIVE, seen.IDLE, BAR),
+    "live-asked": (Page.LIVE, seen.ASKED, BAR),
+    "live": (
+        Page.LIVE,
+        seen.LIVE,
+        replace(BAR, is_live=True, live=Text("● 中心正在观看", "● LIVE to the centre")),
+    ),
     "settings": (Page.SETTINGS, PREFERENCES, BAR),
 }
 

@@ -12,6 +12,7 @@ from kivy.properties import ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld import inspection as wants
+from edge.handheld.comparing_screen import ComparisonAsked
 from edge.handheld.events import Scanned
 from edge.handheld.inspection import DraftShown, InspectionView
 from edge.handheld.screens import captions
@@ -19,6 +20,7 @@ from edge.handheld.screens.hands import Asked, Hands, Marked, Offered, OfficerAs
 from edge.handheld.screens.listing import beside, button, figures, heading, pair, set_out, sheet, words
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import BigButton, Pair, RowButton, Strip
+from edge.handheld.view import GoTo, Page
 from sync.vocabulary.rulings import Text
 
 _STATE_SHAPES = {"draft": "ring", "ready": "dot", "sending": "scan", "sent": "circle", "stopped": "octagon"}
@@ -420,8 +422,16 @@ class InspectionPage(BoxLayout):
         if piece.kind == "photo":
             marked = Marked(piece.sha256, lambda strokes: put(wants.PhotoMarked(piece.sha256, strokes)))
             ways.append((captions.MARK, lambda: ask(marked)))
+        if piece.kind != "voice":
+            ways.append((captions.COMPARE, lambda: self._compare(piece.sha256)))
         ways.append((captions.LEAVE_OUT, lambda: put(wants.EvidenceLeftOut(piece.sha256))))
         ask(Offered(captions.KINDS[piece.kind], tuple(ways)))
+
+    def _compare(self, sha256: str) -> None:
+        draft = None if self._view is None else self._view.draft
+        if draft is not None:
+            self._hands.put(GoTo(Page.COMPARE))
+            self._hands.put(ComparisonAsked(draft.parcel, sha256))
 
     def _measure(self) -> None:
         put, ask = self._hands.put, self._hands.ask
