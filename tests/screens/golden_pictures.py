@@ -1,5 +1,5 @@
-"""Golden views of what shows pictures, and the pictures themselves: a parcel's goods, drawn, and drawn again with a thing
-more in it.
+"""Golden views of what shows pictures, and the pictures themselves: a parcel's goods, drawn, and drawn
+again with a thing more in it.
 """
 
 from __future__ import annotations

@@ -163,6 +163,7 @@ class ComparePage(BoxLayout):
         self._view: ComparingView | None = None
         self._pictures: dict[str, Shown] = {}
         self._at: PanZoom | None = None
+        """None: the whole picture, until a finger moves it."""
         self._divider = Divider()
         self._work = Aligning()
         self._found: Comparison | None = None
@@ -312,9 +313,7 @@ class ComparePage(BoxLayout):
             side.texture = None if shown is None else shown.texture
             side.picture_size = None if shown is None else shown.size
             side.over = side.heat = side.divider = None
-        if left.pane is not None and self._at is None:
-            self._at = left.pane.whole
-        left.at = None if left.pane is None or self._at is None else left.pane.kept(self._at)
+        left.at = None if left.pane is None else left.pane.kept(self._at or left.pane.whole)
         right.at = None
         if right.pane is not None:
             if left.pane is not None and left.at is not None:
@@ -343,7 +342,7 @@ class ComparePage(BoxLayout):
 
     def on_touch_down(self, touch: Any) -> bool:
         side = self._side(touch)
-        if side is None or self._at is None:
+        if side is None or self.ids.left.pane is None:
             return bool(super().on_touch_down(touch))
         if touch.is_double_tap and side.pane is not None:
             self._at = None
@@ -361,8 +360,10 @@ class ComparePage(BoxLayout):
         left = self.ids.left
         before = dict(self._touches)
         self._touches[touch.uid] = (touch.x, touch.y)
-        if left.pane is None or self._at is None:
+        if left.pane is None:
             return True
+        if self._at is None:
+            self._at = left.pane.whole
         if self._draws_line:
             self._divider = self._divider.moved_to(touch.x - left.x, left.width)
         elif len(before) == 1:
@@ -397,8 +398,10 @@ class ComparePage(BoxLayout):
 
     def nearer(self, factor: float) -> None:
         left = self.ids.left
-        if left.pane is not None and self._at is not None:
-            self._at = left.pane.zoomed(self._at, factor, (left.width / 2, left.height / 2))
+        if left.pane is not None:
+            self._at = left.pane.zoomed(
+                self._at or left.pane.whole, factor, (left.width / 2, left.height / 2)
+            )
             self._redraw()
 
     # --- what is wanted ---

@@ -7,6 +7,7 @@ and takes the program's command line for its own.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -27,16 +28,15 @@ def prepare(home: Path, *, size: tuple[int, int] | None = None) -> None:
     said = {
         "KIVY_HOME": str(folder),
         "KIVY_NO_ARGS": "1",
-        "KIVY_NO_FILELOG": "1",
-        "KIVY_NO_CONSOLELOG": "1",
-        "KIVY_NO_ENV_CONFIG": "0",
+        # Else Kivy takes the program's stderr for itself, and a traceback ends up nowhere.
+        "KIVY_LOG_MODE": "PYTHON",
         "KCFG_GRAPHICS_MAXFPS": str(FRAMES_A_SECOND),
         "KCFG_GRAPHICS_MULTISAMPLES": "0",
         "KCFG_KIVY_EXIT_ON_ESCAPE": "0",
         "KCFG_KIVY_DESKTOP": "0",
-        "KCFG_KIVY_LOG_ENABLE": "0",
     }
     os.environ.update(said)
+    logging.getLogger("kivy").setLevel(logging.WARNING)
     if not is_android:
         width, height = size or DESKTOP_SIZE
         os.environ["KCFG_GRAPHICS_WIDTH"], os.environ["KCFG_GRAPHICS_HEIGHT"] = str(width), str(height)

@@ -207,7 +207,7 @@ class Shell(BoxLayout):
         """Over a page there is only its own way back; the menu leaves its button to close it."""
         is_free = self._over is None and not isinstance(self._page, SignInPage)
         somebody = self._view is not None and bool(self._view.bar.officer)
-        lead = self._page.lead if is_free else None
+        lead = self._page.lead if is_free and self._page is not None else None
         if lead is not self.lead:
             self.ids.lead.clear_widgets()
             self.lead = lead
