@@ -343,7 +343,9 @@ def _commanded(command: commands.Command) -> Room:
 
 
 def _is_touch(event: object) -> bool:
-    """The officer did something, or a label was read in the officer's hand."""
+    """The officer did something, a label was read in the officer's hand, or the centre sees what it does."""
+    if isinstance(event, live.LiveChanged):
+        return bool(event.flow.watchers)
     return isinstance(event, Scanned | GoTo | SettingsChanged | NoticePutAway | Touched) or (
         type(event) in _INTENT_OF and not isinstance(event, SignOutAsked | LockAsked | SignInAsked)
     )
@@ -370,6 +372,9 @@ def _followed(before: App, app: App, at_s: float, utc: str, event: object) -> tu
         effects += [_tagged(effect, "signing_in") for effect in asked]
     if (app.officer is None) is not (before.officer is None):
         app = _changed_hands(app)
+    if live.is_live(app.states["live"]) and app.officer != before.officer:
+        app, more = _enter(app, _BY_NAME["live"], at_s, utc, live.HolderChanged())
+        effects += more
     if isinstance(event, Scanned) and app.officer is not None:
         app = replace(app, page=_reads(app, event).page or app.page)
     match event:

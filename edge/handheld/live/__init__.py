@@ -6,6 +6,7 @@ and `sources` do it. Nothing here touches the connection, journal or threads of 
 
 from edge.handheld.live.consent import (
     Event,
+    HolderChanged,
     Intent,
     LiveAccepted,
     LiveBegun,
@@ -27,6 +28,7 @@ from edge.handheld.live.consent import (
 
 __all__ = [
     "Event",
+    "HolderChanged",
     "Intent",
     "LiveAccepted",
     "LiveBegun",

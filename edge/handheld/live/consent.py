@@ -128,7 +128,12 @@ class LiveClosed:
     tally: LiveTally = LiveTally()
 
 
-Event = Intent | LiveChanged | LiveClosed | CommandGiven | TimePassed
+@dataclass(frozen=True, slots=True)
+class HolderChanged:
+    """Signed in, out, or locked: told at once, so that nobody goes on showing for another."""
+
+
+Event = Intent | LiveChanged | LiveClosed | HolderChanged | CommandGiven | TimePassed
 
 
 # --- state --------------------------------------------------------------------------------------------------

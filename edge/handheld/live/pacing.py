@@ -28,6 +28,8 @@ LEAST_BITS_A_S: Final = 24_000.0
 UP_AFTER_S: Final = 1.0
 UP_SLACK: Final = 1.15
 MOST_IN_FLIGHT: Final = 4
+QUEUE_S: Final = 0.1
+"""Of the line's time, what is on its way may fill when the next picture is taken; its trip comes on top."""
 FIRST_BYTES_A_DOT: Final = 0.09
 BUSY_BITS_A_S: Final = 200_000.0
 
@@ -55,10 +57,10 @@ LADDER: Final = (
     Shot(480, 45, 6.0),
     Shot(640, 45, 8.0),
     Shot(640, 60, 8.0),
-    Shot(800, 60, 10.0),
-    Shot(960, 60, 10.0),
-    Shot(1280, 60, 12.0),
-    Shot(1280, 75, 12.0),
+    Shot(800, 60, 8.0),
+    Shot(960, 60, 8.0),
+    Shot(1280, 60, 8.0),
+    Shot(1280, 75, 10.0),
 )
 
 
@@ -180,12 +182,14 @@ class Pacer:
         """The picture to take now; None: not now."""
         target = self.target_bits_a_s(at_s)
         shot = self._choose(at_s, target)
-        # A picture more than its trip needs would only wait.
-        most = 1 + min(MOST_IN_FLIGHT - 1, int(self.base_s * self._config.most_pictures_a_s))
+        # A picture more than that would only wait.
+        waits = self.in_flight_bytes * 8 > QUEUE_S * self.line_bits_a_s(at_s)
+        if self._flying and (waits or len(self._flying) >= MOST_IN_FLIGHT):
+            return None
         every_s = max(1 / self._config.most_pictures_a_s, shot.weight * self._per_dot * 8 / target)
         # Anew each time: a line that is faster now need not wait for what a slow one was to take.
         self._next_s = self._last_s + every_s
-        if at_s < self._next_s or len(self._flying) >= most:
+        if at_s < self._next_s:
             return None
         self._last_s = max(self._next_s, at_s - every_s / 2)
         return shot

@@ -22,6 +22,8 @@ import numpy as np
 
 from edge.devices.fixed_camera.source import Address, Source, SourceLost, open_source
 from edge.handheld.live.g711 import SAMPLES_A_S, Samples
+from edge.handheld.ports import Microphone, PortFailed
+from edge.reading.frames import FrameSource
 
 if TYPE_CHECKING:
     from edge.devices.fixed_camera.source import Pixels
@@ -39,7 +41,8 @@ class PictureSource(Protocol):
     def begin(self) -> None: ...
 
     def newest(self) -> Pixels | None:
-        """(rows, columns, 3) blue, green, red. Waits at most half a second; None: nothing new came."""
+        """(rows, columns, 3) blue, green, red, or (rows, columns) grey. Waits at most half a second; None:
+        nothing new came."""
 
     def end(self) -> None: ...
 
@@ -84,6 +87,31 @@ class LatestPicture:
         pass
 
 
+class FramePictures:
+    """The frames that codes are read from, as the camera's owner shows them: grey, since reading needs no
+    colour. `LatestPicture` is for whoever has colour."""
+
+    def __init__(self, frames: FrameSource) -> None:
+        self._frames = frames
+        self._last = -1
+
+    def begin(self) -> None:
+        self._last = -1
+
+    def newest(self) -> Pixels | None:
+        until_s = time.monotonic() + READ_WITHIN_S
+        while time.monotonic() < until_s:
+            frame = self._frames.frame()
+            if frame is not None and frame.number != self._last:
+                self._last = frame.number
+                return frame.grey
+            time.sleep(0.01)
+        return None
+
+    def end(self) -> None:
+        pass
+
+
 class CameraPictures:
     """A camera, stream, file or folder of its own, as a desktop has it."""
 
@@ -123,6 +151,33 @@ class _Paced:
             self._due_s = now_s
         self._due_s += PACKET_SAMPLES / SAMPLES_A_S
         time.sleep(max(0.0, self._due_s - now_s))
+
+
+class PortSound:
+    """The device's own microphone (`edge.handheld.ports`): two of its packets are one of ours."""
+
+    def __init__(self, microphone: Microphone) -> None:
+        self._microphone = microphone
+        self._samples: Samples = np.zeros(0, np.int16)
+
+    def begin(self) -> None:
+        self._samples = self._samples[:0]
+        try:
+            self._microphone.open()
+        except PortFailed as error:
+            raise SourceLost(str(error)) from error
+
+    def read(self) -> Samples:
+        try:
+            while len(self._samples) < PACKET_SAMPLES:
+                self._samples = np.concatenate([self._samples, self._microphone.read()])
+        except PortFailed as error:
+            raise SourceLost(str(error)) from error
+        packet, self._samples = self._samples[:PACKET_SAMPLES], self._samples[PACKET_SAMPLES:]
+        return packet
+
+    def end(self) -> None:
+        self._microphone.close()
 
 
 class ToneSound:
