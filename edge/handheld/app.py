@@ -178,6 +178,8 @@ class App:
     """It was in a commit that failed."""
     kept: Memory = field(default_factory=Memory)
     """As it was put into the last commit."""
+    is_open: bool = False
+    """Journal and records are readable: without a keystore they are not before somebody's PIN opened them."""
 
     @property
     def officer(self) -> SignedIn | None:
@@ -187,44 +189,60 @@ class App:
 
 Step = tuple[App, tuple[Effect, ...]]
 
+_KEPT: Final = ("inspection", "patrol", "stock_take", "lane_help")
+"""Rooms whose state the memory holds as it is."""
 
-def woken(device: Device, memory: Memory, problems: tuple[str, ...] = ()) -> Step:
-    """The machine as the memory left it, and what is committed before anything else happens."""
-    states = {room.name: room.begin for room in ROOMS}
-    states |= {
-        name: getattr(memory, name)
-        for name in states
-        if name in Memory.__struct_fields__ and name not in ("signing_in", "obeying")
-    }
-    states["obeying"] = obeying.woken(memory.obeying, device.key_id)
-    signing = signing_in.woken(memory.signing_in)
-    if states["obeying"].stopped_by is None:
-        signing = msgspec.structs.replace(signing, stopped="")
-    states["signing_in"] = signing
-    app = App(
-        device,
-        states,
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The stores are open: what the memory in them held, and what of it could not be read."""
+
+    memory: Memory
+    problems: tuple[str, ...] = ()
+
+
+def begun(device: Device) -> App:
+    """Before the stores are open: somebody may sign in, nothing else happens."""
+    return App(device, {room.name: room.begin for room in ROOMS})
+
+
+def _opened(app: App, opened: Opened) -> tuple[App, list[Effect]]:
+    """The machine as the memory left it. Whose PIN opened the stores is still to be told."""
+    memory = opened.memory
+    states = {**app.states}
+    states |= {name: getattr(memory, name) for name in _KEPT}
+    states["obeying"] = obeying.woken(memory.obeying, app.device.key_id)
+    signing: signing_in.State = app.states["signing_in"]
+    states["signing_in"] = msgspec.structs.replace(
+        signing,
+        last_officer=memory.signing_in.last_officer,
+        locked=memory.signing_in.locked,
+        stopped=memory.signing_in.stopped if states["obeying"].stopped_by is not None else "",
+    )
+    app = replace(
+        app,
+        states=states,
         settings=memory.settings,
-        page=Page.SIGN_IN,
         page_before=memory.page if memory.page in _BY_PAGE else Page.SCAN,
         kept=memory,
+        is_open=True,
     )
     started = HandheldStarted(
-        version=device.version,
-        config_digest=device.config_digest,
-        boot_id=device.boot_id,
+        version=app.device.version,
+        config_digest=app.device.config_digest,
+        boot_id=app.device.boot_id,
         drafts=_drafts(app),
     )
     facts = [Told(Stream.ROUTINE, started)]
-    if problems:
+    if opened.problems:
         lost = Alarm(
             code=AlarmCode.INPUT_REFUSED,
-            detail="; ".join(problems)[:400],
+            detail="; ".join(opened.problems)[:400],
             zh="本机记忆无法读取，草稿可能丢失",
             en="The device's memory could not be read, drafts may be lost",
         )
         facts.append(Told(Stream.ALARM, lost))
-    return _remembered(app, [Commit(tuple(facts))])
+    return app, [Commit(tuple(facts))]
 
 
 # --- stepping -----------------------------------------------------------------------------------------------
@@ -259,12 +277,15 @@ def context(app: App, at_s: float, utc: str) -> Context:
         site=app.site,
         sync=app.sync,
         battery=app.battery,
+        ended_orders=frozenset(out.order_no for out in app.states["inspection"].outbox),
         is_live=live.is_live(app.states["live"]),
     )
 
 
 def _surroundings(app: App, event: object) -> tuple[App, list[Effect]]:
     match event:
+        case Opened():
+            return _opened(app, event)
         case SyncChanged(sync):
             return replace(app, sync=sync), []
         case SiteChanged(site):
@@ -479,6 +500,9 @@ def memory_of(app: App) -> Memory:
 
 def _remembered(app: App, effects: list[Effect]) -> Step:
     """One transaction a step (G1): facts of every room in it, evidence, and the memory as it is after it."""
+    if not app.is_open:
+        # The facts wait with the performer; there is no memory yet that could be kept.
+        return app, tuple(effects)
     commits = [effect for effect in effects if isinstance(effect, Commit)]
     memory = memory_of(app)
     if not commits and not app.owes_memory and memory == app.kept:

@@ -201,7 +201,8 @@ class OfficerFindings:
     """Whether an officer may still hold this device: asked anew when records moved."""
 
     officer_no: str
-    standing: Literal["active", "revoked", "expired", "unknown"]
+    standing: Literal["active", "revoked", "expired", "unknown", "untold"]
+    """`untold`: the records cannot be read just now, which puts nobody out."""
     authorisations: tuple[str, ...] = ()
 
 

@@ -331,6 +331,8 @@ def _seen(recent: Recent, at_s: float) -> Recent:
 def _judged(
     state: State, context: Context, asked: Asked, findings: ParcelFindings, records: RecordsRead
 ) -> tuple[State, tuple[Effect, ...]]:
+    still_open = tuple(order for order in findings.orders if order.order_no not in context.ended_orders)
+    findings = replace(findings, orders=still_open)
     opinion = judge(findings, records)
     codes = opinion.ruling.codes()
     known = next((recent for recent in state.recent if recent.text == asked.text), None)

@@ -220,7 +220,7 @@ def _is_taken_over(state: State, officer_no: str) -> bool:
 
 def _looked_up(state: State, findings: OfficerFindings) -> tuple[State, tuple[Effect, ...]]:
     holder = state.officer
-    if holder is None or findings.officer_no != holder.officer_no:
+    if holder is None or findings.officer_no != holder.officer_no or findings.standing == "untold":
         return state, ()
     if findings.standing == "active":
         if findings.authorisations == holder.authorisations:
