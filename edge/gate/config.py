@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -19,10 +18,10 @@ from edge.gate.lane import LaneSettings, Needs, PlatformAddress
 from edge.gate.pictures_config import CameraPart, PicturesPart, camera_errors
 from edge.gate.rules import LaneRules
 from edge.gate.speaking import VoicePart
+from edge.linking import ClockPart, SpotCheckPart, SyncPart, sync_errors
 from edge.runtime.channels import ListenAddress, SerialAddress
-from edge.runtime.config_reading import ConfigError, ConfigRefused, SecretFile, read_config
+from edge.runtime.config_reading import ConfigError, ConfigRefused, read_config
 from edge.runtime.supervisor import BackOff, Device
-from sync.link.client import BrokerConfig
 from sync.vocabulary.records import Direction
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
@@ -169,34 +168,6 @@ class RelaysPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     pulse_s: Annotated[float, msgspec.Meta(ge=0.1, le=5.0)] = 0.5
 
 
-class SyncPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The way to the centre."""
-
-    host: str = "127.0.0.1"
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 1883
-    scope: Name
-    key_file: SecretFile
-    """This device's private Ed25519 key (PEM)."""
-    key_statements_file: Path | None = None
-    """How that key follows from the one the centre has pinned, where it was replaced since
-    (`kakou enrol renew`)."""
-    hub_key_file: Path
-    """The centre's public key, pinned at enrolment. A later one is taken when this one vouches for it."""
-    username: str = ""
-    password_file: SecretFile | None = None
-    ca_file: Path | None = None
-    certificate_file: Path | None = None
-    tls_key_file: SecretFile | None = None
-    allow_plaintext: bool = False
-    allow_plaintext_outside_loopback: bool = False
-    keepalive_s: Seconds = 10.0
-    reconnect_longest_s: Seconds = 15.0
-    resend_first_s: Seconds = 5.0
-    claim_retry_s: Seconds = 1.0
-    pull_first_s: Seconds = 5.0
-    status_every_s: Seconds = 30.0
-
-
 class StorePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Journal and records of this lane."""
 
@@ -204,16 +175,6 @@ class StorePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     reserve_mb: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 64
     """Free disk below this: the lane holds and says so (G8)."""
     keep_acknowledged_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 30
-
-
-class SpotCheckPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    key_file: SecretFile
-    """64 hex digits shared by site and centre: nobody else can know the draws (S11)."""
-
-
-class ClockPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    require_synchronised: bool = True
-    """True: where the system cannot say how far its clock is off, records count as too old (S10)."""
 
 
 class LogPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -318,15 +279,7 @@ def read_gate_config(path: Path) -> GateConfig:
         errors.append(ConfigError("relays.green_pulse_s", f"expected at most {longest_s:g} s of this board"))
     if config.relays.green_renew_s * 2 > config.relays.green_pulse_s:
         errors.append(ConfigError("relays.green_renew_s", "expected at most half of green_pulse_s"))
-    sync = config.sync
-    broker = BrokerConfig(
-        host=sync.host,
-        port=sync.port,
-        ca_file=sync.ca_file,
-        allow_plaintext=sync.allow_plaintext,
-        allow_plaintext_outside_loopback=sync.allow_plaintext_outside_loopback,
-    )
-    errors += [ConfigError(f"sync.{name}", problem) for name, problem in broker.plaintext_problems()]
+    errors += sync_errors(config.sync)
     errors += [
         ConfigError(f"devices.{name}", "expected a table: no lane works without it")
         for name in ("io", "weighbridge")
@@ -420,11 +373,6 @@ def device_of(name: str, part: DevicePart) -> Device[Reading, Order]:
 
 def wires(config: GateConfig) -> Wires:
     return Wires({name: (wire.input, wire.active == "high") for name, wire in config.inputs.items()})
-
-
-def config_digest(path: Path) -> str:
-    """SHA-256 of the file, so that a fact can name the settings it was made under."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def lane_settings(

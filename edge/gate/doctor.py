@@ -22,7 +22,7 @@ from cryptography import x509
 from edge.devices.catalogue import settings_of
 from edge.gate.config import GateConfig, read_gate_config
 from edge.gate.speaking import missing as voice_missing
-from edge.gate.wiring import BUILT, read_draw_key
+from edge.linking import BUILT, read_draw_key
 from edge.runtime.clock import UNKNOWN_MS, Clock, SystemClock
 from edge.runtime.config_reading import ConfigRefused
 from sync.enrolment.certificates import (

@@ -20,7 +20,6 @@ from edge import VERSION
 from edge.devices.readings import Order, PictureSeen, Reading, SetRelay
 from edge.gate.config import (
     GateConfig,
-    config_digest,
     device_of,
     lane_settings,
     read_gate_config,
@@ -51,8 +50,8 @@ from edge.gate.scrubbing import Scrubber
 from edge.gate.speaking import Speaker
 from edge.gate.translation import is_valid, to_event, to_report
 from edge.gate.wiping import wiping_of
+from edge.linking import BUILT, config_digest, facts_of, link_config, read_draw_key
 from edge.runtime.clock import Clock, SystemClock
-from edge.runtime.config_reading import SecretFile
 from edge.runtime.inbox import Inbox
 from edge.runtime.loop import EffectFailed, Loop
 from edge.runtime.ports import OrderNotTaken
@@ -63,7 +62,7 @@ from edge.runtime.wiping import Wiping
 from sync.link import session as link_words
 from sync.link.client import LinkClient, LinkConfig
 from sync.link.key_files import own_signer
-from sync.link.keys import KeyRefused, key_id, load_private, load_public
+from sync.link.keys import key_id, load_private, load_public
 from sync.link.messages import ClaimRequest, ClaimVerdict
 from sync.store.evidence_files import Shed
 from sync.store.folders import make_folder
@@ -72,22 +71,10 @@ from sync.store.records_in_force import RecordsInForce
 from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.commands import Command, Outcome
 from sync.vocabulary.facts import (
-    Alarm,
-    AlarmCode,
-    MessageRefused,
     PicturesShed,
-    RecordsMoved,
-    RecordsRepaired,
     Stream,
 )
 from sync.vocabulary.numbers import Plate, SlipNo
-
-BUILT: Final = "2026-11-22T00:00:00Z"
-"""No clock that is set shows an earlier time: one that does was never set since the machine was switched on,
-and by it no age is known (S10). Moved up with each release."""
-
-DRAW_KEY_BYTES: Final = 16
-"""A shorter key could be guessed, and the draws with it (S11)."""
 
 _HEALTH_EVERY_S: Final = 2.0
 _RETENTION_EVERY_S: Final = 600.0
@@ -134,19 +121,6 @@ class _Centre:
 
     def wipe(self, command: Command, force: bool) -> None:
         self.wiping.begin(command, force)
-
-
-def read_draw_key(file: SecretFile) -> bytes:
-    """The key of the spot-check draws. Raises `KeyRefused`."""
-    try:
-        key = bytes.fromhex(file.read_text())
-    except OSError as error:
-        raise KeyRefused(f"{file.path}: cannot read the key file ({error.strerror})") from error
-    except ValueError:
-        key = b""
-    if len(key) < DRAW_KEY_BYTES:
-        raise KeyRefused(f"{file.path}: expected at least {2 * DRAW_KEY_BYTES} hex digits")
-    return key
 
 
 def run(config_path: Path) -> int:
@@ -202,7 +176,7 @@ class Program:
             back_off=config.back_off,
         )
         self._client = LinkClient(
-            _link_config(config, digest, clock.boot_id(), statements),
+            lane_link(config, digest, clock.boot_id(), statements),
             journal=self._journal,
             records_folder=config.store.folder,
             signer=signer,
@@ -466,46 +440,19 @@ def _of_notice(notice: link_words.Notice) -> tuple[Event, ...]:
             return (ClaimAnswered(claim_id, verdict is ClaimVerdict.GRANTED, why),)
         case link_words.CommandCame(command):
             return (CommandGiven(command),)
-        case link_words.RecordsMoved(scope, epoch, number, generation, why):
-            moved = RecordsMoved(scope=scope, epoch=epoch, number=number, generation=generation, why=why)
-            return (SyncSaid(Stream.ROUTINE, moved), RecordsChanged())
-        case link_words.RecordsDiffer(scope, _, number, ours, theirs):
-            detail = f"{scope} at {number}: {ours} here, {theirs} at the centre"
-            return (
-                _alarm(
-                    AlarmCode.RECORDS_DIFFER, detail, "底账与中心不一致", "Records differ from the centre's"
-                ),
-            )
-        case link_words.RecordsRepaired(scope, epoch, number, buckets, put, deleted):
-            repaired = RecordsRepaired(
-                scope=scope, epoch=epoch, number=number, buckets=buckets, put=put, deleted=deleted
-            )
-            return SyncSaid(Stream.ROUTINE, repaired), RecordsChanged()
-        case link_words.EpochBegan(epoch, why):
-            return (
-                _alarm(
-                    AlarmCode.JOURNAL_BRANCHED, f"{epoch}: {why}", "流水换代", "Journal began a new epoch"
-                ),
-            )
-        case link_words.Refused(topic, why, times):
-            return (SyncSaid(Stream.ROUTINE, MessageRefused(topic=topic, why=why, times=times)),)
-        case link_words.LinkRefused(_, why, times):
-            refused = MessageRefused(topic="broker", why=why, times=times)
-            return (SyncSaid(Stream.ROUTINE, refused),)
-        case link_words.CertificateEnds(file, ends, days_left):
-            detail = f"{file}: {ends}, {days_left} days left; then the broker lets this lane in no more"
-            return (
-                _alarm(AlarmCode.CERTIFICATE_ENDS, detail, "证书即将到期，请续证", "Certificate ends soon"),
-            )
-        case link_words.StoreTrouble(work, why, times):
-            trouble = MessageRefused(topic=f"store/{work}", why=why, times=times)
-            return (SyncSaid(Stream.ROUTINE, trouble),)
+        case link_words.RecordsMoved() | link_words.RecordsRepaired():
+            return (*(SyncSaid(stream, data) for stream, data in facts_of(notice)), RecordsChanged())
+        case (
+            link_words.RecordsDiffer()
+            | link_words.EpochBegan()
+            | link_words.Refused()
+            | link_words.LinkRefused()
+            | link_words.CertificateEnds()
+            | link_words.StoreTrouble()
+        ):
+            return tuple(SyncSaid(stream, data) for stream, data in facts_of(notice))
         case _:
             assert_never(notice)
-
-
-def _alarm(code: AlarmCode, detail: str, zh: str, en: str) -> SyncSaid:
-    return SyncSaid(Stream.ALARM, Alarm(code=code, detail=detail, zh=zh, en=en))
 
 
 def _say_nothing(zh: str, en: str) -> None:
@@ -533,31 +480,13 @@ def _health_word(health: DeviceHealth) -> str:
     )
 
 
-def _link_config(config: GateConfig, digest: str, boot_id: str, statements: bytes = b"") -> LinkConfig:
-    part = config.sync
-    return LinkConfig(
-        host=part.host,
-        port=part.port,
+def lane_link(config: GateConfig, digest: str, boot_id: str, statements: bytes = b"") -> LinkConfig:
+    return link_config(
+        config.sync,
         device=config.lane.id,
         site=config.lane.site,
-        scopes=(part.scope,),
-        username=part.username or None,
-        password_file=part.password_file.path if part.password_file is not None else None,
-        ca_file=part.ca_file,
-        cert_file=part.certificate_file,
-        key_file=part.tls_key_file.path if part.tls_key_file is not None else None,
-        allow_plaintext=part.allow_plaintext,
-        allow_plaintext_outside_loopback=part.allow_plaintext_outside_loopback,
-        keepalive_s=max(1, round(part.keepalive_s)),
-        reconnect_first_s=min(0.5, part.reconnect_longest_s),
-        reconnect_longest_s=part.reconnect_longest_s,
-        key_statements=statements,
-        version=VERSION,
-        config_digest=digest,
+        digest=digest,
         boot_id=boot_id,
-        resend_first_s=part.resend_first_s,
-        claim_retry_s=part.claim_retry_s,
+        statements=statements,
         blob_bytes_per_s=1000 * config.pictures.upload_kb_per_s,
-        pull_first_s=part.pull_first_s,
-        status_every_s=part.status_every_s,
     )

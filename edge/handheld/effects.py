@@ -60,8 +60,6 @@ class Wanted(enum.StrEnum):
     """-> `TraceFindings`"""
     OFFICER = "officer"
     """-> `OfficerFindings`"""
-    LANES = "lanes"
-    """The site's lanes and what is held in them, as far as records tell -> `LaneFindings`"""
 
 
 @dataclass(frozen=True, slots=True)

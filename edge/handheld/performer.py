@@ -1,4 +1,4 @@
-"""Carries out the handheld's effects on things handed to it: stores, link, glass, timers. Opens nothing itself.
+"""Carries out the handheld's effects on things handed to it: stores, link, glass, timers.
 
 What is answered at once is put into the core's own inbox, so that it is stepped like anything else.
 """
@@ -201,7 +201,7 @@ class Performer:
                 officer_no,
                 pin,
                 at_s=things.clock.monotonic_s(),
-                peppers=things.peppers(),
+                pepper=things.peppers()[0],
                 find=lambda: self._standing(officer_no),
             )
         except (VaultRefused, StoreRefused, OSError) as error:

@@ -1,5 +1,5 @@
-"""Everything a handheld keeps on its disk, enciphered: vault, journal, records, evidence. Opened by the device's
-keystore, or by the first PIN that is right; until then nothing is read and nothing is written down.
+"""Everything a handheld keeps on its disk, enciphered: vault, journal, records, evidence. Opened by the
+device's keystore, or by the first PIN that is right; until then nothing is read or written down.
 """
 
 from __future__ import annotations

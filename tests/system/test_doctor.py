@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.gate.doctor import Finding, examine
-from edge.gate.wiring import BUILT
+from edge.linking import BUILT
 from hardware_sims.cast import LANE_IN
 from sync.enrolment import desk
 from sync.enrolment.register import Kind, Settings

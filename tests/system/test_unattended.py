@@ -21,7 +21,8 @@ from edge.gate.events import RecordsFound
 from edge.gate.publishing import Publisher
 from edge.gate.rules import Evidence, LaneRules, rule
 from edge.gate.screen import STANDS_STILL_S
-from edge.gate.wiring import BUILT, Program
+from edge.gate.wiring import Program
+from edge.linking import BUILT
 from edge.runtime.channels import SerialAddress
 from edge.runtime.supervisor import Device, DeviceHealth, PortBack, PortLost
 from hardware_sims.cast import LANE_IN

@@ -180,7 +180,7 @@ def test_the_lanes_fragment_takes_its_place_in_a_lanes_config(office: Path, tmp_
     )
     assert signer.kid.startswith(f"{LANE_IN}-")
     assert statements
-    assert wiring._link_config(read, "", "boot").broker().checked()
+    assert wiring.lane_link(read, "", "boot").broker().checked()
 
 
 def test_the_hubs_bundle_is_a_config_the_hub_reads(office: Path, tmp_path: Path) -> None:

@@ -1124,7 +1124,7 @@ class EdgeLink:
         self.program = program
         self.lane = lane
         self._world = lane.world
-        self._config = wiring._link_config(program.lane.config, "", lane.clock.boot_id()).session()
+        self._config = wiring.lane_link(program.lane.config, "", lane.clock.boot_id()).session()
         self._performer = LinkPerformer(
             program.journal,
             lane.config.store.folder,
