@@ -201,7 +201,7 @@ class Performer:
                 officer_no,
                 pin,
                 at_s=things.clock.monotonic_s(),
-                pepper=things.peppers()[0],
+                peppers=things.peppers(),
                 find=lambda: self._standing(officer_no),
             )
         except (VaultRefused, StoreRefused, OSError) as error:
