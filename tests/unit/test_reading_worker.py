@@ -13,13 +13,13 @@ import cv2
 import numpy
 import pytest
 
+from bench.labels import code, frame, waybill
 from edge.devices.fixed_camera.source import FileAddress, LocalAddress, StreamAddress
 from edge.reading import decoders as library
 from edge.reading.decoders import Decoders
 from edge.reading.frames import GreyFrame, NewestFrame, OpenedCamera, address_of, y_plane
 from edge.reading.scans import NotACode, ScanSeen, Source
 from edge.reading.worker import ReadingThread
-from tests.unit.labels import code, frame, waybill
 
 ALL = library.found()
 NUMBER = "YT1234567890123"

@@ -1,4 +1,4 @@
-"""Pictures of labels for tests of reading: codes written by zxing-cpp, put before a background, spoilt."""
+"""Pictures of labels: codes written by zxing-cpp, laid before a background at any angle, then spoilt."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from typing import Any
 
 import cv2
 import numpy
-import pytest
-
-zxingcpp = pytest.importorskip("zxingcpp", reason="zxing-cpp is not installed: nothing writes codes")
 
 WHITE = 245
 
 
 def code(text: str | bytes, kind: str, *, scale: int = 1, quiet: bool = True) -> Any:
     """`kind`: a name of zxing-cpp's `BarcodeFormat`. Grey, (rows, columns)."""
+    import zxingcpp
+
     made = zxingcpp.create_barcode(text, getattr(zxingcpp.BarcodeFormat, kind))
     return numpy.array(made.to_image(scale=scale, add_quiet_zones=quiet))
 
