@@ -22,7 +22,6 @@ from sync.vocabulary.records import (
     GateStage,
     LaneClass,
     Mode,
-    Recall,
     RecallState,
     ReleaseSlip,
     Site,
@@ -31,7 +30,6 @@ from sync.vocabulary.records import (
     SlipState,
     Vehicle,
     VehicleState,
-    Waybill,
 )
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from sync.vocabulary.uses import UseState
@@ -402,18 +400,10 @@ def _recalls(findings: Findings, slips: tuple[ReleaseSlip, ...]) -> list[Because
         and (
             slip_nos & set(recall.slip_nos)
             or enterprises & set(recall.enterprises)
-            or any(_recalled(recall, waybill) for waybill in waybills)
+            or any(recall.names(waybill) for waybill in waybills)
         )
     ]
     return [Because(Reason.RECALLED, hits[0].recall_no)] if hits else []
-
-
-def _recalled(recall: Recall, waybill: Waybill) -> bool:
-    return (
-        waybill.waybill_no in recall.waybill_nos
-        or waybill.trace_code in recall.trace_codes
-        or any(line.get("sku") in recall.skus for line in waybill.lines)
-    )
 
 
 def _parcels(evidence: Evidence, findings: Findings, slips: tuple[ReleaseSlip, ...]) -> list[Because]:

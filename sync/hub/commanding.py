@@ -12,6 +12,7 @@ from typing import Any, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.hub.archive import Archive, CommandRow, OrderStep
+from sync.hub.asked import Asked
 from sync.hub.terms import ALARM_CONNECTION, HubAlarm, Limits, Outgoing, Refused
 from sync.link.envelope import read_signed, reader, signed_payload
 from sync.link.keys import Signer, verify
@@ -19,6 +20,7 @@ from sync.link.messages import MAX_COMMAND_BYTES, Context, Status, Topics
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.commands import LONGEST_VALID_S, Act, Command, CommandResult, Outcome
 from sync.vocabulary.facts import CommandTaken, Fact, FindingMade, InspectionMade, OrderTaken
+from sync.vocabulary.handheld_facts import DraftDropped, LaboratoryResult, ReleaseAsked
 from sync.vocabulary.numbers import UtcText
 from sync.vocabulary.records import InspectionOrder, OrderState
 
@@ -39,6 +41,7 @@ class Commanding:
 
     def __init__(self, archive: Archive, signer: Signer, topics: Topics, limits: Limits) -> None:
         self._archive = archive
+        self._asked = Asked(archive)
         self._signer = signer
         self._topics = topics
         self._limits = limits
@@ -72,7 +75,7 @@ class Commanding:
         if left_s <= 0:
             if left_s <= -GRACE_S:
                 why = "no answer" if row.times else "the device was not connected"
-                self._archive.settle_command(row.command_id, row.device, "expired", why, at_utc)
+                self._settle(row.command_id, row.device, "expired", why, at_utc)
             return None
         nonce = self._nonce(row.device)
         again_s = self._limits.accepted_again_s if row.state == "accepted" else self._limits.command_again_s
@@ -91,7 +94,7 @@ class Commanding:
             )
         except ValueError as error:
             # Written by a newer version, or by hand.
-            self._archive.settle_command(row.command_id, row.device, "refused", str(error)[:200], at_utc)
+            self._settle(row.command_id, row.device, "refused", str(error)[:200], at_utc)
             return None
         before_utc = _utc(now_s - again_s)
         if not self._archive.command_said(row.command_id, nonce, before_utc=before_utc, now_utc=at_utc):
@@ -129,7 +132,7 @@ class Commanding:
         if foreign:
             # Counted, not written each time: even a revoked device may say this as often as it likes.
             raise Refused(HubAlarm.COMMAND_FOREIGN, foreign, device)
-        self._archive.settle_command(told.command_id, device, told.outcome.value, told.why[:200], at_utc)
+        self._settle(told.command_id, device, told.outcome.value, told.why[:200], at_utc)
         return []
 
     def heard(self, fact: Fact, data: CommandTaken, at_utc: str) -> None:
@@ -140,9 +143,7 @@ class Commanding:
         if foreign:
             self._archive.add_alarm_once(at_utc, fact.device, HubAlarm.COMMAND_FOREIGN, foreign)
             return
-        self._archive.settle_command(
-            data.command_id, fact.device, Outcome(data.outcome).value, data.why[:200], at_utc
-        )
+        self._settle(data.command_id, fact.device, Outcome(data.outcome).value, data.why[:200], at_utc)
 
     def _foreign(self, command_id: str, device: str) -> str:
         """Why this command is not the device's to answer; empty where it is."""
@@ -150,6 +151,23 @@ class Commanding:
         if row is not None and row.device == device:
             return ""
         return f"answers command {command_id}, given to {'nobody' if row is None else row.device}"
+
+    def _settle(self, command_id: str, device: str, state: str, why: str, at_utc: str) -> None:
+        if self._archive.settle_command(command_id, device, state, why, at_utc):
+            self._asked.settled(command_id, state, why, at_utc)
+
+    # --- what officers ask with a handheld ----------------------------------------------------------------
+
+    def asked(self, fact: Fact, data: ReleaseAsked | LaboratoryResult | DraftDropped, at_utc: str) -> None:
+        match data:
+            case ReleaseAsked():
+                self._asked.release(fact, data, at_utc)
+                # Somebody stands at the arm.
+                self._looked_s = None
+            case LaboratoryResult():
+                self._asked.result(fact, data, at_utc)
+            case DraftDropped():
+                self._asked.stood(fact, data, at_utc)
 
     # --- inspection orders --------------------------------------------------------------------------------
 
@@ -175,6 +193,7 @@ class Commanding:
                 data.order_no, step, fact.device, fact.event_id, data.officers[:8], fact.time, detail[:400]
             )
         )
+        self._asked.stood(fact, data, at_utc)
 
     # --- grants nobody ends (S4) --------------------------------------------------------------------------
 

@@ -50,6 +50,7 @@ from sync.vocabulary.facts import (
     VehicleCrossed,
     read_body,
 )
+from sync.vocabulary.handheld_facts import DraftDropped, LaboratoryResult, ReleaseAsked
 
 EPOCHS_OF_INTEREST = 8
 """How many epochs of one device are acknowledged at once. The ones it left behind are among them: what is
@@ -235,6 +236,8 @@ class Taking:
                 self._commanding.heard(fact, data, at_utc)
             case OrderTaken() | InspectionMade() | FindingMade():
                 self._commanding.stepped(fact, data, at_utc)
+            case ReleaseAsked() | LaboratoryResult() | DraftDropped():
+                self._commanding.asked(fact, data, at_utc)
             case EpochBegan():
                 self._epoch_began(fact, data, at_utc)
             case _:
