@@ -34,6 +34,7 @@ SLEPT_S = 1.0
 SETTLE_S = 5.0
 """Virtual seconds between the last vehicle's end and `DONE`."""
 READ_SIZE = 4096
+QR_AIM = "]Q1"
 
 Tell = Callable[[dict[str, Any]], None]
 
@@ -255,7 +256,7 @@ class Shell:
 
     `tell` gets what happens as dicts with `event`: `address`, `READY`, `IDLE`, `BUSY`, `RELEASED`, `HELD`,
     `PAUSED`, `DONE`, `STATE`, `REFUSED` (a bad command). Commands are lines: `go`, `hold`, `state`,
-    `quit`, `fault LANE DEVICE KIND on|off`.
+    `quit`, `fault LANE DEVICE KIND on|off`, `code LANE TEXT` (somebody holds a QR code to the scanner).
     """
 
     def __init__(
@@ -555,8 +556,10 @@ class Shell:
                 self._stopping = True
             case ["fault", lane, device, kind, ("on" | "off") as way] if self._can(lane, device, kind):
                 self.site.set_fault(self._now, lane, device, Fault(kind=FaultKind(kind)), way == "on")
+            case ["code", lane, text] if lane in self.site.lanes:
+                self.site.lanes[lane].physics.show_code(self._now, text, QR_AIM)
             case _:
-                known = "go, hold, state, quit, fault LANE DEVICE KIND on|off"
+                known = "go, hold, state, quit, fault LANE DEVICE KIND on|off, code LANE TEXT"
                 self._tell({"event": "REFUSED", "command": command[:100], "expected": known})
 
     def _can(self, lane: str, device: str, kind: str) -> bool:

@@ -110,7 +110,7 @@ class Asked:
     def _believed(self, data: ReleaseAsked, at_utc: str) -> tuple[tuple[ReleaseCode, ...], float]:
         """The codes, and for how long they still stand. Raises `NotGiven`."""
         try:
-            shown = tuple(parse(text) for text in (data.code, data.second_code) if text)
+            shown = tuple(map(parse, (data.code, data.second_code) if data.second_code else (data.code,)))
         except Malformed as error:
             raise NotGiven(str(error)[:MAX_REASON]) from error
         first = shown[0].code

@@ -63,7 +63,7 @@ class Commanded:
         archive.close()
         config = site.folder / "mosquitto.conf"
         config.write_text(f"listener {site.broker_port} 127.0.0.1\nallow_anonymous true\n")
-        launch((mosquitto(), "-c", str(config)))
+        self.broker = launch((mosquitto(), "-c", str(config)))
         until(lambda: listening(site.broker_port), "the broker listens")
         self.hub = launch(kakou("hub", str(site.hub_config)))
         self.lane_site.start_sims()
