@@ -46,7 +46,7 @@ from sync.link.messages import (
 )
 from sync.link.performer import LinkPerformer
 from sync.link.pieces import Piece, PieceKind, short_name
-from sync.link.session import AdoptGeneration, ApplyBatch, BeginGeneration, GenerationBegun
+from sync.link.words import AdoptGeneration, ApplyBatch, BeginGeneration, GenerationBegun
 from sync.store.journal import Journal
 from sync.store.records import Records
 

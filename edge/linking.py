@@ -13,7 +13,7 @@ import msgspec
 
 from edge import VERSION
 from edge.runtime.config_reading import ConfigError, SecretFile
-from sync.link import session as link_words
+from sync.link import words as link_words
 from sync.link.client import BrokerConfig, LinkConfig
 from sync.link.keys import KeyRefused
 from sync.vocabulary.facts import (

@@ -59,7 +59,7 @@ from edge.runtime.recording import Recording
 from edge.runtime.service import Service
 from edge.runtime.supervisor import DeviceHealth, DeviceReport, Supervisor
 from edge.runtime.wiping import Wiping
-from sync.link import session as link_words
+from sync.link import words as link_words
 from sync.link.client import LinkClient, LinkConfig
 from sync.link.key_files import own_signer
 from sync.link.keys import key_id, load_private, load_public

@@ -36,8 +36,8 @@ from sync.hub.terms import HubAlarm, Limits, Outgoing
 from sync.link.client import CERTIFICATE_LOOK_EVERY_S, CERTIFICATE_WARNING, HubLink
 from sync.link.keys import HUB_KID, KeySigner, share_group
 from sync.link.messages import ROOT
-from sync.link.session import Connected, Connection, ConnectionRefused, Disconnected
 from sync.link.tls_words import end_of
+from sync.link.words import Connected, Connection, ConnectionRefused, Disconnected
 from sync.store.journal import utc_now
 
 MAX_INBOX_BYTES = 64 * 1024 * 1024

@@ -27,7 +27,7 @@ from sync.link.blob_session import (
     ReadOwed,
     StoredNoted,
 )
-from sync.link.session import (
+from sync.link.words import (
     Connected,
     Connection,
     Disconnected,

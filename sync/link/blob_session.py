@@ -28,7 +28,8 @@ from sync.link.messages import (
     Context,
     Topics,
 )
-from sync.link.session import (
+from sync.link.window import Window
+from sync.link.words import (
     Connected,
     Connection,
     Disconnected,
@@ -39,7 +40,6 @@ from sync.link.session import (
     Tick,
     WakeAt,
 )
-from sync.link.window import Window
 from sync.store.journal import BlobOwed
 from sync.vocabulary.blobs import MAX_BLOB_BYTES
 from sync.vocabulary.codec import Malformed

@@ -31,7 +31,9 @@ from sync.link.fetching import BeginSurvey, Mend, WorkOnSnapshot
 from sync.link.keys import HUB_KID, Signer
 from sync.link.messages import ROOT, ClaimRequest, Topics
 from sync.link.performer import LinkPerformer
-from sync.link.session import (
+from sync.link.session import EdgeSession
+from sync.link.tls_words import end_of, said_of, said_of_own, said_of_text
+from sync.link.words import (
     AdoptGeneration,
     ApplyBatch,
     BeginGeneration,
@@ -44,7 +46,6 @@ from sync.link.session import (
     Connection,
     ConnectionRefused,
     Disconnected,
-    EdgeSession,
     FactsWaiting,
     LinkDown,
     LinkEvent,
@@ -61,7 +62,6 @@ from sync.link.session import (
     Tick,
     WakeAt,
 )
-from sync.link.tls_words import end_of, said_of, said_of_own, said_of_text
 from sync.store.journal import Journal
 from sync.vocabulary.commands import Outcome
 

@@ -28,7 +28,7 @@ from sync.link.fetching import (
 )
 from sync.link.messages import MAX_PAYLOAD_BYTES, PAGE_HASHES, FeedBatch, StreamHead
 from sync.link.pieces import PieceKind
-from sync.link.session import (
+from sync.link.words import (
     AckApplied,
     AdoptGeneration,
     ApplyAck,

@@ -47,7 +47,8 @@ from sync.link.messages import (
     Topics,
 )
 from sync.link.performer import LinkPerformer
-from sync.link.session import (
+from sync.link.session import EdgeSession
+from sync.link.words import (
     AckApplied,
     ApplyBatch,
     BatchApplied,
@@ -56,7 +57,6 @@ from sync.link.session import (
     Connected,
     Connection,
     Disconnected,
-    EdgeSession,
     FactsWaiting,
     GenerationBegun,
     LinkEvent,

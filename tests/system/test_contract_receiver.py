@@ -14,7 +14,7 @@ import pytest
 
 from sync.link.client import LinkClient, LinkConfig
 from sync.link.keys import KeySigner, make_private, private_pem, public_pem
-from sync.link.session import Notice
+from sync.link.words import Notice
 from sync.store.journal import Journal
 from sync.vocabulary.facts import Alarm, AlarmCode, FactDraft, PassageOpened, Stream
 from tests.system.test_link_brokers import MOSQUITTO, Broker, until, utc

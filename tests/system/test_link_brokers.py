@@ -40,7 +40,7 @@ from sync.link.messages import (
     Status,
     Topics,
 )
-from sync.link.session import (
+from sync.link.words import (
     ClaimAnswered,
     Connected,
     Connection,

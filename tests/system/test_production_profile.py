@@ -54,7 +54,7 @@ from sync.link.messages import (
     Topics,
 )
 from sync.link.rights import RIGHTS, device_grants, filters
-from sync.link.session import (
+from sync.link.words import (
     CertificateEnds,
     ClaimAnswered,
     EpochBegan,

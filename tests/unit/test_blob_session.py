@@ -39,7 +39,7 @@ from sync.link.messages import (
     Context,
     Topics,
 )
-from sync.link.session import (
+from sync.link.words import (
     Connected,
     Connection,
     Disconnected,

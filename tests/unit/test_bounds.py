@@ -49,14 +49,7 @@ from sync.link.messages import (
     Topics,
 )
 from sync.link.rights import RIGHTS, Party, topic_names
-from sync.link.session import (
-    ClaimAsked,
-    LinkEffect,
-    Notify,
-    Received,
-    Refused,
-    WakeAt,
-)
+from sync.link.words import ClaimAsked, LinkEffect, Notify, Received, Refused, WakeAt
 from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.codec import to_builtins, to_json
 from sync.vocabulary.commands import Act, AskStatus, Command, CommandResult, Outcome

@@ -21,13 +21,13 @@ from sync.hub.terms import Limits
 from sync.link.keys import KeySigner, make_private, public_pem
 from sync.link.messages import ClaimRequest, ClaimVerdict
 from sync.link.performer import LinkPerformer
-from sync.link.session import (
+from sync.link.session import EdgeSession
+from sync.link.words import (
     ClaimAnswered,
     ClaimAsked,
     Connected,
     Connection,
     Disconnected,
-    EdgeSession,
     FactsWaiting,
     LinkEvent,
     Notice,

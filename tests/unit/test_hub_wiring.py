@@ -13,7 +13,7 @@ import structlog
 
 from sync.hub.wiring import MAX_INBOX_BYTES, TAKE_AT_ONCE_BYTES, Inbox, set_up_log
 from sync.link.client import BrokerConfig, HubLink
-from sync.link.session import Connected, Connection
+from sync.link.words import Connected, Connection
 
 
 def test_alarms_and_claims_are_taken_before_everything_else() -> None:

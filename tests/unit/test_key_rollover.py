@@ -13,11 +13,12 @@ from sync.link.key_files import own_signer
 from sync.link.keys import HUB_KID, KeyRefused, KeySigner, make_private
 from sync.link.messages import Ack, Acks, Context, Status
 from sync.link.performer import HUB_KEYS, LinkPerformer
-from sync.link.session import (
+from sync.link.session import EdgeSession
+from sync.link.trust import kid_of, rolled
+from sync.link.words import (
     ApplyAck,
     Connected,
     Connection,
-    EdgeSession,
     KeepHubKeys,
     LinkEffect,
     Notify,
@@ -28,7 +29,6 @@ from sync.link.session import (
     StoreFailed,
     Work,
 )
-from sync.link.trust import kid_of, rolled
 from sync.store.journal import Journal
 from sync.vocabulary.facts import GENESIS, Stream
 from tests.unit.test_hub_device import AT, HUB_KEY, SITE, TOPICS, Bench, Device, opened

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sync.link.commands import MAX_COMMANDS
 from sync.link.envelope import open_signed, signed_payload
 from sync.link.keys import KeySigner, make_private
 from sync.link.messages import Context
-from sync.link.session import (
-    MAX_COMMANDS,
+from sync.link.session import EdgeSession
+from sync.link.words import (
     CommandAnswered,
     CommandCame,
     Connected,
     Connection,
     Disconnected,
-    EdgeSession,
     LinkEffect,
     Opened,
     Received,

@@ -12,11 +12,11 @@ from sync.link.envelope import signed_payload
 from sync.link.keys import HUB_KID, KeySigner, make_private
 from sync.link.messages import Change, ChangeOp, Context, FeedBatch, FeedHead, Topics
 from sync.link.performer import LinkPerformer
-from sync.link.session import (
+from sync.link.session import EdgeSession
+from sync.link.words import (
     ApplyBatch,
     BatchApplied,
     BeginGeneration,
-    EdgeSession,
     GenerationBegun,
     LinkEvent,
     Received,

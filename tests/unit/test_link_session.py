@@ -32,7 +32,9 @@ from sync.link.messages import (
     StreamHead,
     Topics,
 )
-from sync.link.session import (
+from sync.link.session import EdgeSession
+from sync.link.window import Window
+from sync.link.words import (
     AckApplied,
     AdoptGeneration,
     ApplyAck,
@@ -48,7 +50,6 @@ from sync.link.session import (
     Connection,
     ConnectionRefused,
     Disconnected,
-    EdgeSession,
     EpochBegan,
     EpochBegun,
     FactsRead,
@@ -84,7 +85,6 @@ from sync.link.session import (
     WakeAt,
     Work,
 )
-from sync.link.window import Window
 from sync.policy.digests import BUCKETS
 from sync.store.journal import AckOutcome
 from sync.store.records import ApplyResult

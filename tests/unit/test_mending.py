@@ -14,7 +14,7 @@ from sync.hub.aside import ReadBuckets, bucket_rows
 from sync.link.envelope import signed_payload
 from sync.link.keys import KeySigner
 from sync.link.messages import BucketRows, BucketsAsked, BucketSums, Context, Pull, Signed
-from sync.link.session import Received, RecordsDiffer, RecordsRepaired, Refused, StoreTrouble
+from sync.link.words import Received, RecordsDiffer, RecordsRepaired, Refused, StoreTrouble
 from sync.policy.digests import MODULUS, bucket_of, row_digest
 from sync.store.records import Records, StoreRefused, Survey, generation_path
 from sync.vocabulary.codec import Malformed, from_json
@@ -250,7 +250,7 @@ def mending(joined: Joined) -> str:
     joined.passes = lambda message: message[0] != TOPICS.batch("lane-in")
     restarted(joined)
     joined.run(2)
-    repair = joined.session._down.repair
+    repair = joined.session._down._state.repair
     assert repair is not None
     return repair.epoch
 

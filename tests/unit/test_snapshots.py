@@ -23,7 +23,7 @@ from sync.link.keys import KeySigner, make_private
 from sync.link.messages import PAGE_HASHES, PIECE_BYTES, Context, Pull, Signed, SnapshotManifest
 from sync.link.performer import LinkPerformer
 from sync.link.pieces import Piece, PieceKind, is_piece, piece_payload, read_piece
-from sync.link.session import (
+from sync.link.words import (
     LinkEffect,
     LinkEvent,
     Received,

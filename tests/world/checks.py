@@ -40,9 +40,9 @@ from hardware_sims.drivers import ARM_X
 from hardware_sims.vehicles import Vehicle as Truck
 from sync.hub.archive import Archive
 from sync.hub.terms import HubAlarm, Outgoing
-from sync.link import session as link_words
+from sync.link import words as link_words
 from sync.link.messages import ClaimAnswer, ClaimVerdict, Signed
-from sync.link.session import LinkEffect, LinkEvent
+from sync.link.words import LinkEffect, LinkEvent
 from sync.store.journal import AckOutcome, Journal, verify_journal
 from sync.store.records import Records, generation_path
 from sync.vocabulary.codec import from_json

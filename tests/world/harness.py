@@ -63,12 +63,13 @@ from sync.hub.centre import By, give
 from sync.hub.importing import import_files
 from sync.hub.receiver import Receiver
 from sync.hub.terms import Limits, Outgoing
-from sync.link import session as link_words
+from sync.link import words as link_words
 from sync.link.client import hub_subscriptions
 from sync.link.keys import HUB_KID, KeySigner, public_pem
 from sync.link.messages import ClaimRequest
 from sync.link.performer import LinkPerformer
-from sync.link.session import Connection, EdgeSession, LinkEvent
+from sync.link.session import EdgeSession
+from sync.link.words import Connection, LinkEvent
 from sync.store.journal import Journal, StoreRefused
 from sync.store.records_in_force import RecordsInForce
 from sync.vocabulary.codec import to_json

@@ -21,7 +21,7 @@ from sync.hub.blob_files import BlobFiles
 from sync.hub.blobs import BlobTaking
 from sync.hub.receiver import Receiver
 from sync.hub.terms import Limits, Outgoing
-from sync.link import session as link_words
+from sync.link import words as link_words
 from sync.link.blob_link import BlobPerformer
 from sync.link.blob_session import BlobConfig, BlobEvent, BlobSession, FactsOwed
 from sync.link.client import hub_subscriptions
@@ -29,7 +29,8 @@ from sync.link.envelope import open_signed
 from sync.link.keys import HUB_KID, KeySigner, public_pem
 from sync.link.messages import Acks, BlobAnswer, BlobState, Context, FeedHead, Topics
 from sync.link.performer import LinkPerformer
-from sync.link.session import Connection, EdgeSession, LinkEvent, SessionConfig
+from sync.link.session import EdgeSession
+from sync.link.words import Connection, LinkEvent, SessionConfig
 from sync.store.evidence_files import EvidenceFiles
 from sync.store.journal import BlobOwed, Journal
 from sync.vocabulary.blobs import BlobClass
