@@ -17,6 +17,7 @@ from edge.handheld.context import Context
 from edge.handheld.effects import Commit, Effect, LookUp, Sound, Told, Tone, WakeAfter, Wanted
 from edge.handheld.events import (
     Committed,
+    EffectFailed,
     Found,
     ParcelFindings,
     RecordsRead,
@@ -193,6 +194,7 @@ class SlipList(msgspec.Struct, frozen=True, kw_only=True):
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     batch_id: str
     began_s: float
+    next_place: int = 1
     slip: SlipList | None = None
     scans: tuple[Scan, ...] = ()
     duplicates: int = 0
@@ -216,7 +218,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     told: Text | None = None
 
 
-Event = Intent | Scanned | Found | TimePassed | Committed
+Event = Intent | Scanned | Found | TimePassed | Committed | EffectFailed
 
 # --- steps --------------------------------------------------------------------------------------------------
 
@@ -249,6 +251,8 @@ def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Eff
             return _close(state, batch, context, complete)
         case BatchDropped(why):
             return _drop(state, context, why.strip()[:MOST_TEXT])
+        case EffectFailed(Commit(facts=facts)):
+            return _not_written(state, facts)
         case Committed(request=0):
             # The start: whatever was being looked up nobody has heard a tone for.
             return _changed(state, waiting=(), slip_asked=0), ()
@@ -334,7 +338,7 @@ def _looked_up(
     if waybill_no and any(scan.waybill_no == waybill_no and not scan.undone for scan in batch.scans):
         # Another label of the same parcel.
         return _again(state, batch, waiting.text)
-    place = len(batch.scans) + 1
+    place = batch.next_place
     because = words.why(opinion.ruling.reasons[0])
     slip_no = "" if opinion.waybill is None else str(opinion.waybill.slip_no or "")
     scan = Scan(place, waiting.text, waybill_no, opinion.sign, because.zh, because.en, context.at_s, slip_no)
@@ -346,7 +350,8 @@ def _looked_up(
     lies_wrong = batch.slip is not None and _where(batch.slip, scan) != "listed"
     stops = opinion.sign is not Sign.RELEASE or lies_wrong
     tone = Tone(opinion.sign.value) if opinion.sign is not Sign.RELEASE or not lies_wrong else Tone.HOLD
-    state = _with(state, batch, scans=(*batch.scans, scan), aside=(*batch.aside, *([place] if stops else [])))
+    aside = (*batch.aside, *([place] if stops else []))
+    state = _with(state, batch, scans=(*batch.scans, scan), next_place=place + 1, aside=aside)
     return state, (Commit(facts), Sound(tone), WakeAfter(UNDO, UNDO_S))
 
 
@@ -373,6 +378,36 @@ def _undo(state: State, batch: Batch, context: Context, place: int) -> tuple[Sta
     # The same label may be read again at once.
     state = _changed(state, last_text="", told=Text(f"已撤销 {scan.number}", f"Undone: {scan.number}"))
     return state, (Commit((Told(Stream.ROUTINE, undone),)),)
+
+
+def _not_written(state: State, facts: tuple[Told, ...]) -> tuple[State, tuple[Effect, ...]]:
+    """Nothing of that transaction happened: a scan it told is not counted, one it undid is, and a count it
+    closed or dropped goes on."""
+    told = [each.data for each in facts]
+    ended = next((each for each in told if isinstance(each, fact.BatchClosed | fact.DraftDropped)), None)
+    batch = state.batch
+    if batch is None and ended is not None and state.closed is not None:
+        return _changed(state, batch=state.closed, closed=None, told=_NOT_WRITTEN), ()
+    if batch is None:
+        return state, ()
+    lost = {
+        each.place
+        for each in told
+        if isinstance(each, ParcelJudged | UnknownScanned) and each.batch_id == batch.batch_id
+    }
+    back = {
+        each.place for each in told if isinstance(each, fact.ScanUndone) and each.batch_id == batch.batch_id
+    }
+    scans = tuple(
+        msgspec.structs.replace(each, undone=False) if each.place in back else each
+        for each in batch.scans
+        if each.place not in lost
+    )
+    aside = tuple(place for place in batch.aside if place not in lost)
+    return _changed(_with(state, batch, scans=scans, aside=aside), told=_NOT_WRITTEN, last_text=""), ()
+
+
+_NOT_WRITTEN: Final = Text("未能记录，未计数", "It could not be recorded: not counted")
 
 
 def _undo_left_s(scan: Scan, context: Context) -> float:
@@ -441,7 +476,7 @@ def _drop(state: State, context: Context, why: str) -> tuple[State, tuple[Effect
         why=why,
         held=f"{counted} counted, {len(batch.scans) - counted} undone",
     )
-    return State(request=state.request), (Commit((Told(Stream.ROUTINE, dropped),)),)
+    return State(request=state.request, closed=batch), (Commit((Told(Stream.ROUTINE, dropped),)),)
 
 
 # --- the slip -----------------------------------------------------------------------------------------------

@@ -522,7 +522,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     request: int = 0
     looking: int = 0
     """Request of the look-up of all orders; 0: none is under way."""
+    wanted: str = ""
+    """Number of an order to take when the look-up has answered: a verdict named it."""
     records_number: int = -1
+    is_listed: bool = False
+    """Orders were looked up since the program started."""
     orders: tuple[InspectionOrder, ...] = ()
     standings: tuple[OrderStanding, ...] = ()
     drafts: tuple[Draft, ...] = ()
@@ -530,6 +534,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """Order number of the draft that is worked on."""
     filling: tuple[tuple[int, str], ...] = ()
     """Look-ups of parcels under way: request and order."""
+    dropping: tuple[tuple[int, Draft], ...] = ()
+    """Thrown away, and not durably so yet: request of the commit, and what comes back where it fails."""
     checking: tuple[int, str, str] | None = None
     """The second officer's PIN: request, order, officer."""
     outbox: tuple[Outgoing, ...] = ()
@@ -550,7 +556,7 @@ def step(state: State, context: Context, event: Event) -> Stepped:
     match event:
         case OrdersAsked():
             return _look(state, context)
-        case SyncChanged(sync) if sync.records_number != state.records_number:
+        case SyncChanged(sync) if sync.records_number != state.records_number and _is_needed(state, context):
             return _look(_changed(state, records_number=sync.records_number), context)
         case Found(request, OrderFindings() as found):
             return _orders_found(state, context, request, found)
@@ -598,8 +604,12 @@ def step(state: State, context: Context, event: Event) -> Stepped:
 # --- orders -------------------------------------------------------------------------------------------------
 
 
+def _is_needed(state: State, context: Context) -> bool:
+    return context.officer is not None or bool(state.drafts)
+
+
 def _look(state: State, context: Context) -> Stepped:
-    if context.officer is None and not state.drafts:
+    if not _is_needed(state, context):
         return state, ()
     number = state.request + 1
     return _changed(state, request=number, looking=number), (LookUp(number, Wanted.ORDERS),)
@@ -629,15 +639,17 @@ def _orders_found(state: State, context: Context, request: int, found: OrderFind
     state = _changed(
         state,
         looking=0,
+        is_listed=True,
         orders=tuple(order for order in found.orders if order.state is OrderState.OPEN)[:MOST_ORDERS],
         standings=tuple(standings[no] for no in by_no if no in standings)[:MOST_ORDERS],
         drafts=drafts,
     )
-    if not newly:
-        return state, ()
-    nos = " ".join(newly)
-    told = Text(f"指令已停止：{nos}", f"Stopped: {nos}")
-    return _changed(state, told=told), (Sound(Tone.HOLD),)
+    wanted, state = state.wanted, _changed(state, wanted="")
+    if newly:
+        nos = " ".join(newly)
+        told = Text(f"指令已停止：{nos}", f"Stopped: {nos}")
+        return _changed(state, told=told), (Sound(Tone.HOLD),)
+    return _take(state, context, wanted) if wanted else (state, ())
 
 
 def _why_stopped(
@@ -672,6 +684,9 @@ def _is_for(order: InspectionOrder, context: Context) -> bool:
 
 def _take(state: State, context: Context, order_no: str) -> Stepped:
     order = next((order for order in state.orders if order.order_no == order_no), None)
+    if order is None and not state.wanted and context.officer is not None and not state.is_listed:
+        looked, effects = _look(state, context)
+        return _changed(looked, wanted=order_no), effects
     if order is None or context.officer is None or not _is_for(order, context):
         return _said(state, Text("无此指令或无授权", "No such order for you"))
     if _draft(state, order_no) is not None:
@@ -1224,7 +1239,8 @@ def _committed(state: State, request: int, position: int) -> State:
         for out in state.outbox
     )
     if request:
-        return _changed(state, outbox=outbox)
+        dropping = tuple(each for each in state.dropping if each[0] != request)
+        return _changed(state, outbox=outbox, dropping=dropping)
     why = "interrupted"
     drafts = tuple(
         msgspec.structs.replace(
@@ -1237,7 +1253,17 @@ def _committed(state: State, request: int, position: int) -> State:
         )
         for draft in state.drafts
     )
-    return _changed(state, outbox=outbox, drafts=drafts, checking=None, looking=0, filling=())
+    return _changed(
+        state,
+        outbox=outbox,
+        drafts=drafts,
+        dropping=(),
+        checking=None,
+        looking=0,
+        wanted="",
+        is_listed=False,
+        filling=(),
+    )
 
 
 def _acknowledged(state: State, up_to: int) -> State:
@@ -1250,6 +1276,11 @@ def _acknowledged(state: State, up_to: int) -> State:
 
 def _not_sent(state: State, request: int, why: str) -> Stepped:
     """Nothing of that transaction happened: the draft is back, ready as it was."""
+    dropped = dict(state.dropping).get(request)
+    if dropped is not None:
+        dropping = tuple(each for each in state.dropping if each[0] != request)
+        state = _changed(state, dropping=dropping, drafts=(*state.drafts, dropped))
+        return _said(state, Text(f"未能记录：{why[:80]}", f"Not recorded: {why[:80]}"))
     out = next((each for each in state.outbox if each.request == request and each.position == 0), None)
     if out is None or out.draft is None:
         return state, ()
@@ -1279,13 +1310,16 @@ def _drop(state: State, context: Context, order_no: str, why: str) -> Stepped:
         held=f"{draft.stopped or draft.step}: {counted} of {len(draft.lines)} lines, {kept} pieces of "
         f"evidence, {len(draft.measures)} measures, finding {draft.finding or 'none'}",
     )
+    number = state.request + 1
     state = _changed(
         state,
+        request=number,
         drafts=tuple(each for each in state.drafts if each is not draft),
+        dropping=(*state.dropping, (number, draft)),
         front="" if state.front == order_no else state.front,
         told=None,
     )
-    return state, (_commit(dropped),)
+    return state, (Commit((Told(Stream.ROUTINE, dropped),), request=number),)
 
 
 # --- the laboratory -----------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from edge.handheld.batch import (
     ScanUndoAsked,
     SlipCheckBegun,
 )
-from edge.handheld.effects import LookUp, Tone, Wanted
-from edge.handheld.events import Found, ParcelFindings, Scanned, SlipFindings
+from edge.handheld.effects import Commit, LookUp, Tone, Wanted
+from edge.handheld.events import EffectFailed, Found, ParcelFindings, Scanned, SlipFindings
 from edge.handheld.view import Sign
 from tests.machine.handheld_plays import OTHER_SLIP, RECORDS, Play, parcel, slip, struct, waybill, waybill_no
 
@@ -202,6 +202,19 @@ def test_the_place_of_a_verdict_is_that_of_the_sign_it_has() -> None:
     last = shown(stage).last
     assert last is not None
     assert (last.sign, last.place, stage.tones()) == (Sign.HOLD, 1, [Tone.HOLD])
+
+
+def test_what_could_not_be_written_is_not_counted_and_what_it_undid_is() -> None:
+    stage = scan(scan(play().tell(CountBegun()), 1), 2)
+    stage.tell(EffectFailed(stage.only(Commit), "disk full"))
+    assert shown(stage).counted == 1
+    scan(stage, 2).tell(ScanUndoAsked())
+    assert shown(stage).counted == 1
+    stage.tell(EffectFailed(stage.only(Commit), "disk full"))
+    assert (shown(stage).counted, [each.place for each in stage.state.batch.scans]) == (2, [1, 3])
+    stage.tell(BatchCloseAsked())
+    stage.tell(EffectFailed(stage.only(Commit), "disk full"))
+    assert (shown(stage).phase, shown(stage).counted) == ("scanning", 2)
 
 
 class Counting(RuleBasedStateMachine):

@@ -67,6 +67,7 @@ from edge.handheld.inspection import (
 )
 from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.facts import Stream
+from sync.vocabulary.handheld_facts import DraftDropped
 from sync.vocabulary.records import (
     InspectionMethod,
     InspectionOrder,
@@ -178,9 +179,23 @@ def test_nothing_is_worked_on_before_it_is_begun() -> None:
 
 
 def test_records_that_moved_are_looked_at_again() -> None:
-    stage = orders(order()).tell(SyncChanged(Sync(records_number=43)))
+    stage = orders(order())
+    stage.officer = None
+    assert stage.tell(SyncChanged(Sync(records_number=43))).last == ()
+    stage.officer = "4604001"
+    stage.tell(SyncChanged(Sync(records_number=43)))
     assert isinstance(stage.last[0], LookUp)
     assert stage.tell(SyncChanged(Sync(records_number=43))).last == ()
+
+
+def test_an_order_a_verdict_named_is_looked_up_and_taken() -> None:
+    stage = Play(inspection.State(), inspection.step).tell(OrderTakeAsked("XD-1"))
+    stage.found(OrderFindings((order(),)))
+    assert (stage.kinds(), draft(stage).order_no) == (["order_taken"], "XD-1")
+    stage = Play(inspection.State(), inspection.step).tell(OrderTakeAsked("XD-9"))
+    stage.found(OrderFindings((order(),)))
+    assert (stage.kinds(), stage.tones()) == ([], [Tone.ERROR])
+    assert stage.tell(OrderTakeAsked("XD-9")).tones() == [Tone.ERROR]
 
 
 # --- carrying out -------------------------------------------------------------------------------------------
@@ -464,6 +479,15 @@ def test_a_draft_is_dropped_only_with_a_reason_and_its_evidence_stays_told() -> 
     assert [row.order_no for row in shown(stage).orders] == ["XD-1"]
 
 
+def test_a_drop_that_could_not_be_written_gives_the_draft_back() -> None:
+    stage = carrying_out().tell(RemarkWritten("x"), DropAsked("XD-1", "误领"))
+    stage.tell(EffectFailed(stage.only(Commit), "disk full"))
+    assert [each.remark for each in stage.state.drafts] == ["x"]
+    stage.tell(DropAsked("XD-1", "误领"))
+    stage.tell(Committed(stage.only(Commit).request, 30))
+    assert (stage.state.drafts, stage.state.dropping) == ((), ())
+
+
 def test_evidence_that_is_left_out_is_not_named_and_stays_told() -> None:
     stage = photo(carrying_out().tell(PhotoAsked())).tell(EvidenceLeftOut("a" * 64))
     assert draft(stage).evidence == ()
@@ -644,7 +668,13 @@ class Inspecting(RuleBasedStateMachine):
     def no_draft_is_lost(self) -> None:
         """Whatever was taken is in hand, told, or was dropped by the officer; never nowhere, never twice."""
         taken = [fact.order_no for fact in self.stage.facts("order_taken")]
-        dropped = [fact.number for fact in self.stage.facts("draft_dropped")]
+        dropped = [
+            told.data.number
+            for effect in self.stage.effects
+            if isinstance(effect, Commit) and id(effect.facts) not in self.failed
+            for told in effect.facts
+            if isinstance(told.data, DraftDropped)
+        ]
         here = [each.order_no for each in self.stage.state.drafts]
         out = [each.order_no for each in self.stage.state.outbox]
         assert sorted(taken) == sorted(here + out + dropped)
