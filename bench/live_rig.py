@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.handheld.live.connection import LiveConnection, LivePlace
 from edge.handheld.live.consent import LiveChanged, LiveClosed, LiveFlow
@@ -43,7 +44,7 @@ WATCHER = "4604009"
 class MovingPicture:
     """Something to look at that never stands still: a textured scene a camera pans over, 30 a second."""
 
-    def __init__(self, columns: int = 1280, rows: int = 960, seed: int = 1) -> None:
+    def __init__(self, columns: int = 800, rows: int = 608, seed: int = 1) -> None:
         draw = np.random.default_rng(seed)
         coarse = draw.integers(30, 220, (rows // 32, 2 * columns // 32, 3))
         fine = draw.integers(-4, 5, (rows, 2 * columns, 3))
@@ -71,17 +72,28 @@ class MovingPicture:
 class Endpoint:
     """The hub's endpoint on a thread, with one enrolled device."""
 
-    def __init__(self, folder: Path, part: str = "", *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        part: str = "",
+        *,
+        host: str = "127.0.0.1",
+        like: Endpoint | None = None,
+        sync: str = "",
+    ) -> None:
+        """`like`: with the keys of another that ended, as when a hub is started again."""
         self.folder = folder
         (folder / "data").mkdir(parents=True, exist_ok=True)
-        self.hub_key, self.device_key = make_private(), make_private()
+        self.hub_key: Ed25519PrivateKey = make_private() if like is None else like.hub_key
+        self.device_key: Ed25519PrivateKey = make_private() if like is None else like.device_key
         (folder / "hub.key").write_bytes(private_pem(self.hub_key))
         (folder / "hub.key").chmod(0o600)
         (folder / "device.pub").write_bytes(public_pem(self.device_key.public_key()))
         self.config_file = folder / "hub.toml"
         self.config_file.write_text(
             f'site = "{SITE}"\n[store]\narchive = "data/archive.sqlite"\n[sync]\nkey_file = "hub.key"\n'
-            f'scopes = ["site"]\n[devices]\n{DEVICE} = "device.pub"\n[live]\nhost = "{host}"\n{part}\n'
+            f'scopes = ["site"]\n{sync}\n[devices]\n{DEVICE} = "device.pub"\n'
+            f'[live]\nhost = "{host}"\n{part}\n'
         )
         config = read_hub_config(self.config_file)
         archive = Archive.open(config.archive, own=True)
@@ -143,6 +155,7 @@ class Handheld:
         limit_s: float = 120.0,
         pictures: PictureSource | None = None,
         pacing: PacingConfig | None = None,
+        address: BrokerConfig | None = None,
     ) -> None:
         self.flows: list[tuple[float, LiveFlow]] = []
         self.closed: LiveClosed | None = None
@@ -158,7 +171,8 @@ class Handheld:
             began_utc=utc_now(),
             pacing=pacing or PacingConfig(),
         )
-        address = BrokerConfig(host="127.0.0.1", port=port or endpoint.port, connect_timeout_s=2.0)
+        if address is None:
+            address = BrokerConfig(host="127.0.0.1", port=port or endpoint.port, connect_timeout_s=2.0)
         self.connection = LiveConnection(
             LivePlace(address=address).checked(),
             config,

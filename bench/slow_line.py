@@ -40,6 +40,10 @@ class SlowLine:
     def ended(self) -> bool:
         return self._ended
 
+    def leads_to(self, port: int) -> None:
+        """From the next connection on."""
+        self._to = port
+
     def cut(self) -> None:
         """Every connection ends, as when a cable is pulled and the modem tells; new ones may come."""
         ends, self._ends = self._ends, []

