@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench import alarms, drain, durable, ingest, lane, reading, records, ruling, storing
+from bench import alarms, drain, durable, ingest, lane, reading, records, ruling, storing, vault
 from bench.harness import Bench, missed, show
 
 BENCHES: Mapping[str, Callable[[Path, float], Bench]] = {
@@ -22,6 +22,7 @@ BENCHES: Mapping[str, Callable[[Path, float], Bench]] = {
     "alarms": alarms.run,
     "lane": lane.run,
     "reading": reading.run,
+    "vault": vault.run,
 }
 SCALE = 0.1
 

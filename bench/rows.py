@@ -159,13 +159,13 @@ def waybill_row(number: int) -> tuple[str, str]:
     }
 
 
-def fill(folder: Path, rows: Rows) -> Path:
+def fill(folder: Path, rows: Rows, *, reserved_bytes: int = 0) -> Path:
     """A records file with so many rows, as if applied from a feed and proved just now.
 
     Written straight, since filling is not what is measured: `Records.verify` finds it whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = new_generation(folder, 1, SCOPE, EPOCH)
+    path = new_generation(folder, 1, SCOPE, EPOCH, reserved_bytes=reserved_bytes)
     sums = [0] * BUCKETS
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous = OFF")
