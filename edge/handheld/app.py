@@ -15,6 +15,7 @@ from typing import Any, Final, Union, get_args, get_origin
 import msgspec
 
 from edge.handheld import (
+    batch,
     comparing_screen,
     inspection,
     lane_help,
@@ -98,6 +99,7 @@ ROOMS: Final = (
     _room(signing_in, Page.SIGN_IN),
     _room(obeying),
     _room(scanning, Page.SCAN),
+    _room(batch, Page.BATCH),
     _room(inspection, Page.INSPECTION),
     _room(patrol, Page.PATROL),
     _room(stock_take, Page.STOCK_TAKE),
@@ -189,7 +191,7 @@ class App:
 
 Step = tuple[App, tuple[Effect, ...]]
 
-_KEPT: Final = ("inspection", "patrol", "stock_take", "lane_help")
+_KEPT: Final = ("batch", "inspection", "patrol", "stock_take", "lane_help")
 """Rooms whose state the memory holds as it is."""
 
 
@@ -491,6 +493,7 @@ def memory_of(app: App) -> Memory:
         page=app.page if app.page is not Page.SIGN_IN else app.page_before,
         signing_in=signing_in.kept(signing),
         obeying=app.states["obeying"],
+        batch=app.states["batch"],
         inspection=app.states["inspection"],
         patrol=app.states["patrol"],
         stock_take=app.states["stock_take"],
@@ -598,6 +601,7 @@ def _shown(app: App, now: Context) -> Any:
 
 _VIEWS: Final[dict[str, Callable[[Any, Context], Any]]] = {
     "scanning": scanning.view,
+    "batch": batch.view,
     "inspection": inspection.view,
     "patrol": patrol.view,
     "stock_take": stock_take.view,
@@ -614,6 +618,9 @@ def _waiting(app: App, page: Page) -> int:
         case Page.INSPECTION:
             working: inspection.State = app.states["inspection"]
             return len(working.drafts) + sum(1 for out in working.outbox if not out.is_sent)
+        case Page.BATCH:
+            scanning_many: batch.State = app.states["batch"]
+            return 0 if scanning_many.batch is None else 1
         case Page.PATROL:
             walking: patrol.State = app.states["patrol"]
             return 0 if walking.walk is None else 1

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.handheld import inspection, lane_help, obeying, patrol, signing_in, stock_take
+from edge.handheld import batch, inspection, lane_help, obeying, patrol, signing_in, stock_take
 from edge.handheld.context import Settings
 from edge.handheld.view import Page
 from sync.vocabulary.codec import Malformed, decoder, to_json
@@ -25,6 +25,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """Where the officer stood."""
     signing_in: signing_in.Kept = signing_in.Kept()
     obeying: obeying.State = obeying.State()
+    batch: batch.State = batch.State()
     inspection: inspection.State = inspection.State()
     patrol: patrol.State = patrol.State()
     stock_take: stock_take.State = stock_take.State()
@@ -34,7 +35,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
 def _readers() -> dict[str, Callable[[bytes | str], Any]]:
     """Resolved outside the class, where its fields' names hide the modules'."""
     kinds: dict[str, Any] = {"settings": Settings, "page": Page, "signing_in": signing_in.Kept}
-    rooms = (obeying, inspection, patrol, stock_take, lane_help)
+    rooms = (obeying, batch, inspection, patrol, stock_take, lane_help)
     kinds |= {room.__name__.rpartition(".")[2]: room.State for room in rooms}
     return {name: decoder(kind) for name, kind in kinds.items()}
 

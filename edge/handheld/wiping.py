@@ -10,12 +10,14 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from edge.handheld.vault_files import Vault
 from edge.runtime.clock import Clock
 from edge.runtime.wiping import Wiping, unlinked
 from sync.store.journal import StoreRefused
-from sync.vocabulary.commands import Command
+
+Order = TypeVar("Order")
 
 _DATABASES = ("journal*", "records-*", "snapshot.*", "hub-keys.json")
 
@@ -38,8 +40,8 @@ def wiping_of(
     clock: Clock,
     *,
     backlog: Callable[[], int],
-    told: Callable[[Command, str], None],
-) -> Wiping[Command]:
+    told: Callable[[Order, str], None],
+) -> Wiping[Order]:
     """`backlog`: facts the hub has not acknowledged; may raise `StoreRefused`. The journal stays open, and
     its last facts are sent, until the program ends; then it goes with the rest."""
 
