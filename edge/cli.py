@@ -126,6 +126,24 @@ def gate(config: ConfigFile) -> None:
 
 
 @app.command()
+def handheld(
+    config: Annotated[
+        Path | None,
+        typer.Argument(help="TOML file; handheld.toml here or in ~/.config/kakou if left out"),
+    ] = None,
+    headless: Annotated[
+        bool,
+        typer.Option("--headless", help="no window: views as JSON lines on stdout, events as lines on stdin"),
+    ] = False,
+    run: Annotated[str, typer.Option(help="with --headless: names the numbering of the lines")] = "terminal",
+) -> None:
+    """Run one officer's handheld."""
+    from edge.handheld.starting import main as run_handheld
+
+    raise typer.Exit(run_handheld(config, headless=headless, run=run))
+
+
+@app.command()
 def hub(
     config: ConfigFile,
     worker: Annotated[

@@ -57,6 +57,7 @@ from edge.handheld.view import Bar, Door, GoTo, Notice, NoticePutAway, Page, Sig
 from sync.vocabulary import commands
 from sync.vocabulary.facts import Alarm, AlarmCode, Stream
 from sync.vocabulary.handheld_facts import HandheldStarted
+from sync.vocabulary.numbers import SlipNo
 from sync.vocabulary.records import Site
 from sync.vocabulary.rulings import Text
 
@@ -247,6 +248,10 @@ def _opened(app: App, opened: Opened) -> tuple[App, list[Effect]]:
     return app, [Commit(tuple(facts))]
 
 
+INTENTS: Final = tuple(sorted(_INTENT_OF, key=lambda kind: kind.__name__))
+"""Everything an officer can want of a room, by type: what a glass may say."""
+
+
 # --- stepping -----------------------------------------------------------------------------------------------
 
 
@@ -327,7 +332,7 @@ def _recipients(app: App, event: object) -> list[tuple[Room, object]]:
         return [(intent_of, event)]
     match event:
         case Scanned() | ReadGarbled():
-            return [] if app.officer is None else [(_reads(app, event), event)]
+            return [] if app.officer is None else _read(app, event)
         case TimePassed(name):
             owner, _, own = name.partition(":")
             return [(_BY_NAME[owner], TimePassed(own))] if owner in _BY_NAME else []
@@ -347,6 +352,17 @@ def _recipients(app: App, event: object) -> list[tuple[Room, object]]:
                 answer = _with_request(event, request >> _ROOM_BITS)
                 return [] if asker is None else [(_BY_NAME[asker], answer)]
             return [(room, event) for room in ROOMS if type(event) in room.hears]
+
+
+def _read(app: App, event: Scanned | ReadGarbled) -> list[tuple[Room, object]]:
+    room = _reads(app, event)
+    counting: batch.State = app.states["batch"]
+    is_slip = isinstance(event, Scanned) and SlipNo.parse(event.text.strip()) is not None
+    if is_slip and room.page is Page.SCAN and counting.batch is None:
+        # A slip is no parcel: whoever scans one wants to check its load (卡口抽核).
+        slips = _BY_NAME["batch"]
+        return [(slips, batch.SlipCheckBegun()), (slips, event)]
+    return [(room, event)]
 
 
 def _reads(app: App, event: Scanned | ReadGarbled) -> Room:
@@ -398,8 +414,8 @@ def _followed(before: App, app: App, at_s: float, utc: str, event: object) -> tu
     if live.is_live(app.states["live"]) and app.officer != before.officer:
         app, more = _enter(app, _BY_NAME["live"], at_s, utc, live.HolderChanged())
         effects += more
-    if isinstance(event, Scanned) and app.officer is not None:
-        app = replace(app, page=_reads(app, event).page or app.page)
+    if isinstance(event, Scanned) and before.officer is not None and app.officer is not None:
+        app = replace(app, page=_read(before, event)[-1][0].page or app.page)
     match event:
         case scanning.OfferTaken("trace", value):
             app, more = _elsewhere(app, Page.TRACE, at_s, utc, tracing.TraceAsked(value))
@@ -526,6 +542,21 @@ def _remembered(app: App, effects: list[Effect]) -> Step:
 # --- what is shown ------------------------------------------------------------------------------------------
 
 
+Shown = (
+    signing_in.SigningInView
+    | scanning.ScanningView
+    | batch.BatchView
+    | inspection.InspectionView
+    | patrol.PatrolView
+    | stock_take.StockTakeView
+    | lane_help.LaneHelpView
+    | tracing.TracingView
+    | comparing_screen.ComparingView
+    | live.LiveView
+    | preferences.PreferencesView
+)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """All that is on the screen at one moment."""
@@ -534,7 +565,7 @@ class View:
     page: Page
     doors: tuple[Door, ...]
     settings: Settings
-    shown: Any
+    shown: Shown
     """The page's own view; `SigningInView` over any page while nobody is signed in."""
 
 
@@ -590,13 +621,14 @@ def _bar(app: App, at_s: float) -> Bar:
     )
 
 
-def _shown(app: App, now: Context) -> Any:
+def _shown(app: App, now: Context) -> Shown:
     if app.page is Page.SETTINGS:
         return preferences.view(app.settings, app.device.about, app.device.sources)
     if app.page is Page.SIGN_IN or app.officer is None:
         return signing_in.view(app.states["signing_in"], now, _drafts(app))
     room = _BY_PAGE[app.page]
-    return _VIEWS[room.name](app.states[room.name], now)
+    shown: Shown = _VIEWS[room.name](app.states[room.name], now)
+    return shown
 
 
 _VIEWS: Final[dict[str, Callable[[Any, Context], Any]]] = {

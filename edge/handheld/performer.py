@@ -105,6 +105,8 @@ class Performer:
         self._keys: dict[str, Ed25519PrivateKey] = {}
         """Of whoever is signed in."""
         self._unsaid: list[FactDraft] = []
+        self.found_mark: Mark | None = None
+        """As the memory had it when the stores were opened."""
         self.mark: Mark | None = None
         """Of the glass's event in hand: durable with what came of it."""
 
@@ -146,7 +148,9 @@ class Performer:
         raw = journal.lane_state() if journal is not None else None
         if raw is None:
             return Opened(*read(None))
-        memory, self.mark = without_mark(raw)
+        memory, self.found_mark = without_mark(raw)
+        if self.mark is None:
+            self.mark = self.found_mark
         return Opened(*read(memory))
 
     # --- the journal --------------------------------------------------------------------------------------

@@ -189,9 +189,10 @@ class Core:
         """For live picture and sound, which speaks for itself."""
         return self._signer, self._config.device.site
 
-    def last_mark(self) -> Mark | None:
-        """Of the glass's events, the last whose effects are durable, as far as the memory was read."""
-        return self._performer.mark
+    def found_mark(self) -> Mark | None:
+        """Of the glass's events, the last whose effects were durable when the stores were opened; None before
+        that."""
+        return self._performer.found_mark
 
     def open(self) -> None:
         """Open the stores where the keystore, or a device nobody has signed in to yet, allows it. Raises
