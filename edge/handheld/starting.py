@@ -40,7 +40,7 @@ def main(config_path: Path | None, *, headless: bool = False, run: str = "termin
             _run_headless(Core(config, path, SystemClock()), run)
         else:
             # Kivy takes a second to import, and opens a window while it does.
-            from edge.handheld.desk import run_window
+            from edge.handheld.pc_glass import run_window
 
             run_window(config, path)
         return 0

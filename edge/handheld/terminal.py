@@ -1,4 +1,4 @@
-"""A glass made of lines: what a screen would show goes out as JSON, what an officer would do comes in as JSON.
+"""A glass made of lines: what a screen would show goes out as JSON, what an officer would do comes in so.
 For tests, for scripts, and for people without a display. Decides nothing.
 
 In: `{"n": 1, "event": {"is": "Scanned", "text": "YT..."}}`, numbered from 1 in each run. Out: `{"view": ...}`

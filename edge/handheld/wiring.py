@@ -46,7 +46,7 @@ from edge.linking import BUILT, config_digest, facts_of, link_config, read_draw_
 from edge.runtime.clock import UNKNOWN_MS, Clock
 from edge.runtime.inbox import Inbox
 from edge.runtime.loop import Loop
-from sync.link import session as link_words
+from sync.link import words as link_words
 from sync.link.client import LinkClient
 from sync.link.key_files import own_signer
 from sync.link.keys import key_id, load_private, load_public, shared_secret

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from edge.devices.fixed_camera.camera import CameraHealth, FixedCamera, Limits
+from edge.devices.fixed_camera.camera import Frame as ColourFrame
 from edge.devices.fixed_camera.source import Address, FileAddress, LocalAddress, StreamAddress
 from edge.reading.pictures import grey_of
 
@@ -137,6 +138,10 @@ class OpenedCamera:
             last = GreyFrame(newest.number, grey_of(newest.pixels), newest.seen_s)
             self._last = last
         return last
+
+    def newest(self) -> ColourFrame | None:
+        """The same in colour, for whoever keeps or shows it."""
+        return None if self._camera is None else self._camera.newest()
 
     def health(self) -> CameraHealth | None:
         """None while closed."""

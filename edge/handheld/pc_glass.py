@@ -1,0 +1,262 @@
+"""The handheld on a PC: the window on the main thread, the core on another, the same socket between them as
+on a phone. A PC's camera, and a serial scan engine, become scans here; the keyboard's are the window's.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from edge import VERSION
+from edge.devices.catalogue import driver_maker
+from edge.devices.fixed_camera.source import Address, LocalAddress
+from edge.devices.readings import Order, Reading
+from edge.handheld.config import HandheldConfig
+from edge.handheld.core_service import CODEC, CoreService
+from edge.handheld.desktop.attending import ThreadAttendant
+from edge.handheld.desktop.standing import PcGauge
+from edge.handheld.drawing import NoPicture, jpeg_of, marked
+from edge.handheld.effects import (
+    Compare,
+    EndLive,
+    GoLive,
+    MarkPhoto,
+    RecordVoice,
+    SetLive,
+    Sound,
+    StopVoice,
+    TakePhoto,
+    UseCamera,
+)
+from edge.handheld.events import BatteryChanged, Captured, EvidenceFailed, ReadGarbled, Scanned
+from edge.handheld.joint.glass_end import CoreGone, CoreThere, FromCore, GlassEnd
+from edge.handheld.joint.messages import Asked, Fetched, Shown
+from edge.handheld.live.connection import LivePlace
+from edge.handheld.live.performing import LivePerformer
+from edge.handheld.live.sources import CameraPictures
+from edge.handheld.performer import GlassEffect
+from edge.handheld.screens.desk import Desk, Frame
+from edge.reading.decoders import found
+from edge.reading.frames import OpenedCamera, address_of
+from edge.reading.scans import NotACode, ScanSeen, from_reading
+from edge.reading.worker import ReadingThread
+from edge.runtime.clock import SystemClock
+from edge.runtime.supervisor import BackOff, Device, Supervisor
+
+PICTURES_KEPT: Final = 24
+_BATTERY_EVERY_S: Final = 20.0
+_PHOTO_WITHIN_S: Final = 3.0
+
+
+def run_window(config: HandheldConfig, config_path: Path) -> None:
+    """Until the window is closed. Raises what kept the core from opening."""
+    service = CoreService(config, config_path, SystemClock())
+    attendant = ThreadAttendant(service.run, service.stop)
+    attendant.start()
+    glass = PcGlass(config, config_path, service)
+    try:
+        glass.run()
+    finally:
+        glass.stop()
+        attendant.stop()
+
+
+class PcGlass:
+    """Screens and senses of a PC."""
+
+    def __init__(self, config: HandheldConfig, config_path: Path, service: CoreService) -> None:
+        self._log = structlog.get_logger("glass")
+        self._desk = Desk()
+        self._end = GlassEnd(config.store.folder, CODEC, version=VERSION, told=self._told)
+        address = self._camera_address(config, config_path)
+        self._address = address
+        self._camera = OpenedCamera(
+            address, monotonic_s=time.monotonic, delay_s=lambda failures: min(5.0, 0.5 * (failures + 1))
+        )
+        self._reading: ReadingThread | None = None
+        self._pictures: OrderedDict[str, bytes | None] = OrderedDict()
+        self._fetching: dict[int, str] = {}
+        self._marking: dict[str, deque[MarkPhoto]] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        signer, site = service.core.signer_and_site
+        self._live = LivePerformer(
+            None if config.live is None else LivePlace(address=config.live.address()).checked(),
+            site=site,
+            device=config.device.id,
+            signer=signer,
+            pictures=lambda: CameraPictures(address),
+            sound=lambda: None,
+            utc_now=SystemClock().utc_text,
+            told=self._say,
+        )
+        self._scanner: Supervisor[Reading, Order] | None = None
+        if config.scanner.serial is not None:
+            device = Device("scanner", config.scanner.serial, driver_maker(config.scanner.protocol, {}), None)
+            self._scanner = Supervisor(
+                [device],
+                SystemClock(),
+                on_reading=self._on_reading,
+                on_report=lambda at_s, report: None,
+                is_valid=lambda reading: True,
+                back_off=BackOff(),
+            )
+
+    def run(self) -> None:
+        """On the main thread: the window's life."""
+        # Kivy opens a window while it is imported.
+        from edge.handheld.screens.window import open_window
+
+        self._end.start()
+        if self._scanner is not None:
+            self._scanner.start()
+        threading.Thread(target=self._watch_battery, name="battery", daemon=True).start()
+        open_window(self._desk, self._say, self)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._stop_reading()
+        self._camera.close()
+        self._live.close()
+        if self._scanner is not None:
+            self._scanner.stop()
+        self._end.stop()
+
+    # --- what the window asks (its thread) ----------------------------------------------------------------
+
+    def vibrate(self, pulses_ms: tuple[int, ...]) -> None:
+        """A PC has no motor."""
+
+    def frame(self) -> Frame | None:
+        newest = self._camera.newest()
+        if newest is None:
+            return None
+        pixels = newest.pixels
+        return Frame(newest.number, pixels[..., ::-1] if pixels.ndim == 3 else pixels)
+
+    def picture(self, sha256: str) -> bytes | None:
+        """Fetched from the core when it is first asked for; there a moment later."""
+        with self._lock:
+            if sha256 not in self._pictures:
+                self._pictures[sha256] = None
+                self._fetching[self._end.fetch(sha256)] = sha256
+                while len(self._pictures) > PICTURES_KEPT:
+                    self._pictures.popitem(last=False)
+            return self._pictures.get(sha256)
+
+    def _say(self, event: Any) -> None:
+        if not self._end.say(event):
+            self._log.error("refused: too much waits for the core", event_type=type(event).__name__)
+
+    # --- what the core says (the joint's thread) ----------------------------------------------------------
+
+    def _told(self, message: FromCore) -> None:
+        match message:
+            case Shown(view):
+                self._desk.show(view)
+            case Asked(effect):
+                self._perform(effect)
+            case Fetched(number, content, why):
+                self._fetched(number, content, why)
+            case CoreGone(why, for_good):
+                self._log.warning("the core is gone", why=why)
+                if for_good:
+                    self._desk.close()
+            case CoreThere():
+                pass
+
+    def _perform(self, effect: GlassEffect) -> None:
+        match effect:
+            case Sound(tone):
+                self._desk.sound(tone)
+            case UseCamera(on):
+                self._use_camera(on)
+            case TakePhoto(request):
+                threading.Thread(target=self._photo, args=(request,), daemon=True).start()
+            case MarkPhoto(sha256=sha256):
+                with self._lock:
+                    self._marking.setdefault(sha256, deque()).append(effect)
+                    self._fetching[self._end.fetch(sha256)] = sha256
+            case RecordVoice(request):
+                self._say(EvidenceFailed(request, "this PC has no microphone for voice notes"))
+            case StopVoice() | Compare():
+                pass
+            case GoLive() | SetLive() | EndLive():
+                self._live.perform(effect)
+
+    def _fetched(self, number: int, content: bytes | None, why: str) -> None:
+        with self._lock:
+            sha256 = self._fetching.pop(number, "")
+            if sha256 in self._pictures:
+                self._pictures[sha256] = content
+            waiting = self._marking.pop(sha256, deque())
+        for wanted in waiting:
+            if content is None:
+                self._say(EvidenceFailed(wanted.request, why or "the picture is not there"))
+                continue
+            try:
+                self._say(Captured(wanted.request, "marked", marked(content, wanted.strokes)))
+            except NoPicture as error:
+                self._say(EvidenceFailed(wanted.request, str(error)[:200]))
+
+    # --- camera -------------------------------------------------------------------------------------------
+
+    def _use_camera(self, on: bool) -> None:
+        if on and self._reading is None:
+            self._camera.open()
+            self._reading = ReadingThread(self._camera, found(), self._read)
+            self._reading.start()
+        elif not on:
+            self._stop_reading()
+
+    def _stop_reading(self) -> None:
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.stop()
+
+    def _photo(self, request: int) -> None:
+        """The newest frame, or the first one of a camera that was closed."""
+        self._camera.open()
+        until_s = time.monotonic() + _PHOTO_WITHIN_S
+        while time.monotonic() < until_s and not self._stopping.is_set():
+            newest = self._camera.newest()
+            if newest is not None:
+                try:
+                    self._say(Captured(request, "photo", jpeg_of(newest.pixels)))
+                except NoPicture as error:
+                    self._say(EvidenceFailed(request, str(error)[:200]))
+                return
+            time.sleep(0.05)
+        self._say(EvidenceFailed(request, f"no picture came from {self._address}"))
+
+    def _camera_address(self, config: HandheldConfig, config_path: Path) -> Address:
+        text = config.scanner.camera
+        return address_of(text, lambda path: config_path.parent / path) if text else LocalAddress("0")
+
+    # --- scans --------------------------------------------------------------------------------------------
+
+    def _read(self, seen: ScanSeen | NotACode) -> None:
+        match seen:
+            case ScanSeen(text, symbology, source):
+                self._say(Scanned(text, symbology, source.value))
+            case NotACode(source, why):
+                self._say(ReadGarbled(source.value, why))
+
+    def _on_reading(self, at_s: float, device: str, reading: Reading) -> None:
+        seen = from_reading(reading, at_s)
+        if seen is not None:
+            self._read(seen)
+
+    def _watch_battery(self) -> None:
+        gauge, last = PcGauge(), None
+        while not self._stopping.is_set():
+            battery = gauge.read()
+            if battery != last:
+                last = battery
+                self._say(BatteryChanged(battery))
+            self._stopping.wait(_BATTERY_EVERY_S)
