@@ -17,11 +17,12 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from sync.hub import centre
+from sync.hub import centre, drawing
 from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused, CommandRow
 from sync.hub.centre import By, CentreRefused
 from sync.hub.config import ConfigRefused, HubConfig, read_hub_config
 from sync.hub.pins import Pins
+from sync.policy import lots
 from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed, from_json, to_builtins, to_json
 from sync.vocabulary.commands import (
@@ -37,7 +38,7 @@ from sync.vocabulary.commands import (
     Wipe,
 )
 from sync.vocabulary.numbers import UtcText
-from sync.vocabulary.records import InspectionOrder
+from sync.vocabulary.records import InspectionMethod, InspectionOrder, OrderCause, OrderPart
 
 centre_app = typer.Typer(
     no_args_is_help=True,
@@ -613,6 +614,64 @@ def _asked_pin() -> str:
     if sys.stdin.isatty():
         return str(typer.prompt("PIN", hide_input=True, confirmation_prompt=True))
     return sys.stdin.readline().strip()
+
+
+@centre_app.command()
+def draw(
+    config: ConfigFile,
+    draw_no: Annotated[str, typer.Argument(metavar="DRAW", help="its number; its orders are DRAW-0001 ...")],
+    officer: Officers,
+    reason: Reason,
+    count: Annotated[int, typer.Option(help="parcels to draw", min=1, max=drawing.MOST)],
+    officers_each: Annotated[int, typer.Option(help="officers to each parcel", min=1, max=2)] = 1,
+    authorisation: Annotated[str, typer.Option(help="what they must be allowed")] = "inspect",
+    slip: Annotated[str, typer.Option(help="only parcels of this slip")] = "",
+    enterprise: Annotated[str, typer.Option(help="only parcels of this enterprise")] = "",
+    cause: Annotated[str, typer.Option(help="a parcel is drawn once for each cause")] = "spot_check",
+    part: Annotated[
+        list[str] | None,
+        typer.Option(help="what to bring back: quantities, photos, measurements, seal, sample, voice"),
+    ] = None,
+    method: Annotated[str | None, typer.Option(help="opened, x_ray, seal, papers or sample")] = None,
+    due: Annotated[
+        str | None, typer.Option(help="to be done by then, UTC such as 2026-11-22T10:00:00Z")
+    ] = None,
+    seed: Annotated[str, typer.Option(help="64 hex digits; drawn if left out, and told")] = "",
+    only_show: Annotated[bool, typer.Option("--only-show", help="issue nothing: to repeat a draw")] = False,
+    scope: Scope = None,
+    as_json: Json = False,
+) -> None:
+    """Draw parcels and officers by lot (双随机) and issue the orders; by the seed anybody can repeat it."""
+    seed = seed or lots.new_seed()
+    with _opened(config) as (hub_config, archive):
+        try:
+            wish = drawing.Wish(
+                draw_no=draw_no,
+                count=count,
+                officers_each=officers_each,
+                authorisation=authorisation,
+                slip_no=slip,
+                enterprise=enterprise,
+                cause=OrderCause(cause),
+                parts=tuple(OrderPart(each) for each in part or ()),
+                method=None if method is None else InspectionMethod(method),
+                due=None if due is None else UtcText(due),
+            )
+            if len(bytes.fromhex(seed)) != lots.SEED_DIGITS // 2:
+                raise ValueError(f"--seed: expected {lots.SEED_DIGITS} hex digits")
+        except ValueError as error:
+            raise _refuse(error, 2) from error
+        by = By(tuple(officer), reason)
+        made = drawing.draw(
+            archive, _scope(scope, hub_config), wish, by, seed=seed, at_utc=utc_now(), issue=not only_show
+        )
+    for order in made:
+        if as_json:
+            _say_json(to_builtins(order))
+        else:
+            _say(f"{order.order_no}  {' '.join(order.waybill_nos)}  {', '.join(order.officers)}")
+    if not as_json:
+        _say(f"{'shown' if only_show else 'issued'} {len(made)}, seed {seed}")
 
 
 # --- scripts ----------------------------------------------------------------------------------------------

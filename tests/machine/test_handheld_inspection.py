@@ -416,6 +416,22 @@ def test_it_is_sent_once_however_often_it_is_touched() -> None:
     assert len(stage.facts("order_taken")) == 1
 
 
+def test_each_is_sent_by_its_own_place_in_the_journal() -> None:
+    stage = orders(order("XD-1"), order("XD-2"))
+    commits = []
+    for number in ("XD-1", "XD-2"):
+        stage.tell(OrderTakeAsked(number)).found(OrderFindings((), waybills=(waybill(1),)))
+        stage.tell(Begun(), MethodChosen(InspectionMethod.OPENED), FindingChosen("nothing"))
+        stage.tell(HandlingChosen("released"), ReadyAsked(), SendAsked(number))
+        commits.append(stage.only(Commit).request)
+    stage.tell(Committed(commits[0], 10), FactsAcknowledged(10))
+    assert {row.order_no: row.state for row in shown(stage).drafts} == {"XD-1": "sent", "XD-2": "sending"}
+    stage.tell(Committed(commits[1], 12), FactsAcknowledged(11))
+    assert states(stage).count("sent") == 1
+    stage.tell(FactsAcknowledged(12))
+    assert states(stage).count("sent") == 2
+
+
 def test_what_could_not_be_written_is_ready_again_and_nothing_was_sent() -> None:
     stage = ready().tell(SendAsked("XD-1"))
     commit = stage.only(Commit)

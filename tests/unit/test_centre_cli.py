@@ -16,8 +16,11 @@ from sync.link.keys import make_private, private_pem
 from sync.link.messages import ClaimVerdict
 from sync.vocabulary.commands import AskStatus
 from sync.vocabulary.facts import UsesReturned
+from sync.vocabulary.records import Record
 from tests.unit.test_hub_claims import put, slip, tell
 from tests.unit.test_hub_device import AT, OTHER_SLIP, SLIP, Bench, Device
+from tests.unit.test_lots import officer, parcel
+from tests.unit.test_lots import put as fill_archive
 
 HUB_TOML = """
 site = "s1"
@@ -52,6 +55,10 @@ def bench(tmp_path: Path, config: Path, lane: Device) -> Iterator[Bench]:
     put(bench, slip())
     yield bench
     bench.archive.close()
+
+
+def fill(bench: Bench, *records: Record) -> None:
+    fill_archive(bench.archive, *records)
 
 
 def run(config: Path, *args: str) -> tuple[int, list[dict[str, Any]], str]:
@@ -212,3 +219,35 @@ def test_an_answer_that_is_there_is_printed_and_is_the_exit_code(config: Path, b
         bench.archive.settle_command(row.command_id, "lane-in", "refused", "not now", AT)
     _, (line,), _ = run(config, "commands")
     assert (line["state"], line["why"]) == ("refused", "not now")
+
+
+def test_lots_are_drawn_issued_and_shown_again_by_their_seed(config: Path, bench: Bench) -> None:
+    fill(bench, *map(parcel, range(5)), officer(1), officer(2))
+    wish = ("--count", "2", "--part", "photos", "--cause", "credit", *BY)
+    code, first, _ = run(config, "draw", "D1", "--only-show", *wish)
+    assert (code, len(first), run(config, "order", "list")[1]) == (0, 2, [])
+    seed = first[0]["draw"]["seed"]
+    code, issued, _ = run(config, "draw", "D1", "--seed", seed, *wish)
+    assert [order["waybill_nos"] for order in issued] == [order["waybill_nos"] for order in first]
+    assert [order["officers"] for order in issued] == [order["officers"] for order in first]
+    assert [row["order_no"] for row in run(config, "order", "list")[1]] == ["D1-0001", "D1-0002"]
+    code, _, errors = run(config, "draw", "D1", *wish)
+    assert (code, "made already" in errors) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        (("--seed", "xyz"), "hex"),
+        (("--seed", "00"), "64 hex digits"),
+        (("--cause", "bad"), "OrderCause"),
+        (("--part", "bad"), "OrderPart"),
+        (("--due", "tomorrow"), "expected"),
+    ],
+)
+def test_a_draw_that_is_not_understood_draws_nothing(
+    config: Path, bench: Bench, args: tuple[str, ...], why: str
+) -> None:
+    code, lines, errors = run(config, "draw", "D1", "--count", "1", *args, *BY)
+    assert (code, lines) == (2, [])
+    assert why in errors

@@ -254,8 +254,8 @@ def test_a_failed_result_opens_the_recall_it_names_with_its_cause(bench: Bench, 
     )  # fmt: skip
     assert recall.cause == "laboratory LIMS-118, sample S-0412, order XD-1, officer 4604001, handheld-1"
     assert [act.act for act in bench.archive.acts(1)] == ["open_recall"]
-    tell(bench, handheld, result())
-    assert (len(recalls(bench)), bench.alarms().count("recall_opened")) == (1, 1)
+    tell(bench, handheld, result(report_no="LIMS-119", found="another word about the same sample"))
+    assert (recalls(bench), bench.alarms().count("recall_opened")) == ([recall], 1)
     row = bench.rows("SELECT key FROM log WHERE collection = 'recalls'")
     assert row == [(key_of(recall),)]
 
