@@ -22,6 +22,7 @@ from edge.late import PLACES, LateCommands
 
 if TYPE_CHECKING:
     from sync.hub.engine_postgres import PostgresPlace
+    from sync.store.opening import Opener
 
 app = typer.Typer(
     name="kakou",
@@ -962,6 +963,44 @@ def slips_verify(
 # --- journal ----------------------------------------------------------------------------------------------
 
 
+WhosePin = Annotated[
+    str | None,
+    typer.Option("--officer", help="a handheld's journal: whose PIN opens it; asked for, or a line of stdin"),
+]
+
+
+def _opener_of(file: Path, officer: str | None) -> Opener:
+    """How the journal lies on the disk: plain, or in a handheld's vault beside it."""
+    from sync.store.opening import PLAIN
+
+    if officer is None:
+        return PLAIN
+    from edge.handheld.vault_files import KEYS, Vault, VaultRefused
+    from edge.runtime.clock import SystemClock
+    from sync.store.enciphered import Enciphered
+    from sync.store.opening import StoreRefused
+
+    clock = SystemClock()
+    try:
+        if not (file.parent / KEYS).exists():
+            raise VaultRefused(f"{file.parent}: expected a handheld's vault beside its journal ({KEYS})")
+        vault = Vault.open(file.parent, device="", boot_id=clock.boot_id(), at_s=clock.monotonic_s())
+        told = vault.unlock(officer, asked_secretly("PIN"), at_s=clock.monotonic_s())
+        if told.outcome != "right":
+            wait = f", {told.wait_s:.0f} s to wait" if told.wait_s else ""
+            raise _refuse(f"{file}: officer {officer[:64]}: {told.outcome} PIN{wait}")
+        return Enciphered(vault.key)
+    except (VaultRefused, StoreRefused) as refused:
+        raise _refuse(refused) from refused
+
+
+def asked_secretly(what: str) -> str:
+    """Never from the command line: other users of the machine could read it there."""
+    if sys.stdin.isatty():
+        return str(typer.prompt(what, hide_input=True))
+    return sys.stdin.readline().strip()
+
+
 @journal_app.command("verify")
 def journal_verify(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="journal, hub archive, hub config, segment")],
@@ -970,6 +1009,7 @@ def journal_verify(
         Path | None, typer.Option(metavar="FILE", help="archive, segment or signed head kept elsewhere")
     ] = None,
     key: Annotated[Path | None, typer.Option(metavar="PEM", help="the device's public key")] = None,
+    officer: WhosePin = None,
     as_json: Json = False,
 ) -> None:
     """Check every hash, chain, position and signature; name exactly what is wrong."""
@@ -981,7 +1021,8 @@ def journal_verify(
     from sync.store.opening import StoreRefused
     from sync.store.verify import verify_against, verify_journal
 
-    kind = kind_of(file)
+    opener = _opener_of(file, officer)
+    kind = kind_of(file) if officer is None else Kind.JOURNAL
     try:
         match kind:
             case Kind.SEGMENT:
@@ -990,9 +1031,10 @@ def journal_verify(
                 with archive_at(file) as archive:
                     problems = verify_archive(archive, device)
             case Kind.JOURNAL:
-                problems = verify_journal(file)
+                problems = verify_journal(file, opener=opener)
                 if against is not None:
-                    problems += verify_against(file, signed_elsewhere(against, device_of(file), key))
+                    elsewhere = signed_elsewhere(against, device_of(file, opener=opener), key)
+                    problems += verify_against(file, elsewhere, opener=opener)
             case _:
                 assert_never(kind)
     except ConfigRefused as refused:
@@ -1023,6 +1065,7 @@ def journal_export(
         Path | None,
         typer.Option(metavar="PEM", help="the device's private key: a journal holds no signatures"),
     ] = None,
+    officer: WhosePin = None,
 ) -> None:
     """Every fact as one JSON line; with -o a piece of the chain with the checkpoint signed over it, which
     anybody can check without us (docs/contract)."""
@@ -1035,12 +1078,13 @@ def journal_export(
     from sync.store.journal import utc_now
     from sync.store.opening import StoreRefused
 
+    opener = _opener_of(file, officer)
     try:
         if out is None:
-            for fact in exported_facts(file):
+            for fact in exported_facts(file, opener=opener):
                 _say(fact)
             return
-        text = segment_of(file, device, Wanted(first, last, passage), key, utc_now())
+        text = segment_of(file, device, Wanted(first, last, passage), key, utc_now(), opener=opener)
         out.write_text(text, encoding="utf-8")
     except ConfigRefused as refused:
         raise _refuse(refused, 2) from refused

@@ -28,6 +28,7 @@ from sync.link.segments import (
 )
 from sync.link.trust import Trust
 from sync.store.exporting import device_of, journal_runs
+from sync.store.opening import PLAIN, Opener
 from sync.store.verify import SignedHead
 from sync.vocabulary.codec import Malformed, to_json
 
@@ -101,9 +102,17 @@ def signed_elsewhere(against: Path, device: str, key: Path | None) -> list[Signe
     return heads
 
 
-def segment_of(file: Path, device: str | None, wanted: Wanted, key: Path | None, utc: str) -> str:
+def segment_of(
+    file: Path,
+    device: str | None,
+    wanted: Wanted,
+    key: Path | None,
+    utc: str,
+    *,
+    opener: Opener = PLAIN,
+) -> str:
     """A segment's text. Raises `NothingToExport`, or `ValueError` for what is missing or not whole."""
-    if kind_of(file) is Kind.ARCHIVE:
+    if opener is PLAIN and kind_of(file) is Kind.ARCHIVE:
         with archive_at(file) as archive:
             if device is None:
                 raise ValueError(f"--device: expected one of {', '.join(archive.speakers())}")
@@ -112,9 +121,9 @@ def segment_of(file: Path, device: str | None, wanted: Wanted, key: Path | None,
     elif key is None:
         raise ValueError("--key: expected the device's private key: a journal holds no signatures")
     else:
-        private, device = load_private(key), device_of(file)
+        private, device = load_private(key), device_of(file, opener=opener)
         keys = {device: private.public_key()}
-        runs = _signed_now(file, KeySigner(private, device), wanted, utc)
+        runs = _signed_now(file, KeySigner(private, device), wanted, utc, opener)
     text = segment_text(device, keys, runs)
     wrong = list(problems_of(read_segment(text), keys))
     if wrong:
@@ -122,9 +131,9 @@ def segment_of(file: Path, device: str | None, wanted: Wanted, key: Path | None,
     return text
 
 
-def _signed_now(file: Path, signer: KeySigner, wanted: Wanted, utc: str) -> list[SegmentRun]:
+def _signed_now(file: Path, signer: KeySigner, wanted: Wanted, utc: str, opener: Opener) -> list[SegmentRun]:
     runs: list[SegmentRun] = []
-    for part in journal_runs(file, wanted.first, wanted.last, wanted.passage):
+    for part in journal_runs(file, wanted.first, wanted.last, wanted.passage, opener=opener):
         heads = (StreamHead(part.stream, part.last_seq, part.last_hash),)
         checkpoint = Checkpoint(signer.kid, part.epoch, part.last_position, heads, utc)
         signed = signer.sign(Context.CHECKPOINT, to_json(checkpoint).decode())

@@ -191,22 +191,11 @@ class Vault:
         open, and opens them. Raises `VaultRefused` when the try cannot be counted: then nobody tries; and
         what `find` raises.
         """
-        if self.state is VaultState.WIPING:
-            return Checked("revoked")
-        now = Moment(self._boot_id, at_s)
-        wait_s = self._left_s(officer_no, now)
-        if wait_s > 0:
-            return Checked("wait", self._of(officer_no).count, wait_s)
-        self._count(officer_no, now)
-        opened = False
-        if self.state is VaultState.LOCKED:
-            slot = self._keys.slot(officer_no)
-            if slot is None:
-                return self._told("unknown", officer_no)
-            self._key = unwrapped(slot, pin, self._pepper)
-            if self._key is None:
-                return self._told("wrong", officer_no)
-            opened = True
+        was_open = self._key is not None
+        told = self._unlocked(officer_no, pin, Moment(self._boot_id, at_s))
+        if told is not None:
+            return told
+        opened = not was_open
         standing = find()
         hindered = hindrance(standing.officer, standing.site, standing.utc, standing.age_s)
         officer = standing.officer
@@ -224,6 +213,15 @@ class Vault:
             self._wrap_for(officer_no, pin, opened=opened)
         self._clear(officer_no)
         return Checked("right", 0, 0.0, officer, right.seed, opened)
+
+    def unlock(self, officer_no: str, pin: str, *, at_s: float) -> Checked:
+        """Only open the stores, whoever may sign in: for tools that read what is in them. `unknown` where
+        they were never opened by this officer. Raises `VaultRefused`."""
+        told = self._unlocked(officer_no, pin, Moment(self._boot_id, at_s))
+        if told is not None:
+            return told
+        self._clear(officer_no)
+        return Checked("right", opened=True)
 
     def forget(self, officer_no: str) -> None:
         """This officer's PIN opens the stores of this device no more; where it is the only one that does, not
@@ -301,6 +299,23 @@ class Vault:
         moved = {name: anchored(tries, now) for name, tries in self._tries.items()}
         if moved != self._tries:
             self._write_tries(moved)
+
+    def _unlocked(self, officer_no: str, pin: str, now: Moment) -> Checked | None:
+        """Count the try, and open the stores where they are locked; what hindered it, or None."""
+        if self.state is VaultState.WIPING:
+            return Checked("revoked")
+        wait_s = self._left_s(officer_no, now)
+        if wait_s > 0:
+            return Checked("wait", self._of(officer_no).count, wait_s)
+        self._count(officer_no, now)
+        if self.state is VaultState.LOCKED:
+            slot = self._keys.slot(officer_no)
+            if slot is None:
+                return self._told("unknown", officer_no)
+            self._key = unwrapped(slot, pin, self._pepper)
+            if self._key is None:
+                return self._told("wrong", officer_no)
+        return None
 
     def _open_by_keystore(self, keystore: Keystore) -> None:
         try:

@@ -71,14 +71,18 @@ def finished(vault: Vault, belongings: Belongings) -> str:
     the next one that finds its vault `wiping`. Why not all of it, or empty; to be called again then."""
     # The device's own keys last: without them its config is refused, and nobody would come back to finish.
     return (
-        vault.shred() or destroyed_stores(belongings) or unlinked(belongings.secrets) or vault.forget_wipe()
+        vault.shred()
+        or destroyed_stores(belongings)
+        or unlinked((*_databases(belongings.store, "journal*.lock"), *belongings.secrets))
+        or vault.forget_wipe()
     )
 
 
 def destroyed_stores(belongings: Belongings) -> str:
     """Stores whose key does not exist any more (`VaultState.FRESH`), before new ones are made; why not all of
-    them, or empty."""
-    return unlinked((*_databases(belongings.store, *_DATABASES),)) or _removed(belongings.folders)
+    them, or empty. The journal's lock file stays: the next one's first fact says by it what was here (G4)."""
+    databases = [file for file in _databases(belongings.store, *_DATABASES) if file.suffix != ".lock"]
+    return unlinked(databases) or _removed(belongings.folders)
 
 
 def _databases(folder: Path, *patterns: str) -> Iterator[Path]:

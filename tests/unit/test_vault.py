@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from edge.cli import app
 from edge.handheld import vault_files, wiping
 from edge.handheld.vault import (
     FIRST_WAIT_S,
@@ -47,6 +49,7 @@ from sync.store.enciphered import DataKey, Enciphered
 from sync.store.journal import Journal, StoreRefused
 from sync.store.records import Records, generation_path, new_generation
 from sync.vocabulary.codec import to_json
+from sync.vocabulary.facts import Stream
 from sync.vocabulary.numbers import UtcText
 from sync.vocabulary.records import Officer, OfficerPin, OfficerState, Site
 
@@ -561,6 +564,16 @@ def test_a_wiped_keystore_opens_nothing_even_with_the_file_put_back(tmp_path: Pa
         device.started()
 
 
+def test_stores_without_a_key_go_and_the_next_journal_says_what_was_here(tmp_path: Path) -> None:
+    filled = Filled(tmp_path)
+    assert wiping.destroyed_stores(filled.belongings) == ""
+    assert {*all_files(filled.store)} == {"journal.sqlite.lock"}
+    opener = Enciphered(DataKey.at_random())
+    with Journal.open(filled.store / "journal.sqlite", device="h-1", opener=opener) as journal:
+        (first,) = journal.facts_from(Stream.ALARM, 1, max_facts=1, max_bytes=10_000)
+    assert "was here before, up to position 1" in first.body
+
+
 def test_a_device_that_was_wiped_can_be_set_up_anew(tmp_path: Path) -> None:
     filled = Filled(tmp_path)
     vault = filled.device.started()
@@ -568,3 +581,28 @@ def test_a_device_that_was_wiped_can_be_set_up_anew(tmp_path: Path) -> None:
     assert vault.state is VaultState.WIPING
     assert wiping.finished(vault, filled.belongings) == ""
     assert filled.device.started().state is VaultState.FRESH
+
+
+# --- by hand ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("officer", "typed", "code", "told"),
+    [
+        ("4604001", PIN, 0, '"ok": true'),
+        ("4604001", "111222", 1, "wrong PIN"),
+        ("4604009", PIN, 1, "unknown PIN"),
+        (None, "", 1, "is not a journal file of kakou"),
+    ],
+)
+def test_a_handhelds_journal_is_verified_and_exported_with_an_officers_pin(
+    tmp_path: Path, officer: str | None, typed: str, code: int, told: str
+) -> None:
+    filled = Filled(tmp_path)
+    shutil.copytree(tmp_path / "vault", filled.store, dirs_exist_ok=True)
+    words = [] if officer is None else ["--officer", officer]
+    journal = str(filled.store / "journal.sqlite")
+    done = CliRunner().invoke(app, ["journal", "verify", journal, *words, "--json"], input=typed)
+    assert (done.exit_code, told in done.stdout + done.stderr) == (code, True)
+    exported = CliRunner().invoke(app, ["journal", "export", journal, *words], input=typed)
+    assert (exported.exit_code, "epoch_began" in exported.stdout) == (code, code == 0)
