@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench import alarms, drain, durable, ingest, lane, reading, records, ruling, storing, vault
+from bench import alarms, drain, durable, handheld, ingest, lane, reading, records, ruling, storing, vault
 from bench.harness import Bench, missed, show
 
 BENCHES: Mapping[str, Callable[[Path, float], Bench]] = {
@@ -23,6 +23,7 @@ BENCHES: Mapping[str, Callable[[Path, float], Bench]] = {
     "lane": lane.run,
     "reading": reading.run,
     "vault": vault.run,
+    "handheld": handheld.run,
 }
 SCALE = 0.1
 

@@ -4,10 +4,11 @@ officer whose PIN opens it. For tests and measures; nothing of it is a default.
 
 from __future__ import annotations
 
+import base64
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -76,8 +77,6 @@ def officer(
     secret = PinSecret(pins.stretched(pin, salt, cost), seed)
     public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
     given: dict[str, object] = {"authorisations": MAY, "valid_until": LATER, **fields}
-    import base64
-
     return Officer(
         officer_no=number,
         public_key=base64.b64encode(public).decode(),
@@ -99,14 +98,12 @@ def lay_out(
     folder: Path,
     rows: Iterable[tuple[str, str, str]] = (),
     *,
-    records: Iterable[Record] = (),
-    collection_of: Callable[[Record], str] | None = None,
     port: int = 1,
     extra: str = "",
     clock: Clock | None = None,
 ) -> LaidOut:
-    """Files under `folder`, and in `folder/store` the records of `rows` (collection, key, body), sorted.
-    Nothing answers at `port`."""
+    """Files under `folder`, and in `folder/store` the records of `rows` (collection, key, body), a site's
+    among them only where they come as a list. Nothing answers at `port`."""
     folder.mkdir(parents=True, exist_ok=True)
     hub = Ed25519PrivateKey.from_private_bytes(b"h" * 32)
     device = Ed25519PrivateKey.from_private_bytes(b"d" * 32)
@@ -151,14 +148,14 @@ def _fill(laid: LaidOut, rows: Iterable[tuple[str, str, str]], clock: Clock) -> 
     site = Site(site=SITE, name_zh="郑州", name_en="Zhengzhou")
     own = [("officers", each.officer_no, to_json(each).decode()) for each in holders]
     own.append(("site", SITE, to_json(site).decode()))
-    given = list(rows)
-    if any(collection == "site" for collection, *_ in given):
+    given = rows if isinstance(rows, Iterator) else list(rows)
+    if isinstance(given, list) and any(collection == "site" for collection, *_ in given):
         own = own[:-1]
     with Journal.open(store / "journal.sqlite", device=DEVICE, opener=opener) as journal:
         new_generation(store, 1, SITE, "e" * 32, opener=opener)
         with Records.open(generation_path(store, 1), writable=True, opener=opener) as written:
+            written.fill(1, chain(own, given))
             written.lead_to_parcels()
-            written.fill(len(own) + len(given), [*own, *given])
             written.note_verified(clock.utc_text())
         journal.set_generation(1)
         for holder, pin in zip(holders, (PIN, SECOND_PIN), strict=True):
@@ -177,10 +174,6 @@ def _fill(laid: LaidOut, rows: Iterable[tuple[str, str, str]], clock: Clock) -> 
 
 def row(collection: str, record: Record) -> tuple[str, str, str]:
     return collection, key_of(record), to_json(record).decode()
-
-
-def now() -> UtcText:
-    return UtcText(datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"))
 
 
 def _secret(path: Path, content: bytes) -> None:
