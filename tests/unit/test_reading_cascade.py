@@ -72,7 +72,7 @@ def test_a_waybills_code_is_read_at_every_tilt(tilt_deg: int) -> None:
 
 
 @needs_all
-@pytest.mark.parametrize("tilt_deg", [0, 20, 45, 70, 90])
+@pytest.mark.parametrize("tilt_deg", [20, 45, 90])
 @pytest.mark.parametrize(
     ("module", "blur", "noise"), [(2.0, 1.2, 12.0), (3.0, 1.2, 25.0)], ids=["blurred", "in the dark"]
 )
@@ -100,6 +100,23 @@ def test_a_tilted_linear_code_is_read_besides_a_square_one() -> None:
     assert sorted(texts(read_still(both, ALL))) == ["HTTPS://EXAMPLE.CN/1", NUMBER]
 
 
+@needs_all
+def test_where_a_code_lies_that_only_a_preparation_shows_is_told_in_the_dots_of_the_picture() -> None:
+    """Less than two dots a module, and blurred: zxing-cpp reads it twice as large, and not as it is."""
+    picture = numpy.full((200, 300), 255, numpy.uint8)
+    square = code("HTTPS://EXAMPLE.CN/1", "QRCode", scale=2)
+    picture[90 : 90 + square.shape[0], 150 : 150 + square.shape[1]] = square
+    small = cv2.resize(picture, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    picture = numpy.asarray(cv2.GaussianBlur(small, (0, 0), 0.6), numpy.uint8)
+    assert ALL.zxing is not None
+    assert ALL.zxing.full(picture) == []
+    (read,) = read_still(picture, ALL)
+    middle = tuple(sum(each) / 4 for each in zip(*read.polygon, strict=True))
+    assert middle == pytest.approx(
+        (0.7 * (150 + square.shape[1] / 2), 0.7 * (90 + square.shape[0] / 2)), abs=3
+    )
+
+
 # --- what a text is ---------------------------------------------------------------------------------------
 
 
@@ -123,6 +140,20 @@ def test_whichever_decoder_reads_a_code_its_text_is_the_same(
         assert [(read.text, read.symbology) for read in read_still(picture, each)] == [(text, symbology)]
 
 
+@needs_all
+def test_a_gs1_code_has_its_separators_and_no_brackets() -> None:
+    zxingcpp = pytest.importorskip("zxingcpp")
+    made = zxingcpp.create_barcode("[10]AB1[21]7", zxingcpp.BarcodeFormat.Code128, gs1=True)
+    (read,) = read_still(numpy.array(made.to_image(scale=3)), ALL)
+    assert (read.text, read.aim) == ("10AB1\x1d217", "]C1")
+
+
+@needs_all
+def test_zbar_reads_no_itf_of_six_digits() -> None:
+    assert read_still(code("070429", "ITF", scale=3), replace(ALL, zxing=None)) == []
+    assert texts(read_still(code("070429", "ITF", scale=3), ALL)) == ["070429"]
+
+
 # --- decoders that are missing -----------------------------------------------------------------------------
 
 
@@ -141,7 +172,9 @@ def test_without_zxing_linear_and_qr_codes_are_read_and_the_screen_is_told_what_
 def test_without_zxing_tilted_codes_are_read_too() -> None:
     poor = replace(ALL, zxing=None)
     unread = [
-        tilt for tilt in TILTS if texts(read_still(frame(waybill(NUMBER), tilt_deg=tilt), poor)) != [NUMBER]
+        tilt
+        for tilt in range(0, 91, 15)
+        if texts(read_still(frame(waybill(NUMBER), tilt_deg=tilt), poor)) != [NUMBER]
     ]
     assert unread == []
 
