@@ -60,8 +60,9 @@ class Plan:
     """Which looks a frame gets, by its number: what one does not show another soon does, and none need bear
     every look."""
 
-    aim: tuple[float, float, float, float] = (0.1, 0.2, 0.8, 0.6)
-    """Left, top, width and height of the aiming region, as shares of the frame."""
+    aim: tuple[float, float, float, float] = (0.03, 0.2, 0.94, 0.6)
+    """Left, top, width and height of the aiming region, as shares of the frame: a little more than a screen
+    marks, since nobody aims to the dot."""
     whole_every: int = 3
     """Frames; the looks below follow one frame after another, so 3 gives each frame one of them."""
     tilt_every: int = 3

@@ -81,8 +81,6 @@ def entered(keys: Keys, at_s: float) -> tuple[Keys, ScanSeen | NotACode | None]:
     """Enter or Tab. None where nothing was typed."""
     if not keys.text.strip():
         return Keys(), None
-    if at_s - keys.last_s > FORGOTTEN_S and keys.is_burst:
-        return Keys(), _cut(keys)
     if keys.count > LONGEST_TEXT:
         return Keys(), _refused(keys, f"longer than {LONGEST_TEXT} characters", at_s)
     if not keys.is_burst:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 
-from edge.reading import guard
 from edge.reading.cascade import Plan, read_frame
-from edge.reading.guard import GuardSettings, GuardState
+from edge.reading.guard import GuardSettings
+from edge.reading.guarded import Guarded
 from edge.reading.scans import NotACode, ScanSeen, Source
 
 if TYPE_CHECKING:
@@ -63,10 +63,8 @@ class ReadingThread:
     ) -> None:
         self._source = source
         self._decoders = decoders
-        self._told = told
+        self._guarded = Guarded(told, settings)
         self._plan = plan or Plan()
-        self._settings = settings or GuardSettings()
-        self._state = GuardState()
         self._stopping = threading.Event()
         self._last: int | None = None
         self._frames = 0
@@ -123,10 +121,7 @@ class ReadingThread:
         rows, columns = grey.shape
         self._looked = Looked(frame.number, frame.at_s, (columns, rows), tuple(reads))
         for each in reads:
-            seen = ScanSeen(each.text, each.symbology, Source.CAMERA, frame.at_s, each.aim, each.raw)
-            self._state, passed = guard.step(self._state, seen, self._settings)
-            for scan in passed:
-                self._told(scan)
+            self._guarded(ScanSeen(each.text, each.symbology, Source.CAMERA, frame.at_s, each.aim, each.raw))
 
     def _failed(self, error: Exception) -> None:
         self._faults += 1

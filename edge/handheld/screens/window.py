@@ -25,7 +25,7 @@ from edge.handheld.batch import BatchView
 from edge.handheld.comparing_screen import ComparingView
 from edge.handheld.context import Settings
 from edge.handheld.effects import Tone
-from edge.handheld.events import Paused, Resumed, Scanned, Touched
+from edge.handheld.events import Paused, ReadGarbled, Resumed, Scanned, Touched
 from edge.handheld.inspection import InspectionView
 from edge.handheld.lane_help import LaneHelpView
 from edge.handheld.live import LiveView
@@ -52,12 +52,14 @@ from edge.handheld.screens.sign_in import SignInPage
 from edge.handheld.screens.sounding import PULSES_MS
 from edge.handheld.screens.stock_take import StockTakePage
 from edge.handheld.screens.trace import TracePage
-from edge.handheld.screens.wedge import Wedge, entered, typed
 from edge.handheld.screens.widgets import RowButton, Tag
 from edge.handheld.signing_in import SecondOfficerShown, SecondOfficerSigned, SigningInView
 from edge.handheld.stock_take import StockTakeView
 from edge.handheld.tracing import TracingView
 from edge.handheld.view import Bar, Door, GoTo, Notice, NoticePutAway, Page
+from edge.reading.guarded import Guarded
+from edge.reading.scans import NotACode, ScanSeen, Source
+from edge.reading.wedge import Keys, entered, erased, pressed
 
 SOUNDS: Final = Path(__file__).parent / "sounds"
 FRAMES_A_SECOND: Final = 15.0
@@ -155,7 +157,8 @@ class Shell(BoxLayout):
         self._menu = Menu()
         self._over: Any = None
         """What lies over the page: the menu, a pad, a choice, a picture to draw on, another officer's PIN."""
-        self._wedge = Wedge()
+        self._keys = Keys()
+        self._guarded = Guarded(self._scanned)
         self._touched_s = 0.0
 
     # --- what is shown ---
@@ -305,7 +308,9 @@ class Shell(BoxLayout):
 
     def typed(self, text: str) -> None:
         """Characters of a real keyboard or a wedge, from the window itself."""
-        self._wedge = typed(self._wedge, time.monotonic(), text)
+        self._keys, cut = pressed(self._keys, text, time.monotonic())
+        if cut is not None:
+            self._guarded(cut)
         taker = self._taker()
         if taker is not None:
             taker.keyboard(text)
@@ -316,6 +321,7 @@ class Shell(BoxLayout):
             self._enter()
             return True
         if code == 8:
+            self._keys = erased(self._keys, time.monotonic())
             taker = self._taker()
             return taker.keyboard_erase() if taker is not None else False
         if code == 27:
@@ -324,15 +330,23 @@ class Shell(BoxLayout):
         return False
 
     def _enter(self) -> None:
-        self._wedge, caught = entered(self._wedge, time.monotonic())
+        self._keys, said = entered(self._keys, time.monotonic())
         taker = self._taker()
+        by_machine = said is not None and said.source is Source.WEDGE
         if isinstance(taker, SignInPage):
             taker.keyboard_enter()
-        elif caught is not None and (taker is None or caught.is_burst):
+        elif said is not None and (taker is None or by_machine):
             self.close_over()
-            self._put(Scanned(caught.text, "", "wedge"))
+            self._guarded(said)
         elif taker is not None:
             taker.keyboard_enter()
+
+    def _scanned(self, seen: ScanSeen | NotACode) -> None:
+        match seen:
+            case ScanSeen(text, symbology, source):
+                self._put(Scanned(text, symbology, source.value))
+            case NotACode(source, why):
+                self._put(ReadGarbled(source.value, why))
 
     def _taker(self) -> Any:
         """Who takes what a keyboard types besides the wedge."""
