@@ -10,6 +10,7 @@ it stands, and neither an old approval nor an old receipt takes back what came l
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import io
 import json
@@ -32,12 +33,16 @@ from sync.vocabulary.codec import Malformed, decoder, to_builtins, to_json
 from sync.vocabulary.elements import root_name
 from sync.vocabulary.records import (
     COLLECTIONS,
+    LINE_FIELDS,
+    MAX_PREVIEW,
     Control,
     Record,
     ReleaseSlip,
     Site,
+    StockRow,
     Vehicle,
     Waybill,
+    XRay,
     key_of,
 )
 from sync.vocabulary.sas import (
@@ -678,7 +683,7 @@ def _checked(collection: str, fields: dict[str, Any]) -> Record:
     _known_fields(kind, fields, "")
     _bounded(fields, "")
     try:
-        text = to_json(fields)
+        text = to_json(_with_shares(fields) if kind is XRay else fields)
     except UnicodeEncodeError as error:
         raise Malformed(f"expected text, found half a character ({error.object[error.start]!r})") from error
     except (TypeError, ValueError, OverflowError) as error:
@@ -686,6 +691,25 @@ def _checked(collection: str, fields: dict[str, Any]) -> Record:
     record: Record = _DECODERS[collection](text)
     _check_meaning(record)
     return record
+
+
+def _with_shares(fields: dict[str, Any]) -> dict[str, Any]:
+    """Numbers are read as they stand, so that weights stay exact; shares of a picture are no weights. What is
+    no number stays as it is, and is refused with its place."""
+    boxes = fields.get("boxes")
+    if not isinstance(boxes, list):
+        return fields
+    return {**fields, "boxes": [_as_numbers(box) if isinstance(box, dict) else box for box in boxes]}
+
+
+def _as_numbers(box: dict[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {}
+    for name, value in box.items():
+        made[name] = value
+        if name in ("left", "top", "width", "height") and isinstance(value, str | Decimal):
+            with contextlib.suppress(ValueError):
+                made[name] = float(value)
+    return made
 
 
 def _known_fields(kind: type[Any], fields: dict[str, Any], where: str) -> None:
@@ -700,8 +724,8 @@ def _known_fields(kind: type[Any], fields: dict[str, Any], where: str) -> None:
 
 def _bounded(value: Any, where: str) -> None:
     match value:
-        case str() if len(value) > MAX_TEXT:
-            raise Malformed(f"{where or 'value'}: at most {MAX_TEXT} characters, got {len(value)}")
+        case str() if len(value) > _longest(where):
+            raise Malformed(f"{where or 'value'}: at most {_longest(where)} characters, got {len(value)}")
         case list():
             if len(value) > MAX_LIST:
                 raise Malformed(f"{where or 'value'}: at most {MAX_LIST} items, got {len(value)}")
@@ -714,10 +738,14 @@ def _bounded(value: Any, where: str) -> None:
             pass
 
 
+def _longest(where: str) -> int:
+    return MAX_PREVIEW if where == "preview" else MAX_TEXT
+
+
 def _check_meaning(record: Record) -> None:
     """What no single field can show. Raises `Malformed`."""
     for name, value in _fields(record):
-        if isinstance(value, Decimal) and kilograms(str(value)) is None:
+        if isinstance(value, Decimal) and not isinstance(record, StockRow) and kilograms(str(value)) is None:
             raise Malformed(f"{name}: expected kilograms in plain digits, got {value}")
         if type(value) is int and not 0 <= value <= _LARGEST_COUNT:
             raise Malformed(f"{name}: expected a number from 0 to {_LARGEST_COUNT}, got {value}")
@@ -734,7 +762,13 @@ def _check_meaning(record: Record) -> None:
         case Site():
             if not record.site:
                 raise Malformed("site: expected a name")
-        case Vehicle() | Waybill():
+        case Waybill():
+            for place, line in enumerate(record.lines):
+                unknown = sorted(line.keys() - LINE_FIELDS)
+                if unknown:
+                    known = ", ".join(sorted(LINE_FIELDS))
+                    raise Malformed(f"lines[{place}].{unknown[0]}: no such field; expected {known}")
+        case Vehicle():
             pass
 
 

@@ -275,6 +275,24 @@ class Waybill(msgspec.Struct, frozen=True, kw_only=True):
         _must_be_kilograms(gross_kg=self.gross_kg)
 
 
+LINE_FIELDS = frozenset(
+    {
+        "no",
+        "sku",
+        "hs_code",
+        "name",
+        "declared_name",
+        "quantity",
+        "unit",
+        "origin",
+        "batch",
+        "order",
+        "declaration",
+    }
+)
+"""All that a line of a waybill may hold where it is taken in: nothing of a buyer comes down by that way."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeclaredLine:
     """One line of a waybill as an officer compares it with what lies in the hand."""

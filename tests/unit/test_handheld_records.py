@@ -14,6 +14,8 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
+from sync.hub.archive import Archive
+from sync.hub.importing import import_files
 from sync.link.contract import CARRIED
 from sync.link.messages import Change, ChangeOp, FeedBatch
 from sync.policy.digests import BUCKETS, MODULUS, bucket_of, row_digest
@@ -214,6 +216,36 @@ def test_rows_an_older_program_kept_unread_are_found_by_this_one(path: Path, sch
         assert found_ways(records) == FOUND
         assert [records.get(name_of(each), key_of(each)) for each in RECORDS_NOW] == list(RECORDS_NOW)
         assert records.verify() == []
+
+
+# --- taken in at the centre ---------------------------------------------------------------------------------
+
+
+def imported(tmp_path: Path, collection: str, *records: Any) -> tuple[list[str], list[str]]:
+    """What was refused, and the keys that are there."""
+    file = tmp_path / f"{collection}.json"
+    file.write_bytes(b"[" + b",".join(msgspec.json.encode(record) for record in records) + b"]")
+    archive = Archive.open(tmp_path / "archive.sqlite")
+    with archive.transaction():
+        archive.add_scope("site-a")
+    try:
+        report = import_files(archive, "site-a", [file], UTC, skip_bad=True)
+        said = [problem.what for problem in report.problems]
+        return said, sorted(archive.record_keys("site-a", collection))
+    finally:
+        archive.close()
+
+
+@pytest.mark.parametrize("record", RECORDS_NOW, ids=lambda record: f"{name_of(record)} {key_of(record)}")
+def test_every_one_can_be_imported(tmp_path: Path, record: Record) -> None:
+    whole = msgspec.json.decode(to_json(record))
+    assert imported(tmp_path, name_of(record), whole) == ([], [key_of(record)])
+
+
+def test_a_line_of_a_waybill_with_a_field_of_a_buyer_is_refused_and_named(tmp_path: Path) -> None:
+    line = {"no": "1", "sku": "SKU-1", "buyerTelephone": "13800138000"}
+    (said,), keys = imported(tmp_path, "waybills", {"waybill_no": str(WAYBILL), "lines": [line]})
+    assert ("buyerTelephone: no such field" in said, "13800138000" in said, keys) == (True, False, [])
 
 
 # --- what they say ------------------------------------------------------------------------------------------
