@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 import structlog
@@ -67,6 +67,13 @@ class MovingPicture:
 
     def end(self) -> None:
         self.is_open = False
+
+
+class Reachable(Protocol):
+    """Any endpoint a handheld can connect to."""
+
+    port: int
+    device_key: Ed25519PrivateKey
 
 
 class Endpoint:
@@ -145,7 +152,7 @@ class Handheld:
 
     def __init__(
         self,
-        endpoint: Endpoint,
+        endpoint: Reachable,
         *,
         port: int | None = None,
         session: str = "live-20261122-1",

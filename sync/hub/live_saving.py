@@ -26,6 +26,7 @@ class SavedLive:
     """Begun with the first picture: its size is the file's. Raises `OSError`."""
 
     def __init__(self, path: Path, *, codec: Codec = Codec.MU_LAW) -> None:
+        self._path = path
         self._file = path.open("wb")
         self._codec = codec
         self._size = (0, 0)
@@ -67,9 +68,12 @@ class SavedLive:
         self._chunk(b"01wb", sound.samples)
 
     def close(self) -> None:
+        """A file nothing came for is taken away again."""
+        if self._began_ms is None:
+            self._file.close()
+            self._path.unlink(missing_ok=True)
+            return
         with self._file:
-            if self._began_ms is None:
-                return
             movi_bytes = self._file.tell() - self._movi
             self._file.write(b"idx1" + struct.pack("<I", len(self._index)) + self._index)
             whole = self._file.tell()
