@@ -9,7 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from bench import alarms, drain, durable, handheld, ingest, lane, reading, records, ruling, storing, vault
+from bench import (
+    alarms,
+    drain,
+    durable,
+    handheld,
+    ingest,
+    lane,
+    live,
+    reading,
+    records,
+    ruling,
+    storing,
+    vault,
+)
 from bench.harness import Bench, missed, show
 
 BENCHES: Mapping[str, Callable[[Path, float], Bench]] = {
@@ -21,6 +34,7 @@ BENCHES: Mapping[str, Callable[[Path, float], Bench]] = {
     "drain": drain.run,
     "alarms": alarms.run,
     "lane": lane.run,
+    "live": live.run,
     "reading": reading.run,
     "vault": vault.run,
     "handheld": handheld.run,

@@ -27,22 +27,30 @@ class SlowLine:
         self.delay_s = delay_s
         self.carried_bytes = 0
         """Up, from who connects."""
-        self._to = port
         self._ended = False
         self._ends: list[socket.socket] = []
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._server.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, PACKET_BYTES)
-        self.port = int(self._server.getsockname()[1])
+        self._servers: list[socket.socket] = []
+        self._to: list[int] = []
         self._ways = (_Way(self), _Way(self))
-        threading.Thread(target=self._accept, name="slow line", daemon=True).start()
+        self.port = self.also_to(port)
+
+    def also_to(self, port: int) -> int:
+        """Where the same line begins for another port."""
+        server = socket.create_server(("127.0.0.1", 0))
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, PACKET_BYTES)
+        self._servers.append(server)
+        self._to.append(port)
+        which = len(self._to) - 1
+        threading.Thread(target=self._accept, args=(which,), name="slow line", daemon=True).start()
+        return int(server.getsockname()[1])
 
     @property
     def ended(self) -> bool:
         return self._ended
 
     def leads_to(self, port: int) -> None:
-        """From the next connection on."""
-        self._to = port
+        """From the next connection on, what began at `port`."""
+        self._to[0] = port
 
     def cut(self) -> None:
         """Every connection ends, as when a cable is pulled and the modem tells; new ones may come."""
@@ -54,19 +62,20 @@ class SlowLine:
 
     def close(self) -> None:
         self._ended = True
-        with contextlib.suppress(OSError):
-            self._server.shutdown(socket.SHUT_RDWR)
-        self._server.close()
+        for server in self._servers:
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
+            server.close()
         self.cut()
         for way in self._ways:
             way.wake()
 
-    def _accept(self) -> None:
+    def _accept(self, which: int) -> None:
         with contextlib.suppress(OSError):
             while True:
-                near, _ = self._server.accept()
+                near, _ = self._servers[which].accept()
                 try:
-                    far = socket.create_connection(("127.0.0.1", self._to))
+                    far = socket.create_connection(("127.0.0.1", self._to[which]))
                 except OSError:
                     near.close()
                     continue

@@ -32,6 +32,8 @@ QUEUE_S: Final = 0.1
 """Of the line's time, what is on its way may fill when the next picture is taken; its trip comes on top."""
 FIRST_BYTES_A_DOT: Final = 0.09
 BUSY_BITS_A_S: Final = 200_000.0
+BUSY_SHARE: Final = 0.1
+"""While this device's own facts or records wait: of the line, and no more than that in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ class Pacer:
         """Of pictures; sound is taken off."""
         target = min(SHARE * self._way * self.line_bits_a_s(at_s), self._config.most_bits_a_s)
         if self._busy:
-            target = min(target, BUSY_BITS_A_S)
+            target = min(target, BUSY_SHARE * self.line_bits_a_s(at_s), BUSY_BITS_A_S)
         return max(target - self._sound, LEAST_BITS_A_S)
 
     def is_stalled(self, at_s: float) -> bool:
