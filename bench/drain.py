@@ -48,7 +48,7 @@ def run(folder: Path, scale: float) -> Bench:
         hub(folder, port, hub_key, device_key),
         Journal.open(folder / "drain.sqlite", device=DEVICE, reserve_bytes=0) as journal,
     ):
-        edge = _Edge(journal, folder, port, hub_key, device_key)
+        edge = Edge(journal, folder, port, hub_key, device_key)
         edge.drain(FEWEST_PASSAGES)
         rates = in_turns(
             ROUNDS, [("drained", lambda: edge.drain(passages)), ("peer", lambda: peer(port, facts))]
@@ -66,14 +66,14 @@ def run(folder: Path, scale: float) -> Bench:
     )  # fmt: skip
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 @contextlib.contextmanager
 def broker(folder: Path) -> Iterator[tuple[int, str]]:
-    port = _free_port()
+    port = free_port()
     mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
     if mosquitto is not None:
         config = folder / "mosquitto.conf"
@@ -86,14 +86,14 @@ def broker(folder: Path) -> Iterator[tuple[int, str]]:
         command = [sys.executable, "-m", "sync.link.broker", "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        _wait_for(port)
+        wait_for(port)
         yield port, "mosquitto" if mosquitto is not None else "amqtt"
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
     until = time.monotonic() + STARTED_WITHIN_S
     while time.monotonic() < until:
         with contextlib.suppress(OSError):
@@ -136,7 +136,7 @@ def _reached(log_path: Path) -> int:
 
 
 @dataclass(slots=True)
-class _Edge:
+class Edge:
     """A device with its journal; each drain is a link of its own, from its first step on."""
 
     journal: Journal

@@ -1,8 +1,8 @@
-"""Live picture and sound beside the sync of the same device: how soon a picture arrives, how the pictures follow
-the line, and what draining facts loses by it.
+"""Live picture and sound beside the sync of the same device: how soon a picture arrives, how the pictures
+follow the line, and what draining facts loses by it.
 
-The handheld's link and its live session share one process, as they do in the app; hub, endpoint and broker are
-processes of their own. Over the thin line both share one queue, as at a modem.
+The handheld's link and its live session share one process, as they do in the app; hub, endpoint and broker
+are processes of their own. Over the thin line both share one queue, as at a modem.
 """
 
 from __future__ import annotations
@@ -80,14 +80,15 @@ def run(folder: Path, scale: float) -> Bench:
             note=f"{statistics.median(site.thin):.2f} Mbit/s of picture and sound meanwhile",
         ),
     ]
-    setting = f"{passages * FACTS_A_PASSAGE:,} facts a round, {THIN_PASSAGES * FACTS_A_PASSAGE:,} over the thin line"
-    return Bench("live", figures, f"{setting}, in turns; pictures 800 × 608, 30 a second offered")
+    facts, few = passages * FACTS_A_PASSAGE, THIN_PASSAGES * FACTS_A_PASSAGE
+    setting = f"{facts:,} facts a round, {few:,} over the thin line, in turns; pictures 800 × 608"
+    return Bench("live", figures, setting)
 
 
 @dataclass(slots=True)
 class _Site:
     endpoint: Endpoint
-    edge: drain._Edge
+    edge: drain.Edge
     live_port: int
     wide: list[float] = field(default_factory=list)
     thin: list[float] = field(default_factory=list)
@@ -123,8 +124,8 @@ def _site(folder: Path) -> Iterator[_Site]:
 
 def _edge(
     journal: Journal, folder: Path, port: int, hub_key: Ed25519PrivateKey, lane_key: Ed25519PrivateKey
-) -> drain._Edge:
-    edge = drain._Edge(journal, folder, port, hub_key, lane_key)
+) -> drain.Edge:
+    edge = drain.Edge(journal, folder, port, hub_key, lane_key)
     edge.drain(100)
     return edge
 
@@ -132,7 +133,7 @@ def _edge(
 @contextlib.contextmanager
 def _endpoint(folder: Path) -> Iterator[Endpoint]:
     """In a process of its own, as the hub starts it."""
-    port = drain._free_port()
+    port = drain.free_port()
     endpoint = Endpoint(folder, f"port = {port}")
     endpoint.port = port
     process = subprocess.Popen(
@@ -141,7 +142,7 @@ def _endpoint(folder: Path) -> Iterator[Endpoint]:
         stderr=subprocess.DEVNULL,
     )
     try:
-        drain._wait_for(port)
+        drain.wait_for(port)
         yield endpoint
     finally:
         assert process.stdin is not None

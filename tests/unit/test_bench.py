@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as program
-from bench import alarms, drain, durable, ingest, lane, records, rows, ruling, storing, storing_ours, vault
+from bench import alarms, drain, durable, ingest, lane, live, records, rows, ruling, storing, storing_ours, vault
 from bench.harness import Bench, Figure, Rounds, in_turns, missed, show
 from bench.lane_minimum import shortest_s
 from bench.postgres import binaries
@@ -283,22 +283,7 @@ def test_what_a_kill_left_is_counted_in_the_file_and_not_believed(tmp_path: Path
             id="alarms",
         ),
         pytest.param(
-            vault.run,
-            [
-                "point read, plain",
-                "point read, enciphered",
-                "a verdict's reads, plain",
-                "a verdict's reads, enciphered",
-                "the slowest of them, enciphered",
-                "first verdict after a start",
-                "opening, enciphered",
-                "unlocking by a PIN",
-                "RssAnon after the reads, enciphered",
-                "durable commit, enciphered",
-                "a snapshot's pages onto the disk, enciphered",
-            ],
-            marks=[pytest.mark.system, IN_PROVE],
-            id="vault",
+from bench import alarms, drain, durable, ingest, lane, live, records, rows, ruling, storing, storing_ours, vault
         ),
         pytest.param(
             lane.run,
