@@ -11,7 +11,20 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as program
-from bench import alarms, drain, durable, ingest, lane, live, records, rows, ruling, storing, storing_ours, vault
+from bench import (
+    alarms,
+    drain,
+    durable,
+    ingest,
+    lane,
+    live,
+    records,
+    rows,
+    ruling,
+    storing,
+    storing_ours,
+    vault,
+)
 from bench.harness import Bench, Figure, Rounds, in_turns, missed, show
 from bench.lane_minimum import shortest_s
 from bench.postgres import binaries
@@ -283,7 +296,36 @@ def test_what_a_kill_left_is_counted_in_the_file_and_not_believed(tmp_path: Path
             id="alarms",
         ),
         pytest.param(
-from bench import alarms, drain, durable, ingest, lane, live, records, rows, ruling, storing, storing_ours, vault
+            vault.run,
+            [
+                "point read, plain",
+                "point read, enciphered",
+                "a verdict's reads, plain",
+                "a verdict's reads, enciphered",
+                "the slowest of them, enciphered",
+                "first verdict after a start",
+                "opening, enciphered",
+                "unlocking by a PIN",
+                "RssAnon after the reads, enciphered",
+                "durable commit, enciphered",
+                "a snapshot's pages onto the disk, enciphered",
+            ],
+            marks=[pytest.mark.system, IN_PROVE],
+            id="vault",
+        ),
+        pytest.param(
+            live.run,
+            [
+                "picture there, wide line",
+                "line falls to 0.4 Mbit/s: pictures fit it",
+                "line is wide again: large pictures",
+                "facts drained alone",
+                "facts drained beside a live session",
+                "the same over 2 Mbit/s, alone",
+                "beside a live session",
+            ],
+            marks=[pytest.mark.system, IN_PROVE],
+            id="live",
         ),
         pytest.param(
             lane.run,
