@@ -106,6 +106,9 @@ def demo(
     serve: Annotated[bool, typer.Option("--serve", help="leave the site running, print addresses")] = False,
     kills: Annotated[int, typer.Option(help="kill -9 a program at so many random instants")] = 0,
     broker: Annotated[str, typer.Option(help="amqtt, or mosquitto where it is installed")] = "amqtt",
+    handheld: Annotated[
+        bool, typer.Option("--handheld", help="with a warehouse and an officer's app in a window")
+    ] = False,
     folder: Annotated[Path | None, typer.Option(help="lay the site out here and keep it")] = None,
 ) -> None:
     """A whole simulated site through the real programs; ends with the reconciliation."""
@@ -114,6 +117,7 @@ def demo(
     args += ["--broker", broker]
     args += ["--json"] if as_json else []
     args += ["--serve"] if serve else []
+    args += ["--handheld"] if handheld else []
     args += ["--folder", str(folder)] if folder is not None else []
     _become("hardware_sims", "demo", *args)
 

@@ -15,6 +15,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
@@ -33,8 +34,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hardware_sims.cast import SCOPE
+from hardware_sims.goods import OFFICERS, PINS
 from hardware_sims.processes import Child, python, run_to_end
-from hardware_sims.site import LANES, Site, new_folder, write_site
+from hardware_sims.site import HANDHELD, LANES, Site, new_folder, write_site
 
 READY_WITHIN_S = 40.0
 DRAIN_WITHIN_S = 60.0
@@ -288,6 +290,8 @@ class Demo:
         )  # fmt: skip
         threading.Thread(target=self._hear, args=(sims,), name="sims", daemon=True).start()
         self._await(lambda: (site.folder / "ports" / f"{LANES[-1]}-led").exists(), "sims", "to open ports")
+        if site.warehouse is not None:
+            self._set_pins()
         for lane in LANES:
             self._start_lane(lane)
         number = self.watch.scope_number()
@@ -306,6 +310,52 @@ class Demo:
             raise KeyboardInterrupt
         if code != 0:
             raise DemoFailed(f"the records were not imported; see {log}")
+
+    def _set_pins(self) -> None:
+        """At the centre, as anywhere: what goes down proves a PIN to the handheld, and is the officer's key."""
+        log = self.site.folder / "pins.log"
+        with log.open("ab") as file:
+            for officer in OFFICERS:
+                command = python(
+                    "-m", "edge.cli", "centre", "officer-pin", str(self.site.hub_config), officer,
+                    "--officer", "ZZ9001", "--reason", "demo", "--device", HANDHELD, "--new-key",
+                )  # fmt: skip
+                done = subprocess.run(
+                    command, input=PINS[officer] + "\n", text=True, stdout=file, stderr=file, check=False,
+                    timeout=60.0,
+                )  # fmt: skip
+                if done.returncode != 0:
+                    raise DemoFailed(f"the PIN of {officer} was not set; see {log}")
+
+    def run_handheld(self) -> None:
+        """The officer's app in a window of its own, until it is closed."""
+        numbers = ", ".join(f"{officer} PIN {PINS[officer]}" for officer in OFFICERS)
+        scan = (
+            ", ".join(
+                next(each.waybill_no for each in self.site.warehouse.parcels if each.case == case)
+                for case in ("ordinary", "control", "recalled", "x_ray_flagged")
+            )
+            if self.site.warehouse is not None
+            else ""
+        )
+        self._tell(
+            f"手持终端登录 / sign in on the handheld: {numbers}", event="handheld", officers=dict(PINS)
+        )
+        if not self._as_json:
+            self._out.print(f"[bold]登录 sign in[/]  {numbers}", highlight=False)
+            self._out.print(f"[bold]可扫 to scan[/]  {scan}", highlight=False)
+        app = self._start(HANDHELD, python("-m", "edge.handheld", str(self.site.handheld_config)))
+        self._children["sims"].tell("go")
+        while app.running and not self._stopping.is_set():
+            # Traffic goes on behind the officer's back: nobody waits for a pause to be over.
+            if any(event["event"] == "PAUSED" for event in self._heard()):
+                self._children["sims"].tell("go")
+            self._look_after_programs(beside=HANDHELD)
+            time.sleep(0.2)
+        code = app.process.returncode
+        self._children.pop(HANDHELD).stop()
+        if code not in (0, None) and not self._stopping.is_set():
+            raise DemoFailed(f"the handheld ended with {code}; see {self._log_of(HANDHELD)}")
 
     def _lane_is_up(self, lane: str, number: int) -> bool:
         status = self.watch.statuses().get(lane, {})
@@ -420,8 +470,10 @@ class Demo:
     def _is_up(self, name: str) -> bool:
         return self._broker_listens() if name == "broker" else self._children[name].said(_SAYS_WHEN_UP[name])
 
-    def _look_after_programs(self) -> None:
+    def _look_after_programs(self, *, beside: str = "") -> None:
         for name, child in self._children.items():
+            if name == beside:
+                continue
             down = name in self._restart_at_s or (name == "broker" and self._broker_down)
             if not child.running and not down:
                 raise DemoFailed(f"{name} ended with {child.process.returncode}; see {self._log_of(name)}")
@@ -617,7 +669,7 @@ class Demo:
 
     def stop_programs(self) -> None:
         """Lanes first, so that their last words arrive; the physics last, so that nothing moves unseen."""
-        for name in (*LANES, "hub", "sims", "broker"):
+        for name in (HANDHELD, *LANES, "hub", "sims", "broker"):
             child = self._children.pop(name, None)
             if child is not None:
                 child.stop()
@@ -670,6 +722,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--broker", choices=BROKERS, default="amqtt", help="which broker (default amqtt)")
     parser.add_argument(
+        "--handheld",
+        action="store_true",
+        help="with a warehouse, and an officer's app in a window of its own",
+    )
+    parser.add_argument(
         "--folder", type=Path, help="where the site is laid out and kept (default: temporary)"
     )
 
@@ -691,15 +748,20 @@ def demo(args: argparse.Namespace) -> int:
             return 2
     folder = args.folder if args.folder is not None else new_folder(Path(tempfile.gettempdir()))
     out = Console()
-    site = write_site(folder, seed=args.seed, vehicles=args.vehicles, speed=args.speed)
+    site = write_site(
+        folder, seed=args.seed, vehicles=args.vehicles, speed=args.speed, handheld=args.handheld
+    )
     running = Demo(site, as_json=args.json, out=out, kills=args.kills, mosquitto=mosquitto)
     signal.signal(signal.SIGINT, running.ask_to_stop)
     signal.signal(signal.SIGTERM, running.ask_to_stop)
     code = 1
     try:
         running.start()
-        running.run()
-        running.report()
+        if args.handheld:
+            running.run_handheld()
+        else:
+            running.run()
+            running.report()
         if args.serve:
             running.serve()
         running.stop_programs()

@@ -18,10 +18,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from hardware_sims.cast import LANE_IN, LANE_OUT, SCOPE, SITE, Cast, make_cast
+from hardware_sims.cast import FIRM_HIGH, FIRM_MEDIUM, LANE_IN, LANE_OUT, SCOPE, SITE, Cast, make_cast
+from hardware_sims.goods import Warehouse, make_warehouse
 from hardware_sims.scenario import scenario_to_toml
 
 LANES = (LANE_IN, LANE_OUT)
+HANDHELD = "hh-1"
 JITTER_S = 0.25
 """A busy machine may pause a program for so long; no limit that means "the device is gone" is shorter."""
 
@@ -34,6 +36,8 @@ class Site:
     camera_ports: tuple[int, int]
     page_ports: tuple[int, int]
     speed: float
+    warehouse: Warehouse | None = None
+    """With a handheld: what lies there."""
 
     @property
     def scenario_file(self) -> Path:
@@ -53,6 +57,14 @@ class Site:
 
     def lane_config(self, lane: str) -> Path:
         return self.folder / "configs" / f"{lane}.toml"
+
+    @property
+    def handheld_config(self) -> Path:
+        return self.folder / "configs" / f"{HANDHELD}.toml"
+
+    @property
+    def handheld_data(self) -> Path:
+        return self.folder / "data" / HANDHELD
 
     def page(self, lane: str) -> str:
         """Where the lane's own page is, for a browser of this machine."""
@@ -82,30 +94,41 @@ def write_site(
     speed: float,
     mean_gap_s: float = 34.0,
     now: datetime | None = None,
+    handheld: bool = False,
 ) -> Site:
-    """Make the folder with everything a demo needs. It must not hold an older site."""
+    """Make the folder with everything a demo needs. It must not hold an older site. `handheld`: with a
+    warehouse and an officer's device."""
     folder.mkdir(parents=True, exist_ok=True)
     broker_port, camera_in, camera_out, page_in, page_out = free_ports(5)
+    today = now if now is not None else datetime.now(UTC)
     cast = make_cast(
         seed,
         vehicles,
-        today=now if now is not None else datetime.now(UTC),
+        today=today,
         camera_ports=(camera_in, camera_out),
         mean_gap_s=mean_gap_s,
     )
-    site = Site(folder, cast, broker_port, (camera_in, camera_out), (page_in, page_out), speed)
-    for name in ("configs", "keys", "records", "data/hub", *(f"data/{lane}" for lane in LANES)):
+    warehouse = None
+    if handheld:
+        slips = tuple(str(slip["slip_no"]) for slip in cast.records["release_slips"][:4])
+        warehouse = make_warehouse(seed, today=today, firms=(FIRM_HIGH, FIRM_MEDIUM), slips=slips)
+        cast.records.update(warehouse.records)
+    site = Site(folder, cast, broker_port, (camera_in, camera_out), (page_in, page_out), speed, warehouse)
+    devices = (*LANES, HANDHELD) if handheld else LANES
+    for name in ("configs", "keys", "records", "data/hub", *(f"data/{device}" for device in devices)):
         (folder / name).mkdir(parents=True, exist_ok=True)
     site.scenario_file.write_text(scenario_to_toml(cast.scenario), encoding="utf-8")
     for collection, rows in cast.records.items():
         file = folder / "records" / f"{collection}.json"
         file.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
     (folder / "cast.json").write_text(json.dumps(cast.cases, indent=1), encoding="utf-8")
-    for name in ("hub", *LANES):
+    for name in ("hub", *devices):
         _write_key(folder / "keys", name)
     draw = random.Random(f"{seed}/draw")
     _write_secret(folder / "draw.key", draw.randbytes(32).hex().encode())
-    site.hub_config.write_text(_hub_toml(site), encoding="utf-8")
+    site.hub_config.write_text(_hub_toml(site, devices), encoding="utf-8")
+    if handheld:
+        site.handheld_config.write_text(_handheld_toml(site), encoding="utf-8")
     for lane, camera_port in zip(LANES, site.camera_ports, strict=True):
         site.lane_config(lane).write_text(_lane_toml(site, lane, camera_port), encoding="utf-8")
     return site
@@ -139,9 +162,9 @@ def new_folder(parent: Path) -> Path:
     return parent / f"demo-site-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _hub_toml(site: Site) -> str:
+def _hub_toml(site: Site, names: tuple[str, ...]) -> str:
     short = _Durations(site.speed)
-    devices = "\n".join(f'{lane} = "../keys/{lane}.pub"' for lane in LANES)
+    devices = "\n".join(f'{name} = "../keys/{name}.pub"' for name in names)
     return f"""\
 site = "{SITE}"
 
@@ -287,6 +310,35 @@ require_synchronised = false
 [back_off]
 second_after_s = {short(0.2, least=0.02)}
 longest_s = {short(5.0, least=0.25)}
+"""
+
+
+def _handheld_toml(site: Site) -> str:
+    """An officer works at an officer's pace, however fast the lanes are played."""
+    return f"""\
+[device]
+id = "{HANDHELD}"
+site = "{SITE}"
+
+[sync]
+host = "127.0.0.1"
+port = {site.broker_port}
+scope = "{SCOPE}"
+key_file = "../keys/{HANDHELD}.key"
+hub_key_file = "../keys/hub.pub"
+reconnect_longest_s = 2.0
+resend_first_s = 2.0
+status_every_s = 5.0
+
+[store]
+folder = "../data/{HANDHELD}"
+reserve_mb = 16
+
+[scanner]
+sources = ["wedge", "camera"]
+
+[clock]
+require_synchronised = false
 """
 
 
