@@ -312,7 +312,7 @@ class Demo:
             raise DemoFailed(f"the records were not imported; see {log}")
 
     def _set_pins(self) -> None:
-        """At the centre, as anywhere: what goes down proves a PIN to the handheld, and is the officer's key."""
+        """At the centre, as anywhere: what goes down proves a PIN to the handheld alone."""
         log = self.site.folder / "pins.log"
         with log.open("ab") as file:
             for officer in OFFICERS:
