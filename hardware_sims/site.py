@@ -110,7 +110,9 @@ def write_site(
     )
     warehouse = None
     if handheld:
-        slips = tuple(str(slip["slip_no"]) for slip in cast.records["release_slips"][:4])
+        controlled = {plate for each in cast.records["controls"] for plate in each["condition"]["plates"]}
+        free = [slip for slip in cast.records["release_slips"] if slip["plate"] not in controlled]
+        slips = tuple(str(slip["slip_no"]) for slip in free[:4])
         warehouse = make_warehouse(seed, today=today, firms=(FIRM_HIGH, FIRM_MEDIUM), slips=slips)
         cast.records.update(warehouse.records)
     site = Site(folder, cast, broker_port, (camera_in, camera_out), (page_in, page_out), speed, warehouse)

@@ -674,6 +674,7 @@ def _cell(text: str, wanted: Any) -> Any:
 # --- what every row must satisfy --------------------------------------------------------------------------
 
 
+_numbers = msgspec.json.Encoder(decimal_format="number")
 _DECODERS = {collection: decoder(kind) for collection, kind in COLLECTIONS.items()}
 
 
@@ -688,7 +689,13 @@ def _checked(collection: str, fields: dict[str, Any]) -> Record:
         raise Malformed(f"expected text, found half a character ({error.object[error.start]!r})") from error
     except (TypeError, ValueError, OverflowError) as error:
         raise Malformed(str(error)) from error
-    record: Record = _DECODERS[collection](text)
+    try:
+        record: Record = _DECODERS[collection](text)
+    except Malformed:
+        # Weights travel as text; shares of a picture are numbers.
+        if not _has_decimal(fields):
+            raise
+        record = _DECODERS[collection](_numbers.encode(fields))
     _check_meaning(record)
     return record
 
@@ -740,6 +747,16 @@ def _bounded(value: Any, where: str) -> None:
 
 def _longest(where: str) -> int:
     return MAX_PREVIEW if where == "preview" else MAX_TEXT
+
+
+def _has_decimal(value: Any) -> bool:
+    match value:
+        case dict():
+            return any(map(_has_decimal, value.values()))
+        case list():
+            return any(map(_has_decimal, value))
+        case _:
+            return isinstance(value, Decimal)
 
 
 def _check_meaning(record: Record) -> None:

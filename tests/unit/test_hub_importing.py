@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sync.hub.archive import Archive
 from sync.hub.importing import ImportRefused, import_files
 from sync.vocabulary.codec import from_json
-from sync.vocabulary.records import COLLECTIONS, Control, ReleaseSlip, Vehicle
+from sync.vocabulary.records import COLLECTIONS, MAX_PREVIEW, Control, ReleaseSlip, Vehicle, XRay
 from tests.postgres import Place
 
 AT = "2026-01-31T08:00:00Z"
@@ -104,6 +104,18 @@ def test_json_by_collection_becomes_log_entries_in_the_order_of_the_file(
 def test_a_json_list_is_of_the_collection_its_file_is_named_after(archive: Archive, tmp_path: Path) -> None:
     import_files(archive, "site", [write(tmp_path, "vehicles.json", [VEHICLE])], AT)
     assert log(archive) == [("put", "vehicles", "豫A12345")]
+
+
+def test_a_picture_and_shares_of_it_are_taken_in_a_record(archive: Archive, tmp_path: Path) -> None:
+    box = {"left": 0.25, "top": 0.5, "width": 0.125, "height": 1}
+    row = {"waybill_no": "YT0000000000001", "verdict": "flagged", "judged": "2026-03-02T08:00:00Z"}
+    longer = write(tmp_path, "x_rays.json", [row | {"preview": "A" * (MAX_PREVIEW + 1)}])
+    refused = f"x_rays: preview: at most {MAX_PREVIEW} characters, got {MAX_PREVIEW + 1}"
+    assert [line.partition(": ")[2] for line in told(archive, longer)] == [refused]
+    rows = [row | {"boxes": [box], "preview": "A" * MAX_PREVIEW}]
+    import_files(archive, "site", [write(tmp_path, "x_rays.json", rows)], AT)
+    stored = from_json(archive.record("x_rays", "YT0000000000001") or "", XRay)
+    assert (stored.boxes[0].left, stored.boxes[0].height, len(stored.preview)) == (0.25, 1.0, MAX_PREVIEW)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030"])
