@@ -90,8 +90,11 @@ def data_of(files: Iterable[Path], checkout: Path) -> Iterator[Path]:
     for folder in sorted({file.parent for file in files}):
         for path in sorted((checkout / folder).rglob("*")):
             inner = [checkout / folder, *reversed(path.parents)][1:]
-            in_package = any((each / "__init__.py").is_file() for each in inner if each != checkout / folder
-                             and each.is_relative_to(checkout / folder))
+            in_package = any(
+                (each / "__init__.py").is_file()
+                for each in inner
+                if each != checkout / folder and each.is_relative_to(checkout / folder)
+            )
             if path.suffix in DATA and path.name not in NOT_DATA and path.is_file() and not in_package:
                 yield path.relative_to(checkout)
 

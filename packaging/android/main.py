@@ -1,0 +1,4 @@
+"""x"""
+
+import edge.handheld.screens.window
+import edge.handheld.android.camera

@@ -1,0 +1,3 @@
+"""x"""
+
+import sync.link.client
