@@ -47,7 +47,7 @@ for name in $(if $(PYTHON),'$(PYTHON)',python3 python3.11 python3.12 python3.13 
 done
 endef
 
-.PHONY: help install demo test check bench prove lock packages
+.PHONY: help install demo test check bench prove lock packages android-recipes
 
 help:
 	@echo "make install   .venv with kakou in it, from requirements.lock (pip only, no root)"
@@ -56,6 +56,7 @@ help:
 	echo "make check     format, lint, types, import contracts"
 	echo "make bench     measurements beside their peers"
 	echo "make prove     the long runs: $(PROVE_SEEDS) seeds of the world test, every guard, $(PROVE_KILL_POINTS) + $(PROVE_SIGKILLS) kills, $(PROVE_POWER_CUTS) power cuts, $(PROVE_DAYS) days"
+	echo "make android-recipes  the Android app's recipes, resolved by python-for-android (in a venv of its own; no SDK needed)"
 	echo "make lock      requirements.lock and requirements-dev.lock from pyproject.toml"
 
 install: $(VENV)/.installed
@@ -79,7 +80,16 @@ test: packages check
 bench: $(VENV)/.installed-dev
 	@$(BIN)/kakou bench $(ARGS)
 
-prove: $(VENV)/.installed-dev
+# Python-for-android and what it pins stay out of the tools of everybody.
+android-recipes: $(VENV)/.installed-dev
+	@if ! $(VENV)-android/bin/python -c 'import pythonforandroid' 2>/dev/null; then
+		$(BIN)/python -m venv --clear $(VENV)-android
+		$(VENV)-android/bin/python -m pip install --quiet --no-input --disable-pip-version-check --no-warn-script-location \
+			--require-hashes --only-binary :all: -r packaging/android/requirements.lock
+	fi
+	KAKOU_P4A_PYTHON=$(VENV)-android/bin/python $(BIN)/pytest tests/unit/test_android_packaging.py --benchmark-disable $(ARGS)
+
+prove: $(VENV)/.installed-dev android-recipes
 	@$(BIN)/kakou world --seeds $(PROVE_SEEDS)
 	$(BIN)/python -m tests.machine.guards
 	export KAKOU_POWER_CUTS=$(PROVE_POWER_CUTS) KAKOU_SIGKILLS=$(PROVE_SIGKILLS)
@@ -196,4 +206,6 @@ lock: $(VENV)/.made
 	compile pyproject.toml build-requires.in -o requirements.lock
 	compile --extra dev -c requirements.lock pyproject.toml build-requires.in -o requirements-dev.lock
 	compile --extra handheld -c requirements-dev.lock pyproject.toml build-requires.in -o requirements-handheld.lock
+	echo "python-for-android==2026.5.9" > build-requires.in
+	compile build-requires.in -o packaging/android/requirements.lock
 	echo "all lock files are up to date; a change is installed by the next make install"

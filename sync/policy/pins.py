@@ -86,9 +86,21 @@ def must_be_pin(pin: str) -> str:
 def stretched(pin: str, salt: bytes, cost: Cost) -> bytes:
     """32 bytes of Argon2id: some 0.1 s and `memory_kib` of memory for each try."""
     # Only where PINs are set or checked: a lane installs nothing for it.
-    from argon2.low_level import Type, hash_secret_raw
-
+    try:
+        from argon2.low_level import Type, hash_secret_raw
+    except ImportError:
+        return _stretched_by_openssl(pin, salt, cost)
     return hash_secret_raw(pin.encode(), salt, cost.passes, cost.memory_kib, 1, _STRETCHED_BYTES, Type.ID)
+
+
+def _stretched_by_openssl(pin: str, salt: bytes, cost: Cost) -> bytes:
+    """The same 32 bytes where argon2-cffi is not packaged (Android): OpenSSL 3.2 has Argon2id."""
+    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+    kdf = Argon2id(
+        salt=salt, length=_STRETCHED_BYTES, iterations=cost.passes, lanes=1, memory_cost=cost.memory_kib
+    )
+    return kdf.derive(pin.encode())
 
 
 def made(

@@ -409,3 +409,13 @@ def test_the_recipes_allow_the_oldest_android_of_the_spec(
 def test_the_python_that_is_packaged_is_the_one_that_was_checked(resolved: Any) -> None:
     assert resolved["recipes"]["python3"]["version"].startswith("3.14.")
     assert resolved["recipes"]["kivy"]["version"] == "2.3.1"
+
+
+def test_a_pin_stretches_to_the_same_bytes_without_argon2_cffi(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An officer's verifier is made at the centre with one library and checked on Android with another."""
+    from sync.policy.pins import Cost, stretched
+
+    cost = Cost(memory_kib=512, passes=2)
+    known = stretched("24681357", b"s" * 16, cost)
+    monkeypatch.setitem(sys.modules, "argon2.low_level", None)
+    assert stretched("24681357", b"s" * 16, cost) == known
