@@ -793,6 +793,7 @@ class Phone:
         self.sent: list[Intent] = []
         self.registered: list[Registered] = []
         self.sticky: dict[str, Intent] = {}
+        self.threads: list[HandlerThread] = []
         self.tracks: list[AudioTrack] = []
         self.recorders: list[Recorder] = []
         self.asked: list[list[str]] = []
@@ -882,7 +883,7 @@ class Phone:
             "android.os.Build$VERSION": _Statics(SDK_INT=self.sdk),
             "android.os.Bundle": Bundle,
             "android.os.Handler": Handler,
-            "android.os.HandlerThread": HandlerThread,
+            "android.os.HandlerThread": self._thread,
             "android.os.SystemClock": _Statics(elapsedRealtimeNanos=lambda: self.now_ns),
             "android.os.VibrationEffect": _Statics(createWaveform=Waveform),
             "android.security.keystore.KeyGenParameterSpec$Builder": KeySpecBuilder,
@@ -917,6 +918,10 @@ class Phone:
             "android.permissions": permissions,
             "android.runnable": runnable,
         }
+
+    def _thread(self, name: str) -> HandlerThread:
+        self.threads.append(HandlerThread(name))
+        return self.threads[-1]
 
     def _request(self, permissions: list[str], callback: Callable[[Any, Any], None] | None = None) -> None:
         self.asked.append(list(permissions))

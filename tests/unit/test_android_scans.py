@@ -270,6 +270,7 @@ def test_codes_read_during_a_pause_are_none_of_ours(listen: Listen) -> None:
     intents.start()
     assert phone.broadcast("com.android.server.scannerservice.broadcast", scannerdata="B") == 1
     assert [each.text for each in told] == ["B"]
+    assert [thread.alive for thread in phone.threads] == [False, True]
 
 
 def test_registering_as_python_for_android_does_would_throw_on_android_14(listen: Listen) -> None:
