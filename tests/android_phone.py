@@ -14,6 +14,7 @@ import gc
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -469,6 +470,7 @@ class Recorder:
             return -3
         if not isinstance(buffer, bytearray):
             raise JavaException("java.lang.ClassCastException", "only a bytearray is written back")
+        time.sleep(self._phone.packet_s)
         piece = self._phone.sound[self.at : self.at + min(size, self._phone.most_read)]
         if not piece:
             return -6
@@ -786,6 +788,8 @@ class Phone:
     microphone_is_taken: bool = False
     sound: bytes = b""
     most_read: int = 100_000
+    packet_s: float = 0.0
+    """How long a read of the microphone waits."""
     in_background: bool = False
     service_runs: bool = False
 

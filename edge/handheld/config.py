@@ -61,6 +61,17 @@ class ScannerPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What it speaks, as `kakou frames` names it."""
 
 
+class PhonePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What only an Android device has."""
+
+    scan_vendor: Annotated[str, msgspec.Meta(min_length=1, max_length=40)] = "auto"
+    """Whose scan service is listened to, by its id in the table; `auto`: by the device's maker."""
+    scan_vendors_file: Path | None = None
+    """A table of the site's own instead of the shipped one (`edge/handheld/android/scan_vendors.toml`)."""
+    conceal: bool = True
+    """No screenshots, no recording of the screen, nothing in the list of recent apps."""
+
+
 class LivePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where live picture and sound go. Without this table nothing does."""
 
@@ -102,6 +113,7 @@ class HandheldConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     store: StorePart
     evidence: EvidencePart = EvidencePart()
     scanner: ScannerPart = ScannerPart()
+    phone: PhonePart = PhonePart()
     live: LivePart | None = None
     spot_check: SpotCheckPart | None = None
     """With it parcels are drawn for a spot check on the device; without, only the centre's orders draw."""

@@ -189,6 +189,12 @@ class Core:
         """For live picture and sound, which speaks for itself."""
         return self._signer, self._config.device.site
 
+    @property
+    def is_sending(self) -> bool:
+        """The centre answers and something is owed to it. From any thread."""
+        sync = self._sync
+        return sync.online and (sync.unsent > 0 or sync.unsent_blobs > 0)
+
     def found_mark(self) -> Mark | None:
         """Of the glass's events, the last whose effects were durable when the stores were opened; None before
         that."""

@@ -87,7 +87,8 @@ def _uncertainty_ms(state: int, status: int, max_error_us: int) -> int:
 
 
 def _find_adjtimex() -> Callable[..., int] | None:
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux") or hasattr(sys, "getandroidapilevel"):
+        # Android ends an app that makes this system call (seccomp, bionic's list of what apps may not).
         return None
     try:
         adjtimex = ctypes.CDLL(None).adjtimex

@@ -1,4 +1,5 @@
-"""Resolves the recipes of buildozer.spec with python-for-android's own resolver; no SDK is needed. Prints JSON.
+"""Resolves the recipes of buildozer.spec with python-for-android's own resolver; no SDK is needed. Prints
+JSON.
 
 Run by an interpreter that has python-for-android: see docs/handheld-android.md.
 """

@@ -1,6 +1,6 @@
-"""Lays out what the Android app is made of: the two programs beside this file, every module of ours that they can reach
-(imports inside functions too), and the data beside those modules. `python packaging/android/lay_out.py`, then
-buildozer; see docs/handheld-android.md. Standard library alone.
+"""Lays out what the Android app is made of: the two programs beside this file, every module of ours that
+they can reach (imports inside functions too), and the data beside those modules. `python
+packaging/android/lay_out.py`, then buildozer; see docs/handheld-android.md. Standard library alone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ class Reached:
 
 
 def reach(programs: Iterable[Path], checkout: Path = CHECKOUT) -> Reached:
-    """What the programs can import, by their syntax alone. What stands under `if TYPE_CHECKING:` is not imported."""
+    """What the programs can import, by their syntax alone. What stands under `if TYPE_CHECKING:` is not
+    imported.
+    """
     files: set[Path] = set()
     foreign: dict[str, set[str]] = {}
     waiting = [(path, "") for path in programs]
@@ -76,7 +78,9 @@ def walked(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def ours(name: str, checkout: Path) -> Iterator[tuple[str, Path]]:
-    """The files a module's name stands for: its packages' `__init__.py` and itself. A name in a module is none."""
+    """The files a module's name stands for: its packages' `__init__.py` and itself. A name in a module is
+    none.
+    """
     parts = name.split(".")
     for count in range(1, len(parts) + 1):
         base = checkout.joinpath(*parts[:count])

@@ -1,4 +1,6 @@
-"""What can be checked of an Android app without building one: its spec, its recipes, what goes into it, what it imports."""
+"""What can be checked of an Android app without building one: its spec, its recipes, what goes into it,
+what it imports.
+"""
 
 from __future__ import annotations
 
@@ -25,33 +27,105 @@ SPEC_FILE = ROOM / "buildozer.spec"
 DOCS = CHECKOUT / "docs" / "handheld-android.md"
 
 KNOWN_KEYS = frozenset(
-    """
-    title package.name package.domain source.dir source.include_exts source.include_patterns source.exclude_exts
-    source.exclude_dirs source.exclude_patterns version version.regex version.filename requirements
-    presplash.filename icon.filename icon.adaptive_foreground.filename icon.adaptive_background.filename
-    orientation services fullscreen android.presplash_color android.permissions android.features android.api
-    android.minapi android.ndk android.ndk_api android.ndk_path android.sdk_path android.ant_path
-    android.skip_update android.accept_sdk_license android.entrypoint android.activity_class_name
-    android.extra_manifest_xml android.extra_manifest_application_arguments android.service_class_name
-    android.apptheme android.add_src android.add_jars android.add_aars android.add_assets android.add_resources
-    android.gradle_dependencies android.enable_androidx android.manifest.launch_mode android.manifest.orientation
-    android.manifest.intent_filters android.meta_data android.uses_library android.archs android.numeric_version
-    android.allow_backup android.backup_rules android.no-byte-compile-python android.release_artifact
-    android.debug_artifact android.wakelock android.copy_libs android.display_cutout p4a.url p4a.fork p4a.branch
-    p4a.commit p4a.source_dir p4a.local_recipes p4a.hook p4a.bootstrap p4a.setup_py p4a.extra_args
-    """.split()
+    [
+        "title",
+        "package.name",
+        "package.domain",
+        "source.dir",
+        "source.include_exts",
+        "source.include_patterns",
+        "source.exclude_exts",
+        "source.exclude_dirs",
+        "source.exclude_patterns",
+        "version",
+        "version.regex",
+        "version.filename",
+        "requirements",
+        "presplash.filename",
+        "icon.filename",
+        "icon.adaptive_foreground.filename",
+        "icon.adaptive_background.filename",
+        "orientation",
+        "services",
+        "fullscreen",
+        "android.presplash_color",
+        "android.permissions",
+        "android.features",
+        "android.api",
+        "android.minapi",
+        "android.ndk",
+        "android.ndk_api",
+        "android.ndk_path",
+        "android.sdk_path",
+        "android.ant_path",
+        "android.skip_update",
+        "android.accept_sdk_license",
+        "android.entrypoint",
+        "android.activity_class_name",
+        "android.extra_manifest_xml",
+        "android.extra_manifest_application_arguments",
+        "android.service_class_name",
+        "android.apptheme",
+        "android.add_src",
+        "android.add_jars",
+        "android.add_aars",
+        "android.add_assets",
+        "android.add_resources",
+        "android.gradle_dependencies",
+        "android.enable_androidx",
+        "android.manifest.launch_mode",
+        "android.manifest.orientation",
+        "android.manifest.intent_filters",
+        "android.meta_data",
+        "android.uses_library",
+        "android.archs",
+        "android.numeric_version",
+        "android.allow_backup",
+        "android.backup_rules",
+        "android.no-byte-compile-python",
+        "android.release_artifact",
+        "android.debug_artifact",
+        "android.wakelock",
+        "android.copy_libs",
+        "android.display_cutout",
+        "p4a.url",
+        "p4a.fork",
+        "p4a.branch",
+        "p4a.commit",
+        "p4a.source_dir",
+        "p4a.local_recipes",
+        "p4a.hook",
+        "p4a.bootstrap",
+        "p4a.setup_py",
+        "p4a.extra_args",
+    ]
 )
 """Of buildozer 1.6.0's `default.spec` and Android target. It passes any other key without a word."""
 
 RECIPES = frozenset(
-    """
-    python3 hostpython3 kivy pyjnius android numpy opencv pillow libiconv pyzbar openssl cffi cryptography msgspec
-    """.split()
+    [
+        "python3",
+        "hostpython3",
+        "kivy",
+        "pyjnius",
+        "android",
+        "numpy",
+        "opencv",
+        "pillow",
+        "libiconv",
+        "pyzbar",
+        "openssl",
+        "cffi",
+        "cryptography",
+        "msgspec",
+    ]
 )
 """Used as python-for-android 2026.5.9 has them."""
 
-PURE = frozenset("paho-mqtt structlog base45 cbor2 defusedxml segno pyserial h11 certifi".split())
-"""By pip: each has a wheel for any machine, checked on the registry; pinned as in requirements-handheld.lock."""
+PURE = frozenset(["paho-mqtt", "structlog", "base45", "cbor2", "segno", "pyserial", "certifi"])
+"""By pip: each has a wheel for any machine, checked on the registry; pinned as in
+requirements-handheld.lock.
+"""
 
 PROVIDES = {
     "pillow": "PIL",
@@ -221,7 +295,7 @@ def test_every_requirement_has_a_recipe_or_is_pure_python_and_pinned(app: config
 def test_what_the_app_imports_is_what_the_spec_brings(app: configparser.SectionProxy, reached: Any) -> None:
     brought = {PROVIDES.get(name, name) for name, _ in map(split, several(app, "requirements"))}
     missing = {
-        name: sorted(users)[0]
+        name: min(users)
         for name, users in reached.foreign.items()
         if name not in brought and name not in OPTIONAL
     }
@@ -325,10 +399,34 @@ def outside_functions(tree: ast.AST) -> Iterator[ast.stmt]:
 
 
 GONE = frozenset(
-    """
-    aifc asynchat asyncore audioop cgi cgitb chunk crypt distutils imghdr imp lib2to3 mailcap msilib nis nntplib
-    ossaudiodev pipes smtpd sndhdr spwd sunau telnetlib uu xdrlib pty.slave_open
-    """.split()
+    [
+        "aifc",
+        "asynchat",
+        "asyncore",
+        "audioop",
+        "cgi",
+        "cgitb",
+        "chunk",
+        "crypt",
+        "distutils",
+        "imghdr",
+        "imp",
+        "lib2to3",
+        "mailcap",
+        "msilib",
+        "nis",
+        "nntplib",
+        "ossaudiodev",
+        "pipes",
+        "smtpd",
+        "sndhdr",
+        "spwd",
+        "sunau",
+        "telnetlib",
+        "uu",
+        "xdrlib",
+        "pty.slave_open",
+    ]
 )
 """Modules of 3.11 that 3.14 does not have (What's New in Python 3.12, 3.13)."""
 GONE_NAMES = frozenset(

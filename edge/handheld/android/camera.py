@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy
 
+from edge.devices.fixed_camera.source import cv2
 from edge.handheld.android.java import activity, java
 from edge.handheld.ports import GreyFrame, PortFailed
 from edge.runtime.clock import Clock
@@ -64,13 +65,16 @@ class AndroidCamera:
 
     def close(self) -> None:
         with self._lock:
-            provider, self._provider = self._provider, None
+            provider, self._provider, self._last = self._provider, None, None
         if provider is not None:
             provider.stop()
             # Kivy has no word for letting the camera go; without it no other app gets it, nor do we again.
             provider._release_camera()  # noqa: SLF001
 
     def frame(self) -> GreyFrame | None:
+        """From the window's thread: the buffer belongs to Java, and a thread that touches it must leave
+        Java again.
+        """
         with self._lock:
             if self._provider is None:
                 return None
@@ -84,6 +88,18 @@ class AndroidCamera:
             number, turns = self._number, self._turns
         at_s = self._clock.monotonic_s()
         return GreyFrame(number, grey_of_nv21(content, self._width, self._height, turns), at_s)
+
+    def colours(self) -> tuple[int, NDArray[uint8]] | None:
+        """Number and picture (rows, columns; blue, green, red) of the frame that `frame` gave last,
+        upright. Asks nothing of Java: for any thread."""
+        with self._lock:
+            content, number, turns = self._last, self._number, self._turns
+        if content is None:
+            return None
+        planes = numpy.frombuffer(content, numpy.uint8).reshape(self._height * 3 // 2, self._width)
+        library = cv2()
+        pixels = library.cvtColor(planes, library.COLOR_YUV2BGR_NV21)
+        return number, numpy.ascontiguousarray(numpy.rot90(pixels, -turns))
 
     def torch(self, on: bool) -> None:
         """Nothing where there is no lamp, or the camera is closed."""

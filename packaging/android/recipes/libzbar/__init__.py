@@ -1,7 +1,8 @@
 """zbar 0.23.93, by commit, instead of python-for-android's 0.10 of 2009 (no Codabar, no Code 93).
 
-Commit and checksum as in Electrum's recipe, which shipped for years. zbar's image scanner does pointer arithmetic that
-wraps around, which newer compilers take for impossible and turn into a crash (mchehab/zbar, pull request 299):
+Commit and checksum as in Electrum's recipe, which shipped for years. zbar's image scanner does pointer
+arithmetic that wraps around, which newer compilers take for impossible and turn into a crash (mchehab/zbar,
+pull request 299):
 `-fno-strict-overflow` defines it.
 """
 

@@ -1,8 +1,9 @@
-"""sqlcipher3 from its sdist, which holds SQLCipher's amalgamation: one module, linked to the OpenSSL that is packaged.
+"""sqlcipher3 from its sdist, which holds SQLCipher's amalgamation: one module, linked to the OpenSSL that
+is packaged.
 
 Its build asks for Conan, and a Conan that can be imported fetches an OpenSSL for the machine that builds: the
-requirement is taken out, and then setup.py links plain `-lcrypto`. `-Bsymbolic`: its sqlite3_* functions are called
-by it and not those of the plain libsqlite3 that Python's own module brings.
+requirement is taken out, and then setup.py links plain `-lcrypto`. `-Bsymbolic`: its sqlite3_* functions
+are called by it and not those of the plain libsqlite3 that Python's own module brings.
 """
 
 from os.path import join

@@ -1,4 +1,4 @@
-"""zstandard from its sdist, which holds zstd's sources: the C module alone, its cffi twin is not asked for."""
+"""zstandard from its sdist, which holds zstd's sources: the C module alone."""
 
 from pythonforandroid.recipe import PyProjectRecipe
 

@@ -1,7 +1,7 @@
 """zxing-cpp's Python module from its sdist, which holds all of its sources (C++20, CMake, nanobind).
 
-Built by scikit-build-core, which hands CMAKE_ARGS on. CMake finds the compilers by the NDK's toolchain file; the
-headers are those of the Python that is packaged, the interpreter it asks is the one that builds.
+Built by scikit-build-core, which hands CMAKE_ARGS on. CMake finds the compilers by the NDK's toolchain
+file; the headers are those of the Python that is packaged, the interpreter it asks is the one that builds.
 """
 
 from os.path import join
