@@ -31,8 +31,6 @@ MOST_PREPARED_DOTS: Final = 1_000_000
 
 _ENLARGED: Final = 2
 """Codes stood upright are made twice as large, to give the sharpening dots between the bars."""
-_QUIET: Final = 0.08
-"""Of a code's length, seen on either side of it: what is found by its texture begins at the first bar."""
 _BANDS: Final = 6
 """Averaged rows of an upright code: noise falls with the root of their number, a smudge spoils one band."""
 _BAND_ROWS: Final = 8
@@ -189,13 +187,12 @@ def _placed(read: CodeRead, quads: Sequence[Any]) -> CodeRead:
 
 
 def _upright(grey: Grey, quad: Any) -> Grey:
-    """The code with its bars upright, enlarged, and the quiet on its sides."""
+    """The code with its bars upright, enlarged. A margin beside it gained nothing."""
     library = cv2()
     long, high = _length(quad) * _ENLARGED, _height(quad) * _ENLARGED
-    quiet = _QUIET * long
-    corners = [[quiet, high], [quiet, 0], [quiet + long, 0], [quiet + long, high]]
+    corners = [[0, high], [0, 0], [long, 0], [long, high]]
     to = library.getPerspectiveTransform(quad, numpy.array(corners, dtype=numpy.float32))
-    size = (round(long + 2 * quiet), round(high))
+    size = (round(long), round(high))
     upright: Grey = library.warpPerspective(
         grey, to, size, flags=library.INTER_CUBIC, borderMode=library.BORDER_REPLICATE
     )
