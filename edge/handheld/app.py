@@ -157,6 +157,8 @@ class Device:
     boot_id: str = ""
     sources: frozenset[ScannerSource] = frozenset(ScannerSource)
     about: tuple[Text, ...] = ()
+    lacks: Text | None = None
+    """What its camera does not read for want of a decoder: said wherever somebody aims it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -628,6 +630,8 @@ def _shown(app: App, now: Context) -> Shown:
         return signing_in.view(app.states["signing_in"], now, _drafts(app))
     room = _BY_PAGE[app.page]
     shown: Shown = _VIEWS[room.name](app.states[room.name], now)
+    if isinstance(shown, scanning.ScanningView) and app.settings.source is ScannerSource.CAMERA:
+        return replace(shown, hint=app.device.lacks or shown.hint)
     return shown
 
 

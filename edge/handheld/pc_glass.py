@@ -43,6 +43,7 @@ from edge.handheld.performer import GlassEffect
 from edge.handheld.screens.desk import Desk, Frame
 from edge.reading.decoders import found
 from edge.reading.frames import OpenedCamera, address_of
+from edge.reading.guarded import Guarded
 from edge.reading.scans import NotACode, ScanSeen, from_reading
 from edge.reading.worker import ReadingThread
 from edge.runtime.clock import SystemClock
@@ -79,6 +80,7 @@ class PcGlass:
             address, monotonic_s=time.monotonic, delay_s=lambda failures: min(5.0, 0.5 * (failures + 1))
         )
         self._reading: ReadingThread | None = None
+        self._guarded = Guarded(self._read)
         self._pictures: OrderedDict[str, bytes | None] = OrderedDict()
         self._fetching: dict[int, str] = {}
         self._marking: dict[str, deque[MarkPhoto]] = {}
@@ -250,7 +252,7 @@ class PcGlass:
     def _on_reading(self, at_s: float, device: str, reading: Reading) -> None:
         seen = from_reading(reading, at_s)
         if seen is not None:
-            self._read(seen)
+            self._guarded(seen)
 
     def _watch_battery(self) -> None:
         gauge, last = PcGauge(), None

@@ -43,6 +43,7 @@ from edge.handheld.stores import EVIDENCE, Limits, Stores
 from edge.handheld.vault import Keystore
 from edge.handheld.wiping import Belongings, wiping_of
 from edge.linking import BUILT, config_digest, facts_of, link_config, read_draw_key
+from edge.reading.decoders import Capabilities, expected
 from edge.runtime.clock import UNKNOWN_MS, Clock
 from edge.runtime.inbox import Inbox
 from edge.runtime.loop import Loop
@@ -156,6 +157,7 @@ class Core:
                 on_open=self._opened,
             )
         )
+        reading = expected()
         device = Device(
             name=config.device.id,
             key_id=key_id(private.public_key()),
@@ -163,7 +165,8 @@ class Core:
             config_digest=self._digest,
             boot_id=clock.boot_id(),
             sources=frozenset(config.scanner.sources),
-            about=_about(config),
+            about=_about(config, reading),
+            lacks=Text(reading.zh, reading.en) if reading.en else None,
         )
         self._answers = 0
         self._done_waiting: Mark | None = None
@@ -506,11 +509,15 @@ def _belongings(config: HandheldConfig) -> Belongings:
     )
 
 
-def _about(config: HandheldConfig) -> tuple[Text, ...]:
+def _about(config: HandheldConfig, reading: Capabilities) -> tuple[Text, ...]:
+    decoders = " · ".join(reading.names)
+    missing = (Text(reading.zh, reading.en),) if reading.en else ()
     return (
         Text(f"版本 {VERSION}", f"Version {VERSION}"),
         Text(f"设备 {config.device.id}", f"Device {config.device.id}"),
         Text(f"场所 {config.device.site}", f"Site {config.device.site}"),
+        Text(f"读码 {decoders}", f"Codes by {decoders}"),
+        *missing,
     )
 
 

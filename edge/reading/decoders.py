@@ -11,6 +11,7 @@ import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,6 +58,12 @@ class Capabilities:
     @property
     def is_whole(self) -> bool:
         return self.zxing and self.zbar and self.tilt
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the libraries that are there."""
+        named = ((self.zxing, "zxing-cpp"), (self.zbar, "zbar"), (self.tilt, "OpenCV"))
+        return tuple(name for is_there, name in named if is_there)
 
     @property
     def zh(self) -> str:
@@ -260,6 +267,12 @@ class Decoders:
 def found() -> Decoders:
     """Those of this device, loaded now."""
     return Decoders(_zxing(), _zbar(), hasattr(cv2(), "barcode"))
+
+
+def expected() -> Capabilities:
+    """What `found` will find, as far as can be told without loading OpenCV."""
+    is_there = {name: find_spec(name) is not None for name in ("zxingcpp", "cv2")}
+    return Capabilities(is_there["zxingcpp"], _zbar() is not None, is_there["cv2"])
 
 
 def _zxing() -> Zxing | None:

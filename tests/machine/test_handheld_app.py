@@ -15,7 +15,7 @@ import pytest
 from edge.handheld import app as machine
 from edge.handheld import lane_help, scanning, signing_in, tracing
 from edge.handheld.app import App, Device, Opened, View
-from edge.handheld.context import Battery, Language, Settings, SignedIn, Sync
+from edge.handheld.context import Battery, Language, ScannerSource, Settings, SignedIn, Sync
 from edge.handheld.effects import (
     AnswerCommand,
     CheckPin,
@@ -84,6 +84,7 @@ from sync.vocabulary.handheld_facts import (
     UnknownScanned,
 )
 from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.rulings import Text
 from tests.unit.test_parcel_rules import KNOWN, NUMBER, READ, SITE, SLIP, recalled, waybill
 
 T = TypeVar("T")
@@ -599,3 +600,24 @@ def test_wrong_pins_that_slow_down_are_alarms() -> None:
 
 def test_the_second_officers_words_belong_to_nobody_who_did_not_ask(held: Held) -> None:
     assert held.put(signing_in.SecondOfficerSigned(OTHER, "820461")) == ()
+
+
+# --- what the camera cannot read ----------------------------------------------------------------------------
+
+
+def hint(held: Held) -> str:
+    shown = machine.view(held.app, held.at_s, UTC).shown
+    assert isinstance(shown, ScanningView)
+    return shown.hint.en
+
+
+def test_a_device_without_a_decoder_says_so_where_the_camera_is_aimed_and_nowhere_else() -> None:
+    lacks = Text("缺少 zxing-cpp", "zxing-cpp is missing")
+    held = Held()
+    held.sign_in()
+    held.put(GoTo(Page.SCAN))
+    assert "missing" not in hint(held)
+    held.app = replace(held.app, device=replace(DEVICE, lacks=lacks))
+    assert hint(held) == lacks.en
+    held.put(SettingsChanged(msgspec.structs.replace(held.app.settings, source=ScannerSource.SERIAL)))
+    assert "missing" not in hint(held)

@@ -196,6 +196,11 @@ def test_without_any_decoder_nothing_is_read_and_nothing_raises() -> None:
     assert "no decoder" in none.capabilities.en
 
 
+def test_what_is_there_is_known_without_loading_it() -> None:
+    assert library.expected() == ALL.capabilities
+    assert library.Capabilities(zxing=False, zbar=True, tilt=True).names == ("zbar", "OpenCV")
+
+
 def test_with_all_of_them_nothing_is_told() -> None:
     whole = library.Capabilities(zxing=True, zbar=True, tilt=True)
     assert (whole.zh, whole.en, whole.is_whole) == ("", "", True)
