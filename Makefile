@@ -22,6 +22,7 @@ PROVE_BLOB_KILL_POINTS ?= 60
 PROVE_DATABASE_KILLS ?= 100
 PROVE_WORKER_KILLS ?= 60
 PROVE_WORKER_ROUNDS ?= 60
+PROVE_HANDHELD_PLAYS ?= 1000
 PROVE_FORGOTTEN_FACTS ?= 5000
 PROVE_BIT_FLIPS ?= 20000
 PROVE_DAYS ?= 30
@@ -100,6 +101,7 @@ prove: $(VENV)/.installed-dev android-recipes
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
 	KAKOU_DAYS=$(PROVE_DAYS) $(BIN)/pytest tests/endurance --timeout 0 --benchmark-disable
 	KAKOU_WORKER_ROUNDS=$(PROVE_WORKER_ROUNDS) $(BIN)/pytest tests/unit/test_hub_workers.py --benchmark-disable
+	KAKOU_HANDHELD_PLAYS=$(PROVE_HANDHELD_PLAYS) $(BIN)/pytest tests/machine/test_handheld_*.py --timeout 0
 	KAKOU_PROVE=1 $(BIN)/pytest tests/unit/test_bench.py tests/world --benchmark-disable
 
 # --- how .venv comes about; each step leaves a mark inside it, so that a second run has nothing to do ---

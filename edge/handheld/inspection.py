@@ -580,6 +580,8 @@ def step(state: State, context: Context, event: Event) -> Stepped:
             return _kept(state, context, event)
         case EvidenceFailed(request, why):
             return _not_kept(state, request, why)
+        case Committed(0, position):
+            return _looked_up_again(_committed(state, 0, position))
         case Committed(request, position):
             return _committed(state, request, position), ()
         case FactsAcknowledged(up_to):
@@ -1264,6 +1266,17 @@ def _committed(state: State, request: int, position: int) -> State:
         is_listed=False,
         filling=(),
     )
+
+
+def _looked_up_again(state: State) -> Stepped:
+    """What was declared had not come yet for some when the power went."""
+    effects: list[Effect] = []
+    for draft in state.drafts:
+        if not draft.lines and not draft.stopped:
+            number = state.request + 1
+            state = _changed(state, request=number, filling=(*state.filling, (number, draft.order_no)))
+            effects.append(LookUp(number, Wanted.ORDERS, f"order {draft.order_no}"))
+    return state, tuple(effects)
 
 
 def _acknowledged(state: State, up_to: int) -> State:

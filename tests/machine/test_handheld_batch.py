@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
 import hypothesis.strategies as st
@@ -217,6 +218,9 @@ def test_what_could_not_be_written_is_not_counted_and_what_it_undid_is() -> None
     assert (shown(stage).phase, shown(stage).counted) == ("scanning", 2)
 
 
+PLAYS = int(os.environ.get("KAKOU_HANDHELD_PLAYS", "25"))
+
+
 class Counting(RuleBasedStateMachine):
     """Any order of scans, answers, undos, asides, closes and power cuts."""
 
@@ -282,7 +286,7 @@ class Counting(RuleBasedStateMachine):
 
 
 TestCounting = Counting.TestCase
-TestCounting.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestCounting.settings = settings(max_examples=PLAYS, stateful_step_count=30, deadline=None)
 
 
 def test_a_closed_count_is_shown_and_can_no_longer_be_changed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import hypothesis.strategies as st
@@ -578,6 +579,7 @@ def test_a_passed_result_recalls_nothing() -> None:
 
 # --- whatever comes between ---------------------------------------------------------------------------------
 
+PLAYS = int(os.environ.get("KAKOU_HANDHELD_PLAYS", "25"))
 NUMBERS = ("XD-1", "XD-2", "XD-3")
 
 
@@ -704,4 +706,4 @@ class Inspecting(RuleBasedStateMachine):
 
 
 TestInspecting = Inspecting.TestCase
-TestInspecting.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestInspecting.settings = settings(max_examples=PLAYS, stateful_step_count=40, deadline=None)
