@@ -279,7 +279,13 @@ def test_records_nobody_can_read_put_nobody_out_and_new_authorisations_hold_at_o
 
 def test_nothing_but_signing_in_is_heard_while_nobody_is_in() -> None:
     held = Held()
-    for event in (Scanned("YT1"), ReadGarbled("camera", "cut"), PutAway(), lane_help.HelpEnded()):
+    for event in (
+        Scanned("YT1"),
+        ReadGarbled("camera", "cut"),
+        PutAway(),
+        lane_help.LaneChosen("lane-1"),
+        tracing.TraceAsked("T1"),
+    ):
         assert held.put(event) == ()
     assert held.put(GoTo(Page.SCAN)) == (Sound(Tone.ERROR),)
 
