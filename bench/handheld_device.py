@@ -104,9 +104,22 @@ def lay_out(
 ) -> LaidOut:
     """Files under `folder`, and in `folder/store` the records of `rows` (collection, key, body), a site's
     among them only where they come as a list. Nothing answers at `port`."""
+    laid = lay_out_empty(
+        folder,
+        device=Ed25519PrivateKey.from_private_bytes(b"d" * 32),
+        hub=Ed25519PrivateKey.from_private_bytes(b"h" * 32),
+        port=port,
+        extra=extra,
+    )
+    _fill(laid, rows, clock or SystemClock())
+    return laid
+
+
+def lay_out_empty(
+    folder: Path, *, device: Ed25519PrivateKey, hub: Ed25519PrivateKey, port: int, extra: str = ""
+) -> LaidOut:
+    """As enrolment leaves it: keys and config, nothing in the store yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    hub = Ed25519PrivateKey.from_private_bytes(b"h" * 32)
-    device = Ed25519PrivateKey.from_private_bytes(b"d" * 32)
     _secret(folder / "device.key", private_pem(device))
     (folder / "hub.pub").write_bytes(public_pem(hub.public_key()))
     config_path = folder / "handheld.toml"
@@ -131,9 +144,7 @@ require_synchronised = false
 {extra}""",
         encoding="utf-8",
     )
-    laid = LaidOut(folder, config_path, hub, device, {OFFICER: b"o" * 32, SECOND: b"p" * 32})
-    _fill(laid, rows, clock or SystemClock())
-    return laid
+    return LaidOut(folder, config_path, hub, device, {OFFICER: b"o" * 32, SECOND: b"p" * 32})
 
 
 def _fill(laid: LaidOut, rows: Iterable[tuple[str, str, str]], clock: Clock) -> None:

@@ -299,7 +299,7 @@ def list_commands(
 
 @centre_app.command()
 def lanes(config: ConfigFile, as_json: Json = False) -> None:
-    """Every enrolled lane: whether it hears, what it says of itself, who is held and why."""
+    """Every enrolled lane and handheld: whether it hears, what it says of itself, who is held and why."""
     with _opened(config) as (_, archive):
         for device in archive.devices():
             seen = centre.lane(archive, device)

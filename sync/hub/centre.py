@@ -288,7 +288,7 @@ def lane(archive: Archive, device: str) -> LaneSeen:
         revoked=enrolled.revoked,
         online=status.online,
         hears=status.online and bool(status.nonce),
-        said=status.health.get("lane", ""),
+        said=status.health.get("lane") or status.health.get("handheld", ""),
         heard_utc="" if kept is None else kept[1],
         held=None if held is None else held.passage,
         reasons=() if held is None else held.ruling.codes(),

@@ -71,6 +71,16 @@ class Handheld:
         process.stdin.close()
         return process.wait(PATIENCE_S)
 
+    def ended(self) -> None:
+        """By itself."""
+        process = self._process
+        assert process is not None
+        process.wait(PATIENCE_S)
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        self._drain()
+
     def say(self, **event: Any) -> int:
         process = self._process
         assert process is not None
