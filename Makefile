@@ -98,6 +98,8 @@ prove: $(VENV)/.installed-dev android-recipes
 	export KAKOU_DATABASE_KILLS=$(PROVE_DATABASE_KILLS) KAKOU_WORKER_KILLS=$(PROVE_WORKER_KILLS)
 	export KAKOU_FORGOTTEN_FACTS=$(PROVE_FORGOTTEN_FACTS) KAKOU_PROVE=1
 	KAKOU_BIT_FLIPS=$(PROVE_BIT_FLIPS) $(BIN)/pytest tests/unit/test_journal_adversary.py --timeout 0 --benchmark-disable
+	KAKOU_KILL_POINTS=all $(BIN)/pytest tests/unit/test_vault.py --benchmark-disable
+	$(BIN)/pytest -p tests.enciphered_disk tests/unit/test_journal.py tests/unit/test_records_store.py --benchmark-disable
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
 	KAKOU_DAYS=$(PROVE_DAYS) $(BIN)/pytest tests/endurance --timeout 0 --benchmark-disable
 	KAKOU_WORKER_ROUNDS=$(PROVE_WORKER_ROUNDS) $(BIN)/pytest tests/unit/test_hub_workers.py --benchmark-disable

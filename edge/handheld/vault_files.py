@@ -37,7 +37,16 @@ from edge.handheld.vault import (
     wait_after,
     wrapped,
 )
-from sync.policy.pins import NONCE_BYTES, PEPPER_BYTES, SALT_BYTES, STANDARD, Cost, PinRefused, proved
+from sync.policy.pins import (
+    NONCE_BYTES,
+    PEPPER_BYTES,
+    SALT_BYTES,
+    STANDARD,
+    Cost,
+    PinRefused,
+    must_stretch,
+    proved,
+)
 from sync.store.enciphered import KEY_BYTES, DataKey
 from sync.store.folders import make_folder, sync_folder
 from sync.store.opening import StoreRefused
@@ -134,7 +143,15 @@ class Vault:
     ) -> Vault:
         """Read what is there; with a keystore that has the key, the stores are open at once. `boot_id` and
         `at_s` are the clock's (`edge.runtime.clock`). Raises `VaultRefused`."""
-        make_folder(folder)
+        try:
+            must_stretch()
+            make_folder(folder)
+        except PinRefused as error:
+            raise VaultRefused(str(error)) from error
+        except OSError as error:
+            raise VaultRefused(
+                f"{folder} cannot be made ({error.strerror}): check the path and the disk"
+            ) from error
         vault = cls(folder, device=device, boot_id=boot_id, keystore=keystore, random=random, cost=cost)
         vault._look(Moment(boot_id, at_s))
         if vault.state is VaultState.LOCKED and keystore is not None and vault._keys.keystore:

@@ -73,6 +73,7 @@ class Pins:
         """
         by.checked()
         try:
+            pins.must_stretch()
             must_be_pin(pin)
         except PinRefused as error:
             raise CentreRefused(f"PIN: {error}") from error

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sync.vocabulary.numbers import UtcText
@@ -83,8 +83,20 @@ def must_be_pin(pin: str) -> str:
     return pin
 
 
+def must_stretch() -> None:
+    """Raises `PinRefused` where this installation can neither set nor check a PIN: before one is called
+    wrong."""
+    try:
+        stretched("", bytes(SALT_BYTES), Cost(64, 1))
+    except (ImportError, UnsupportedAlgorithm) as error:
+        raise PinRefused(
+            f"PINs need Argon2id ({error}): install kakou[handheld] or kakou[hub], or OpenSSL 3.2"
+        ) from error
+
+
 def stretched(pin: str, salt: bytes, cost: Cost) -> bytes:
-    """32 bytes of Argon2id: some 0.1 s and `memory_kib` of memory for each try."""
+    """32 bytes of Argon2id: some 0.1 s and `memory_kib` of memory for each try. Call `must_stretch`
+    before."""
     # Only where PINs are set or checked: a lane installs nothing for it.
     try:
         from argon2.low_level import Type, hash_secret_raw

@@ -250,6 +250,22 @@ def test_two_purposes_have_two_keys() -> None:
     assert len({KEY.of("databases"), KEY.of("pieces"), KEY.for_wrapping()}) == 3
 
 
+def test_a_piece_is_read_only_where_it_was_put_and_of_the_snapshot_it_is_of(tmp_path: Path) -> None:
+    path = tmp_path / "pieces"
+    path.touch()
+    with contextlib.closing(ENCIPHERED.pieces(path, 100, "one")) as pieces:
+        pieces.write(0, b"a" * 100)
+        pieces.write(1, b"b" * 40)
+        pieces.flush()
+        assert [pieces.read(index) for index in range(3)] == [b"a" * 100, b"b" * 40, b""]
+    data = path.read_bytes()
+    path.write_bytes(data[:128] + data[:128])
+    with contextlib.closing(ENCIPHERED.pieces(path, 100, "one")) as pieces:
+        assert [pieces.read(0), pieces.read(1)] == [b"a" * 100, b""]
+    with contextlib.closing(ENCIPHERED.pieces(path, 100, "another")) as pieces:
+        assert pieces.read(0) == b""
+
+
 # --- as SQLite should be ----------------------------------------------------------------------------------
 
 

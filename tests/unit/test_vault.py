@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
@@ -212,6 +212,17 @@ def test_a_record_cannot_ask_a_device_for_more_memory_than_it_has() -> None:
         )
 
 
+def test_an_installation_that_cannot_stretch_says_so_before_a_pin_is_called_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> bytes:
+        raise UnsupportedAlgorithm("no Argon2id")
+
+    monkeypatch.setattr(pins, "stretched", missing)
+    with pytest.raises(VaultRefused, match=r"PINs need Argon2id .no Argon2id.: install kakou.handheld"):
+        Device(tmp_path)
+
+
 # --- wrapping ---------------------------------------------------------------------------------------------
 
 
@@ -247,7 +258,9 @@ def test_a_pin_changed_at_the_centre_wraps_the_same_key_anew(device: Device) -> 
     assert device.outcomes("4604001", OTHER_PIN, 1) == ["right"]
     device.started()
     assert device.outcomes("4604001", PIN, 1) == ["wrong"]
-    assert device.outcomes("4604001", OTHER_PIN, 1) == ["right"]
+    assert device.vault.state is VaultState.LOCKED
+    told = device.tries("4604001", OTHER_PIN)
+    assert (told.outcome, told.opened) == ("right", True)
     assert device.vault.key == key
 
 
