@@ -220,7 +220,7 @@ def test_an_installation_that_cannot_stretch_says_so_before_a_pin_is_called_wron
 
     monkeypatch.setattr(pins, "stretched", missing)
     with pytest.raises(VaultRefused, match=r"PINs need Argon2id .no Argon2id.: install kakou.handheld"):
-        Device(tmp_path)
+        Vault.open(tmp_path, device="h-1", boot_id="b", at_s=0.0)
 
 
 # --- wrapping ---------------------------------------------------------------------------------------------
