@@ -25,7 +25,7 @@ from edge.handheld.live.session import SessionConfig, Stop
 from edge.handheld.live.sources import PictureSource, SoundSource, ToneSound
 from sync.hub.archive import Archive
 from sync.hub.config import HubConfig, LivePart, read_hub_config
-from sync.hub.live_serving import LiveServer
+from sync.hub.live_serving import LiveEndpoint
 from sync.hub.live_watching import Watching, WatchRefused
 from sync.link import live_wire as wire
 from sync.link.client import BrokerConfig
@@ -112,7 +112,7 @@ class Endpoint:
         self._stopped = threading.Event()
         self.port = 0
         self.config: HubConfig = config
-        self.server = LiveServer(config, dataclasses.replace(config.live, port=0), _quiet())
+        self.server = LiveEndpoint(config, dataclasses.replace(config.live, port=0), _quiet())
         self._thread = threading.Thread(target=self._run, name="endpoint", daemon=True)
 
     def _run(self) -> None:
@@ -125,10 +125,15 @@ class Endpoint:
     def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(10)
+        self.reached_at(self.port)
+        return self
+
+    def reached_at(self, port: int) -> None:
+        """From now on, by whoever connects."""
         live: LivePart | None = self.config.live
         assert live is not None
-        self.config = dataclasses.replace(self.config, live=dataclasses.replace(live, port=self.port))
-        return self
+        self.port = port
+        self.config = dataclasses.replace(self.config, live=dataclasses.replace(live, port=port))
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None

@@ -43,7 +43,7 @@ NICE: Final = 5
 TOLD_EVERY_S: Final = 60.0
 
 
-def server_tls(part: LivePart) -> ssl.SSLContext | None:
+def endpoint_tls(part: LivePart) -> ssl.SSLContext | None:
     """A server that takes only who shows a certificate of `ca_file`. Raises `OSError`, `ssl.SSLError`."""
     if part.ca_file is None or part.certificate_file is None or part.tls_key_file is None:
         return None
@@ -84,7 +84,7 @@ class _Keys:
 class _End(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, server: LiveServer, peer_of: Callable[[asyncio.Transport], str | None]) -> None:
+    def __init__(self, server: LiveEndpoint, peer_of: Callable[[asyncio.Transport], str | None]) -> None:
         self._server = server
         self._peer_of = peer_of
         self._number = 0
@@ -100,7 +100,7 @@ class _End(asyncio.Protocol):
         self._server.closed(self._number)
 
 
-class LiveServer:
+class LiveEndpoint:
     """Listens until `stop` is called. One event loop, one thread."""
 
     def __init__(self, config: HubConfig, part: LivePart, log: Any) -> None:
@@ -123,7 +123,7 @@ class LiveServer:
 
     async def run(self, stopped: Callable[[], bool], listening: Callable[[int], None]) -> None:
         """Raises `OSError` where it cannot listen. `listening` is told the port."""
-        tls = server_tls(self._part)
+        tls = endpoint_tls(self._part)
         loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in self._part.host else socket.AF_INET
         with socket.create_server(
@@ -269,7 +269,7 @@ def main() -> int:
         ended.set()
 
     threading.Thread(target=wait_for_the_hub, name="live parent", daemon=True).start()
-    server = LiveServer(config, part, log)
+    server = LiveEndpoint(config, part, log)
 
     def listening(port: int) -> None:
         log.info("live ready", host=part.host, port=port, tls=part.ca_file is not None)

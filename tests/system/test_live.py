@@ -183,6 +183,7 @@ def test_a_watcher_that_goes_without_a_word_is_missed_at_once(endpoint: Endpoint
             until(lambda: len(onlooker.pictures) > 3, 5)
             onlooker.watching.close()
             until(lambda: handheld.flow().watchers == (), 5)
+        assert handheld.closed is None
 
 
 def test_a_camera_that_breaks_ends_the_session_and_says_so(endpoint: Endpoint) -> None:

@@ -283,6 +283,7 @@ ALLOWED = {
     ("log", "edge/runtime/"): "what a program says about itself on stderr; facts never go there",
     ("log", "sync/hub/"): "the numbered log of a scope, the glossary's own word",
     ("data", "edge/devices/customs_front_end/documents.py"): "a method's name that XML parsers ask for",
+    ("data", "sync/hub/live_serving.py"): "a method's name that asyncio asks for",
     ("data", "sync/vocabulary/ceb.py"): "a method's name that XML parsers ask for",
     ("data", "sync/vocabulary/elements.py"): "a method's name that XML parsers ask for",
     ("data", "sync/vocabulary/sas.py"): "an element name of the SAS messages",

@@ -258,3 +258,30 @@ def test_what_is_not_facts_or_claims_belongs_to_the_worker_with_the_duties(rest:
     topic = f"kakou/v1/s1/edge/lane-1/{rest}"
     assert (mine.takes(topic, on_duty=False), mine.takes(topic, on_duty=True)) == (False, True)
     assert mine.takes("kakou/v1/s1/edge/lane-1/claim", on_duty=False)
+
+
+# --- live picture and sound -------------------------------------------------------------------------------
+
+
+def test_without_its_table_nobody_can_show_anything_and_with_it_limits_have_defaults(folder: Path) -> None:
+    assert read(folder, WHOLE).live is None
+    live = read(folder, f"{WHOLE}\n[live]\n").live
+    assert live is not None
+    assert (live.host, live.port, live.limits.most_bytes_a_s) == ("127.0.0.1", 8884, 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("part", "keys"),
+    [
+        ("port = 0", ["live.port"]),
+        ("longest_s = 3600", ["live.longest_s"]),
+        ("most_sessions = 0\nmost_kbit_a_s = 5", ["live.most_sessions", "live.most_kbit_a_s"]),
+        ('ca_file = "keys/hub.key"', ["live"]),
+        ('host = "0.0.0.0"', ["live.allow_plaintext", "live.allow_plaintext_outside_loopback"]),
+        ("record = true", ["live.record"]),
+    ],
+)
+def test_a_wrong_live_table_is_named_key_by_key(folder: Path, part: str, keys: list[str]) -> None:
+    with pytest.raises(ConfigRefused) as refused:
+        read(folder, f"{WHOLE}\n[live]\n{part}\n")
+    assert [error.key for error in refused.value.errors] == keys
