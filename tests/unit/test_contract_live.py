@@ -1,4 +1,4 @@
-"""The page about live picture and sound: its example is of a real run, reads with our codec, and is signed."""
+"""The page about live picture and sound: its example is of a real run, reads with our codec, is signed."""
 
 from __future__ import annotations
 

@@ -264,8 +264,8 @@ def test_what_is_not_facts_or_claims_belongs_to_the_worker_with_the_duties(rest:
 
 
 def test_without_its_table_nobody_can_show_anything_and_with_it_limits_have_defaults(folder: Path) -> None:
-    assert read(folder, WHOLE).live is None
-    live = read(folder, f"{WHOLE}\n[live]\n").live
+    assert read_hub_config(write(folder, WHOLE)).live is None
+    live = read_hub_config(write(folder, f"{WHOLE}\n[live]\n")).live
     assert live is not None
     assert (live.host, live.port, live.limits.most_bytes_a_s) == ("127.0.0.1", 8884, 1_000_000)
 
@@ -283,5 +283,5 @@ def test_without_its_table_nobody_can_show_anything_and_with_it_limits_have_defa
 )
 def test_a_wrong_live_table_is_named_key_by_key(folder: Path, part: str, keys: list[str]) -> None:
     with pytest.raises(ConfigRefused) as refused:
-        read(folder, f"{WHOLE}\n[live]\n{part}\n")
+        read_hub_config(write(folder, f"{WHOLE}\n[live]\n{part}\n"))
     assert [error.key for error in refused.value.errors] == keys
