@@ -693,7 +693,7 @@ def _take(state: State, context: Context, order_no: str) -> Stepped:
         return _said(state, Text("无此指令或无授权", "No such order for you"))
     if _draft(state, order_no) is not None:
         return _changed(state, front=order_no), ()
-    if any(out.order_no == order_no for out in state.outbox):
+    if _is_over(state, order_no):
         return _said(state, Text("此指令已处置", "This order is done with"))
     standing = _in_hand(state, order_no, context)
     if standing is not None:
@@ -1481,7 +1481,7 @@ def view(state: State, context: Context) -> InspectionView:
             for order in state.orders
             if _is_for(order, context)
             and _draft(state, order.order_no) is None
-            and not any(out.order_no == order.order_no for out in state.outbox)
+            and not _is_over(state, order.order_no)
         ),
         drafts=rows,
         draft=None if draft is None else _draft_shown(draft, context),
@@ -1493,6 +1493,13 @@ def view(state: State, context: Context) -> InspectionView:
         told=state.told,
         is_looking=bool(state.looking),
         second_officer_wanted=state.checking is not None,
+    )
+
+
+def _is_over(state: State, order_no: str) -> bool:
+    """Sent from here, or found by whoever had it."""
+    return any(out.order_no == order_no for out in state.outbox) or any(
+        each.order_no == order_no and each.step == "found" for each in state.standings
     )
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from edge.handheld.context import Context
 from edge.handheld.effects import Commit, Effect, LookUp, Sound, Told, Tone, WakeAfter, Wanted
-from edge.handheld.events import Found, RouteFindings, Scanned, TimePassed
+from edge.handheld.events import EffectFailed, Found, RouteFindings, Scanned, TimePassed
 from edge.handheld.numbering import number_for
 from edge.handheld.view import both
 from sync.vocabulary import handheld_facts as fact
@@ -144,16 +144,44 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """As last looked up."""
     walk: Walk | None = None
     last: Ended | None = None
+    before: tuple[Walk | None, Ended | None] | None = None
+    """As it was before the last commit: what comes back where that fails."""
     told: Text | None = None
     is_wrong: bool = False
 
 
-Event = Intent | Scanned | Found | TimePassed
+Event = Intent | Scanned | Found | TimePassed | EffectFailed
 
 # --- steps --------------------------------------------------------------------------------------------------
 
 
 def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Effect, ...]]:
+    if isinstance(event, EffectFailed):
+        return _not_written(state, event), ()
+    after, effects = _step(state, context, event)
+    if any(isinstance(effect, Commit) for effect in effects):
+        after = _changed(after, before=(state.walk, state.last))
+    return after, effects
+
+
+def _not_written(state: State, failed: EffectFailed) -> State:
+    """Nothing of that transaction happened: the point was not seen, the patrol not begun or not ended."""
+    is_ours = isinstance(failed.effect, Commit) and any(
+        isinstance(each.data, _OURS) for each in failed.effect.facts
+    )
+    if not is_ours or state.before is None:
+        return state
+    walk, last = state.before
+    told = Text("未能记录，请再试", "It could not be recorded: try again")
+    return _changed(state, walk=walk, last=last, before=None, told=told, is_wrong=True)
+
+
+_OURS = fact.PatrolBegun | fact.PointSeen | fact.PointMissed | fact.PointRemarked | fact.PatrolEnded
+
+
+def _step(
+    state: State, context: Context, event: Intent | Scanned | Found | TimePassed
+) -> tuple[State, tuple[Effect, ...]]:
     match event:
         case RoutesAsked():
             asked = _changed(state, request=state.request + 1, is_looking=True, told=None, is_wrong=False)

@@ -14,7 +14,7 @@ import msgspec
 
 from edge.handheld.context import Context
 from edge.handheld.effects import Commit, Effect, LookUp, Sound, Told, Tone, Wanted
-from edge.handheld.events import Found, Scanned, StockFindings
+from edge.handheld.events import EffectFailed, Found, Scanned, StockFindings
 from edge.handheld.numbering import number_for
 from sync.vocabulary import handheld_facts as fact
 from sync.vocabulary.facts import FactData, Stream
@@ -160,15 +160,43 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     take: Take | None = None
     closed: Take | None = None
     """The last one, to be looked at."""
+    before: tuple[Take | None, Take | None] | None = None
+    """As it was before the last commit: what comes back where that fails."""
     told: Text | None = None
 
 
-Event = Intent | Scanned | Found
+Event = Intent | Scanned | Found | EffectFailed
 
 # --- steps --------------------------------------------------------------------------------------------------
 
 
 def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Effect, ...]]:
+    if isinstance(event, EffectFailed):
+        return _not_written(state, event), ()
+    after, effects = _step(state, context, event)
+    if any(isinstance(effect, Commit) for effect in effects):
+        after = _changed(after, before=(state.take, state.closed))
+    return after, effects
+
+
+def _not_written(state: State, failed: EffectFailed) -> State:
+    """Nothing of that transaction happened: the round is not closed, nor the take."""
+    is_ours = isinstance(failed.effect, Commit) and any(
+        isinstance(each.data, _OURS) for each in failed.effect.facts
+    )
+    if not is_ours or state.before is None:
+        return state
+    take, closed = state.before
+    told = Text("未能记录，请再试", "It could not be recorded: try again")
+    return _changed(state, take=take, closed=closed, before=None, told=told)
+
+
+_OURS = fact.StockCounted | fact.StockTakeClosed | fact.DraftDropped
+
+
+def _step(
+    state: State, context: Context, event: Intent | Scanned | Found
+) -> tuple[State, tuple[Effect, ...]]:
     take = state.take
     match event:
         case BlindChosen(on) if take is None:

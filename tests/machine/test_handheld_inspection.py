@@ -156,6 +156,12 @@ def test_an_order_somebody_else_has_in_hand_is_shown_and_not_taken() -> None:
     assert row.in_hand.en == "In hand: 4604002 handheld-2"
 
 
+def test_an_order_that_was_found_is_offered_to_nobody() -> None:
+    ended = OrderStanding(order_no="XD-1", step="found", officers=("4604001",), device="handheld-1")
+    stage = orders(order(), standings=(ended,)).tell(OrderTakeAsked("XD-1"))
+    assert (shown(stage).orders, stage.facts()) == ((), [])
+
+
 def test_an_order_this_officer_took_with_another_device_may_be_taken_here() -> None:
     taken = OrderStanding(order_no="XD-1", step="taken", officers=("4604001",), device="handheld-2")
     assert orders(order(), standings=(taken,)).tell(OrderTakeAsked("XD-1")).kinds() == ["order_taken"]

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from edge.handheld import patrol
-from edge.handheld.effects import Tone, WakeAfter
-from edge.handheld.events import RouteFindings, Scanned, TimePassed
+from edge.handheld.effects import Commit, Sound, Tone, WakeAfter
+from edge.handheld.events import EffectFailed, RouteFindings, Scanned, TimePassed
 from edge.handheld.patrol import (
     PatrolEndAsked,
     PatrolView,
@@ -143,6 +143,17 @@ def test_what_was_seen_at_a_point_is_a_fact() -> None:
     stage = seen(stage, 1).tell(PointRemarked("灯坏"))
     (remark,) = stage.facts("point_remarked")
     assert (remark.code, remark.text) == ("KKP:1", "灯坏")
+
+
+def test_what_could_not_be_written_did_not_happen() -> None:
+    stage = seen(begun(), 1)
+    stage.tell(EffectFailed(stage.only(Commit), "disk full"))
+    assert (shown(stage).seen, shown(stage).is_wrong) == (0, True)
+    seen(stage, 1).tell(PatrolEndAsked("火警"))
+    stage.tell(EffectFailed(stage.only(Commit), "disk full"))
+    assert (shown(stage).phase, shown(stage).seen) == ("walking", 1)
+    stage.tell(EffectFailed(Commit(), "disk full"), EffectFailed(Sound(Tone.ERROR), "no sound"))
+    assert (shown(stage).phase, shown(stage).seen) == ("walking", 1)
 
 
 def test_who_is_not_authorised_or_not_there_walks_nothing() -> None:

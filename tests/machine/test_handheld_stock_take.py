@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from edge.handheld import stock_take
-from edge.handheld.effects import LookUp, Tone, Wanted
-from edge.handheld.events import Scanned, StockFindings
+from edge.handheld.effects import Commit, LookUp, Tone, Wanted
+from edge.handheld.events import EffectFailed, Scanned, StockFindings
 from edge.handheld.stock_take import (
     BlindChosen,
     GoodsFound,
@@ -133,6 +133,15 @@ def test_a_take_is_dropped_only_with_a_reason() -> None:
     stage.tell(TakeDropped("错库位"))
     (dropped,) = stage.facts("draft_dropped")
     assert (dropped.number, dropped.held) == ("A-1", "1 of 3 rows counted, round 1")
+
+
+def test_what_could_not_be_written_is_still_to_be_closed() -> None:
+    stage = count(opened(), r1="9", r2="5.5", r3="7").tell(RoundClosed())
+    stage.tell(EffectFailed(stage.only(Commit), "disk full"))
+    assert (shown(stage).phase, shown(stage).rows[0].counted) == ("counting", "9")
+    count(stage, r1="10").tell(RoundClosed(), TakeCloseAsked())
+    stage.tell(EffectFailed(stage.only(Commit), "disk full"))
+    assert shown(stage).phase == "closing"
 
 
 def test_who_is_not_authorised_counts_nothing() -> None:
