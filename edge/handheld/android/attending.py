@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Final
 
-from edge.handheld.android.java import activity, java, package, system_service
+from edge.handheld.android.java import activity, app_id, java, system_service
 from edge.handheld.ports import PortFailed
 from sync.vocabulary.rulings import Text
 
@@ -30,7 +30,7 @@ class AndroidAttendant:
         self._service().stop(activity())
 
     def _service(self) -> Any:
-        return java(f"{package()}.Service{SERVICE}")
+        return java(f"{app_id()}.Service{SERVICE}")
 
 
 class AndroidWakefulness:

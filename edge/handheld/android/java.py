@@ -58,7 +58,8 @@ def sdk() -> int:
     return int(java("android.os.Build$VERSION").SDK_INT)
 
 
-def package() -> str:
+def app_id() -> str:
+    """Such as `org.kakou.kakouhandheld`: Android's name for an app."""
     return str(context().getPackageName())
 
 

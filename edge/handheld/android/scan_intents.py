@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import structlog
 
-from edge.handheld.android.java import as_bytes, context, java, maker, package, sdk
+from edge.handheld.android.java import app_id, as_bytes, context, java, maker, sdk
 from edge.handheld.android.vendors import (
     AUTO,
     Message,
@@ -44,10 +44,10 @@ class IntentExtras:
         said = self._intent.getStringExtra(key)
         return None if said is None else str(said)
 
-    def data(self, key: str) -> bytes | None:
+    def raw(self, key: str) -> bytes | None:
         return as_bytes(self._intent.getByteArrayExtra(key))
 
-    def data_list(self, key: str) -> bytes | None:
+    def raw_pieces(self, key: str) -> bytes | None:
         pieces = self._intent.getSerializableExtra(key)
         if pieces is None or not hasattr(pieces, "size"):
             return None
@@ -69,9 +69,9 @@ class ScanIntents:
         """`told` is called on a thread of Android's: it only hands on. Raises `VendorRefused`."""
         self._told = told
         self._clock = clock
-        self._package = package()
+        self._app_id = app_id()
         self._rows = chosen(vendors, wanted, maker())
-        self._by_action: Mapping[str, Vendor] = actions_of(self._rows, self._package)
+        self._by_action: Mapping[str, Vendor] = actions_of(self._rows, self._app_id)
         self._lock = threading.Lock()
         self._receiver: Any = None
         self._callback: Any = None
@@ -146,7 +146,7 @@ class ScanIntents:
             intent = java("android.content.Intent")(message.action)
             if message.package:
                 intent.setPackage(message.package)
-            extras = expanded(message.extras, self._package)
+            extras = expanded(message.extras, self._app_id)
             if extras:
                 intent.putExtras(bundle_of(extras))
             context().sendBroadcast(intent)

@@ -88,8 +88,8 @@ class Extras(Protocol):
     """What came with a broadcast. Every answer is None where the key is missing or of another type."""
 
     def text(self, key: str) -> str | None: ...
-    def data(self, key: str) -> bytes | None: ...
-    def data_list(self, key: str) -> bytes | None:
+    def raw(self, key: str) -> bytes | None: ...
+    def raw_pieces(self, key: str) -> bytes | None:
         """The pieces joined."""
 
     def number(self, key: str) -> int | None: ...
@@ -167,11 +167,11 @@ def heard(vendor: Vendor, extras: Extras, sender: str | None, at_s: float) -> Sc
 
 def _raw(vendor: Vendor, extras: Extras) -> bytes:
     for key in vendor.bytes:
-        data = extras.data(key)
+        data = extras.raw(key)
         if data:
             count = extras.number(vendor.length) if vendor.length else None
             return data[:count] if count is not None and 0 < count <= len(data) else data
-    return next((data for key in vendor.byte_lists if (data := extras.data_list(key))), b"")
+    return next((data for key in vendor.byte_lists if (data := extras.raw_pieces(key))), b"")
 
 
 def _kind(vendor: Vendor, extras: Extras) -> tuple[str, str]:

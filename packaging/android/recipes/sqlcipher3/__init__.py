@@ -6,15 +6,18 @@ requirement is taken out, and then setup.py links plain `-lcrypto`. `-Bsymbolic`
 are called by it and not those of the plain libsqlite3 that Python's own module brings.
 """
 
-from os.path import join
+from os.path import dirname, join
 
 from pythonforandroid.recipe import PyProjectRecipe, Recipe
+from pythonforandroid.util import load_source
+
+from_sdist = load_source("from_sdist", join(dirname(dirname(__file__)), "from_sdist.py"))
 
 
-class Sqlcipher3Recipe(PyProjectRecipe):
+class Sqlcipher3Recipe(from_sdist.FromSdist, PyProjectRecipe):
     name = "sqlcipher3"
     version = "0.6.4"
-    url = "https://files.pythonhosted.org/packages/source/s/sqlcipher3/sqlcipher3-{version}.tar.gz"
+    url = "sdists/sqlcipher3-{version}.tar.gz"
     sha512sum = (
         "2cf5116ed6b79122a869934be514515de14ea7df867588ca056185ecc9aa3b29"
         "b393686e7334e8ceeae3ee9d70e2dcb8cfb91b5512d322c5a1ed0d1ec8cd56a5"

@@ -4,15 +4,18 @@ Built by scikit-build-core, which hands CMAKE_ARGS on. CMake finds the compilers
 file; the headers are those of the Python that is packaged, the interpreter it asks is the one that builds.
 """
 
-from os.path import join
+from os.path import dirname, join
 
 from pythonforandroid.recipe import PyProjectRecipe, Recipe
+from pythonforandroid.util import load_source
+
+from_sdist = load_source("from_sdist", join(dirname(dirname(__file__)), "from_sdist.py"))
 
 
-class ZxingCppRecipe(PyProjectRecipe):
+class ZxingCppRecipe(from_sdist.FromSdist, PyProjectRecipe):
     name = "zxing-cpp"
     version = "3.1.1"
-    url = "https://files.pythonhosted.org/packages/source/z/zxing-cpp/zxing_cpp-{version}.tar.gz"
+    url = "sdists/zxing_cpp-{version}.tar.gz"
     sha512sum = (
         "32f850a9d35bdf77fc97a007621bbf508ec156e20908dce7f70fa88c2a8b4f47"
         "72e40dae054541c9fbcad9eb0a983a33ff7015d825b687ae6a3facd89e832fb2"
