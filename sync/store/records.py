@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, islice
-from operator import attrgetter, itemgetter
+from operator import attrgetter, eq, itemgetter
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -670,18 +670,24 @@ class Records:
         rows = feed.rows
         for collection, ends in wanted.items():
             old = self._old_bodies(collection, list(ends)) if rows else {}
-            bodies = [None if body is None else body.encode() for body in ends.values()]
-            changed = [
-                (key, before, after)
-                for key, before, after in zip(ends, map(old.get, ends), bodies, strict=True)
-                if before != after
-            ]
-            puts: list[tuple[str, ...]] = [
-                (key, body) for key, _before, _after in changed if (body := ends[key]) is not None
-            ]
-            deletes: list[tuple[str, ...]] = [(key,) for key, _before, after in changed if after is None]
-            rows += len(puts) - sum(1 for _key, before, _after in changed if before is not None)
-            add_moves(moves, collection, changed)
+            before = [old.get(key) for key in ends]
+            after = [None if body is None else body.encode() for body in ends.values()]
+            puts: list[tuple[str, ...]]
+            deletes: list[tuple[str, ...]]
+            if None not in after and not any(map(eq, before, after)):
+                # As nearly always: every row is written.
+                puts, deletes = list(ends.items()), []  # type: ignore[arg-type]
+                moved_rows: Iterable[tuple[str, bytes | None, bytes | None]] = zip(
+                    ends, before, after, strict=True
+                )
+                rows += before.count(None)
+            else:
+                changed = [row for row in zip(ends, before, after, strict=True) if row[1] != row[2]]
+                puts = [(key, body) for key, _was, _is in changed if (body := ends[key]) is not None]
+                deletes = [(key,) for key, _was, now in changed if now is None]
+                rows += len(puts) - sum(1 for _key, was, _is in changed if was is not None)
+                moved_rows = changed
+            add_moves(moves, collection, moved_rows)
             self._write_collection(collection, puts, deletes, old)
         for bucket, moved in moves.items():
             at = bucket * _SUM_BYTES
@@ -1056,9 +1062,13 @@ def _sorted_out(batch: Batch, after: int) -> dict[str, dict[str, str | None]]:
     ends: defaultdict[str, dict[str, str | None]] = defaultdict(dict)
     for collection, some in groupby(batch.changes, key=_collection_of):
         changes = list(some)
-        if not _are_rows(collection, changes):
-            for change in changes:
-                _must_be_fit(change)
+        keys, bodies = [change.key for change in changes], [change.body for change in changes]
+        if _are_rows(collection, changes, keys, bodies):
+            new = max(0, after + 1 - changes[0].number)
+            ends[collection].update(zip(keys[new:], bodies[new:], strict=True))
+            continue
+        for change in changes:
+            _must_be_fit(change)
         ends[collection].update(
             (change.key, change.body if change.op == _PUT else None)
             for change in changes
@@ -1071,14 +1081,13 @@ _collection_of = attrgetter("collection")
 _first = itemgetter(0)
 
 
-def _are_rows(collection: str, changes: Sequence[Change]) -> bool:
+def _are_rows(collection: str, changes: Sequence[Change], keys: list[str], bodies: list[str]) -> bool:
     """Whether all are whole records under their own keys, as nearly always."""
     check = _CHECKERS.get(collection)
     if check is None or any(change.op != _PUT for change in changes):
         return False
-    keys = [change.key for change in changes]
     try:
-        told = check([change.body for change in changes])
+        told = check(bodies)
     except Malformed:
         return False
     return told == keys and all(keys) and "\0" not in "".join(keys)

@@ -91,6 +91,20 @@ UNREACHED: dict[str, dict[str, str]] = {
 }
 """What the world does not reach, and why that is so."""
 
+UNREACHED["reasons"] |= dict.fromkeys(
+    (
+        Reason.PARCEL_UNKNOWN.value,
+        Reason.CODE_AMBIGUOUS.value,
+        Reason.NOT_DECLARED.value,
+        Reason.DECLARATION_CANCELLED.value,
+        Reason.DOCUMENTS_DIFFER.value,
+        Reason.X_RAY_FLAGGED.value,
+        Reason.X_RAY_RECHECK.value,
+        Reason.INSPECTION_ORDERED.value,
+    ),
+    "of one parcel, and no lane rules on one: edge/handheld/rules.py has tests of its own",
+)
+
 
 class Tally:
     """Sums over seeds."""
