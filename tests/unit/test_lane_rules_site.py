@@ -899,6 +899,13 @@ def test_a_lane_does_not_send_a_vehicle_to_itself() -> None:
     assert details(HERE, FULL, at_site(lanes=lanes)) == ["重车 loaded"]
 
 
+def test_a_carton_of_a_recalled_batch_is_recalled_and_one_of_another_batch_is_not() -> None:
+    carton = waybill(batch_no="B7", lines=({"sku": "SKU-1"},))
+    for batch, told in (("B7", ["ZH2"]), ("B8", [""])):
+        recall = Recall(recall_no="ZH2", skus=("SKU-1",), batch_nos=(batch,), reason_zh="", reason_en="")
+        assert details(HERE, WITH_CARTON, replace(scanned(carton), recalls=(recall,))) == told
+
+
 def test_an_active_recall_among_ended_ones_is_named() -> None:
     ended, active = (
         Recall(recall_no=no, state=state, slip_nos=(FIRST,), reason_zh="召回", reason_en="recall")
