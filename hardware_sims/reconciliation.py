@@ -1206,9 +1206,9 @@ def _lane_rows(records: sqlite3.Connection) -> Iterator[tuple[str, str, bytes]]:
     for table in sorted(tables):
         if not _NAME.fullmatch(table):
             continue
-        columns = [found[1] for found in records.execute(f"PRAGMA table_info({table})")]
+        columns = [found[1] for found in records.execute(f'PRAGMA table_info("{table}")')]
         if columns == ["key", "body"]:
-            for key, body in records.execute(f"SELECT key, CAST(body AS BLOB) FROM {table}"):  # noqa: S608  a plain word
+            for key, body in records.execute(f'SELECT key, CAST(body AS BLOB) FROM "{table}"'):  # noqa: S608  a plain word
                 yield table, key, body
         elif table == "other_records":
             yield from records.execute("SELECT collection, key, CAST(body AS BLOB) FROM other_records")
