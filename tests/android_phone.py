@@ -10,7 +10,6 @@ of `buildozer.spec`. It knows nothing of ours.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import threading
@@ -220,7 +219,6 @@ class GenericBroadcastReceiver:
         return self.sent_from
 
     def onReceive(self, context: Any, intent: Intent) -> None:
-        gc.collect()
         callback = self._callback()
         if callback is None:
             raise SystemError("Fatal signal 11 (SIGSEGV): the callback was freed")

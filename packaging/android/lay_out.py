@@ -103,10 +103,9 @@ def data_of(files: Iterable[Path], checkout: Path) -> Iterator[Path]:
                 yield path.relative_to(checkout)
 
 
-def lay_out(tree: Path = TREE, checkout: Path = CHECKOUT) -> tuple[Path, ...]:
+def lay_out(tree: Path = TREE, checkout: Path = CHECKOUT, reached: Reached | None = None) -> tuple[Path, ...]:
     """A fresh tree; the files in it, relative to it."""
-    programs = [HERE / name for name in PROGRAMS]
-    reached = reach(programs, checkout)
+    reached = reached or reach([HERE / name for name in PROGRAMS], checkout)
     shutil.rmtree(tree, ignore_errors=True)
     sources = {Path(name): HERE / name for name in PROGRAMS}
     for file in (*reached.files, *data_of(reached.files, checkout)):

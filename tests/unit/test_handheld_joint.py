@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.handheld.effects import Sound, TakePhoto, Tone
@@ -219,6 +219,25 @@ def test_one_event_is_in_hand_at_a_time(tmp_path: Path) -> None:
         wait_until(lambda: glass.end.waiting == 0)
 
 
+def test_a_line_that_broke_says_again_what_the_same_core_has_in_hand_and_it_is_taken_once(
+    tmp_path: Path,
+) -> None:
+    with halves(tmp_path) as (core, glass):
+        core.at_once = False
+        for text in "AB":
+            glass.end.say(Scanned(text))
+        wait_until(lambda: core.taken)
+        for line in list(core.end._lines):
+            line.close()
+        wait_until(lambda: len(glass.saw(CoreThere)) == 2)
+        core.at_once = True
+        time.sleep(0.2)
+        core.end.done(core.taken[0][0])
+        wait_until(lambda: glass.end.waiting == 0)
+        assert len(glass.saw(CoreThere)) == 2
+        assert core.events == [Scanned("A"), Scanned("B")]
+
+
 def test_a_glass_started_again_begins_anew_and_the_old_one_is_gone(tmp_path: Path) -> None:
     with halves(tmp_path) as (core, glass):
         glass.end.say(Scanned("A"))
@@ -342,6 +361,7 @@ def seals() -> tuple[Seal, Seal]:
     )
 
 
+@settings(max_examples=50)
 @given(messages=st.lists(st.binary(max_size=200), max_size=6), cuts=st.lists(st.integers(1, 40), max_size=40))
 def test_frames_survive_any_slicing(messages: list[bytes], cuts: list[int]) -> None:
     core, glass = seals()
@@ -381,6 +401,7 @@ def test_only_what_was_agreed_travels() -> None:
     assert CODEC.upward(CODEC.encode(Said(1, Scanned("A")))) == Said(1, Scanned("A"))
 
 
+@settings(max_examples=40)
 @given(content=st.binary(max_size=200))
 def test_bytes_that_are_no_message_are_refused(content: bytes) -> None:
     with pytest.raises(NoSuchMessage):
@@ -390,6 +411,7 @@ def test_bytes_that_are_no_message_are_refused(content: bytes) -> None:
 # --- marks ---
 
 
+@settings(max_examples=20)
 @given(memory=st.sampled_from([b"{}", b'{"a":1}', b'{"marked":1}', b"[]"]), number=st.integers(1, 2**53))
 def test_a_memory_comes_back_with_its_mark(memory: bytes, number: int) -> None:
     assert without_mark(with_mark(memory, Mark("ab", number))) == (memory, Mark("ab", number))
