@@ -16,7 +16,7 @@ import numpy
 
 from edge.devices.fixed_camera.source import cv2
 from edge.reading.decoders import CodeRead, Decoders, Point, Zxing
-from edge.reading.scans import LINEAR
+from edge.reading.scans import LINEAR, RETAIL
 
 if TYPE_CHECKING:
     from edge.reading.decoders import Grey
@@ -215,7 +215,6 @@ def _sharpened(upright: Grey) -> Iterable[Grey]:
 
 
 def _prepared(grey: Grey, zxing: Zxing) -> Reads:
-    """The first preparation in which something is read."""
     library = cv2()
     share = min(1.0, (MOST_PREPARED_DOTS / grey.size) ** 0.5)
     small = (
@@ -223,14 +222,26 @@ def _prepared(grey: Grey, zxing: Zxing) -> Reads:
         if share < 1
         else grey
     )
-    for prepare, scale, whole_histogram in _PREPARATIONS:
-        found = zxing.full(prepare(small), whole_histogram=whole_histogram)
-        if found:
-            back = 1 / (share * scale)
-            return [
-                replace(each, polygon=tuple((x * back, y * back) for x, y in each.polygon)) for each in found
-            ]
+    return first_sure(
+        _enlarged(zxing.full(prepare(small), whole_histogram=whole_histogram), 1 / (share * scale))
+        for prepare, scale, whole_histogram in _PREPARATIONS
+    )
+
+
+def first_sure(looks: Iterable[Reads]) -> Reads:
+    """Of looks at one still, what the first sure one read. EAN and UPC are sure when two looks agree: of
+    spoilt pictures one preparation alone made numbers with right check digits."""
+    once: set[tuple[str, str]] = set()
+    for found in looks:
+        sure = [each for each in found if each.symbology not in RETAIL or (each.symbology, each.text) in once]
+        if sure:
+            return sure
+        once.update((each.symbology, each.text) for each in found)
     return []
+
+
+def _enlarged(found: Reads, by: float) -> Reads:
+    return [replace(each, polygon=tuple((x * by, y * by) for x, y in each.polygon)) for each in found]
 
 
 def _doubled(grey: Grey) -> Grey:
