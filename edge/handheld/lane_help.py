@@ -164,7 +164,7 @@ REASONS: Final = (
 )
 
 
-class Form(msgspec.Struct, frozen=True, kw_only=True):
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What is filled in; kept over a restart."""
 
     lane: str = ""
@@ -186,7 +186,7 @@ class Signature(msgspec.Struct, frozen=True, array_like=True):
 class State(msgspec.Struct, frozen=True, kw_only=True):
     """A code is not kept over a restart: after sixty seconds it is worth nothing."""
 
-    form: Form = Form()
+    wanted: Wanted = Wanted()
     request: int = 0
     second_wanted: bool = False
     signatures: tuple[Signature, ...] = ()
@@ -204,7 +204,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
 def kept(state: State) -> State:
     """What a memory holds of it: no text of a code, which lets a vehicle go for sixty seconds."""
-    return State(form=state.form, request=state.request)
+    return State(wanted=state.wanted, request=state.request)
 
 
 Event = Intent | CodeSigned | PinChecked | Committed | CommandGiven | TimePassed | EffectFailed
@@ -235,7 +235,9 @@ def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Eff
             return _over(state, context)
         case EffectFailed(effect, why) if isinstance(effect, SignCode | Commit) and state.signatures:
             told = Text(f"签名未成：{why[:80]}", f"Not signed: {why[:80]}")
-            return _changed(State(form=state.form, request=state.request), told=told), (Sound(Tone.ERROR),)
+            return _changed(State(wanted=state.wanted, request=state.request), told=told), (
+                Sound(Tone.ERROR),
+            )
         case HelpEnded():
             return State(request=state.request), ()
         case _:
@@ -248,37 +250,39 @@ def _fill_in(
     """What changes the meaning takes a code that was signed for something else from the screen."""
     match event:
         case LaneChosen(lane):
-            form = msgspec.structs.replace(state.form, lane=lane[:MAX_VALUE], passage="")
+            wanted = msgspec.structs.replace(state.wanted, lane=lane[:MAX_VALUE], passage="")
         case PassageGiven(text):
-            form = msgspec.structs.replace(state.form, passage=text.strip()[:20])
+            wanted = msgspec.structs.replace(state.wanted, passage=text.strip()[:20])
         case ActionChosen(action):
-            form = msgspec.structs.replace(state.form, action=action, field="", value="")
+            wanted = msgspec.structs.replace(state.wanted, action=action, field="", value="")
         case ReasonGiven(text):
-            form = msgspec.structs.replace(state.form, reason=text.strip()[:MAX_REASON])
+            wanted = msgspec.structs.replace(state.wanted, reason=text.strip()[:MAX_REASON])
         case FieldGiven(field, value):
-            form = msgspec.structs.replace(state.form, field=field, value=value.strip()[:MAX_VALUE])
-    return State(form=form, request=state.request), ()
+            wanted = msgspec.structs.replace(state.wanted, field=field, value=value.strip()[:MAX_VALUE])
+    return State(wanted=wanted, request=state.request), ()
 
 
 def _missing(state: State, context: Context) -> tuple[Text, ...]:
-    form = state.form
-    is_passage = form.passage.isascii() and form.passage.isdigit() and 1 <= int(form.passage) <= MAX_PASSAGE
-    may = context.may(SUPPLEMENT if form.action == "supplement" else RELEASE)
+    wanted = state.wanted
+    is_passage = (
+        wanted.passage.isascii() and wanted.passage.isdigit() and 1 <= int(wanted.passage) <= MAX_PASSAGE
+    )
+    may = context.may(SUPPLEMENT if wanted.action == "supplement" else RELEASE)
     wants = (
         (context.officer is None, Text("请先登录", "Sign in")),
         (context.officer is not None and not may, Text("无此授权", "You are not authorised for this")),
-        (not form.lane, Text("选择通道", "Choose the lane")),
+        (not wanted.lane, Text("选择通道", "Choose the lane")),
         (not is_passage, Text("输入通道页面上的过卡号", "Enter the passage number on the lane's page")),
-        (not form.reason, Text("填写原因", "Give a reason")),
-        (form.action == "supplement" and not form.field, Text("选择补采项目", "Choose what is entered")),
-        (form.action == "supplement" and not form.value, Text("输入补采内容", "Enter its value")),
+        (not wanted.reason, Text("填写原因", "Give a reason")),
+        (wanted.action == "supplement" and not wanted.field, Text("选择补采项目", "Choose what is entered")),
+        (wanted.action == "supplement" and not wanted.value, Text("输入补采内容", "Enter its value")),
     )
     return tuple(text for is_missing, text in wants if is_missing)
 
 
 def _needed(state: State, context: Context) -> int:
     """As the lane counts: a slip's number is no more than what any driver may show."""
-    if context.site is None or (state.form.action == "supplement" and state.form.field == "slip"):
+    if context.site is None or (state.wanted.action == "supplement" and state.wanted.field == "slip"):
         return 1
     return min(2, context.site.manual_release_officers)
 
@@ -287,7 +291,7 @@ def _ask(state: State, context: Context) -> tuple[State, tuple[Effect, ...]]:
     missing = _missing(state, context)
     if missing or context.officer is None:
         return _changed(state, told=missing[0] if missing else None), (Sound(Tone.ERROR),)
-    fresh = State(form=state.form, request=state.request)
+    fresh = State(wanted=state.wanted, request=state.request)
     if _needed(state, context) > 1:
         # Signed together, so that the first one's sixty seconds do not pass while the second is fetched.
         return _changed(fresh, second_wanted=True), ()
@@ -317,20 +321,20 @@ def _second_refused(state: State, answer: PinChecked) -> tuple[State, tuple[Effe
 def _sign(
     state: State, context: Context, officers: tuple[tuple[str, str], ...]
 ) -> tuple[State, tuple[Effect, ...]]:
-    form, request = state.form, state.request
+    wanted, request = state.wanted, state.request
     effects: list[Effect] = []
     signatures: list[Signature] = []
     for officer, pin in officers:
         request += 1
         code = ReleaseCode(
-            lane=form.lane,
-            passage=int(form.passage),
+            lane=wanted.lane,
+            passage=int(wanted.passage),
             officer=officer,
-            reason=form.reason,
+            reason=wanted.reason,
             issued=UtcText(context.utc),
-            action=form.action,
-            field=form.field,
-            value=form.value,
+            action=wanted.action,
+            field=wanted.field,
+            value=wanted.value,
         )
         effects.append(SignCode(request, code, pin))
         signatures.append(Signature(officer, context.at_s, request))
@@ -347,18 +351,18 @@ def _signed(state: State, context: Context, request: int, text: str) -> tuple[St
     state = _changed(state, signatures=signatures)
     if not all(each.text for each in signatures):
         return state, ()
-    form = state.form
+    wanted = state.wanted
     facts: list[Told] = [
         Told(
             Stream.ROUTINE,
             fact.ReleaseCodeMade(
-                lane=form.lane,
-                lane_passage=int(form.passage),
+                lane=wanted.lane,
+                lane_passage=int(wanted.passage),
                 officer=each.officer,
-                reason=form.reason,
-                action=form.action,
-                field=form.field,
-                value=form.value,
+                reason=wanted.reason,
+                action=wanted.action,
+                field=wanted.field,
+                value=wanted.value,
                 sha256=hash_of(each.text),
             ),
         )
@@ -447,26 +451,26 @@ def view(state: State, context: Context) -> LaneHelpView:
             code = CodeShown(
                 signature.text, signature.officer, left_s, state.shown_place + 1, len(state.signatures)
             )
-    form = state.form
+    wanted = state.wanted
     return LaneHelpView(
         phase=phase,
         lanes=tuple(
             LaneRow(
                 lane.lane,
                 Text(lane.name_zh or lane.lane, lane.name_en or lane.lane),
-                lane.lane == form.lane,
+                lane.lane == wanted.lane,
             )
             for lane in lanes
         ),
-        lane=form.lane,
-        passage=form.passage,
-        action=form.action,
+        lane=wanted.lane,
+        passage=wanted.passage,
+        action=wanted.action,
         may_release=context.may(RELEASE),
         may_supplement=context.may(SUPPLEMENT),
-        reason=form.reason,
+        reason=wanted.reason,
         reasons=tuple(ReasonRow(text) for text in REASONS),
-        field=form.field,
-        value=form.value,
+        field=wanted.field,
+        value=wanted.value,
         officers_needed=_needed(state, context),
         officers=tuple(each.officer for each in state.signatures),
         code=code,

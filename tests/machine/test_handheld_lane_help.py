@@ -223,4 +223,4 @@ def test_what_a_memory_holds_has_no_code_in_it() -> None:
     stage = signed(filled_in())
     kept = lane_help.kept(stage.state)
     assert "KKR1" not in repr(kept)
-    assert kept.form == stage.state.form
+    assert kept.wanted == stage.state.wanted

@@ -80,7 +80,7 @@ class LaneHelpPage(BoxLayout):
         elif view.phase == "signing":
             made.append(words(captions.SIGNING, kind="title", bold=True))
         else:
-            made += self._form(view)
+            made += self._wanted(view)
         self.ids.found.fill_with(made)
         self._fill_dock(view)
 
@@ -135,7 +135,7 @@ class LaneHelpPage(BoxLayout):
 
     # --- the form ---
 
-    def _form(self, view: LaneHelpView) -> list[Any]:
+    def _wanted(self, view: LaneHelpView) -> list[Any]:
         put = self._hands.put
         made = [
             sheet(
