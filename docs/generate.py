@@ -12,6 +12,7 @@ sys.path.insert(0, str(DOCS.parent))
 from edge.devices.catalogue import PROTOCOLS, settings_of  # noqa: E402
 from edge.gate.config import INPUT_NAMES, GateConfig  # noqa: E402
 from edge.gate.transitions import diagram, table  # noqa: E402
+from edge.handheld.config import HandheldConfig  # noqa: E402
 from edge.runtime.config_reading import reference_table  # noqa: E402
 from sync.vocabulary.rulings import GUIDES, OWNERS, TEXTS, WAYS, Guide, Reason, Text, Way  # noqa: E402
 from tests.unit.test_lane_rules_site import shown_by  # noqa: E402
@@ -23,6 +24,10 @@ def lane_states() -> str:
 
 def gate_keys() -> str:
     return reference_table(GateConfig)
+
+
+def handheld_keys() -> str:
+    return reference_table(HandheldConfig)
 
 
 def device_settings() -> str:
@@ -96,6 +101,7 @@ SECTIONS = {
     "architecture.md": {"lane-states": lane_states},
     "configuration.md": {
         "gate-keys": gate_keys,
+        "handheld-keys": handheld_keys,
         "device-settings": device_settings,
         "signals": signals,
     },
