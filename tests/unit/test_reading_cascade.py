@@ -83,6 +83,7 @@ def spoilt(grey: Any, rng: Any) -> Any:
 
 
 @IN_PROVE
+@pytest.mark.timeout(0)
 @needs_photos
 @needs_all
 def test_of_six_hundred_spoilt_photographs_none_is_read_wrongly() -> None:
@@ -99,6 +100,7 @@ def test_of_six_hundred_spoilt_photographs_none_is_read_wrongly() -> None:
 
 
 @IN_PROVE
+@pytest.mark.timeout(0)
 @needs_all
 def test_at_every_tilt_before_ten_backgrounds_no_code_is_missed() -> None:
     missed = [
