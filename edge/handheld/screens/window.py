@@ -17,7 +17,7 @@ from kivy.clock import Clock
 from kivy.core.audio import SoundLoader
 from kivy.core.window import Window
 from kivy.lang import Builder
-from kivy.properties import BooleanProperty, ObjectProperty, StringProperty
+from kivy.properties import BooleanProperty, NumericProperty, ObjectProperty, StringProperty
 from kivy.uix.behaviors import ButtonBehavior
 from kivy.uix.boxlayout import BoxLayout
 
@@ -138,12 +138,20 @@ class Menu(BoxLayout):
         self.ids.doors.fill_with(made)
 
 
+class LeadPlace(BoxLayout):
+    """Where the page's own first button stands, among the ways."""
+
+    natural_height = NumericProperty(0)
+    weight = NumericProperty(2)
+    is_gone = BooleanProperty(True)
+
+
 class Shell(BoxLayout):
     has_menu = BooleanProperty(False)
     has_scan = BooleanProperty(False)
     has_lead = BooleanProperty(False)
     menu_is_open = BooleanProperty(False)
-    lead = ObjectProperty(None, allownone=True)
+    lead = ObjectProperty(None, allownone=True, rebind=True)
     """What the thumb finds first: the page's own most likely next step."""
 
     def __init__(self, put: Callable[[Any], None], platform: Platform, **given: Any) -> None:

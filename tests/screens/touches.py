@@ -1,0 +1,415 @@
+"""What a finger, a keyboard and a wedge do in the real window. Run by `test_screens.py` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zxingcpp
+
+from edge.handheld import batch, inspection, lane_help, patrol, stock_take
+from edge.handheld.comparing_screen import CAMERA, PictureTaken
+from edge.handheld.context import Hand, Language, Settings, Theme
+from edge.handheld.effects import Tone
+from edge.handheld.events import Scanned, SettingsChanged, SignInAsked, Touched
+from edge.handheld.live import LiveAccepted, LiveStopped
+from edge.handheld.scanning import OfferTaken, PutAway, TorchSet
+from edge.handheld.signing_in import SecondOfficerSigned
+from edge.handheld.tracing import TraceAsked
+from edge.handheld.view import GoTo, NoticePutAway, Page
+from tests.screens import golden_work
+from tests.screens.golden import BAD_BAR, whole
+from tests.screens.studio import open_studio
+
+EN = Settings(language=Language.EN)
+
+
+@pytest.fixture(scope="session")
+def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    home = tmp_path_factory.mktemp("home")
+    os.environ["HOME"] = str(home / "nobody")
+    studio = open_studio((720, 1280), 2, home / "program")
+    yield studio
+    assert not (home / "nobody").exists(), "Kivy wrote into the home folder"
+
+
+@pytest.fixture
+def studio(window: Any) -> Any:
+    window.shell.close_over()
+    window.put.clear()
+    window.shell._touched_s = 1e12
+    return window
+
+
+def test_officer_number_and_pin_are_typed_on_the_pad_and_given_away_once(studio: Any) -> None:
+    studio.show("sign-in", EN)
+    for digit in "4802":
+        studio.press(digit)
+    assert studio.shell._page.ids.pin.shown == "●●●●"
+    studio.press("Sign in")
+    assert studio.put == [SignInAsked("4711", "4802")]
+    assert studio.shell._page.pin == ""
+
+
+def test_a_shut_device_takes_no_pin(studio: Any) -> None:
+    studio.show("sign-in-stopped", EN)
+    with pytest.raises(LookupError):
+        studio.press("Sign in")
+    assert studio.put == []
+
+
+def test_a_real_keyboard_fills_number_and_pin(studio: Any) -> None:
+    studio.show("sign-in", EN)
+    studio.press("Officer no.")
+    studio.shell.key(8)
+    for key in "5":
+        studio.shell.typed(key)
+    studio.shell.key(13)
+    studio.shell.typed("12")
+    studio.shell.key(13)
+    assert studio.put == [SignInAsked("4715", "12")]
+
+
+def test_another_officer_signs_over_the_page(studio: Any) -> None:
+    studio.show("inspection-draft", EN)
+    studio.press("3 Finding")
+    studio.shell._page._second()
+    studio.settle()
+    for key in "4720":
+        studio.press(key)
+    studio.press("PIN")
+    for key in "99":
+        studio.press(key)
+    studio.press("Confirm")
+    assert studio.put == [inspection.SecondOfficerCame("4720", "99")]
+    assert studio.shell._over is None
+
+
+def test_the_asked_for_second_officer_is_answered(studio: Any) -> None:
+    studio.show("second-officer", EN)
+    for key in "4720":
+        studio.press(key)
+    studio.press("Confirm")
+    studio.press("1")
+    studio.press("Confirm")
+    assert studio.put == [SecondOfficerSigned("4720", "1")]
+
+
+def test_the_verdict_goes_with_one_touch_and_offers_what_comes_next(studio: Any) -> None:
+    studio.show("verdict-inspect", EN)
+    studio.press("Take the order")
+    studio.press("Trace")
+    studio.press("Next parcel")
+    assert studio.put == [
+        OfferTaken("take_order", "CY20190417001"),
+        OfferTaken("trace", "SF1386570000178"),
+        PutAway(),
+    ]
+
+
+def test_a_near_number_is_looked_up_by_a_touch(studio: Any) -> None:
+    studio.show("verdict-unknown", EN)
+    studio.shell._page.ids.details.scroll_y = 0
+    studio.settle()
+    studio.press("LP00654321987645")
+    assert studio.put == [Scanned("LP00654321987645", "", "typed")]
+
+
+def test_a_number_is_typed_with_letters(studio: Any) -> None:
+    studio.show("scan", EN)
+    studio.press("Type number")
+    studio.press("A-M")
+    studio.press("J")
+    studio.press("D")
+    studio.press("N-Z")
+    studio.press("V")
+    studio.press("123")
+    studio.press("7")
+    studio.press("Look up")
+    assert studio.put == [Scanned("JDV7", "", "typed")]
+    assert studio.shell._over is None
+
+
+def test_torch_menu_and_doors(studio: Any) -> None:
+    studio.show("scan", EN)
+    studio.press("Torch on")
+    studio.press("Menu")
+    with pytest.raises(LookupError):
+        studio.press("Lane help")
+    studio.press("Patrol")
+    assert studio.put == [TorchSet(True), GoTo(Page.PATROL)]
+    assert not studio.shell.menu_is_open
+
+
+def test_scan_is_one_touch_away_from_every_page(studio: Any) -> None:
+    for name in ("batch", "inspection-list", "patrol", "stock-counting", "lane-form", "trace", "live", "settings"):
+        studio.put.clear()
+        studio.show(name, EN)
+        studio.press("Scan")
+        assert studio.put == [GoTo(Page.SCAN)], name
+
+
+def test_a_notice_is_put_away_unless_it_stays(studio: Any) -> None:
+    studio.show("scan-key", EN)
+    rows = studio.shell.ids.notices.children
+    for row in rows:
+        studio.touch(*row.to_window(*row.center))
+    assert studio.put == [NoticePutAway(BAD_BAR.notices[1].text)]
+
+
+def test_a_scan_is_undone_for_ten_seconds_and_what_is_not_passed_is_laid_aside(studio: Any) -> None:
+    studio.show("batch", EN)
+    assert "7 s" in studio.shell._page._undo.text
+    studio.press(studio.shell._page._undo.text)
+    studio.show("batch-aside", EN)
+    studio.press("Laid aside, go on")
+    studio.press("Finish")
+    studio.press("Finish")
+    assert studio.put == [batch.ScanUndoAsked(), batch.LaidAside(), batch.BatchCloseAsked()]
+
+
+def test_a_slip_check_asks_whether_the_whole_load_was_scanned(studio: Any) -> None:
+    studio.show("batch-slip", EN)
+    studio.press("Finish")
+    studio.press("Whole load scanned")
+    assert studio.put == [batch.BatchCloseAsked(complete=True)]
+
+
+def test_an_inspection_from_the_order_to_sending(studio: Any) -> None:
+    studio.show("inspection-list", EN)
+    studio.shell._page.ids.found.scroll_y = 0.35
+    studio.settle()
+    studio.press("CY20190417001")
+    studio.show("inspection-taken", EN)
+    studio.press("Begin")
+    studio.show("inspection-draft", EN)
+    studio.shell._page._count(golden_work.LINES[2])
+    studio.settle()
+    studio.press("1")
+    studio.press("Confirm")
+    studio.press("Photo")
+    studio.press("Photo")
+    studio.press("Photo")
+    studio.press("Back")
+    studio.press("Stop recording")
+    studio.press("3 Finding")
+    studio.press("Damaged")
+    studio.press("Complete")
+    studio.show("inspection-ready", EN)
+    studio.press("Send")
+    parcel = "SF1386570000178"
+    assert studio.put == [
+        inspection.OrderTakeAsked("CY20190417001"),
+        inspection.Begun(),
+        inspection.LineCounted(parcel, "3", "1"),
+        inspection.PhotoAsked(parcel),
+        inspection.PhotoAsked(parcel),
+        inspection.VoiceEnded(),
+        inspection.FindingChosen("damaged"),
+        inspection.ReadyAsked(),
+        inspection.SendAsked("CY20190417001"),
+    ]
+
+
+def test_a_finger_marks_a_photo_in_shares_of_the_picture(studio: Any) -> None:
+    studio.show("marking", EN)
+    sheet = studio.shell._over.ids.sheet
+    (x, y), (width, height) = sheet.picture_pos, sheet.picture_size
+    left, bottom = sheet.to_window(x, y)
+    studio.draw(
+        (left + width * 0.25, bottom + height * 0.75),
+        (left + width * 0.5, bottom + height * 0.75),
+        (left + width * 0.5, bottom + height * 0.5),
+    )
+    studio.press("Confirm")
+    (marked,) = studio.put
+    assert isinstance(marked, inspection.PhotoMarked)
+    assert np.allclose(marked.strokes, [[(0.25, 0.25), (0.5, 0.25), (0.5, 0.5)]], atol=0.01)
+
+
+def test_a_failed_sample_says_what_is_recalled(studio: Any) -> None:
+    studio.show("inspection-list", EN)
+    studio.shell._page._result(golden_work.SAMPLE_ROW)
+    studio.settle()
+    studio.press("Failed")
+    studio.press("Confirm")
+    studio.shell._over.typed = "too many bacteria"
+    studio.settle()
+    studio.press("Confirm")
+    studio.press("SKU")
+    studio.press("Batch")
+    studio.press("Confirm")
+    assert studio.put == [
+        inspection.ResultEntered("YP-2019-0031", False, "", "too many bacteria", "seized", ("sku", "batch"))
+    ]
+
+
+def test_a_point_is_skipped_for_a_reason_in_the_officers_language(studio: Any) -> None:
+    studio.show("patrol", Settings())
+    studio.press("跳过此点")
+    studio.press("门锁")
+    assert studio.put == [patrol.PointSkipped("门锁")]
+
+
+def test_a_row_is_counted_with_a_point_at_most_once(studio: Any) -> None:
+    studio.show("stock-counting", EN)
+    studio.shell._page._count(golden_work.SHELF.rows[2])
+    studio.settle()
+    for key in ("1", ".", "5", "."):
+        studio.press(key)
+    studio.press("Confirm")
+    assert studio.put == [stock_take.RowCounted("3", "1.5")]
+
+
+def test_the_code_on_the_screen_is_what_a_scanner_reads(studio: Any) -> None:
+    studio.show("lane-code", EN)
+    (read,) = zxingcpp.read_barcodes(np.ascontiguousarray(studio.picture()))
+    assert read.text == golden_work.CODE_TEXT
+    studio.press("Done with it")
+    assert studio.put == [lane_help.HelpEnded()]
+
+
+def test_a_code_that_works_no_more_is_not_shown(studio: Any) -> None:
+    over = replace(golden_work.CODE, code=replace(golden_work.CODE.code, left_s=0.0))  # type: ignore[type-var]
+    studio.show("lane-code", EN)
+    studio.shell.show(replace(whole("lane-code", EN), shown=over))
+    studio.settle()
+    assert zxingcpp.read_barcodes(np.ascontiguousarray(studio.picture())) == []
+
+
+def test_nothing_is_signed_while_something_is_missing(studio: Any) -> None:
+    studio.show("lane-form", EN)
+    with pytest.raises(LookupError):
+        studio.press("Sign the code")
+    assert studio.put == []
+
+
+def test_language_and_theme_change_while_the_page_stands(studio: Any) -> None:
+    studio.show("scan", Settings())
+    page, before = studio.shell._page, studio.picture().mean()
+    studio.show("scan", Settings(language=Language.EN, theme=Theme.SUNLIGHT))
+    assert studio.shell._page is page
+    assert studio.button("Type number") is not None
+    assert studio.picture().mean() > before + 50
+    assert [each for each in studio.everything() if "手工" in str(getattr(each.widget, "text", ""))] == []
+
+
+def test_the_left_hand_finds_the_first_button_on_its_side(studio: Any) -> None:
+    studio.show("trace", Settings(language=Language.EN))
+    right = studio.button("Type number").center_x
+    studio.show("trace", Settings(language=Language.EN, hand=Hand.LEFT))
+    assert studio.button("Type number").center_x < 360 < right
+
+
+def test_every_first_button_lies_in_the_lowest_third(studio: Any) -> None:
+    for name in ("scan", "verdict-hold", "batch", "inspection-draft", "patrol", "stock-counting", "lane-form", "live"):
+        studio.show(name, EN)
+        lead = studio.shell.lead
+        assert lead.to_window(*lead.center)[1] < 1280 / 3, name
+
+
+def test_a_setting_is_chosen(studio: Any) -> None:
+    studio.show("settings", Settings())
+    studio.press("English")
+    assert studio.put == [SettingsChanged(Settings(language=Language.EN))]
+
+
+def test_consent_is_given_with_what_it_covers(studio: Any) -> None:
+    studio.show("live-asked", EN)
+    studio.press("With sound")
+    studio.press("Agree")
+    studio.show("live", EN)
+    studio.press("Stop")
+    assert studio.put == [LiveAccepted(sound=False, may_be_recorded=False), LiveStopped()]
+
+
+def test_both_pictures_move_together_and_the_line_is_drawn_across(studio: Any) -> None:
+    studio.show("compare", EN)
+    page = studio.shell._page
+    left, right = page.ids.left, page.ids.right
+    whole_zoom = left.at.zoom
+    page.nearer(3.0)
+    x, y = left.to_window(*left.center)
+    studio.draw((x, y), (x - 30, y), (x - 60, y))
+    assert left.at.zoom == pytest.approx(3 * whole_zoom)
+    shown = page._found.alignment.to_picture(left.at.x, left.at.y)
+    assert (right.at.x, right.at.y) == pytest.approx(shown, abs=1.0)
+    studio.show("compare-over", EN)
+    left = page.ids.left
+    x = left.to_window(left.x, 0)[0]
+    middle = left.to_window(*left.center)
+    studio.draw(middle, (x + left.width * 0.4, middle[1]), (x + left.width * 0.25, middle[1]))
+    assert page._divider.share == pytest.approx(0.25, abs=0.02)
+
+
+def test_differences_are_found_where_the_goods_differ(studio: Any) -> None:
+    studio.show("compare", EN)
+    heat = studio.shell._page._found.heat
+    down, across = np.nonzero(heat > 128)
+    assert 400 <= np.median(across) <= 520
+    assert 120 <= np.median(down) <= 200
+
+
+def test_the_camera_as_it_looks_now_is_kept_by_a_touch(studio: Any) -> None:
+    studio.show("compare-camera", EN)
+    assert CAMERA in studio.shell._page._pictures
+    studio.press("Photo")
+    assert studio.put == [PictureTaken()]
+
+
+def test_a_wedge_is_heard_on_every_page(studio: Any) -> None:
+    for name in ("scan", "batch", "inspection-draft", "patrol", "stock-counting", "trace"):
+        studio.put.clear()
+        studio.show(name, EN)
+        for key in "SF1386570000178":
+            studio.shell.typed(key)
+        studio.shell.key(13)
+        assert studio.put == [Scanned("SF1386570000178", "", "wedge")], name
+
+
+def test_a_wedge_is_a_scan_even_over_a_pad(studio: Any) -> None:
+    studio.show("letters", EN)
+    for key in "JDVB12345678901":
+        studio.shell.typed(key)
+    studio.shell.key(13)
+    assert studio.put == [Scanned("JDVB12345678901", "", "wedge")]
+    assert studio.shell._over is None
+
+
+def test_a_touch_is_told_now_and_then(studio: Any) -> None:
+    studio.show("trace-empty", EN)
+    studio.shell._touched_s = 0.0
+    studio.touch(300, 900)
+    studio.touch(300, 900)
+    assert studio.put == [Touched()]
+
+
+def test_tones_and_pulses_follow_the_settings_of_the_newest_view(studio: Any) -> None:
+    studio.phone.pulses.clear()
+    studio.desk.show(whole("scan", Settings()))
+    studio.desk.sound(Tone.HOLD)
+    studio.settle(2)
+    studio.desk.show(whole("scan", Settings(vibration=False)))
+    studio.desk.sound(Tone.RELEASE)
+    studio.settle(2)
+    assert studio.phone.pulses == [(400, 120, 400, 120, 400)]
+
+
+def test_typing_a_trace_code_asks_for_it(studio: Any) -> None:
+    studio.show("trace-empty", EN)
+    studio.press("Type number")
+    studio.press("7")
+    studio.press("Look up")
+    assert studio.put == [TraceAsked("7")]
+
+
+def test_what_is_no_picture_is_no_picture(studio: Any, tmp_path: Path) -> None:
+    from edge.handheld.screens.pictures import pixels_of  # noqa: PLC0415
+
+    (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0 torn")
+    assert [pixels_of(what) for what in (None, b"", b"no picture", tmp_path / "torn.jpg", tmp_path / "none")] == [None] * 5
