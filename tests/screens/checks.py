@@ -1,4 +1,4 @@
-"""What must hold on every screen, read from the widgets as they lie in the window and from the dots of the picture.
+"""What must hold on every screen, read from the widgets as they lie in the window and from its dots.
 
 Each check gives its findings as sentences; nothing found is an empty list. Loaded only where Kivy is.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -124,7 +125,7 @@ def broken_words(everything: list[Seen]) -> list[str]:
     found = []
     for each in _texts(everything):
         lines = ["".join(word.text for word in line.words) for line in each.widget._label._cached_lines]
-        for one, two in zip(lines, lines[1:], strict=False):
+        for one, two in pairwise(lines):
             tail, head = one.split()[-1:] or [""], two.split()[:1] or [""]
             joined = tail[0] + head[0]
             ends = one[-1:].isascii() and one[-1:].isalnum() and two[:1].isascii() and two[:1].isalnum()
@@ -146,7 +147,9 @@ def off_screen(everything: list[Seen], size: tuple[int, int]) -> list[str]:
     """What does not scroll must lie in the window whole."""
     whole: Box = (0.0, 0.0, float(size[0]), float(size[1]))
     kinds = (*_texts(everything), *_touchable(everything))
-    return [f"{each}: at {each.box}" for each in kinds if not each.is_scrolled and not _lies_in(each.box, whole)]
+    return [
+        f"{each}: at {each.box}" for each in kinds if not each.is_scrolled and not _lies_in(each.box, whole)
+    ]
 
 
 def overlapping(everything: list[Seen]) -> list[str]:
@@ -183,8 +186,8 @@ def weak_contrast(everything: list[Seen]) -> list[str]:
 def weak_dots(everything: list[Seen], picture: NDArray[np.uint8]) -> list[str]:
     """From the picture: what most of a text's place shows is its paper, and some dots stand out from it.
 
-    `picture`: (rows, columns, 3) red, green, blue, top row first. Dots between ink and paper are always there; the
-    darkest or lightest few tell the ink. Thin strokes at density 1 reach only part of their colour.
+    `picture`: (rows, columns, 3) red, green, blue, top row first. Dots between ink and paper are there,
+    too; the darkest or lightest few tell the ink. Thin strokes at density 1 reach only part of their colour.
     """
     rows = picture.shape[0]
     least = LEAST_CONTRAST if Metrics.density >= 2 else LEAST_CONTRAST / 2

@@ -19,7 +19,7 @@ from edge.handheld.context import Settings
 from edge.handheld.screens.desk import Desk, Frame
 from edge.handheld.screens.widgets import BigButton, Words
 from edge.handheld.screens.window import HandheldApp
-from tests.screens import checks
+from tests.screens import checks, golden_work
 from tests.screens.golden import PAGES, whole
 from tests.screens.golden_pictures import jpeg, label
 
@@ -92,9 +92,9 @@ class Studio:
             case "choice":
                 self.shell._page._skip()
             case "shooting":
-                self.shell._page._shoot(whole(page, settings).shown.draft)  # type: ignore[attr-defined]
+                self.shell._page._shoot(golden_work.DRAFT)
             case "marking":
-                self.shell._page._with_evidence(whole(page, settings).shown.draft.evidence[0])  # type: ignore[attr-defined]
+                self.shell._page._with_evidence(golden_work.EVIDENCE[0])
                 self.settle(2)
                 self.shell._over._pressed(self.shell._over.ids.ways.ids.column.children[-1])
             case "words":
@@ -106,7 +106,7 @@ class Studio:
         self.settle()
 
     def _wait_for_alignment(self) -> None:
-        import time  # noqa: PLC0415
+        import time
 
         until_s = time.monotonic() + 20.0
         while self.shell._page._work.is_busy and time.monotonic() < until_s:
@@ -140,8 +140,8 @@ class Studio:
         }
 
     def take_all(self, settings: tuple[Settings, ...], folder: Path, *, is_turned: bool) -> list[str]:
-        """A picture of every view under every settings, and all that is wrong with them. Turned: under one of them,
-        in turn."""
+        """A picture of every view under every settings, and all that is wrong with them. Turned: under one of
+        them, in turn."""
         folder.mkdir(parents=True, exist_ok=True)
         found = []
         for turn, each in enumerate(settings):
@@ -151,7 +151,9 @@ class Studio:
                 picture = self.picture()
                 size = "gloves" if each.gloves else "bare"
                 title = f"{name}.{each.language}.{each.theme}.{size}.{each.hand}"
-                cv2.imwrite(str(folder / f"{title}.png"), picture[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
+                cv2.imwrite(
+                    str(folder / f"{title}.png"), picture[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1]
+                )
                 for kind, sentences in self.findings(each, picture).items():
                     found += [f"{title}: {kind}: {sentence}" for sentence in sentences]
         return found
@@ -206,7 +208,8 @@ class Studio:
                 self.settle()
                 cut.height = 10
             case "broken":
-                column.add_widget(Words(text="unsent", size_hint_x=None, width=60), index=len(column.children))
+                broken = Words(text="unsent", size_hint_x=None, width=60)
+                column.add_widget(broken, index=len(column.children))
             case "small":
                 column.add_widget(BigButton(text="好"), index=len(column.children))
                 self.settle()
@@ -235,4 +238,8 @@ class Studio:
                 column.children[-1].font_name = "Roboto"
         if fault not in ("clipped", "small", "contrast", "overlapping", "off screen", "font"):
             self.settle()
-        return [f"{kind}: {text}" for kind, texts in self.findings(settings, self.picture()).items() for text in texts]
+        return [
+            f"{kind}: {text}"
+            for kind, texts in self.findings(settings, self.picture()).items()
+            for text in texts
+        ]

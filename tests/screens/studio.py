@@ -1,7 +1,7 @@
 """Opens the real window without a screen, shows golden views in it, and tells what was found as JSON.
 
-`python -m tests.screens.studio 720x1280 2 FOLDER [PLANTS]`: a process of its own, because Kivy is one window, one clock
-and one set of settings a process. A plant is a fault put in on purpose, that must be found.
+`python -m tests.screens.studio 720x1280 2 FOLDER [PLANTS]`: a process of its own, because Kivy is one window,
+one clock and one set of settings a process. A plant is a fault put in on purpose, that must be found.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def open_studio(size: tuple[int, int], density: float, home: Path) -> Any:
     os.environ.setdefault("SDL_AUDIODRIVER", "dummy")
     os.environ["KIVY_METRICS_DENSITY"] = str(density)
     prepare(home, size=size)
-    from tests.screens.posing import Studio  # noqa: PLC0415 - Kivy, after it was told where it may write
+    from tests.screens.posing import Studio
 
     return Studio()
 

@@ -1,4 +1,4 @@
-"""What a finger, a keyboard and a wedge do in the real window. Run by `test_screens.py` in a process of its own."""
+"""What a finger, a keyboard and a wedge do in the real window. Run by `test_screens.py`."""
 
 from __future__ import annotations
 
@@ -147,7 +147,16 @@ def test_torch_menu_and_doors(studio: Any) -> None:
 
 
 def test_scan_is_one_touch_away_from_every_page(studio: Any) -> None:
-    for name in ("batch", "inspection-list", "patrol", "stock-counting", "lane-form", "trace", "live", "settings"):
+    for name in (
+        "batch",
+        "inspection-list",
+        "patrol",
+        "stock-counting",
+        "lane-form",
+        "trace",
+        "live",
+        "settings",
+    ):
         studio.put.clear()
         studio.show(name, EN)
         studio.press("Scan")
@@ -307,7 +316,16 @@ def test_the_left_hand_finds_the_first_button_on_its_side(studio: Any) -> None:
 
 
 def test_every_first_button_lies_in_the_lowest_third(studio: Any) -> None:
-    for name in ("scan", "verdict-hold", "batch", "inspection-draft", "patrol", "stock-counting", "lane-form", "live"):
+    for name in (
+        "scan",
+        "verdict-hold",
+        "batch",
+        "inspection-draft",
+        "patrol",
+        "stock-counting",
+        "lane-form",
+        "live",
+    ):
         studio.show(name, EN)
         lead = studio.shell.lead
         assert lead.to_window(*lead.center)[1] < 1280 / 3, name
@@ -409,7 +427,8 @@ def test_typing_a_trace_code_asks_for_it(studio: Any) -> None:
 
 
 def test_what_is_no_picture_is_no_picture(studio: Any, tmp_path: Path) -> None:
-    from edge.handheld.screens.pictures import pixels_of  # noqa: PLC0415
+    from edge.handheld.screens.pictures import pixels_of
 
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0 torn")
-    assert [pixels_of(what) for what in (None, b"", b"no picture", tmp_path / "torn.jpg", tmp_path / "none")] == [None] * 5
+    given = (None, b"", b"no picture", tmp_path / "torn.jpg", tmp_path / "none")
+    assert [pixels_of(what) for what in given] == [None] * 5

@@ -1,0 +1,65 @@
+"""The real window with its real main loop on an X server: says when it is there, and which codes it was
+given.
+
+`python -m tests.screens.wedged COUNT`: ends after so many codes, or after half a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from edge.handheld.context import Settings
+from edge.handheld.events import Scanned
+from edge.handheld.screens import Desk, run
+
+PATIENCE_S = 30.0
+
+
+def main() -> None:
+    wanted = int(sys.argv[1])
+    os.environ |= {"SDL_VIDEODRIVER": "x11", "SDL_AUDIODRIVER": "dummy"}
+    desk = Desk()
+    codes: list[str] = []
+
+    def put(intent: Any) -> None:
+        if isinstance(intent, Scanned):
+            codes.append(f"{intent.source} {intent.text}")
+            if len(codes) >= wanted:
+                desk.close()
+
+    class Bench:
+        def vibrate(self, pulses_ms: tuple[int, ...]) -> None:
+            """There is no motor."""
+
+        def frame(self) -> None:
+            """There is no camera; its first question says that the window is drawn."""
+            if not self.is_told:
+                self.is_told = True
+                sys.stdout.write("ready\n")
+                sys.stdout.flush()
+
+        def picture(self, sha256: str) -> None:
+            """There are no pictures."""
+
+        is_told = False
+
+    from tests.screens.golden import whole
+
+    desk.show(whole("scan", Settings()))
+    import threading
+
+    end = threading.Timer(PATIENCE_S, desk.close)
+    end.start()
+    with tempfile.TemporaryDirectory() as home:
+        run(desk, put, Bench(), home=Path(home), size=(360, 640))
+    end.cancel()
+    sys.stdout.write(json.dumps(codes) + "\n")
+
+
+if __name__ == "__main__":
+    main()
