@@ -16,6 +16,7 @@ from edge import VERSION
 from edge.devices.catalogue import driver_maker
 from edge.devices.fixed_camera.source import Address, LocalAddress
 from edge.devices.readings import Order, Reading
+from edge.handheld import screens
 from edge.handheld.config import HandheldConfig
 from edge.handheld.core_service import CODEC, CoreService
 from edge.handheld.desktop.attending import ThreadAttendant
@@ -40,7 +41,7 @@ from edge.handheld.live.connection import LivePlace
 from edge.handheld.live.performing import LivePerformer
 from edge.handheld.live.sources import CameraPictures
 from edge.handheld.performer import GlassEffect
-from edge.handheld.screens.desk import Desk, Frame
+from edge.handheld.screens import Desk, Frame
 from edge.reading.decoders import found
 from edge.reading.frames import OpenedCamera, address_of
 from edge.reading.guarded import Guarded
@@ -72,6 +73,8 @@ class PcGlass:
 
     def __init__(self, config: HandheldConfig, config_path: Path, service: CoreService) -> None:
         self._log = structlog.get_logger("glass")
+        self._home = config.store.folder / "window"
+        """What Kivy writes lies with the program's own files, not in somebody's home folder."""
         self._desk = Desk()
         self._end = GlassEnd(config.store.folder, CODEC, version=VERSION, told=self._told)
         address = self._camera_address(config, config_path)
@@ -111,14 +114,11 @@ class PcGlass:
 
     def run(self) -> None:
         """On the main thread: the window's life."""
-        # Kivy opens a window while it is imported.
-        from edge.handheld.screens.window import open_window
-
         self._end.start()
         if self._scanner is not None:
             self._scanner.start()
         threading.Thread(target=self._watch_battery, name="battery", daemon=True).start()
-        open_window(self._desk, self._say, self)
+        screens.run(self._desk, self._say, self, home=self._home)
 
     def stop(self) -> None:
         self._stopping.set()

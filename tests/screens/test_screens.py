@@ -160,6 +160,7 @@ def test_a_keyboard_wedge_at_full_speed_loses_nothing() -> None:
         pass_fds=[write],
         stderr=subprocess.DEVNULL,
     )
+    window: subprocess.Popen[str] | None = None
     try:
         os.close(write)
         with os.fdopen(read) as told:
@@ -174,7 +175,7 @@ def test_a_keyboard_wedge_at_full_speed_loses_nothing() -> None:
         assert window.stdout is not None
         assert window.stdout.readline() == "ready\n"
         found = subprocess.run(
-            ["xdotool", "search", "--onlyvisible", "--name", "."],
+            ["xdotool", "search", "--onlyvisible", "--class", "."],
             env=env,
             capture_output=True,
             text=True,
@@ -187,6 +188,11 @@ def test_a_keyboard_wedge_at_full_speed_loses_nothing() -> None:
             subprocess.run(["xdotool", "type", "--delay", "0", f"{code}\n"], env=env, check=True, timeout=20)
         said = window.communicate(timeout=60)[0]
     finally:
+        if window is not None:
+            window.kill()
+            window.wait(20)
+            if window.stdout is not None:
+                window.stdout.close()
         server.terminate()
         server.wait(20)
     assert json.loads(said) == [f"wedge {code}" for code in codes]

@@ -75,6 +75,8 @@ class Emblem(Widget):
     """The shape's colour, by role."""
     paper = StringProperty("")
     """The colour of the mark within it; none: seen through to what lies behind."""
+    theme = StringProperty("")
+    """Of now; bound by the .kv, which lets go of a widget that is gone, as `LOOK` would not."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -84,7 +86,7 @@ class Emblem(Widget):
         self.fbind("shape", draw)
         self.fbind("fill", draw)
         self.fbind("paper", draw)
-        LOOK.fbind("theme", draw)
+        self.fbind("theme", draw)
         draw()
 
     def _draw(self, *_: Any) -> None:
@@ -268,6 +270,7 @@ class Dock(Layout):
     across = NumericProperty(2)
     stacks = BooleanProperty(True)
     """In a wide window."""
+    look_of_now = ObjectProperty(())
     fill = StringProperty("")
 
     def __init__(self, **given: Any) -> None:
@@ -277,8 +280,7 @@ class Dock(Layout):
         self.fbind("pos", again)
         self.fbind("size", again)
         self.fbind("children", self._children_changed)
-        for name in ("is_left", "is_wide", "target"):
-            LOOK.fbind(name, again)
+        self.fbind("look_of_now", again)
 
     def _children_changed(self, *_: Any) -> None:
         for child in self.children:
@@ -330,6 +332,7 @@ class Stage(Layout):
 
     share = NumericProperty(0.34)
     """Of the width, for the dock of a wide window."""
+    look_of_now = ObjectProperty(())
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -337,8 +340,7 @@ class Stage(Layout):
         self.fbind("pos", again)
         self.fbind("size", again)
         self.fbind("children", self._children_changed)
-        for name in ("is_left", "is_wide"):
-            LOOK.fbind(name, again)
+        self.fbind("look_of_now", again)
 
     def _children_changed(self, *_: Any) -> None:
         for child in self.children:
