@@ -174,18 +174,12 @@ def test_a_keyboard_wedge_at_full_speed_loses_nothing() -> None:
         )
         assert window.stdout is not None
         assert window.stdout.readline() == "ready\n"
-        found = subprocess.run(
-            ["xdotool", "search", "--onlyvisible", "--class", "."],
-            env=env,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        subprocess.run(
-            ["xdotool", "windowfocus", "--sync", found.stdout.split()[0]], env=env, check=True, timeout=20
-        )
+        found = xdotool(env, "search", "--onlyvisible", "--class", ".").split()[0]
+        xdotool(env, "mousemove", "--window", found, "100", "100")
+        xdotool(env, "windowfocus", "--sync", found)
         for code in codes:
-            subprocess.run(["xdotool", "type", "--delay", "0", f"{code}\n"], env=env, check=True, timeout=20)
+            xdotool(env, "type", "--delay", "0", code)
+            xdotool(env, "key", "--delay", "0", "Return")
         said = window.communicate(timeout=60)[0]
     finally:
         if window is not None:
