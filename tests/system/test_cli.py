@@ -72,13 +72,13 @@ def commands() -> dict[str, click.Command]:
 
 def test_the_commands_are_those_of_the_design() -> None:
     groups = {
-        "": "demo gate hub sims doctor frames replay world bench",
+        "": "demo gate handheld hub sims doctor frames decode replay world bench",
         "records": "import digest diff receipts blobs rehearse retire show",
         "journal": "verify export",
         "slips": "issue key show verify",
         "enrol": "init hub device accept renew retire revoke bundle broker list lists crl draw-key",
         "centre": "lanes claims release-claim release-use commands alarms acts script "
-        "release supplement board close resync ask revoke wipe",
+        "release supplement board close resync ask revoke wipe officer-pin pin-devices draw live",
         "centre order": "issue list withdraw",
     }
     assert set(commands()) == {
