@@ -52,6 +52,8 @@ from edge.runtime.supervisor import BackOff, Device, Supervisor
 
 PICTURES_KEPT: Final = 24
 _BATTERY_EVERY_S: Final = 20.0
+LIVE_WAITS_FROM: Final = 20
+"""Unsent facts and pictures from which live picture and sound take the least."""
 _PHOTO_WITHIN_S: Final = 3.0
 
 
@@ -161,6 +163,8 @@ class PcGlass:
         match message:
             case Shown(view):
                 self._desk.show(view)
+                # What the officer shows never slows what the officer did.
+                self._live.sync_busy(view.bar.unsent >= LIVE_WAITS_FROM)
             case Asked(effect):
                 self._perform(effect)
             case Fetched(number, content, why):

@@ -20,7 +20,7 @@ from sync.hub.terms import HubAlarm, Refused
 from sync.link import live_wire as wire
 from sync.link.keys import KeySigner, make_private
 from sync.link.live_wire import Codec, Decoder, encode
-from sync.link.messages import Context
+from sync.link.messages import Context, Signed
 from sync.vocabulary.codec import to_json
 
 DEVICE, OFFICER, WATCHER = "hand-1", "4604001", "4604009"
@@ -95,8 +95,10 @@ class Site:
         self.can_connect = True
         self.urgent: list[bytes] = []
         self.frames: list[bytes] = []
-        self.was_unsent = 0
+        self.owes = False
         self.shot: tuple[float, Shot] | None = None
+        self.shots = 0
+        self.openings: list[wire.ShowOpening] = []
         self.microphone = False
         self.sound_s = 0.0
         self.flow = LiveFlow()
@@ -136,10 +138,9 @@ class Site:
                 self._device(self.session.step(self.at_s, live.Lost("nobody there")))
         while (self.urgent or self.frames) and self.up.unsent < 32_000:
             self.up.put((self.urgent or self.frames).pop(0))
-        unsent = self.up.unsent + sum(map(len, self.frames))
-        if self.was_unsent and not unsent:
+        if self.owes and not self.frames:
+            self.owes = False
             self._device(self.session.step(self.at_s, live.Waiting(0)))
-        self.was_unsent = unsent
         if came := self.up.pass_on(self.at_s):
             self._hub(self.desk.came(self.at_s, self.number, came))
         if came := self.down.pass_on(self.at_s):
@@ -161,8 +162,16 @@ class Site:
                 case live.Connect(after_s):
                     self.connect_s = self.at_s + after_s
                 case live.Send(frames, urgent):
+                    if frames[0][2] == wire.Kind.OPENING:
+                        (signed,) = Decoder({wire.Kind.OPENING}).feed(frames[0])
+                        assert isinstance(signed, Signed)
+                        opened = wire.read_opening(signed.body)
+                        assert isinstance(opened, wire.ShowOpening)
+                        self.openings.append(opened)
+                    self.owes = self.owes or not urgent
                     (self.urgent if urgent else self.frames).extend(frames)
                 case live.TakePicture(shot):
+                    self.shots += 1
                     self.shot = (self.at_s + 0.015, shot)
                 case live.Listen(on):
                     self.microphone = on
@@ -362,8 +371,9 @@ def test_muted_and_hidden_nothing_of_the_kind_goes_out() -> None:
     site.run(3.0)
     site._device(site.session.step(site.at_s, live.Set(muted=True, hidden=True)))
     site.run(0.5)
-    since_s = site.at_s
+    since_s, shots = site.at_s, site.shots
     site.run(2.0)
+    assert site.shots == shots
     assert (site.seen(wire.Picture, since_s=since_s), site.seen(wire.Sound, since_s=since_s)) == ([], [])
     assert site.microphone is False
     assert site.seen(wire.State)[-1] == wire.State(muted=True, hidden=True)
@@ -458,6 +468,21 @@ def test_coming_back_wins_no_time() -> None:
     site.run(20.0)
     assert site.ended is not None
     assert site.ended.why == "time"
+    assert site.desk.devices() == ()
+    first, second = site.openings
+    assert first.left_s > 9.9
+    assert 5.0 < second.left_s < 6.0
+
+
+def test_a_device_that_says_otherwise_when_it_comes_back_wins_no_time_either() -> None:
+    site = Site()
+    site.can_connect = False
+    for number, left_s in ((ROGUE, 5.0), (ROGUE + 1, 600.0)):
+        nonce = site.other(number)
+        body = to_json(opening(nonce, left_s=left_s)).decode()
+        site.say(number, KeySigner(DEVICE_KEY, DEVICE).sign(Context.LIVE, body))
+    assert site.desk.devices() == (DEVICE,)
+    site.run(9.0)
     assert site.desk.devices() == ()
 
 

@@ -95,10 +95,11 @@ HOSTILE = {
     "another mark": frame(Kind.PING, b"\0" * 4, mark=b"GE"),
     "a byte that must be zero": frame(Kind.PING, b"\0" * 4, zero=1),
     "a kind there is none of": frame(0x7F, b""),
-    "a kind that is not expected here": frame(Kind.GREETING, b"{}"),
+    "a kind that is not expected here": encode(MESSAGES[0])[0],
     "a part of no picture": frame(Kind.PART, b"x"),
     "an empty part": frame(Kind.PICTURE, head()) + frame(Kind.PART, b""),
-    "a part too long for its picture": frame(Kind.PICTURE, head()) + frame(Kind.PART, b"x" * 11),
+    "a part too long for its picture": frame(Kind.PICTURE, head())
+    + frame(Kind.PART, b"\xff\xd8\xff" + b"x" * 6 + b"\xff\xd9"),
     "a picture within a picture": frame(Kind.PICTURE, head()) * 2,
     "a picture of no size": frame(Kind.PICTURE, head(columns=0)),
     "a picture wider than any": frame(Kind.PICTURE, head(columns=5_000)),

@@ -1,8 +1,8 @@
 """How large, how good, how often pictures go out, so that they arrive soon and leave room for others. Pure.
 
-The line is measured by the pictures themselves: each is a burst, and the hub says when it is whole. A picture
-is only taken when the line can carry it now; nothing ever waits in a queue. When small questions (pings)
-begin to take longer than our own bytes explain, somebody else is using the line, and we give way.
+The line is measured by the pictures themselves: each is a burst, and the hub says when it is whole. What others
+send meanwhile lies between its parts and makes it late: what is left is measured, and less than that is used.
+A picture is only taken when the line can carry it now; nothing ever waits in a queue.
 """
 
 from __future__ import annotations
@@ -15,12 +15,6 @@ WINDOW_S: Final = 3.0
 MOST_MEASURED: Final = 12
 SHARE: Final = 0.7
 """Of the line as measured."""
-OTHERS_S: Final = 0.12
-"""Queueing that our own bytes do not explain: above it we give way."""
-GIVE_WAY: Final = 0.75
-COME_BACK: Final = 1.15
-LEAST_WAY: Final = 0.1
-WAY_EVERY_S: Final = 0.5
 BASE_WINDOW_S: Final = 30.0
 STALLED_S: Final = 1.0
 FIRST_BITS_A_S: Final = 600_000.0
@@ -86,8 +80,6 @@ class Pacer:
         """(seen at, how long it took, bytes)."""
         self._last_seen_s = 0.0
         self._trips: collections.deque[tuple[float, float]] = collections.deque(maxlen=256)
-        self._way = 1.0
-        self._way_s = 0.0
         self._per_dot = FIRST_BYTES_A_DOT
         self._rung = 2
         self._rung_s = -UP_AFTER_S
@@ -120,15 +112,6 @@ class Pacer:
     def tripped(self, at_s: float, trip_s: float) -> None:
         """A ping came back after `trip_s`."""
         self._trips.append((at_s, trip_s))
-        own_s = self.in_flight_bytes * 8 / max(self.line_bits_a_s(at_s), LEAST_BITS_A_S)
-        beyond_s = trip_s - self.base_s - own_s
-        if at_s - self._way_s < WAY_EVERY_S:
-            return
-        self._way_s = at_s
-        if beyond_s > OTHERS_S:
-            self._way = max(LEAST_WAY, self._way * GIVE_WAY)
-        elif beyond_s < OTHERS_S / 2:
-            self._way = min(1.0, self._way * COME_BACK)
 
     def sync_busy(self, busy: bool) -> None:
         """Facts or records of this very device wait for the line: they go first."""
@@ -171,7 +154,7 @@ class Pacer:
 
     def target_bits_a_s(self, at_s: float) -> float:
         """Of pictures; sound is taken off."""
-        target = min(SHARE * self._way * self.line_bits_a_s(at_s), self._config.most_bits_a_s)
+        target = min(SHARE * self.line_bits_a_s(at_s), self._config.most_bits_a_s)
         if self._busy:
             target = min(target, BUSY_SHARE * self.line_bits_a_s(at_s), BUSY_BITS_A_S)
         return max(target - self._sound, LEAST_BITS_A_S)

@@ -44,6 +44,7 @@ class LivePerformer:
         self._pacing = pacing
         self._session = ""
         self._connection: LiveConnection | None = None
+        self._busy = False
 
     def perform(self, effect: GoLive | SetLive | EndLive) -> None:
         match effect:
@@ -61,8 +62,9 @@ class LivePerformer:
 
     def sync_busy(self, busy: bool) -> None:
         """Facts or records wait for the line: they go first. Cheap; call it whenever it changes."""
-        if self._connection is not None:
-            self._connection.sync_busy(busy)
+        if busy is not self._busy:
+            self._busy = busy
+            self._tell_busy()
 
     def close(self) -> None:
         """The program ends: so does the session."""
@@ -93,3 +95,8 @@ class LivePerformer:
             self._place, config, self._signer, self._pictures(), sound, self._told
         )
         self._connection.start()
+        self._tell_busy()
+
+    def _tell_busy(self) -> None:
+        if self._connection is not None:
+            self._connection.sync_busy(self._busy)
