@@ -178,7 +178,7 @@ def _aligned(
     spots = len({(round(float(x) / 2), round(float(y) / 2)) for x, y in agreeing})
     if spots < FEWEST_MATCHES or len(agreeing) < LEAST_AGREEING * len(pairs):
         return NotAligned(Why.FEW_MATCHES, f"{spots} spots, {len(agreeing)} of {len(pairs)} matches agree")
-    problem = _implausible(matrix, small.size)
+    problem = implausible(matrix, small.size)
     if problem:
         return NotAligned(Why.IMPLAUSIBLE, problem)
     laid, common = laid_over(grey, matrix, small.size)
@@ -228,7 +228,7 @@ def laid_over(
     return laid, common
 
 
-def _implausible(matrix: Matrix, size: tuple[int, int]) -> str:
+def implausible(matrix: Matrix, size: tuple[int, int]) -> str:
     """What is wrong with a map of a plane seen by two cameras; empty where nothing is."""
     columns, rows = size
     scales = []

@@ -1,8 +1,8 @@
 """How large, how good, how often pictures go out, so that they arrive soon and leave room for others. Pure.
 
-The line is measured by the pictures themselves: each is a burst, and the hub says when it is whole. What others
-send meanwhile lies between its parts and makes it late: what is left is measured, and less than that is used.
-A picture is only taken when the line can carry it now; nothing ever waits in a queue.
+The line is measured by the pictures themselves: each is a burst, and the hub says when it is whole. What
+others send meanwhile lies between its parts and makes it late: what is left is measured, and less than that
+is used. A picture is only taken when the line can carry it now; nothing ever waits in a queue.
 """
 
 from __future__ import annotations
