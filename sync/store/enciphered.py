@@ -154,7 +154,7 @@ def _prepare(connection: Any, key: bytes, path: Path) -> None:
     connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
     connection.execute("PRAGMA cipher_compatibility = 4")
     connection.execute(f"PRAGMA cipher_page_size = {PAGE_BYTES}")
-    # `cipher_memory_security` stays off: wiping all it frees makes a commit cost twice and a read a third more
+    # `cipher_memory_security` stays off: wiping all it frees makes a commit cost twice, a read a third more
     # processor time (measured), and Python keeps copies of rows and key text that it cannot reach.
     # Sorting and subqueries must not spill onto the disk: such files are enciphered by nobody.
     connection.execute("PRAGMA temp_store = MEMORY")
