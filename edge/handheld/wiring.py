@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edge import VERSION
 from edge.handheld import app as machine
@@ -50,7 +51,10 @@ from edge.runtime.loop import Loop
 from sync.link import words as link_words
 from sync.link.client import LinkClient
 from sync.link.key_files import own_signer
-from sync.link.keys import key_id, load_private, load_public, shared_secret
+from sync.link.keys import HUB_KID, Forged, key_id, load_private, load_public, shared_secret
+from sync.link.messages import MAX_PAYLOAD_BYTES
+from sync.link.performer import HUB_KEYS
+from sync.link.trust import Trust
 from sync.policy.pins import PEPPER_PURPOSE
 from sync.store.evidence_files import DiskNearlyFull
 from sync.store.journal import Journal, JournalFull
@@ -272,7 +276,8 @@ class Core:
             self._client.facts_waiting()
 
     def _peppers(self) -> Sequence[bytes]:
-        return (shared_secret(self._private, self._hub_key, PEPPER_PURPOSE),)
+        """One for each key of the hub that is believed: the link keeps what the pinned one vouched for."""
+        return peppers(self._private, self._hub_key, self._config.store.folder / HUB_KEYS)
 
     def _ask(self, effect: GlassEffect) -> bool:
         return self._glass is not None and self._glass.ask(effect)
@@ -471,6 +476,19 @@ class Core:
     def _backlog(self) -> int:
         journal = self._stores.journal
         return 0 if journal is None else sum(journal.backlog().values())
+
+
+def peppers(private: Ed25519PrivateKey, pinned: Ed25519PublicKey, statements: Path) -> tuple[bytes, ...]:
+    """What the device shares with the centre, by the key in force first. Statements that cannot be read, or
+    do not follow from the pinned key, tell nothing."""
+    trust = Trust.of(HUB_KID, pinned)
+    try:
+        with statements.open("rb") as file:
+            trust = trust.told(file.read(MAX_PAYLOAD_BYTES + 1))
+    except (OSError, Malformed, Forged):
+        pass
+    keys = {key.public_bytes_raw(): key for key in (trust.keys[trust.current], *trust.keys.values())}
+    return tuple(shared_secret(private, key, PEPPER_PURPOSE) for key in keys.values())
 
 
 def _acknowledged(journal: Journal) -> int:
