@@ -298,6 +298,23 @@ def test_light_is_no_difference_and_a_thing_that_was_added_is_one(kind: Kind, li
     assert added.confidence <= same.confidence
 
 
+def test_goods_that_are_not_quite_flat_and_specks_of_dust_are_no_difference() -> None:
+    pixels = goods(3)
+    rows, columns = pixels.shape[:2]
+    down, across = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    bent = cv2.remap(
+        pixels, across + 2.5 * np.sin(down / 60), down + 2.5 * np.sin(across / 60), cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )  # fmt: skip
+    dusty = np.asarray(bent, np.uint8).copy()
+    draw = np.random.default_rng(8)
+    for y, x in zip(draw.integers(0, rows - 4, 250), draw.integers(0, columns - 4, 250), strict=True):
+        dusty[y : y + 3, x : x + 3] = 255 - dusty[y : y + 3, x : x + 3]
+    told = compare(Picture(pixels, Kind.PHOTO), Picture(dusty, Kind.PHOTO))
+    assert told.differs is not None
+    assert told.differs < 0.002
+
+
 def test_outside_of_what_both_show_nothing_is_hot() -> None:
     other, _ = moved(goods(4), by=(300.0, 0.0))
     told = compare(Picture(goods(4), Kind.PHOTO), Picture(other, Kind.PHOTO))
