@@ -104,6 +104,7 @@ prove: $(VENV)/.installed-dev android-recipes
 	KAKOU_DAYS=$(PROVE_DAYS) $(BIN)/pytest tests/endurance --timeout 0 --benchmark-disable
 	KAKOU_WORKER_ROUNDS=$(PROVE_WORKER_ROUNDS) $(BIN)/pytest tests/unit/test_hub_workers.py --benchmark-disable
 	KAKOU_HANDHELD_PLAYS=$(PROVE_HANDHELD_PLAYS) $(BIN)/pytest tests/machine/test_handheld_*.py --timeout 0
+	KAKOU_PROVE=1 $(BIN)/pytest tests/screens --timeout 0 --benchmark-disable
 	KAKOU_PROVE=1 $(BIN)/pytest tests/unit/test_bench.py tests/unit/test_bench_reading.py tests/unit/test_reading_cascade.py tests/world --benchmark-disable
 
 # --- how .venv comes about; each step leaves a mark inside it, so that a second run has nothing to do ---

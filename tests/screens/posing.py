@@ -104,6 +104,8 @@ class Studio:
         if name.startswith("compare"):
             self._wait_for_alignment()
         self.settle()
+        self.shell.fetch()
+        self.settle(2)
 
     def _wait_for_alignment(self) -> None:
         import time

@@ -420,6 +420,7 @@ class Preview(Widget):
             self.texture, self._number = None, -1
             return
         if frame.number == self._number:
+            self._place()
             return
         self._number = frame.number
         rows, columns = frame.pixels.shape[:2]
