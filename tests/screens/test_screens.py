@@ -25,10 +25,10 @@ HOUSE = Path(__file__).resolve().parents[2]
 PHONE = ("720x1280", "2")
 TABLET = ("1024x768", "1")
 
-pytestmark = [
-    pytest.mark.xdist_group("kivy"),
-    pytest.mark.timeout(3_600 if os.environ.get("KAKOU_PROVE") else 900),
-]
+PATIENCE_S = 3_600 if os.environ.get("KAKOU_PROVE") else 900
+"""All settings take twenty minutes, and a busy machine twice as long."""
+
+pytestmark = [pytest.mark.xdist_group("kivy"), pytest.mark.timeout(PATIENCE_S)]
 
 
 @cache
