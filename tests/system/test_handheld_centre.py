@@ -24,7 +24,7 @@ from sync.vocabulary.facts import FactData, read_body
 from sync.vocabulary.handheld_facts import OfficerSignedIn, OfficerSignedOut, ParcelJudged
 from sync.vocabulary.numbers import UtcText
 from sync.vocabulary.records import Officer, Site
-from tests.system.test_handheld_kills import Handheld
+from tests.system.handheld_glass import Handheld
 from tests.system.test_hub_process import free_port, listening, process, until
 
 pytestmark = pytest.mark.system
@@ -111,7 +111,7 @@ def test_from_enrolment_to_wipe(tmp_path: Path) -> None:
     with process(*broker, log=tmp_path / "broker.log"):
         until(lambda: listening(port), "the broker listens")
         with process(*hub, log=tmp_path / "hub.log"):
-            handheld = Handheld(laid)
+            handheld = Handheld(laid.config_path)
             handheld.start()
             signed_in(handheld)
             code = waybill(7).waybill_no
@@ -135,7 +135,7 @@ def signed_in(handheld: Handheld) -> None:
     """Tries again until the records have come: before that nobody is known here."""
     until_s = time.monotonic() + 40.0
     while time.monotonic() < until_s:
-        handheld.sign_in()
+        handheld.sign_in(OFFICER, PIN)
         if handheld.views and handheld.views[0]["page"] == "scan":
             return
         time.sleep(0.3)

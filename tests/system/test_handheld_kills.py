@@ -3,134 +3,23 @@ next start comes up. The stores are locked by a PIN, as on a device without a ke
 
 from __future__ import annotations
 
-import json
 import os
-import queue
 import random
-import subprocess
-import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from bench.handheld_device import OFFICER, PIN, LaidOut, lay_out
 from bench.rows import waybill_row
 from sync.store.journal import Journal
 from sync.vocabulary.facts import FactData, Stream, read_body
 from sync.vocabulary.handheld_facts import BatchClosed, HandheldStarted, ParcelJudged, UnknownScanned
+from tests.system.handheld_glass import Handheld
 
 KILLS = int(os.environ.get("KAKOU_KILL_POINTS", "2"))
 SCANS_A_LIFE = 12
-PATIENCE_S = 60.0
-RUN = "session"
-
-
-class Handheld:
-    """The program, and a person who types on with the next number whatever happens."""
-
-    def __init__(self, laid: LaidOut) -> None:
-        self._laid = laid
-        self.number = 0
-        self.done: set[int] = set()
-        self.found = 0
-        """Of the last opening: so far this run was durable before."""
-        self.views: list[dict[str, Any]] = []
-        self._lines: queue.Queue[str | None] = queue.Queue()
-        self._process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "edge.cli", "handheld", str(self._laid.config_path)]
-        self._process = subprocess.Popen(
-            [*command, "--headless", "--run", RUN],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self._lines = queue.Queue()
-        threading.Thread(target=self._read, args=(self._process, self._lines), daemon=True).start()
-
-    def kill(self) -> None:
-        process = self._process
-        assert process is not None
-        process.kill()
-        process.wait(PATIENCE_S)
-        assert process.stdin is not None
-        with suppress(BrokenPipeError):
-            process.stdin.close()
-        self._drain()
-
-    def end(self) -> int:
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
-        process.stdin.close()
-        return process.wait(PATIENCE_S)
-
-    def ended(self) -> None:
-        """By itself."""
-        process = self._process
-        assert process is not None
-        process.wait(PATIENCE_S)
-        assert process.stdin is not None
-        with suppress(BrokenPipeError):
-            process.stdin.close()
-        self._drain()
-
-    def say(self, **event: Any) -> int:
-        process = self._process
-        assert process is not None
-        assert process.stdin is not None
-        self.number += 1
-        process.stdin.write(json.dumps({"n": self.number, "event": event}) + "\n")
-        process.stdin.flush()
-        return self.number
-
-    def wait_for(self, number: int) -> None:
-        until_s = time.monotonic() + PATIENCE_S
-        while number not in self.done:
-            self._hear(max(0.0, until_s - time.monotonic()))
-
-    def sign_in(self) -> None:
-        self.wait_for(self.say(**{"is": "SignInAsked", "officer_no": OFFICER, "pin": PIN}))
-
-    def _read(self, process: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None:
-        assert process.stdout is not None
-        with process.stdout:
-            for line in process.stdout:
-                lines.put(line)
-        lines.put(None)
-
-    def _drain(self) -> None:
-        while True:
-            line = self._lines.get(timeout=PATIENCE_S)
-            if line is None:
-                return
-            self._take(line)
-
-    def _hear(self, timeout_s: float) -> None:
-        line = self._lines.get(timeout=timeout_s)
-        assert line is not None, "the program ended"
-        self._take(line)
-
-    def _take(self, line: str) -> None:
-        try:
-            said = json.loads(line)
-        except ValueError:
-            # Cut off by the kill.
-            return
-        assert "refused" not in said, said
-        if "done" in said:
-            self.done.add(said["done"])
-        if "found" in said:
-            assert said["found"]["run"] == RUN
-            self.found = said["found"]["number"]
-        if "view" in said:
-            self.views = [said["view"]]
 
 
 @contextmanager
@@ -146,10 +35,10 @@ def test_no_fact_is_lost_or_doubled_and_a_count_goes_on_whenever_it_is_killed(tm
     chance = random.Random(20261122)
     codes = [waybill_row(number)[0] for number in range(KILLS * SCANS_A_LIFE + SCANS_A_LIFE)]
     laid = lay_out(tmp_path, [("waybills", *waybill_row(number)) for number in range(len(codes))])
-    handheld, left = Handheld(laid), list(codes)
+    handheld, left = Handheld(laid.config_path), list(codes)
     said: dict[int, str] = {}
     handheld.start()
-    handheld.sign_in()
+    handheld.sign_in(OFFICER, PIN)
     handheld.wait_for(handheld.say(**{"is": "GoTo", "page": "batch"}))
     handheld.wait_for(handheld.say(**{"is": "CountBegun"}))
     for _ in range(KILLS):
@@ -161,13 +50,13 @@ def test_no_fact_is_lost_or_doubled_and_a_count_goes_on_whenever_it_is_killed(tm
         time.sleep(chance.random() * 0.05)
         handheld.kill()
         handheld.start()
-        handheld.sign_in()
+        handheld.sign_in(OFFICER, PIN)
         # As the screens' half does: what the core had made durable is not said again.
         unheard = [
             code for number, code in said.items() if number not in handheld.done | _up_to(handheld.found)
         ]
         said.clear()
-        assert handheld.views[0]["page"] == "batch"
+        handheld.until(lambda shown: shown["page"] == "batch")
         for code in unheard:
             said[handheld.say(**{"is": "Scanned", "text": code, "source": "serial"})] = code
     for code in left:
