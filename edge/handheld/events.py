@@ -139,6 +139,17 @@ MOST_WAYBILLS = 20
 
 
 @dataclass(frozen=True, slots=True)
+class KeptBack:
+    """An inspection is over, and its finding was not handled by a release."""
+
+    order: InspectionOrder
+    handling: str
+    """As in `finding_made`: `seized`, `returned`, `sample_sent` ..."""
+    waybill_nos: tuple[WaybillNo, ...] = ()
+    """Whose handling it is; none: all the order names."""
+
+
+@dataclass(frozen=True, slots=True)
 class ParcelFindings:
     """What the records say of a code. All empty: nothing is known."""
 
@@ -155,6 +166,8 @@ class ParcelFindings:
     """All there are."""
     orders: tuple[InspectionOrder, ...] = ()
     """Open ones that name one of these parcels or its slip."""
+    kept_back: tuple[KeptBack, ...] = ()
+    """What inspections found that are over, and that lets a parcel go no further."""
     x_rays: tuple[XRay, ...] = ()
     references: tuple[Reference, ...] = ()
     """Pictures of such goods; the first few."""

@@ -13,6 +13,7 @@ from edge.handheld.events import (
     MOST_WAYBILLS,
     DoneHere,
     Findings,
+    KeptBack,
     OfficerFindings,
     OrderFindings,
     ParcelFindings,
@@ -148,6 +149,7 @@ class Lookups:
             (*(each.enterprise for each in waybills), *(slip.enterprise for slip in slips)),
             Enterprise,
         )
+        orders, kept_back = _orders_on(records, waybills)
         return ParcelFindings(
             code=code,
             waybills=waybills,
@@ -155,7 +157,8 @@ class Lookups:
             enterprises=firms,
             controls=records.controls(),
             recalls=records.recalls(),
-            orders=_open_orders(records, waybills),
+            orders=orders,
+            kept_back=kept_back,
             x_rays=_each(records, "x_rays", (each.waybill_no for each in waybills), XRay),
             references=_references(records, waybills),
             drawn=self._drawn(waybills, firms),
@@ -272,8 +275,15 @@ def _orders(records: Records, text: str) -> OrderFindings:
     return OrderFindings(orders, standings, waybills)
 
 
-def _open_orders(records: Records, waybills: Iterable[Waybill]) -> tuple[InspectionOrder, ...]:
-    """That name one of these or its slip, and whose finding nobody has made yet."""
+RELEASED: Final = "released"
+"""`handling` of a finding that keeps nothing back."""
+
+
+def _orders_on(
+    records: Records, waybills: Iterable[Waybill]
+) -> tuple[tuple[InspectionOrder, ...], tuple[KeptBack, ...]]:
+    """(open ones that name one of these or its slip, and whose finding nobody has made yet; those whose
+    finding keeps a parcel back)"""
     orders = {
         order.order_no: order
         for waybill in waybills
@@ -281,9 +291,14 @@ def _open_orders(records: Records, waybills: Iterable[Waybill]) -> tuple[Inspect
         if order.state is OrderState.OPEN
     }
     if not orders:
-        return ()
-    ended = {each.order_no for each in records.order_standings() if each.step == "found"}
-    return tuple(order for number, order in orders.items() if number not in ended)
+        return (), ()
+    ended = {each.order_no: each for each in records.order_standings() if each.step == "found"}
+    kept_back = (
+        KeptBack(order, ended[number].handling, ended[number].waybill_nos)
+        for number, order in orders.items()
+        if number in ended and ended[number].handling not in ("", RELEASED)
+    )
+    return tuple(order for number, order in orders.items() if number not in ended), tuple(kept_back)
 
 
 def _references(records: Records, waybills: Iterable[Waybill]) -> tuple[Reference, ...]:

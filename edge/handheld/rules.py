@@ -47,6 +47,7 @@ HOLD: Final = "hold"
 # What the officer is told first when there are several reasons.
 _FIRST_TOLD = (
     Reason.RECALLED,
+    Reason.KEPT_BACK,
     Reason.CONTROL_HOLD,
     Reason.QUARANTINE_REQUIRED,
     Reason.RECORDS_TOO_OLD,
@@ -192,12 +193,22 @@ def _parcel(waybill: Waybill, findings: ParcelFindings, records: RecordsRead) ->
         *_quarantine(waybill, slip),
         *_bound(waybill, slip, records.utc),
         *_controlled(waybill, controls),
+        *_kept_back(waybill, findings),
         *(Because(Reason.INSPECTION_ORDERED, order.order_no) for order in orders[:1]),
         *_x_rayed(x_ray),
         *_credit(enterprise, records.site),
         *([Because(Reason.SPOT_CHECK)] if waybill.waybill_no in findings.drawn else []),
     ]
     return _Parcel(tuple(reasons), waybill, slip, enterprise, controls, orders, x_ray)
+
+
+def _kept_back(waybill: Waybill, findings: ParcelFindings) -> list[Because]:
+    """异常处置: what was found to be wrong stays so, whoever scans it next."""
+    return [
+        Because(Reason.KEPT_BACK, each.order.order_no)
+        for each in findings.kept_back
+        if (waybill.waybill_no in each.waybill_nos if each.waybill_nos else _names(each.order, waybill))
+    ][:1]
 
 
 def _declared(waybill: Waybill) -> list[Because]:

@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, TypeVar, cast
 
+import msgspec
+
 from sync.hub.archive import Archive, CentreAct, CommandRow, RecordChange
 from sync.hub.terms import HubAlarm
 from sync.link.keys import signature_holds
@@ -167,7 +169,9 @@ class Asked:
     # --- recalls ------------------------------------------------------------------------------------------
 
     def result(self, fact: Fact, data: LaboratoryResult, at_utc: str) -> None:
-        """A failed sample opens the recall it names, once, in every scope that has the order (召回)."""
+        """What was held for the laboratory is handled as its result says. A failed sample opens the recall it
+        names, once, in every scope that has the order (召回)."""
+        self._handled_since(data, at_utc)
         if data.passed or data.recall is None:
             return
         scopes = self._scopes_of(data.order_no)
@@ -194,6 +198,15 @@ class Asked:
             self._archive.add_alarm_once(
                 at_utc, fact.device, HubAlarm.RECALL_OPENED, f"{recall.recall_no}: {recall.cause}"[:400]
             )
+
+    def _handled_since(self, data: LaboratoryResult, at_utc: str) -> None:
+        scopes = self._scopes_of(data.order_no) if data.handling else ()
+        if not scopes or self._not_allowed(data, scopes, at_utc):
+            return
+        for scope in scopes:
+            known = self._standing(scope, data.order_no)
+            if known is not None and known.handling == "sample_sent":
+                self._stands(scope, msgspec.structs.replace(known, handling=data.handling[:40]), at_utc)
 
     def _not_allowed(self, data: LaboratoryResult, scopes: Sequence[str], at_utc: str) -> str:
         if not scopes:
@@ -244,13 +257,18 @@ class Asked:
             officers=tuple(officer[:200] for officer in data.officers[:8]),
             device=fact.device,
             told=fact.time[:40],
+            handling=data.handling[:40] if isinstance(data, FindingMade) else "",
+            waybill_nos=_parsed(WaybillNo, data.waybill_nos) if isinstance(data, FindingMade) else (),
         )
         for scope in self._scopes_of(data.order_no):
             known = self._standing(scope, data.order_no)
             if known is not None and _STEPS[known.step] >= _STEPS[step]:
                 continue
-            change = RecordChange("order_standings", data.order_no, to_json(standing).decode())
-            self._archive.apply_changes(scope, [change], at_utc)
+            self._stands(scope, standing, at_utc)
+
+    def _stands(self, scope: str, standing: OrderStanding, at_utc: str) -> None:
+        change = RecordChange("order_standings", standing.order_no, to_json(standing).decode())
+        self._archive.apply_changes(scope, [change], at_utc)
 
     def _given_back(self, fact: Fact, order_no: str, at_utc: str) -> None:
         for scope in self._scopes_of(order_no):

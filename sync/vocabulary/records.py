@@ -647,6 +647,11 @@ class OrderStanding(msgspec.Struct, frozen=True, kw_only=True):
     device: Text = ""
     told: Text = ""
     """Time of the fact, UTC."""
+    handling: Text = ""
+    """With `found`: what is done about it, as in `finding_made`, or since by the laboratory's result.
+    Anything but `released` keeps the parcels back."""
+    waybill_nos: Annotated[tuple[WaybillNo, ...], Meta(max_length=MAX_LIST)] = ()
+    """Whose handling it is; none: all the order names."""
 
 
 # --- what a handheld shows beside a parcel ------------------------------------------------------------------

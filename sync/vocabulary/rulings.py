@@ -78,6 +78,8 @@ class Reason(enum.StrEnum):
     X_RAY_FLAGGED = "x_ray_flagged"
     X_RAY_RECHECK = "x_ray_recheck"
     INSPECTION_ORDERED = "inspection_ordered"
+    KEPT_BACK = "kept_back"
+    """An inspection of it is over, and what it found was not handled by a release."""
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -146,6 +148,7 @@ TEXTS: dict[Reason, Text] = {
     Reason.X_RAY_FLAGGED: Text("机检异常 请到查验区", "Picture flagged, go to inspection"),
     Reason.X_RAY_RECHECK: Text("机检未判 请重新过机", "Picture not judged, put through again"),
     Reason.INSPECTION_ORDERED: Text("查验指令 请到查验区", "Ordered to be inspected"),
+    Reason.KEPT_BACK: Text("查验有异常 请等待", "Kept back by an inspection, please wait"),
 }
 
 
@@ -457,6 +460,12 @@ GUIDES: dict[Reason, Guide] = {
     ),
     Reason.INSPECTION_ORDERED: Guide(
         Owner.INSPECTION, (_ASIDE, _OUT), "按查验指令实施查验", "Carry out the inspection order"
+    ),
+    Reason.KEPT_BACK: Guide(
+        Owner.INSPECTION,
+        (_ASIDE, _OUT),
+        "不得放行，按处置决定存放",
+        "Do not let it go: store it as was decided",
     ),
 }
 """Every reason that holds or inspects; the three that release and the two by hand have none."""

@@ -311,6 +311,33 @@ def test_who_has_an_order_in_hand_goes_down_as_a_record_and_never_back_a_step(
     assert bench.archive.record("order_standings", "XD-9") is None
 
 
+def handling(bench: Bench) -> tuple[str, tuple[str, ...]]:
+    stands = from_json(bench.archive.record("order_standings", "XD-1", "site") or "", OrderStanding)
+    return stands.handling, stands.waybill_nos
+
+
+def test_what_was_found_stands_in_the_record_until_the_laboratory_says_otherwise(
+    bench: Bench, handheld: Device
+) -> None:
+    centre.issue_order(bench.archive, "site", order(), BY)
+    finding = FindingMade(
+        order_no="XD-1",
+        officers=("4604001",),
+        finding="other_goods",
+        handling="sample_sent",
+        waybill_nos=("YT0000000000001", "?"),
+        sample_no="S-0412",
+    )
+    tell(bench, handheld, finding)
+    assert handling(bench) == ("sample_sent", ("YT0000000000001",))
+    tell(bench, handheld, result(passed=True, officers=("4604009",), handling="released"))
+    assert handling(bench)[0] == "sample_sent"
+    tell(bench, handheld, result(passed=True, handling="released"))
+    assert handling(bench) == ("released", ("YT0000000000001",))
+    tell(bench, handheld, result(passed=True, handling="seized", report_no="LIMS-120"))
+    assert handling(bench)[0] == "released"
+
+
 def test_a_dropped_draft_gives_the_order_back_for_others(
     bench: Bench, lane: Device, handheld: Device
 ) -> None:

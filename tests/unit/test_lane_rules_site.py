@@ -1057,6 +1057,7 @@ ELSEWHERE: dict[Reason, str] = {
             Reason.X_RAY_FLAGGED,
             Reason.X_RAY_RECHECK,
             Reason.INSPECTION_ORDERED,
+            Reason.KEPT_BACK,
         ),
         "tests/unit/test_parcel_rules.py::test_what_only_a_parcel_is_told",
     ),

@@ -9,7 +9,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from edge.handheld.events import ParcelFindings, RecordsRead
+from edge.handheld.events import KeptBack, ParcelFindings, RecordsRead
 from edge.handheld.rules import REASONS, direction_of, judge
 from edge.handheld.view import Sign
 from edge.handheld.words import TO_DO, WHY
@@ -133,6 +133,11 @@ def ordered(**what: object) -> ParcelFindings:
     return replace(KNOWN, orders=(msgspec.structs.replace(order, **what),))
 
 
+def kept_back(*waybill_nos: WaybillNo, **what: object) -> ParcelFindings:
+    (order,) = ordered(**what).orders
+    return replace(KNOWN, kept_back=(KeptBack(order, "seized", waybill_nos),))
+
+
 def x_rayed(verdict: XRayVerdict, number: WaybillNo = NUMBER) -> ParcelFindings:
     return replace(KNOWN, x_rays=(XRay(waybill_no=number, verdict=verdict, judged=BEFORE),))
 
@@ -247,6 +252,11 @@ CASES: list[tuple[str, ParcelFindings, RecordsRead, Sign, list[str]]] = [
         ["inspection_ordered"],
     ),
     ("another slip is ordered", ordered(waybill_nos=(), slip_no=OTHER_SLIP), READ, RELEASED, ["released"]),
+    ("seized after an inspection", kept_back(), READ, HOLD, ["kept_back"]),
+    ("seized by its own number", kept_back(NUMBER), READ, HOLD, ["kept_back"]),
+    ("its slip's load was seized", kept_back(waybill_nos=(), slip_no=SLIP), READ, HOLD, ["kept_back"]),
+    ("another of the order was seized", kept_back(OTHER), READ, RELEASED, ["released"]),
+    ("another order's parcel was seized", kept_back(waybill_nos=(OTHER,)), READ, RELEASED, ["released"]),
     ("the X-ray flagged it", x_rayed(XRayVerdict.FLAGGED), READ, INSPECT, ["x_ray_flagged"]),
     ("the X-ray did not judge it", x_rayed(XRayVerdict.RECHECK), READ, INSPECT, ["x_ray_recheck"]),
     ("the X-ray passed it", x_rayed(XRayVerdict.PASSED), READ, RELEASED, ["released"]),
@@ -321,6 +331,7 @@ def test_every_reason_has_a_row_that_shows_it_and_words_for_the_officer(reason: 
         ("x_ray_flagged", "the X-ray flagged it"),
         ("x_ray_recheck", "the X-ray did not judge it"),
         ("inspection_ordered", "ordered to be inspected"),
+        ("kept_back", "seized after an inspection"),
     ],
 )
 def test_what_only_a_parcel_is_told(reason: str, case: str) -> None:

@@ -101,6 +101,7 @@ UNREACHED["reasons"] |= dict.fromkeys(
         Reason.X_RAY_FLAGGED.value,
         Reason.X_RAY_RECHECK.value,
         Reason.INSPECTION_ORDERED.value,
+        Reason.KEPT_BACK.value,
     ),
     "of one parcel, and no lane rules on one: edge/handheld/rules.py has tests of its own",
 )
