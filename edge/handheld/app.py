@@ -286,7 +286,7 @@ def context(app: App, at_s: float, utc: str) -> Context:
         site=app.site,
         sync=app.sync,
         battery=app.battery,
-        ended_orders=frozenset(out.order_no for out in app.states["inspection"].outbox),
+        ended_orders=tuple((out.order_no, out.handling) for out in app.states["inspection"].outbox),
         is_live=live.is_live(app.states["live"]),
     )
 

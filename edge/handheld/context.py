@@ -92,8 +92,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     site: Site | None = None
     sync: Sync = Sync()
     battery: Battery = Battery()
-    ended_orders: frozenset[str] = frozenset()
-    """Inspection orders this device has made a finding of: the records may not know it yet."""
+    ended_orders: tuple[tuple[str, str], ...] = ()
+    """(inspection order, handling) this device has made a finding of: the records may not know it yet."""
     is_live: bool = False
     """Picture or sound goes to the centre right now: shown on every screen."""
 

@@ -23,6 +23,7 @@ from edge.handheld.events import (
     StockFindings,
     TraceFindings,
 )
+from edge.handheld.rules import RELEASED
 from edge.handheld.stores import Stores
 from edge.handheld.vault_files import Standing
 from edge.runtime.clock import UNKNOWN_MS, Clock
@@ -273,10 +274,6 @@ def _orders(records: Records, text: str) -> OrderFindings:
     if order is not None and not named and order.slip_no is not None:
         waybills = records.waybills_on(order.slip_no, MOST_ON_A_SLIP)
     return OrderFindings(orders, standings, waybills)
-
-
-RELEASED: Final = "released"
-"""`handling` of a finding that keeps nothing back."""
 
 
 def _orders_on(

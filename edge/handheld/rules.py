@@ -44,6 +44,9 @@ REQUIRED: Final = "required"
 HOLD: Final = "hold"
 """`control` of a waybill the centre holds; anything else that stands there asks for an inspection."""
 
+RELEASED: Final = "released"
+"""`handling` of a finding that keeps nothing back."""
+
 # What the officer is told first when there are several reasons.
 _FIRST_TOLD = (
     Reason.RECALLED,

@@ -28,13 +28,23 @@ from edge.handheld.effects import (
 from edge.handheld.events import (
     EffectFailed,
     Found,
+    KeptBack,
     ParcelFindings,
     ReadGarbled,
     RecordsRead,
     Scanned,
     TimePassed,
 )
-from edge.handheld.rules import CANCELLED, DECLARE_LATER, MATCHED, REQUIRED, Opinion, is_too_old, judge
+from edge.handheld.rules import (
+    CANCELLED,
+    DECLARE_LATER,
+    MATCHED,
+    RELEASED,
+    REQUIRED,
+    Opinion,
+    is_too_old,
+    judge,
+)
 from edge.handheld.view import SHAPES, Row, Shape, Sign, both
 from sync.vocabulary.facts import Alarm, AlarmCode, FactData, Stream
 from sync.vocabulary.handheld_facts import ParcelJudged, ReadsGarbled, UnknownScanned
@@ -331,8 +341,15 @@ def _seen(recent: Recent, at_s: float) -> Recent:
 def _judged(
     state: State, context: Context, asked: Asked, findings: ParcelFindings, records: RecordsRead
 ) -> tuple[State, tuple[Effect, ...]]:
-    still_open = tuple(order for order in findings.orders if order.order_no not in context.ended_orders)
-    findings = replace(findings, orders=still_open)
+    ended = dict(context.ended_orders)
+    # What was found here stands before the records have it; once they have, they say how it is handled.
+    kept_back = tuple(
+        KeptBack(order, ended[order.order_no])
+        for order in findings.orders
+        if ended.get(order.order_no, RELEASED) != RELEASED
+    )
+    still_open = tuple(order for order in findings.orders if order.order_no not in ended)
+    findings = replace(findings, orders=still_open, kept_back=(*findings.kept_back, *kept_back))
     opinion = judge(findings, records)
     codes = opinion.ruling.codes()
     known = next((recent for recent in state.recent if recent.text == asked.text), None)
