@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from edge.handheld import app as machine
-from edge.handheld import lane_help, scanning, signing_in, tracing
+from edge.handheld import inspection, lane_help, scanning, signing_in, tracing
 from edge.handheld.app import App, Device, Opened, View
 from edge.handheld.context import Battery, Language, ScannerSource, Settings, SignedIn, Sync
 from edge.handheld.effects import (
@@ -85,7 +85,7 @@ from sync.vocabulary.handheld_facts import (
 )
 from sync.vocabulary.numbers import UtcText
 from sync.vocabulary.rulings import Text
-from tests.unit.test_parcel_rules import KNOWN, NUMBER, READ, SITE, SLIP, recalled, waybill
+from tests.unit.test_parcel_rules import KNOWN, NUMBER, READ, SITE, SLIP, ordered, recalled, waybill
 
 T = TypeVar("T")
 DEVICE = Device("handheld-1", key_id="key-1", version="0.1.0")
@@ -160,6 +160,22 @@ def held() -> Held:
     made = Held()
     made.sign_in()
     return made
+
+
+@pytest.mark.parametrize(
+    ("handling", "verdict"), [("seized", "hold"), ("sample_sent", "hold"), ("released", "release")]
+)
+def test_what_was_found_on_this_device_stands_before_the_records_know(
+    held: Held, handling: str, verdict: str
+) -> None:
+    (order,) = ordered().orders
+    held.scan(ordered())
+    assert held.verdict.sign is Sign.INSPECT
+    sent = inspection.Outgoing(order_no=order.order_no, finding="x", handling=handling, utc=UTC, request=1)
+    states = {**held.app.states, "inspection": inspection.State(outbox=(sent,))}
+    held.app = replace(held.app, states=states)
+    held.scan(ordered(), after_s=120.0)
+    assert held.verdict.sign == verdict
 
 
 # --- who holds it -------------------------------------------------------------------------------------------
