@@ -157,6 +157,8 @@ class ComparePage(BoxLayout):
     right_name = StringProperty("")
     lay = OptionProperty("beside", options=["beside", "over"])
     has_pictures = BooleanProperty(False)
+    theme = StringProperty("")
+    """Of now; bound by the .kv."""
 
     def __init__(self, hands: Hands, **given: Any) -> None:
         self._hands = hands
@@ -175,7 +177,7 @@ class ComparePage(BoxLayout):
         for side in (self.ids.left, self.ids.right):
             side.fbind("size", self._redraw)
             side.fbind("pos", self._redraw)
-        LOOK.fbind("theme", self._redraw)
+        self.fbind("theme", self._redraw)
 
     # --- the view ---
 
