@@ -48,11 +48,12 @@ for name in $(if $(PYTHON),'$(PYTHON)',python3 python3.11 python3.12 python3.13 
 done
 endef
 
-.PHONY: help install demo test check bench prove lock packages android-recipes
+.PHONY: help install demo handheld test check bench prove lock packages android-recipes
 
 help:
 	@echo "make install   .venv with kakou in it, from requirements.lock (pip only, no root)"
 	echo "make demo      a simulated site through the real programs, then the reconciliation"
+	echo "make handheld  the officers' app in a window, beside a simulated site"
 	echo "make test      everything that must hold: check, then all tests (installs mosquitto, PostgreSQL and strace where it can)"
 	echo "make check     format, lint, types, import contracts"
 	echo "make bench     measurements beside their peers"
@@ -64,6 +65,10 @@ install: $(VENV)/.installed
 
 demo: install
 	@$(BIN)/kakou demo $(ARGS)
+
+# The officers' app needs a graphics library of the system and a display; on Debian: apt install libgl1 libmtdev1
+handheld: $(VENV)/.installed-handheld
+	@$(BIN)/kakou demo --handheld --speed 1 $(ARGS)
 
 check: $(VENV)/.installed-dev
 	@failed=""
