@@ -540,6 +540,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """The second officer's PIN: request, order, officer."""
     outbox: tuple[Outgoing, ...] = ()
     samples: tuple[Sample, ...] = ()
+    entered: tuple[tuple[int, Sample], ...] = ()
+    """Results told, and not durably so yet: request of the commit, and what comes back where it fails."""
     told: Text | None = None
 
 
@@ -588,6 +590,10 @@ def step(state: State, context: Context, event: Event) -> Stepped:
             return _acknowledged(state, up_to), ()
         case EffectFailed(Commit(request=request), why) if request:
             return _not_sent(state, request, why)
+        case EffectFailed(CheckPin(request=request), why) if state.checking is not None:
+            told = Text(f"未能验证：{why[:80]}", f"Not checked: {why[:80]}")
+            checking = None if state.checking[0] == request else state.checking
+            return _said(_changed(state, checking=checking), told)
         case MessagePutAway():
             return _changed(state, told=None), ()
         case Scanned(text):
@@ -977,7 +983,7 @@ def _kept(state: State, context: Context, event: EvidenceKept) -> Stepped:
         recording=0 if draft.recording == event.request else draft.recording,
     )
     owed = Evidence(event.sha256, event.size_bytes, BlobClass.HELD)
-    return _put(state, draft), (Commit((Told(Stream.ROUTINE, told),), (owed,)),)
+    return _put(state, draft), (Commit((Told(Stream.ROUTINE, told),), (owed,), request=event.request),)
 
 
 def _not_kept(state: State, request: int, why: str) -> Stepped:
@@ -1242,7 +1248,8 @@ def _committed(state: State, request: int, position: int) -> State:
     )
     if request:
         dropping = tuple(each for each in state.dropping if each[0] != request)
-        return _changed(state, outbox=outbox, dropping=dropping)
+        entered = tuple(each for each in state.entered if each[0] != request)
+        return _changed(state, outbox=outbox, dropping=dropping, entered=entered)
     why = "interrupted"
     drafts = tuple(
         msgspec.structs.replace(
@@ -1260,6 +1267,7 @@ def _committed(state: State, request: int, position: int) -> State:
         outbox=outbox,
         drafts=drafts,
         dropping=(),
+        entered=(),
         checking=None,
         looking=0,
         wanted="",
@@ -1294,6 +1302,17 @@ def _not_sent(state: State, request: int, why: str) -> Stepped:
         dropping = tuple(each for each in state.dropping if each[0] != request)
         state = _changed(state, dropping=dropping, drafts=(*state.drafts, dropped))
         return _said(state, Text(f"未能记录：{why[:80]}", f"Not recorded: {why[:80]}"))
+    resulted = dict(state.entered).get(request)
+    if resulted is not None:
+        entered = tuple(each for each in state.entered if each[0] != request)
+        state = _changed(state, entered=entered, samples=(*state.samples, resulted))
+        return _said(state, Text(f"未能记录：{why[:80]}", f"Not recorded: {why[:80]}"))
+    pictured = next(
+        (each for each in state.drafts if any(item.request == request for item in each.evidence)), None
+    )
+    if pictured is not None:
+        told = Text(f"未能保存：{why[:80]}", f"Not kept: {why[:80]}")
+        return _said(_put(state, _failed(pictured, request, why)), told)
     out = next((each for each in state.outbox if each.request == request and each.position == 0), None)
     if out is None or out.draft is None:
         return state, ()
@@ -1360,8 +1379,11 @@ def _result(state: State, context: Context, event: ResultEntered) -> Stepped:
         recall=recall,
     )
     samples = tuple(each for each in state.samples if each is not sample)
+    number = state.request + 1
+    entered = (*state.entered, (number, sample))
     stream = Stream.ROUTINE if event.passed else Stream.ALARM
-    return _changed(state, samples=samples, told=None), (Commit((Told(stream, result),)),)
+    state = _changed(state, request=number, samples=samples, entered=entered, told=None)
+    return state, (Commit((Told(stream, result),), request=number),)
 
 
 def _recall_of(sample: Sample, event: ResultEntered) -> fact.RecallAsked | None:

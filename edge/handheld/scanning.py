@@ -292,8 +292,8 @@ def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Eff
         case TimePassed(name) if name == _GARBLED_TIMER and state.garbled:
             told = ReadsGarbled(source=state.garbled_source, count=state.garbled, why=state.garbled_why)
             return _changed(state, garbled=0), (Commit((Told(Stream.ROUTINE, told),)),)
-        case EffectFailed(Commit()) if state.judged is not None:
-            return _changed(state, judged=_not_recorded(state.judged)), (Sound(Tone.ERROR),)
+        case EffectFailed(Commit(facts=facts)) if state.judged is not None:
+            return _not_written(state, state.judged, facts), (Sound(Tone.ERROR),)
         case PutAway():
             return _changed(state, judged=None, asked=None, shows_garbled=False), ()
         case TorchSet(on):
@@ -459,6 +459,17 @@ def _garbled(state: State, source: str, why: str) -> tuple[State, tuple[Effect, 
     )
     effects: tuple[Effect, ...] = (Sound(Tone.ERROR),)
     return after, effects if state.garbled else (*effects, WakeAfter(_GARBLED_TIMER, GARBLED_TOLD_S))
+
+
+def _not_written(state: State, judged: Judged, facts: tuple[Told, ...]) -> State:
+    """Scanned again it is judged anew: a verdict nobody wrote down is repeated by none."""
+    text = judged.asked.text
+    told = any(
+        isinstance(each.data, ParcelJudged | UnknownScanned) and each.data.text == text for each in facts
+    )
+    recent = tuple(each for each in state.recent if not told or each.text != text)
+    count = state.count - 1 if told and judged.times == 1 else state.count
+    return _changed(state, judged=_not_recorded(judged), recent=recent, count=count)
 
 
 def _not_recorded(judged: Judged) -> Judged:

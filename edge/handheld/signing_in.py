@@ -14,6 +14,7 @@ import msgspec
 from edge.handheld.context import Context, SignedIn
 from edge.handheld.effects import CheckPin, Commit, Effect, LockVault, LookUp, Told, WakeAfter, Wanted
 from edge.handheld.events import (
+    EffectFailed,
     Found,
     OfficerFindings,
     Paused,
@@ -60,7 +61,7 @@ Intent = SignInAsked | SignOutAsked | LockAsked
 
 
 Event = (
-    Intent | PinChecked | Found | TimePassed | Touched | Paused | SyncChanged
+    Intent | PinChecked | Found | TimePassed | Touched | Paused | SyncChanged | EffectFailed
 )  # and nothing else reaches this room
 
 
@@ -138,6 +139,8 @@ def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Eff
             return _try(state, context, officer_no.strip(), pin)
         case PinChecked(request=request) if request == state.request and state.checking:
             return _checked(state, context, event)
+        case EffectFailed(CheckPin(request=request)) if request == state.request and state.checking:
+            return _changed(state, checking="", refused="not_checked"), ()
         case SignOutAsked() if state.officer is not None:
             return _out(state, "asked", locked=False)
         case LockAsked() if state.officer is not None:
@@ -259,6 +262,7 @@ _REFUSED: Final = {
     "unknown": Text("本机无此关员", "Officer not rostered on this device"),
     "revoked": Text("关员授权已撤销", "Officer's authorisation was revoked"),
     "expired": Text("关员授权已到期", "Officer's authorisation has ended"),
+    "not_checked": Text("本机存储故障，无法登录", "Storage fault: nobody can sign in now"),
     "too_long_offline": Text("离线过久，联网后登录", "Offline for too long, sign in with a network"),
 }
 _TITLE: Final = Text("关员登录", "Officer sign-in")

@@ -228,6 +228,18 @@ def test_an_answer_to_another_question_lets_nobody_in() -> None:
     assert held.holder() is None
 
 
+def test_a_pin_that_could_not_be_checked_keeps_nobody_out_for_good() -> None:
+    held = Held()
+    held.put(SignInAsked(OFFICER, "493027"))
+    (asked,) = held.of(CheckPin)
+    held.put(EffectFailed(asked, "vault.tries cannot be written (No space left on device)"))
+    shown = held.view.shown
+    assert isinstance(shown, SigningInView)
+    assert (shown.phase, shown.message is None) == ("nobody", False)
+    held.sign_in()
+    assert held.holder() is not None
+
+
 def test_it_locks_when_nobody_touches_it_and_a_touch_puts_that_off(held: Held) -> None:
     assert held.app.site is not None
     wait_s = float(held.app.site.auto_lock_s)
@@ -421,6 +433,18 @@ def test_g8_a_verdict_that_could_not_be_written_down_is_held(held: Held) -> None
     (retried,) = held.of(Commit)
     held.put(Committed(retried.request, 9))
     assert held.view.bar.notices == ()
+
+
+def test_g8_what_could_not_be_written_down_is_no_repetition_when_it_is_scanned_again(held: Held) -> None:
+    held.scan()
+    (commit,) = held.of(Commit)
+    held.put(EffectFailed(commit, "disk full"))
+    held.scan()
+    (commit,) = held.of(Commit)
+    assert [type(told.data) for told in commit.facts] == [ParcelJudged]
+    assert (held.verdict.again, held.view.shown.count) == (None, 1)  # type: ignore[union-attr]
+    held.put(EffectFailed(commit, "disk full"))
+    assert held.verdict.sign is Sign.HOLD
 
 
 def test_a_slip_that_is_scanned_opens_the_check_of_its_load(held: Held) -> None:

@@ -369,6 +369,13 @@ def test_where_two_are_needed_a_different_authorised_officer_proves_it_with_the_
     )  # fmt: skip
 
 
+def test_a_second_pin_that_could_not_be_checked_may_be_typed_again() -> None:
+    stage = carrying_out().tell(SecondOfficerCame("4604002", "2222"))
+    stage.tell(EffectFailed(stage.only(CheckPin), "disk full"))
+    assert shown(stage).second_officer_wanted is False
+    assert shown(stage).told is not None
+
+
 def test_the_site_wants_two_for_a_sample_whatever_the_order_says() -> None:
     stage = ready(handling="sample_sent").tell(SampleTaken("S-1", sku="SKU-1"))
     assert missing(stage) == ["A second officer has to confirm"]
@@ -576,6 +583,27 @@ def test_a_failed_result_names_what_to_recall_and_is_an_alarm() -> None:
         if told.data is result
     ]
     assert (streams, shown(stage).samples) == ([Stream.ALARM], ())
+
+
+def test_a_result_that_could_not_be_written_may_be_entered_again() -> None:
+    stage = sampled()
+    stage.tell(ResultEntered("S-1", False, "L-1", "铅 0.9", "destroyed", ("batch",)))
+    commit = stage.only(Commit)
+    assert shown(stage).samples == ()
+    stage.tell(EffectFailed(commit, "disk full"))
+    assert [row.sample_no for row in shown(stage).samples] == ["S-1"]
+    stage.tell(ResultEntered("S-1", False, "L-1", "铅 0.9", "destroyed", ("batch",)))
+    stage.tell(Committed(stage.only(Commit).request, 7))
+    stage.power_cut()
+    assert (shown(stage).samples, stage.state.entered) == ((), ())
+
+
+def test_a_picture_whose_fact_could_not_be_written_is_no_evidence() -> None:
+    stage = photo(carrying_out().tell(PhotoAsked("seal")))
+    stage.tell(EffectFailed(stage.only(Commit), "disk full"))
+    draft = shown(stage).draft
+    assert draft is not None
+    assert [each.state for each in draft.evidence] == ["failed"]
 
 
 def test_a_passed_result_recalls_nothing() -> None:
