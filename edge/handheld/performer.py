@@ -94,6 +94,8 @@ class Things:
     """What this device shares with the centre, one for each of its keys that is believed."""
     on_open: Callable[[], None]
     """The stores were opened by a PIN."""
+    awaits_answers: Callable[[], bool] = field(default=lambda: False)
+    """Something that was put into the core's own inbox is not stepped yet."""
     new_id: Callable[[], str] = field(default=lambda: secrets.token_hex(16))
 
 
@@ -109,6 +111,8 @@ class Performer:
         """As the memory had it when the stores were opened."""
         self.mark: Mark | None = None
         """Of the glass's event in hand: durable with what came of it."""
+        self._mark_kept: Mark | None = None
+        """With the memory that was committed last."""
 
     def perform(self, effect: Effect) -> None:
         """Raises `EffectFailed` where a commit did not become durable, or nobody is there to do it."""
@@ -149,6 +153,7 @@ class Performer:
         if raw is None:
             return Opened(*read(None))
         memory, self.found_mark = without_mark(raw)
+        self._mark_kept = self.found_mark
         if self.mark is None:
             self.mark = self.found_mark
         return Opened(*read(memory))
@@ -162,7 +167,9 @@ class Performer:
         if journal is None:
             self._unsaid = [*self._unsaid, *drafts][-MOST_WAITING:]
             return
-        memory = None if commit.memory is None else with_mark(commit.memory, self.mark)
+        # A draft that is kept while something is looked up is not all that comes of the event.
+        mark = self.mark if commit.facts or not things.awaits_answers() else self._mark_kept
+        memory = None if commit.memory is None else with_mark(commit.memory, mark)
         if memory is not None and len(memory) > MOST_BYTES:
             raise EffectFailed(f"drafts of {len(memory)} bytes: expected at most {MOST_BYTES}")
         try:
@@ -173,6 +180,8 @@ class Performer:
             )
         except (JournalFull, StoreRefused, FactTooLong) as error:
             raise EffectFailed(str(error)) from error
+        if memory is not None:
+            self._mark_kept = mark
         if drafts or self._unsaid:
             things.centre.facts_waiting()
         self._unsaid = []
@@ -216,8 +225,9 @@ class Performer:
         things = self._things
         if not things.stores.are_open:
             things.stores.open()
-            things.on_open()
             things.put(self.opened())
+            # After it: how far the journal stands is told to rooms that have their memory back.
+            things.on_open()
         return things.lookups.standing(officer_no)
 
     def _sign(self, effect: SignCode) -> None:

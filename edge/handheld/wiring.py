@@ -159,6 +159,7 @@ class Core:
                 clock=clock,
                 peppers=self._peppers,
                 on_open=self._opened,
+                awaits_answers=lambda: self._answers > 0,
             )
         )
         reading = expected()
@@ -212,8 +213,8 @@ class Core:
         `StoreRefused`, `OSError`."""
         if self._stores.can_open:
             self._stores.open()
-            self._opened()
             self._inbox.put("core", self._performer.opened())
+            self._opened()
 
     def run(self, glass: Glass, *, signals: bool = False) -> None:
         """Until `stop`; raises what broke it. After `open`."""
