@@ -44,6 +44,7 @@ from edge.handheld.events import (
 from edge.handheld.view import Row, both
 from sync.vocabulary import handheld_facts as fact
 from sync.vocabulary.blobs import BlobClass
+from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import FactData, FindingMade, InspectionMade, OrderTaken, Stream
 from sync.vocabulary.records import (
     InspectionMethod,
@@ -412,6 +413,8 @@ MOST_SAMPLES: Final = 100
 MOST_SENT: Final = 60
 MOST_TEXT: Final = 400
 MOST_SHORT: Final = 60
+MOST_COUNTED_BYTES: Final = 16_000
+"""Of counted lines in one fact."""
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True):
@@ -1173,26 +1176,15 @@ def _facts_of(draft: Draft, officer: str, context: Context) -> tuple[FactData, .
     officers = (officer, second) if second else (officer,)
     waybills = tuple(parcel.waybill_no for parcel in draft.parcels)
     kept = [item for item in draft.evidence if item.state == "kept"]
+    counted = _counted(draft)
     made = InspectionMade(
         order_no=draft.order_no,
         officers=officers,
         waybill_nos=waybills,
         method="" if draft.method is None else draft.method.value,
         pictures=tuple(item.sha256 for item in kept if item.kind != "voice"),
-        quantities=tuple(
-            fact.CountedLine(
-                waybill_no=line.waybill_no,
-                no=line.no,
-                sku=line.sku,
-                name=line.name,
-                declared=line.declared,
-                counted=line.counted,
-                unit=line.unit,
-                remark=line.remark,
-            )
-            for line in draft.lines
-            if line.counted
-        ),
+        quantities=counted[0],
+        parts=len(counted),
         measured=tuple(
             fact.MeasuredValue(what=each.what, value=each.value, unit=each.unit, waybill_no=each.waybill_no)
             for each in draft.measures
@@ -1202,6 +1194,18 @@ def _facts_of(draft: Draft, officer: str, context: Context) -> tuple[FactData, .
         seal_no=draft.seal_no,
         second_officer=second,
         remark=draft.remark,
+    )
+    further = tuple(
+        InspectionMade(
+            order_no=draft.order_no,
+            officers=officers,
+            waybill_nos=tuple(dict.fromkeys(line.waybill_no for line in lines)),
+            method=made.method,
+            quantities=lines,
+            part=part,
+            parts=len(counted),
+        )
+        for part, lines in enumerate(counted[1:], start=2)
     )
     found = FindingMade(
         order_no=draft.order_no,
@@ -1213,7 +1217,7 @@ def _facts_of(draft: Draft, officer: str, context: Context) -> tuple[FactData, .
         sample_no="" if draft.sample is None else draft.sample.sample_no,
     )
     if draft.sample is None:
-        return made, found
+        return made, *further, found
     sample = draft.sample
     sent = fact.SampleSent(
         order_no=draft.order_no,
@@ -1227,7 +1231,33 @@ def _facts_of(draft: Draft, officer: str, context: Context) -> tuple[FactData, .
         laboratory=sample.laboratory,
         tests=sample.tests,
     )
-    return made, sent, found
+    return made, *further, sent, found
+
+
+def _counted(draft: Draft) -> list[tuple[fact.CountedLine, ...]]:
+    """As many at once as one fact can carry beside all else it says."""
+    parts: list[tuple[fact.CountedLine, ...]] = [()]
+    size_bytes = 0
+    for line in draft.lines:
+        if not line.counted:
+            continue
+        told = fact.CountedLine(
+            waybill_no=line.waybill_no,
+            no=line.no,
+            sku=line.sku,
+            name=line.name,
+            declared=line.declared,
+            counted=line.counted,
+            unit=line.unit,
+            remark=line.remark,
+        )
+        more_bytes = len(to_json(told))
+        if parts[-1] and size_bytes + more_bytes > MOST_COUNTED_BYTES:
+            parts.append(())
+            size_bytes = 0
+        parts[-1] = (*parts[-1], told)
+        size_bytes += more_bytes
+    return parts
 
 
 def _trimmed(outbox: tuple[Outgoing, ...]) -> tuple[Outgoing, ...]:

@@ -321,6 +321,9 @@ class InspectionMade(msgspec.Struct, frozen=True, tag="inspection_made", kw_only
     second_officer: Words = ""
     """Proved by PIN, another than the first; empty where one was enough."""
     remark: Words = ""
+    part: Number = 1
+    """A long count is told in several facts of one transaction; those after the first carry lines alone."""
+    parts: Number = 1
 
 
 class FindingMade(msgspec.Struct, frozen=True, tag="finding_made", kw_only=True):

@@ -67,7 +67,7 @@ from edge.handheld.inspection import (
     VoiceEnded,
 )
 from sync.vocabulary.blobs import BlobClass
-from sync.vocabulary.facts import Stream
+from sync.vocabulary.facts import FactDraft, InspectionMade, Stream, check_length, seal
 from sync.vocabulary.handheld_facts import DraftDropped
 from sync.vocabulary.records import (
     InspectionMethod,
@@ -422,6 +422,27 @@ def test_inspection_and_finding_are_one_transaction() -> None:
     assert [(line.no, line.declared, line.counted) for line in made.quantities] == [
         ("1", "2", "2"), ("2", "0.5", "0.5"),
     ]  # fmt: skip
+
+
+def test_however_much_was_counted_it_can_be_sent() -> None:
+    lines = tuple(
+        {"no": str(no), "sku": f"SKU-{no}", "name": "保湿面霜礼盒装限量版", "quantity": "2", "unit": "瓶"}
+        for no in range(1, 21)
+    )
+    waybills = tuple(waybill(number, lines=lines) for number in range(1, 31))
+    found = order(waybill_nos=tuple(each.waybill_no for each in waybills))
+    stage = orders(found).tell(OrderTakeAsked(found.order_no)).found(OrderFindings((), waybills=waybills))
+    stage.tell(Begun(), MethodChosen(InspectionMethod.OPENED))
+    stage.tell(*(AllAsDeclared(str(each.waybill_no)) for each in waybills))
+    stage.tell(FindingChosen("nothing"), HandlingChosen("released"), ReadyAsked(), SendAsked("XD-1"))
+    told = [each.data for each in stage.only(Commit).facts]
+    for data in told:
+        draft = FactDraft("e" * 32, Stream.ROUTINE, UTC, "boot", 5, data)
+        check_length(seal(draft, device="handheld-1", epoch="e", seq=1, position=1, prev="0" * 64))
+    made = [each for each in told if isinstance(each, InspectionMade)]
+    assert [each.part for each in made] == list(range(1, made[0].parts + 1))
+    counted = [(line.waybill_no, line.no) for each in made for line in each.quantities]
+    assert counted == [(str(each.waybill_no), str(no)) for each in waybills for no in range(1, 21)]
 
 
 def test_it_is_sent_once_however_often_it_is_touched() -> None:
