@@ -122,13 +122,13 @@ _APP: Final = (1 << _ROOM_BITS) - 1
 _JOURNAL_TIMER: Final = "app:journal"
 JOURNAL_AGAIN_S: Final = 5.0
 
-_NEEDS: Final[dict[Page, str]] = {
-    Page.INSPECTION: "inspect",
-    Page.PATROL: "patrol",
-    Page.STOCK_TAKE: "stock_take",
-    Page.LANE_HELP: "manual_release",
+_NEEDS: Final[dict[Page, frozenset[str]]] = {
+    Page.INSPECTION: frozenset({"inspect"}),
+    Page.PATROL: frozenset({"patrol"}),
+    Page.STOCK_TAKE: frozenset({"stock_take"}),
+    Page.LANE_HELP: frozenset({lane_help.RELEASE, lane_help.SUPPLEMENT}),
 }
-"""The authorisation (施检授权) a page asks for."""
+"""The authorisations (施检授权) a page asks for: one of them opens it."""
 
 _TITLES: Final[dict[Page, Text]] = {
     Page.SIGN_IN: Text("登录", "Sign in"),
@@ -360,7 +360,7 @@ def _read(app: App, event: Scanned | ReadGarbled) -> list[tuple[Room, object]]:
     room = _reads(app, event)
     counting: batch.State = app.states["batch"]
     is_slip = isinstance(event, Scanned) and SlipNo.parse(event.text.strip()) is not None
-    if is_slip and room.page is Page.SCAN and counting.batch is None:
+    if is_slip and room.page in (Page.SCAN, Page.BATCH) and counting.batch is None:
         # A slip is no parcel: whoever scans one wants to check its load (卡口抽核).
         slips = _BY_NAME["batch"]
         return [(slips, batch.SlipCheckBegun()), (slips, event)]
@@ -591,7 +591,7 @@ def doors(app: App) -> tuple[Door, ...]:
         needed = _NEEDS.get(page)
         if page is not Page.SETTINGS and app.officer is None:
             why = Text("请先登录", "Sign in first")
-        elif needed is not None and app.officer is not None and needed not in app.officer.authorisations:
+        elif needed is not None and app.officer is not None and needed.isdisjoint(app.officer.authorisations):
             why = Text("无此授权", "You are not authorised for this")
         found.append(Door(page, _TITLES[page], why is None, why, _waiting(app, page)))
     if app.officer is None:

@@ -568,8 +568,8 @@ def view(state: State, context: Context) -> BatchView:
         title=_CHECK if is_check else _COUNT,
         hint=_HINTS[phase],
         counted=len(counted),
-        passed=sum(scan.sign is Sign.RELEASE for scan in counted),
-        flagged=sum(scan.sign in (Sign.INSPECT, Sign.HOLD) for scan in counted),
+        passed=sum(_sign(scan, slip) is Sign.RELEASE for scan in counted),
+        flagged=sum(_sign(scan, slip) in (Sign.INSPECT, Sign.HOLD) for scan in counted),
         unknown=sum(scan.sign is Sign.UNKNOWN for scan in counted),
         duplicates=0 if batch is None else batch.duplicates,
         undone=len(scans) - len(counted),
@@ -585,16 +585,23 @@ def view(state: State, context: Context) -> BatchView:
 _LOOKING: Final = Text("查询中", "Looking it up")
 
 
+def _sign(scan: Scan, slip: SlipList | None) -> Sign:
+    """A parcel that may go, but not with this slip, looks as it sounds: like a hold."""
+    lies_wrong = slip is not None and scan.sign is Sign.RELEASE and _where(slip, scan) != "listed"
+    return Sign.HOLD if lies_wrong else scan.sign
+
+
 def _scan_shown(scan: Scan, slip: SlipList | None, context: Context) -> ScanShown:
     said = Text(scan.zh, scan.en)
     if slip is not None:
         on = _ON_SLIP[_where(slip, scan)]
         said = Text(f"{on.zh} {scan.zh}", f"{on.en}; {scan.en}")
+    sign = _sign(scan, slip)
     return ScanShown(
         place=scan.place,
         text=scan.number,
-        sign=scan.sign,
-        shape=SHAPES[scan.sign],
+        sign=sign,
+        shape=SHAPES[sign],
         words=said,
         is_undone=scan.undone,
         undo_left_s=_undo_left_s(scan, context),

@@ -12,6 +12,7 @@ from typing import Final, Literal, assert_never
 
 import msgspec
 
+from edge.handheld import words
 from edge.handheld.context import Context
 from edge.handheld.effects import (
     CheckPin,
@@ -1537,7 +1538,7 @@ def view(state: State, context: Context) -> InspectionView:
         ),
         drafts=rows,
         draft=None if draft is None else _draft_shown(draft, context),
-        samples=tuple(_sample_row(sample) for sample in state.samples),
+        samples=tuple(_sample_row(sample, context) for sample in state.samples),
         draft_count=sum(row.state in ("draft", "stopped") for row in rows),
         ready_count=sum(row.state == "ready" for row in rows),
         sending_count=sum(row.state == "sending" for row in rows),
@@ -1584,7 +1585,7 @@ def _order_row(state: State, order: InspectionOrder, context: Context) -> OrderR
         order_no=order.order_no,
         cause=_CAUSES[order.cause],
         what=_what(order),
-        due=None if order.due is None else both(order.due),
+        due=None if order.due is None else both(words.moment(order.due, context.site)),
         is_due=order.due is not None and context.utc > order.due,
         in_hand=who,
         may_take=standing is None,
@@ -1598,7 +1599,7 @@ def _draft_shown(draft: Draft, context: Context) -> DraftShown:
     if order.cause_detail:
         rows.append(Row(_DETAIL, both(order.cause_detail)))
     if order.due is not None:
-        rows.append(Row(_DUE, both(order.due)))
+        rows.append(Row(_DUE, both(words.moment(order.due, context.site))))
     chosen = draft.sample
     lacks = missing(draft, context)
     instructions = Text(order.instructions_zh, order.instructions_en)
@@ -1658,7 +1659,7 @@ def _line_shown(line: Line) -> LineShown:
     )
 
 
-def _sample_row(sample: Sample) -> SampleRow:
+def _sample_row(sample: Sample, context: Context) -> SampleRow:
     known = {
         "waybill": sample.waybill_no,
         "sku": sample.sku,
@@ -1670,7 +1671,7 @@ def _sample_row(sample: Sample) -> SampleRow:
         sample_no=sample.sample_no,
         order_no=sample.order_no,
         text=both(f"{sample.waybill_no} {sample.sku}".strip()),
-        sent=sample.sent,
+        sent=words.moment(sample.sent, context.site),
         recall_by=tuple(
             Choice(by, Text(f"{_RECALL_BY[by].zh} {what}", f"{_RECALL_BY[by].en}: {what}"), False)
             for by, what in known.items()

@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from edge.handheld import words
 from edge.handheld.context import Context
 from edge.handheld.effects import Commit, Effect, LookUp, Sound, Told, Tone, WakeAfter, Wanted
 from edge.handheld.events import EffectFailed, Found, RouteFindings, Scanned, TimePassed
@@ -410,7 +411,7 @@ def view(state: State, context: Context) -> PatrolView:
                 route_no=route.route_no,
                 name=Text(route.name_zh, route.name_en),
                 points=len(route.points),
-                due=None if route.due is None else both(route.due),
+                due=None if route.due is None else both(words.moment(route.due, context.site)),
                 is_due=route.due is not None and context.utc > route.due,
             )
             for route in state.routes

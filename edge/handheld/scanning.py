@@ -578,7 +578,7 @@ def _verdict(judged: Judged, context: Context) -> VerdictShown:
         code=judged.asked.text,
         what=words.WHAT[opinion.sign],
         why=tuple(words.why(because) for because in opinion.ruling.reasons),
-        to_do=tuple(text for text in todo if text is not None),
+        to_do=tuple(dict.fromkeys(text for text in todo if text is not None)),
         age=words.age(age_s),
         age_is_too_old=is_too_old(age_s, judged.records.site),
         again=_again(judged),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -50,7 +50,7 @@ class StepShown:
     """One station of the path, the earliest first."""
 
     at: str
-    """UTC text; empty where the records tell the order but no time."""
+    """As the site's clocks show it; empty where the records tell the order but no time."""
     place: Text
     what: Text
     sign: Sign | None = None
@@ -111,7 +111,9 @@ def view(state: State, context: Context) -> TracingView:
         ),
         waybills=tuple(waybill.waybill_no for waybill in parcel.waybills),
         rows=_rows(findings),
-        steps=_steps(findings)[:STEPS_SHOWN],
+        steps=tuple(
+            replace(step, at=words.moment(step.at, context.site)) for step in _steps(findings)[:STEPS_SHOWN]
+        ),
         message=_ONLY_HERE if known else _NOTHING,
     )
 

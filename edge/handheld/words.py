@@ -4,10 +4,12 @@ driver reads at a lane: the same reason, other words. No decision in here.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from edge.handheld.view import Sign
-from sync.vocabulary.records import CreditTier, Mode, SlipState
+from sync.vocabulary.records import CreditTier, Mode, Site, SlipState
 from sync.vocabulary.rulings import Because, Reason, Text
 
 WHAT: Final[dict[Sign, Text]] = {
@@ -99,7 +101,22 @@ SLIP_STATES: Final[dict[SlipState, Text]] = {
 }
 
 
+_DOCUMENTS: Final = {
+    "mismatch": Text("", ""),
+    "no_order": Text("无订单", "no order"),
+    "no_payment": Text("无支付单", "no payment"),
+    "no_waybill": Text("无物流单", "no waybill"),
+}
+"""What feeds say of the match (三单对碰); what they say in other words is shown as it came."""
+
+
 def why(because: Because) -> Text:
+    if because.code is Reason.DOCUMENTS_DIFFER and because.detail in _DOCUMENTS:
+        said, detail = WHY[because.code], _DOCUMENTS[because.detail]
+        return Text(
+            said.zh.replace("{detail}", detail.zh).strip(),
+            said.en.replace("{detail}", detail.en).strip().removesuffix(":"),
+        )
     return _filled(WHY[because.code], because.detail)
 
 
@@ -113,6 +130,29 @@ def age(age_s: float | None) -> Text:
         return Text("底账时间未知", "Age of records unknown")
     number, zh, en = _rounded(age_s)
     return Text(f"底账 {number} {zh}前", f"Records {number} {en} old")
+
+
+_BEIJING: Final = timezone(timedelta(hours=8))
+_CHINA: Final = "Asia/Shanghai"
+_WITHOUT_TABLES: Final = {_CHINA: _BEIJING, "UTC": UTC}
+"""A phone's Python may have no tables of zones; China has had one time, and no summer time, since 1992."""
+
+
+def moment(utc: str, site: Site | None) -> str:
+    """2026-11-23 07:44: as the clocks of the site show it; what is no time stays as it is."""
+    try:
+        at = datetime.fromisoformat(utc)
+    except ValueError:
+        return utc
+    known = _zone(_CHINA if site is None else site.zone)
+    return utc if known is None or at.tzinfo is None else f"{at.astimezone(known):%Y-%m-%d %H:%M}"
+
+
+def _zone(name: str) -> tzinfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, KeyError, OSError):
+        return _WITHOUT_TABLES.get(name)
 
 
 def ago(seconds: float) -> Text:

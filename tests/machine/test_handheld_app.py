@@ -84,8 +84,9 @@ from sync.vocabulary.handheld_facts import (
     UnknownScanned,
 )
 from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.records import ControlAction
 from sync.vocabulary.rulings import Text
-from tests.unit.test_parcel_rules import KNOWN, NUMBER, READ, SITE, SLIP, ordered, recalled, waybill
+from tests.unit.test_parcel_rules import KNOWN, NUMBER, READ, SITE, SLIP, control, ordered, recalled, waybill
 
 T = TypeVar("T")
 DEVICE = Device("handheld-1", key_id="key-1", version="0.1.0")
@@ -447,11 +448,37 @@ def test_g8_what_could_not_be_written_down_is_no_repetition_when_it_is_scanned_a
     assert held.verdict.sign is Sign.HOLD
 
 
-def test_a_slip_that_is_scanned_opens_the_check_of_its_load(held: Held) -> None:
+def test_two_reasons_with_the_same_advice_say_it_once(held: Held) -> None:
+    twice = tuple(
+        msgspec.structs.replace(control(ControlAction.INSPECT), control_id=name) for name in ("c1", "c2")
+    )
+    held.scan(replace(KNOWN, controls=twice))
+    assert [each.en for each in held.verdict.to_do] == ["Open and inspect as the control asks"]
+    assert len(held.verdict.why) == 2
+
+
+@pytest.mark.parametrize("page", [Page.SCAN, Page.BATCH])
+def test_a_slip_that_is_scanned_opens_the_check_of_its_load(held: Held, page: Page) -> None:
+    held.put(GoTo(page))
     held.put(Scanned(SLIP))
     (asked,) = held.of(LookUp)
     assert (asked.wanted, asked.text) == (Wanted.SLIP, SLIP)
     assert held.page() is Page.BATCH
+
+
+@pytest.mark.parametrize("may", ["manual_release", "supplement"])
+def test_help_at_a_lane_is_open_to_whoever_may_do_some_of_it(may: str) -> None:
+    held = Held()
+    held.sign_in(may=(may,))
+    held.put(GoTo(Page.LANE_HELP))
+    assert held.page() is Page.LANE_HELP
+
+
+def test_help_at_a_lane_is_shut_to_whoever_may_do_nothing_of_it() -> None:
+    held = Held()
+    held.sign_in(may=("inspect",))
+    held.put(GoTo(Page.LANE_HELP))
+    assert held.page() is not Page.LANE_HELP
 
 
 def test_a_scan_where_nothing_reads_codes_goes_to_the_scan_page(held: Held) -> None:

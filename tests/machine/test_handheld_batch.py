@@ -21,7 +21,7 @@ from edge.handheld.batch import (
 )
 from edge.handheld.effects import Commit, LookUp, Tone, Wanted
 from edge.handheld.events import EffectFailed, Found, ParcelFindings, Scanned, SlipFindings
-from edge.handheld.view import Sign
+from edge.handheld.view import Shape, Sign
 from tests.machine.handheld_plays import OTHER_SLIP, RECORDS, Play, parcel, slip, struct, waybill, waybill_no
 
 
@@ -158,6 +158,18 @@ def test_a_slip_is_checked_off_and_what_is_missing_extra_or_elsewhere_is_shown()
 def test_a_parcel_of_another_slip_sounds_like_a_hold_though_it_is_released_itself() -> None:
     stage = scan(slip_check(1), 7, parcel(waybill(7, OTHER_SLIP)))
     assert (stage.tones(), shown(stage).phase) == ([Tone.HOLD], "aside")
+
+
+def test_a_parcel_of_another_slip_looks_as_it_sounds() -> None:
+    seen = shown(scan(slip_check(1), 7, parcel(waybill(7, OTHER_SLIP))))
+    assert seen.last is not None
+    assert (seen.last.sign, seen.last.shape, seen.passed, seen.flagged) == (Sign.HOLD, Shape.OCTAGON, 0, 1)
+
+
+def test_a_parcel_of_this_slip_looks_like_a_release() -> None:
+    seen = shown(scan(slip_check(1), 1))
+    assert seen.last is not None
+    assert (seen.last.sign, seen.passed, seen.flagged) == (Sign.RELEASE, 1, 0)
 
 
 def test_a_slip_that_is_not_in_the_records_begins_nothing() -> None:

@@ -69,6 +69,7 @@ class Studio:
 
     def show(self, name: str, settings: Settings) -> None:
         self.shell.close_over()
+        self.shell._pressed_until_s = 0.0
         page = {
             "menu": "scan",
             "pad": "stock-counting",

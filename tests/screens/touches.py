@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,11 @@ from edge.handheld.effects import Tone
 from edge.handheld.events import Scanned, SettingsChanged, SignInAsked, Touched
 from edge.handheld.live import LiveAccepted, LiveStopped
 from edge.handheld.scanning import OfferTaken, PutAway, TorchSet
+from edge.handheld.screens import captions
 from edge.handheld.signing_in import SecondOfficerSigned
 from edge.handheld.tracing import TraceAsked
 from edge.handheld.view import GoTo, NoticePutAway, Page
+from sync.vocabulary.rulings import Text
 from tests.screens import golden_work
 from tests.screens.golden import BAD_BAR, whole
 from tests.screens.studio import open_studio
@@ -43,6 +46,7 @@ def studio(window: Any) -> Any:
     window.shell.close_over()
     window.put.clear()
     window.shell._touched_s = 1e12
+    window.shell._pressed_until_s = 0.0
     return window
 
 
@@ -435,3 +439,72 @@ def test_what_is_no_picture_is_no_picture(studio: Any, tmp_path: Path) -> None:
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0 torn")
     given = (None, b"", b"no picture", tmp_path / "torn.jpg", tmp_path / "none")
     assert [pixels_of(what) for what in given] == [None] * 5
+
+
+def finger_on(studio: Any, text: str) -> Any:
+    """Down on the row that says so, long enough for what scrolls to believe it."""
+    from kivy.tests.common import UnitTestTouch
+
+    row = next(row for row in studio.shell._page.ids.recent.children if row.text == text)
+    finger = UnitTestTouch(*row.to_window(*row.center))
+    finger.touch_down()
+    time.sleep(0.1)
+    studio.settle(2)
+    return finger
+
+
+def test_news_of_the_page_does_not_take_a_row_from_under_a_finger(studio: Any) -> None:
+    studio.show("scan", EN)
+    view: Any = whole("scan", EN)
+    text = view.shown.recent[0].text
+    finger = finger_on(studio, text)
+    later = tuple(replace(each, ago=Text("9 分钟前", "9 min ago")) for each in view.shown.recent)
+    studio.shell.show(replace(view, shown=replace(view.shown, recent=later)))
+    studio.settle()
+    finger.touch_up()
+    studio.settle()
+    assert studio.put == [Scanned(text, "", "typed")]
+    studio.shell.show_what_waits()
+    assert studio.shell._page.ids.recent.children[0].under == "9 min ago"
+
+
+def test_a_verdict_does_not_wait_for_a_finger(studio: Any) -> None:
+    studio.show("scan", EN)
+    view: Any = whole("scan", EN)
+    finger = finger_on(studio, view.shown.recent[0].text)
+    studio.shell.show(whole("verdict-hold", EN))
+    assert studio.shell._page.what == "Hold"
+    finger.touch_up()
+
+
+def test_a_page_that_says_the_same_is_not_made_again(studio: Any) -> None:
+    studio.show("scan", EN)
+    rows = list(studio.shell._page.ids.recent.children)
+    studio.shell.show(replace(whole("scan", EN), bar=BAD_BAR))
+    assert studio.shell._page.ids.recent.children == rows
+
+
+def test_a_photo_is_taken_only_of_a_picture(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studio.phone, "frame", lambda: None)
+    studio.show("shooting", EN)
+    with pytest.raises(LookupError):
+        studio.press("Photo")
+    studio.shell._over.take()
+    assert (studio.put, studio.shell._over.taken) == ([], "")
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_without_a_picture_there_is_no_torch_and_the_page_says_why(
+    studio: Any, monkeypatch: pytest.MonkeyPatch, is_on: bool
+) -> None:
+    monkeypatch.setattr(studio.phone, "frame", lambda: None)
+    studio.show("scan", EN)
+    view: Any = whole("scan", EN)
+    studio.shell.show(replace(view, shown=replace(view.shown, camera_is_on=is_on)))
+    studio.settle()
+    with pytest.raises(LookupError):
+        studio.press("Torch on")
+    said = any(
+        each.text == captions.NO_CAMERA.en for each in studio.shell._page.walk() if hasattr(each, "text")
+    )
+    assert said is is_on

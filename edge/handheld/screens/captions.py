@@ -33,6 +33,9 @@ SETTINGS: Final = Text("设置 Settings", "Settings 设置")
 DEVICE: Final = Text("设备", "Device")
 COUNT: Final = Text("已判 {n} 件", "{n} parcels judged")
 LOOKING_UP: Final = Text("正在查询 {code}", "Looking up {code}")
+NO_CAMERA: Final = Text(
+    "相机没有画面；可用扫描枪或手工输入", "The camera gives no picture; scan by another source, or type"
+)
 NO_PICTURE: Final = Text("相机未开", "Camera is off")
 TODO: Final = Text("怎么办", "What to do")
 WHY: Final = Text("原因", "Why")

@@ -39,6 +39,8 @@ class Shooting(BoxLayout):
         """For those who bind."""
 
     def take(self) -> None:
+        if self.ids.picture.texture is None:
+            return
         self.count += 1
         self.speak()
         self._shot.done()

@@ -66,6 +66,11 @@ FRAMES_A_SECOND: Final = 15.0
 """Of the camera's picture, while a page shows it."""
 TOUCHED_EVERY_S: Final = 5.0
 """How often a hand on the glass is told: enough for the auto-lock, not a message a touch."""
+PRESS_S: Final = 1.0
+"""A page's own news (a second more on some count) wait so long at most for a finger to leave the glass: a row
+that is made anew beneath it takes the touch away."""
+LEFT_S: Final = 0.3
+"""A short touch on what scrolls is told 0.2 s after the finger has left."""
 
 _PAGES: Final[dict[type, type]] = {
     SigningInView: SignInPage,
@@ -157,7 +162,7 @@ class Shell(BoxLayout):
     def __init__(self, put: Callable[[Any], None], platform: Platform, **given: Any) -> None:
         super().__init__(**given)
         self._put = put
-        self._hands = Hands(put, platform, self.ask)
+        self._hands = Hands(self._answered, platform, self.ask)
         self._view: View | None = None
         self._pages: dict[type, Any] = {}
         self._verdict: VerdictPage | None = None
@@ -168,10 +173,19 @@ class Shell(BoxLayout):
         self._keys = Keys()
         self._guarded = Guarded(self._scanned)
         self._touched_s = 0.0
+        self._pressed_until_s = 0.0
+        """Until then a finger may still mean what it saw."""
+        self._waits: View | None = None
+        self._last: tuple[Any, Settings] | None = None
+        """What the page was given last."""
 
     # --- what is shown ---
 
     def show(self, view: View) -> None:
+        if self._view is not None and self._is_small_news(self._view, view):
+            self._waits = view
+            return
+        self._waits = None
         before, self._view = self._view, view
         LOOK.follow(view.settings)
         Window.clearcolor = LOOK.colour("ground", LOOK.theme)
@@ -185,8 +199,28 @@ class Shell(BoxLayout):
             self._menu.show(view.doors, view.page, self.go)
         elif self._over is not None and before is not None and before.settings != view.settings:
             self._over.speak()
-        self._page = self._page_of(view.shown)
+        if self._page is None or self._last != (view.shown, view.settings):
+            self._last = (view.shown, view.settings)
+            self._page = self._page_of(view.shown)
         self._place()
+
+    def _is_small_news(self, before: View, view: View) -> bool:
+        """The same page with other numbers, while a finger is on it. A verdict never waits."""
+        if time.monotonic() >= self._pressed_until_s or type(before.shown) is not type(view.shown):
+            return False
+        if isinstance(view.shown, ScanningView) and isinstance(before.shown, ScanningView):
+            return before.shown.verdict == view.shown.verdict and before.settings == view.settings
+        return before.settings == view.settings
+
+    def show_what_waits(self) -> None:
+        """Every frame."""
+        if self._waits is not None and time.monotonic() >= self._pressed_until_s:
+            self.show(self._waits)
+
+    def _answered(self, intent: Any) -> None:
+        """A hand has said what it meant: what follows from it is shown at once."""
+        self._pressed_until_s = 0.0
+        self._put(intent)
 
     def _page_of(self, shown: Any) -> Any:
         if isinstance(shown, ScanningView) and shown.verdict is not None:
@@ -271,6 +305,7 @@ class Shell(BoxLayout):
 
     def ask(self, over: Over) -> None:
         """Lays it over the page, in place of what lay there."""
+        self._pressed_until_s = 0.0
         match over:
             case Asked():
                 self._over = Entry(over)
@@ -363,10 +398,16 @@ class Shell(BoxLayout):
 
     def on_touch_down(self, touch: Any) -> bool:
         now_s = time.monotonic()
+        self._pressed_until_s = now_s + PRESS_S
         if now_s - self._touched_s >= TOUCHED_EVERY_S:
             self._touched_s = now_s
             self._put(Touched())
         return bool(super().on_touch_down(touch))
+
+    def on_touch_up(self, touch: Any) -> bool:
+        if self._pressed_until_s:
+            self._pressed_until_s = min(self._pressed_until_s, time.monotonic() + LEFT_S)
+        return bool(super().on_touch_up(touch))
 
 
 class HandheldApp(App):
@@ -407,6 +448,8 @@ class HandheldApp(App):
         if view is not None:
             self._settings = view.settings
             self.root.show(view)
+        else:
+            self.root.show_what_waits()
         for tone in tones[-1:]:
             self._sound(tone)
         if is_closed:
