@@ -625,7 +625,9 @@ def _bar(app: App, at_s: float) -> Bar:
 
 def _shown(app: App, now: Context) -> Shown:
     if app.page is Page.SETTINGS:
-        return preferences.view(app.settings, app.device.about, app.device.sources)
+        return preferences.view(
+            app.settings, app.device.about, app.device.sources, is_signed_in=app.officer is not None
+        )
     if app.page is Page.SIGN_IN or app.officer is None:
         return signing_in.view(app.states["signing_in"], now, _drafts(app))
     room = _BY_PAGE[app.page]

@@ -39,6 +39,8 @@ class PreferencesView:
     rows: tuple[ChoiceRow, ...]
     about: tuple[Text, ...]
     """Version, device, site, what decodes (and what is missing for it)."""
+    is_signed_in: bool = True
+    """False: the one way from here is to signing in."""
 
 
 _LANGUAGES: Final = ((Language.ZH, both("中文")), (Language.EN, both("English")))
@@ -55,7 +57,11 @@ _SOURCES: Final = (
 
 
 def view(
-    settings: Settings, about: tuple[Text, ...] = (), sources: frozenset[ScannerSource] | None = None
+    settings: Settings,
+    about: tuple[Text, ...] = (),
+    sources: frozenset[ScannerSource] | None = None,
+    *,
+    is_signed_in: bool = True,
 ) -> PreferencesView:
     """`sources`: what this device has to read codes with; None: all of them."""
     offered = [each for each in _SOURCES if sources is None or each[0] in sources]
@@ -71,6 +77,7 @@ def view(
             _row(settings, "source", Text("扫描方式", "Scanner"), offered),
         ),
         about=about,
+        is_signed_in=is_signed_in,
     )
 
 

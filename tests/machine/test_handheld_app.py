@@ -466,6 +466,14 @@ def test_a_slip_that_is_scanned_opens_the_check_of_its_load(held: Held, page: Pa
     assert held.page() is Page.BATCH
 
 
+def test_the_settings_lead_back_to_signing_in_while_nobody_is_in() -> None:
+    held = Held()
+    held.put(GoTo(Page.SETTINGS))
+    assert held.view.shown.is_signed_in is False  # type: ignore[union-attr]
+    held.put(GoTo(Page.SIGN_IN))
+    assert held.page() is Page.SIGN_IN
+
+
 @pytest.mark.parametrize("may", ["manual_release", "supplement"])
 def test_help_at_a_lane_is_open_to_whoever_may_do_some_of_it(may: str) -> None:
     held = Held()

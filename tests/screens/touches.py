@@ -508,3 +508,11 @@ def test_without_a_picture_there_is_no_torch_and_the_page_says_why(
         each.text == captions.NO_CAMERA.en for each in studio.shell._page.walk() if hasattr(each, "text")
     )
     assert said is is_on
+
+
+def test_who_has_not_signed_in_finds_the_way_back_from_the_settings(studio: Any) -> None:
+    view: Any = whole("settings", EN)
+    studio.shell.show(replace(view, shown=replace(view.shown, is_signed_in=False)))
+    studio.settle()
+    studio.press("Sign in")
+    assert studio.put == [GoTo(Page.SIGN_IN)]

@@ -28,7 +28,7 @@ def run(
 
     `put` takes every Intent and every code typed or sent by a keyboard wedge, and must not block. `home`: a
     folder of the program's own for Kivy's files. `size`: of the window in dots; None: the whole screen on
-    Android, 720 x 1280 at density 2 elsewhere.
+    Android, 720 x 1280 at density 2 elsewhere, or what of it the screen has room for.
     """
     from edge.handheld.screens.environment import prepare
 

@@ -7,6 +7,9 @@ and takes the program's command line for its own.
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
+import importlib.util
 import logging
 import os
 import sys
@@ -16,6 +19,46 @@ from typing import Final
 DESKTOP_SIZE: Final = (720, 1280)
 DESKTOP_DENSITY: Final = 2
 FRAMES_A_SECOND: Final = 30
+FRAME: Final = (16, 56)
+"""Dots across and down a window's own frame and title may take."""
+LEAST_SHARE: Final = 0.25
+"""Below it nobody could read it: a screen that small is a mistake of whoever told it."""
+
+
+def fitted(room: tuple[int, int] | None) -> tuple[tuple[int, int], float]:
+    """Size in dots and density of a PC's window: a phone's, smaller where the screen has not that much
+    room; what it shows stays the same."""
+    width, height = DESKTOP_SIZE
+    if room is None:
+        return DESKTOP_SIZE, DESKTOP_DENSITY
+    share = min((room[0] - FRAME[0]) / width, (room[1] - FRAME[1]) / height)
+    if (room[0] >= width and room[1] >= height) or share <= LEAST_SHARE:
+        return DESKTOP_SIZE, DESKTOP_DENSITY
+    return (int(width * share), int(height * share)), DESKTOP_DENSITY * share
+
+
+def screen_room() -> tuple[int, int] | None:
+    """What the first screen has room for in dots, without the system's own bars; None where SDL cannot tell.
+
+    Asked of the SDL that Kivy brings, before Kivy opens the window: later it would jump.
+    """
+    kivy = importlib.util.find_spec("kivy")
+    found = ctypes.util.find_library("SDL2-2.0")
+    if kivy is not None and kivy.origin is not None:
+        brought = sorted((Path(kivy.origin).parents[1] / "Kivy.libs").glob("libSDL2-2*"))
+        found = str(brought[0]) if brought else found
+    if found is None:
+        return None
+    try:
+        sdl = ctypes.CDLL(found)
+        if sdl.SDL_VideoInit(None) != 0:
+            return None
+        bounds = (ctypes.c_int * 4)()
+        is_told = sdl.SDL_GetDisplayUsableBounds(0, bounds) == 0
+        sdl.SDL_VideoQuit()
+    except (OSError, AttributeError):
+        return None
+    return (bounds[2], bounds[3]) if is_told else None
 
 
 def prepare(home: Path, *, size: tuple[int, int] | None = None) -> None:
@@ -38,7 +81,7 @@ def prepare(home: Path, *, size: tuple[int, int] | None = None) -> None:
     os.environ.update(said)
     logging.getLogger("kivy").setLevel(logging.WARNING)
     if not is_android:
-        width, height = size or DESKTOP_SIZE
+        (width, height), density = (size, None) if size is not None else fitted(screen_room())
         os.environ["KCFG_GRAPHICS_WIDTH"], os.environ["KCFG_GRAPHICS_HEIGHT"] = str(width), str(height)
-        if size is None:
-            os.environ.setdefault("KIVY_METRICS_DENSITY", str(DESKTOP_DENSITY))
+        if density is not None:
+            os.environ.setdefault("KIVY_METRICS_DENSITY", f"{density:.3f}")

@@ -17,6 +17,7 @@ from edge.handheld.screens.listing import button, heading, set_out, sheet, words
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import BigButton, Strip
 from edge.handheld.signing_in import LockAsked
+from edge.handheld.view import GoTo, Page
 
 
 class SettingsPage(BoxLayout):
@@ -49,11 +50,16 @@ class SettingsPage(BoxLayout):
             made.append(sheet(heading(row.name), *strips))
         if view.about:
             made.append(sheet(*(words(text, kind="small", ink="soft") for text in view.about)))
-        set_out(
-            self,
-            button(captions.LOCK, lambda: self._hands.put(LockAsked()), role="primary"),
-            button(captions.SIGN_OUT, lambda: self._hands.put(SignOutAsked())),
-        )
+        if view.is_signed_in:
+            set_out(
+                self,
+                button(captions.LOCK, lambda: self._hands.put(LockAsked()), role="primary"),
+                button(captions.SIGN_OUT, lambda: self._hands.put(SignOutAsked())),
+            )
+        else:
+            set_out(
+                self, button(captions.SIGN_IN, lambda: self._hands.put(GoTo(Page.SIGN_IN)), role="primary")
+            )
         at = self.ids.choices.scroll_y
         self.ids.choices.fill_with(made)
         self.ids.choices.scroll_y = at
