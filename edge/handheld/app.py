@@ -512,7 +512,7 @@ def memory_of(app: App) -> Memory:
         signing_in=signing_in.kept(signing),
         obeying=app.states["obeying"],
         batch=app.states["batch"],
-        inspection=app.states["inspection"],
+        inspection=inspection.kept(app.states["inspection"]),
         patrol=app.states["patrol"],
         stock_take=app.states["stock_take"],
         lane_help=lane_help.kept(app.states["lane_help"]),

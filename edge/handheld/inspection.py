@@ -406,6 +406,8 @@ MOST_DRAFTS: Final = 12
 MOST_ORDERS: Final = 100
 MOST_PARCELS: Final = 100
 MOST_LINES: Final = 600
+MOST_LINES_IN_HAND: Final = 2_400
+"""Of all drafts before another order is taken: a memory that grows too long could not be written."""
 MOST_EVIDENCE: Final = 60
 MOST_STROKES: Final = 40
 MOST_POINTS: Final = 400
@@ -547,6 +549,11 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     entered: tuple[tuple[int, Sample], ...] = ()
     """Results told, and not durably so yet: request of the commit, and what comes back where it fails."""
     told: Text | None = None
+
+
+def kept(state: State) -> State:
+    """What a memory holds of it: what the records have is looked up again."""
+    return _changed(state, orders=(), standings=(), records_number=-1)
 
 
 Event = (
@@ -709,7 +716,8 @@ def _take(state: State, context: Context, order_no: str) -> Stepped:
     if standing is not None:
         who = ", ".join(standing.officers)
         return _said(state, Text(f"已由 {who} 领取", f"{who} has it in hand"))
-    if len(state.drafts) >= MOST_DRAFTS:
+    lines = sum(len(draft.lines) for draft in state.drafts)
+    if len(state.drafts) >= MOST_DRAFTS or lines >= MOST_LINES_IN_HAND:
         return _said(state, Text("在办过多，请先处置", "Too many in hand: finish some first"))
     parcels = tuple(Parcel(str(waybill_no)) for waybill_no in order.waybill_nos[:MOST_PARCELS])
     draft = Draft(
@@ -1453,8 +1461,17 @@ def _put(state: State, draft: Draft) -> State:
 def _edit(
     state: State, draft: Draft, effect: Effect | None = None, number: int = 0, /, **changes: object
 ) -> Stepped:
+    if not changes.keys().isdisjoint(_CONFIRMED):
+        # Who answers for it with a PIN has seen it as it is sent.
+        changes["second_officer"] = ""
     state = _put(state, msgspec.structs.replace(draft, **changes))
     return _changed(state, request=max(number, state.request)), () if effect is None else (effect,)
+
+
+_CONFIRMED: Final = frozenset(
+    {"method", "lines", "measures", "seal_no", "remark", "finding", "handling", "sample"}
+)
+"""What a second officer confirms of a draft."""
 
 
 def _said(state: State, told: Text) -> Stepped:

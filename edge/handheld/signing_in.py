@@ -151,7 +151,7 @@ def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Eff
             return _changed(state, touched_s=context.at_s), ()
         case TimePassed(name) if name == UNTOUCHED and state.officer is not None:
             left_s = state.touched_s + auto_lock_s(context) - context.at_s
-            return (state, (WakeAfter(UNTOUCHED, left_s),)) if left_s > 0 else _lock(state, "untouched")
+            return _still_in(state, left_s) if left_s > 0 else _lock(state, "untouched")
         case SyncChanged(sync) if state.officer is not None and sync.records_number != state.records_number:
             number = state.request + 1
             asked = _changed(state, request=number, records_number=sync.records_number)
@@ -160,6 +160,15 @@ def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Eff
             return _looked_up(state, findings)
         case _:
             return state, ()
+
+
+def _still_in(state: State, left_s: float) -> tuple[State, tuple[Effect, ...]]:
+    """An entry of the roster ends by the clock too, without any contact."""
+    wake = WakeAfter(UNTOUCHED, left_s)
+    if state.officer is None or state.checking:
+        return state, (wake,)
+    number = state.request + 1
+    return _changed(state, request=number), (wake, LookUp(number, Wanted.OFFICER, state.officer.officer_no))
 
 
 def stop(state: State, why: str) -> tuple[State, tuple[Effect, ...]]:

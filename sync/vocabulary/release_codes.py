@@ -93,6 +93,10 @@ def _pack(data: bytes) -> str:
 
 def _unpack(text: str) -> bytes:
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise Malformed("expected base64url") from error
+    if _pack(data) != text:
+        # Spare bits of the last character: one code would have several texts, and several hashes.
+        raise Malformed("expected base64url without spare bits")
+    return data

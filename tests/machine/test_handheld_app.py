@@ -293,6 +293,16 @@ def test_an_officer_whom_the_records_let_go_is_out_at_the_next_contact(held: Hel
     assert held.facts(OfficerSignedOut)[-1].why == standing
 
 
+def test_an_officer_whose_time_on_the_roster_ends_meanwhile_is_out_without_any_contact(held: Held) -> None:
+    held.put(Touched(), 299.0)
+    held.put(TimePassed("signing_in:untouched"), 1.0)
+    (asked,) = held.of(LookUp)
+    assert (asked.wanted, asked.text) == (Wanted.OFFICER, OFFICER)
+    held.put(Found(asked.request, OfficerFindings(OFFICER, "expired"), READ))
+    assert held.holder() is None
+    assert held.facts(OfficerSignedOut)[-1].why == "expired"
+
+
 def test_records_nobody_can_read_put_nobody_out_and_new_authorisations_hold_at_once(held: Held) -> None:
     for number, findings in (
         (8, OfficerFindings(OFFICER, "untold")),

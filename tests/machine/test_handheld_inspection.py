@@ -66,6 +66,7 @@ from edge.handheld.inspection import (
     VoiceBegun,
     VoiceEnded,
 )
+from edge.handheld.memory import MOST_BYTES, Memory, write
 from sync.vocabulary.blobs import BlobClass
 from sync.vocabulary.facts import FactDraft, InspectionMade, Stream, check_length, seal
 from sync.vocabulary.handheld_facts import DraftDropped
@@ -369,6 +370,25 @@ def test_where_two_are_needed_a_different_authorised_officer_proves_it_with_the_
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "touch",
+    [
+        HandlingChosen("released"), FindingChosen("damaged"), SealNoted("F-2"), RemarkWritten("其他"),
+        LineCounted(str(waybill_no(1)), "1", "1"), Measured("weight", "3", "kg"),
+    ],
+)  # fmt: skip
+def test_what_the_second_officer_has_confirmed_is_what_is_sent(touch: Any) -> None:
+    stage = carrying_out(order(officers_needed=2)).tell(AllAsDeclared(str(waybill_no(1))))
+    stage.tell(FindingChosen("nothing"), HandlingChosen("referred"), SecondOfficerCame("4604002", "2222"))
+    stage.tell(PinChecked(stage.only(CheckPin).request, "right", ("inspect",)))
+    draft = shown(stage).draft
+    assert draft is not None
+    assert draft.second_officer == "4604002"
+    draft = shown(stage.tell(touch)).draft
+    assert draft is not None
+    assert draft.second_officer == ""
+
+
 def test_a_second_pin_that_could_not_be_checked_may_be_typed_again() -> None:
     stage = carrying_out().tell(SecondOfficerCame("4604002", "2222"))
     stage.tell(EffectFailed(stage.only(CheckPin), "disk full"))
@@ -543,6 +563,21 @@ def test_evidence_that_is_left_out_is_not_named_and_stays_told() -> None:
     stage = photo(carrying_out().tell(PhotoAsked())).tell(EvidenceLeftOut("a" * 64))
     assert draft(stage).evidence == ()
     assert len(stage.facts("evidence_taken")) == 1
+
+
+def test_what_a_memory_keeps_stays_small_whatever_the_records_say() -> None:
+    long = tuple({"no": str(no), "sku": "S" * 400, "name": "字" * 400, "quantity": "2"} for no in range(600))
+    waybills = tuple(waybill(1, lines=long[place : place + 30]) for place in range(0, 600, 30))
+    named = tuple(map(waybill_no, range(2_000)))
+    stage = orders(*(order(f"XD-{no}", waybill_nos=named) for no in range(100)))
+    for no in range(inspection.MOST_DRAFTS):
+        stage.tell(OrderTakeAsked(f"XD-{no}"))
+        if any(isinstance(effect, LookUp) for effect in stage.last):
+            stage.found(OrderFindings((), waybills=waybills)).tell(Begun())
+    assert shown(stage).told is not None
+    kept = inspection.kept(stage.state)
+    assert len(write(Memory(inspection=kept))) < MOST_BYTES
+    assert (kept.orders, kept.standings, kept.records_number) == ((), (), -1)
 
 
 def test_several_drafts_are_kept_apart() -> None:

@@ -135,13 +135,13 @@ class Day:
         asked = any(part["text"]["en"] == "Take a photo" for part in self._draft(order_no)["parts"])
         if asked or finding != "nothing":
             self._photo()
+        handling = "referred" if finding != "nothing" else "released"
+        do(**{"is": "FindingChosen", "finding": finding})
+        do(**{"is": "HandlingChosen", "handling": handling})
         if self._draft(order_no)["officers_needed"] > 1:
             second = {"officer_no": OFFICERS[1], "pin": PINS[OFFICERS[1]]}
             do(**{"is": "SecondOfficerCame", **second})
             self._draft(order_no, lambda draft: draft["second_officer"] == OFFICERS[1])
-        handling = "referred" if finding != "nothing" else "released"
-        do(**{"is": "FindingChosen", "finding": finding})
-        do(**{"is": "HandlingChosen", "handling": handling})
         do(**{"is": "ReadyAsked"})
         assert self._draft(order_no)["missing"] == []
         do(**{"is": "SendAsked", "order_no": order_no})

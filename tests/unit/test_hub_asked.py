@@ -108,6 +108,15 @@ def test_the_lane_is_told_in_the_officers_name_and_the_handheld_hears_so_at_once
 
 
 @ON_SQLITE
+def test_one_code_has_one_text_and_another_of_it_is_no_command(bench: Bench, handheld: Device) -> None:
+    text = code()
+    ask(bench, handheld, text)
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    ask(bench, handheld, text[:-1] + alphabet[alphabet.index(text[-1]) + 1])
+    assert len(given(bench)) == 1
+    assert [outcome for _, outcome, _ in answers(bench)] == ["given", "refused"]
+
+
 @pytest.mark.parametrize(
     ("changes", "act"),
     [
