@@ -59,7 +59,7 @@ _PHOTO_WITHIN_S: Final = 3.0
 
 def run_window(config: HandheldConfig, config_path: Path) -> None:
     """Until the window is closed. Raises what kept the core from opening."""
-    service = CoreService(config, config_path, SystemClock())
+    service = CoreService(config, config_path, SystemClock(counts_sleep=True))
     attendant = ThreadAttendant(service.run, service.stop)
     attendant.start()
     glass = PcGlass(config, config_path, service)

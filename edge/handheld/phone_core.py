@@ -42,7 +42,7 @@ def main() -> int:
         path = folder / CONFIG
         config = read_handheld_config(path)
         keystore = AndroidKeystore(KEY_ALIAS, config.device.id)
-        service = CoreService(config, path, SystemClock(), keystore=keystore)
+        service = CoreService(config, path, SystemClock(counts_sleep=True), keystore=keystore)
         waking = Waking(lambda: service.core.is_sending, AndroidWakefulness())
         waking.start()
         try:

@@ -37,7 +37,7 @@ def main(config_path: Path | None, *, headless: bool = False, run: str = "termin
             return EXIT_WRONG_USE
         config = read_handheld_config(path)
         if headless:
-            _run_headless(Core(config, path, SystemClock()), run)
+            _run_headless(Core(config, path, SystemClock(counts_sleep=True)), run)
         else:
             # Kivy takes a second to import, and opens a window while it does.
             from edge.handheld.pc_glass import run_window

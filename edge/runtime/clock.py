@@ -22,6 +22,11 @@ UNKNOWN_MS = -1
 _monotonic_s: Callable[[], float] = time.perf_counter if sys.platform == "win32" else time.monotonic
 
 
+def _boot_time_s() -> float:
+    """Linux's monotonic clock stands still while the machine sleeps; this one does not."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class Clock(Protocol):
     def monotonic_s(self) -> float:
         """Seconds since some moment of this boot or program. Never goes back; unknown to other machines."""
@@ -39,12 +44,16 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, counts_sleep: bool = False) -> None:
+        """`counts_sleep`: for a device that is carried and put to sleep: what is to happen after a while (its
+        lock) has happened when it wakes."""
+        goes_on = counts_sleep and hasattr(time, "CLOCK_BOOTTIME")
+        self._monotonic_s = _boot_time_s if goes_on else _monotonic_s
         self._boot_id = _read_boot_id()
         self._adjtimex = _find_adjtimex()
 
     def monotonic_s(self) -> float:
-        return _monotonic_s()
+        return self._monotonic_s()
 
     def utc_text(self) -> str:
         return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -3,8 +3,10 @@ said before the power went is stepped once. The stores are locked by a PIN."""
 
 from __future__ import annotations
 
+import io
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from edge.handheld.events import Scanned, SignInAsked
 from edge.handheld.joint.marks import Mark, with_mark, without_mark
 from edge.handheld.memory import Memory, read, write
 from edge.handheld.performer import GlassEffect
+from edge.handheld.terminal import Terminal
 from edge.handheld.view import Page
 from edge.handheld.wiring import Core
 from edge.runtime.clock import SystemClock
@@ -125,3 +128,14 @@ def test_what_had_no_answer_yet_when_the_power_went_was_not_heard(laid: LaidOut)
     vault.close()
     assert read(memory)[0].batch.waiting[0].text == CODE
     assert mark == Mark(RUN, number - 1)
+
+
+def test_g11_half_a_character_is_refused_before_anything_is_looked_up(laid: LaidOut) -> None:
+    core = Core(laid.config(), laid.config_path, SystemClock())
+    out, lines = io.StringIO(), io.StringIO('{"n": 1, "event": {"is": "Scanned", "text": "\\ud800"}}\n')
+    terminal = Terminal(core, RUN, lines, out)
+    terminal.start()
+    until_s = time.monotonic() + PATIENCE_S
+    while "refused" not in out.getvalue() and time.monotonic() < until_s:
+        time.sleep(0.01)
+    assert out.getvalue().startswith('{"refused": ')

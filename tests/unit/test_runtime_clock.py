@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -68,3 +69,10 @@ def test_this_machine_answers_with_an_uncertainty_or_says_it_is_unknown() -> Non
 def test_on_linux_the_kernel_is_really_asked() -> None:
     clock = SystemClock()
     assert clock._adjtimex is not None
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this machine has no such clock")
+def test_a_device_that_sleeps_counts_the_time_it_slept(monkeypatch: pytest.MonkeyPatch) -> None:
+    clocks = {time.CLOCK_BOOTTIME: 8 * 3600.0}
+    monkeypatch.setattr(time, "clock_gettime", clocks.__getitem__)
+    assert SystemClock(counts_sleep=True).monotonic_s() == 8 * 3600.0
