@@ -231,6 +231,10 @@ InspectionMade: order_no method pictures marked seal_no voice_notes
 LaboratoryResult: handling order_no report_no sample_no
 LaneClosed: why
 LaneStarted: version config_digest boot_id
+LiveAnswered: answer session why
+LiveBegan: by session
+LiveEnded: session why
+LiveRecorded: session
 MeasuredValue: unit value what
 Memory: phase order_id claim_id purpose shut_why revoked_key commands
 MessageRefused: topic why
