@@ -308,6 +308,10 @@ class _Maker:
                     "offline_release_tiers": ["high", "medium"],
                     "max_age_s": 21_600,
                     "inspection_beyond_barrier": False,
+                    "lanes": [
+                        {"lane": LANE_IN, "direction": "I", "name_zh": "进1道", "name_en": "In 1"},
+                        {"lane": LANE_OUT, "direction": "E", "name_zh": "出1道", "name_en": "Out 1"},
+                    ],
                 }
             ],
         }

@@ -431,6 +431,10 @@ def _followed(before: App, app: App, at_s: float, utc: str, event: object) -> tu
             effects += more
         case _:
             pass
+    if app.page is Page.PATROL and before.page is not Page.PATROL:
+        # Whoever comes to walk a route finds the routes there are.
+        app, more = _enter(app, _BY_NAME["patrol"], at_s, utc, patrol.RoutesAsked())
+        effects += more
     state, aimed = scanning.camera(app.states["scanning"], _camera_is_wanted(app))
     if state is not app.states["scanning"]:
         app = replace(app, states={**app.states, "scanning": state})

@@ -484,6 +484,13 @@ def test_the_settings_lead_back_to_signing_in_while_nobody_is_in() -> None:
     assert held.page() is Page.SIGN_IN
 
 
+def test_whoever_comes_to_the_patrol_page_finds_the_routes_there_are(held: Held) -> None:
+    held.put(GoTo(Page.PATROL))
+    assert [asked.wanted for asked in held.of(LookUp)] == [Wanted.ROUTES]
+    held.put(GoTo(Page.PATROL))
+    assert held.of(LookUp) == []
+
+
 @pytest.mark.parametrize("may", ["manual_release", "supplement"])
 def test_help_at_a_lane_is_open_to_whoever_may_do_some_of_it(may: str) -> None:
     held = Held()

@@ -516,3 +516,11 @@ def test_who_has_not_signed_in_finds_the_way_back_from_the_settings(studio: Any)
     studio.settle()
     studio.press("Sign in")
     assert studio.put == [GoTo(Page.SIGN_IN)]
+
+
+def test_the_passage_that_was_typed_can_be_read(studio: Any) -> None:
+    view: Any = whole("lane-form", EN)
+    studio.shell.show(replace(view, shown=replace(view.shown, passage="4711")))
+    studio.settle()
+    said = [each.text for each in studio.shell._page.walk() if hasattr(each, "text")]
+    assert "4711" in said

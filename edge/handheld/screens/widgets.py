@@ -487,6 +487,7 @@ class Field(ButtonBehavior, BoxLayout):
         super().__init__(**given)
         self.fbind("value", self._show)
         self.fbind("is_secret", self._show)
+        self._show()
 
     def _show(self, *_: Any) -> None:
         self.shown = "●" * len(self.value) if self.is_secret else self.value
