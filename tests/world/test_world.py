@@ -1,6 +1,6 @@
 """Every guarantee of the lane and the sync in a whole site under a virtual clock, seed by seed.
 
-80 seeds in parts that share the processors, 200 in `make prove`, where the last part to end looks whether
+40 seeds in parts that share the processors, 200 in `make prove`, where the last part to end looks whether
 everything there is was reached. `python -m tests.world` runs any others.
 """
 
