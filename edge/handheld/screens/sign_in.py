@@ -124,6 +124,10 @@ class SignInPage(BoxLayout):
             self.confirm()
         return True
 
+    def keyboard_tab(self) -> None:
+        """To the other field: a PIN typed on after a number must not become part of it."""
+        self.current = "officer_no" if self.current == "pin" else "pin"
+
     def keyboard_erase(self) -> bool:
         self.on_key("erase")
         return True

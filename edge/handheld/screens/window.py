@@ -359,7 +359,7 @@ class Shell(BoxLayout):
             taker.keyboard(text)
 
     def key(self, code: int) -> bool:
-        """Enter, erase and back. True: done with it."""
+        """Enter, erase, tab and back. True: done with it."""
         if code in (13, 271):
             self._enter()
             return True
@@ -367,6 +367,9 @@ class Shell(BoxLayout):
             self._keys = erased(self._keys, time.monotonic())
             taker = self._taker()
             return taker.keyboard_erase() if taker is not None else False
+        if code == 9 and isinstance(taker := self._taker(), SignInPage):
+            taker.keyboard_tab()
+            return True
         if code == 27:
             self.back()
             return True
