@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, deque
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +20,7 @@ from edge.handheld.config import HandheldConfig
 from edge.handheld.core_service import CODEC, CoreService
 from edge.handheld.desktop.attending import ThreadAttendant
 from edge.handheld.desktop.standing import PcGauge
-from edge.handheld.drawing import NoPicture, jpeg_of, marked
+from edge.handheld.drawing import NoPicture, jpeg_of
 from edge.handheld.effects import (
     Compare,
     EndLive,
@@ -35,6 +34,7 @@ from edge.handheld.effects import (
     UseCamera,
 )
 from edge.handheld.events import BatteryChanged, Captured, EvidenceFailed, ReadGarbled, Scanned
+from edge.handheld.glass_pictures import GlassPictures
 from edge.handheld.joint.glass_end import CoreGone, CoreThere, FromCore, GlassEnd
 from edge.handheld.joint.messages import Asked, Fetched, Shown
 from edge.handheld.live.connection import LivePlace
@@ -50,7 +50,6 @@ from edge.reading.worker import ReadingThread
 from edge.runtime.clock import SystemClock
 from edge.runtime.supervisor import BackOff, Device, Supervisor
 
-PICTURES_KEPT: Final = 24
 _BATTERY_EVERY_S: Final = 20.0
 LIVE_WAITS_FROM: Final = 20
 """Unsent facts and pictures from which live picture and sound take the least."""
@@ -86,10 +85,7 @@ class PcGlass:
         )
         self._reading: ReadingThread | None = None
         self._guarded = Guarded(self._read)
-        self._pictures: OrderedDict[str, bytes | None] = OrderedDict()
-        self._fetching: dict[int, str] = {}
-        self._marking: dict[str, deque[MarkPhoto]] = {}
-        self._lock = threading.Lock()
+        self._pictures = GlassPictures(self._end.fetch, self._say)
         self._stopping = threading.Event()
         signer, site = service.core.signer_and_site
         self._live = LivePerformer(
@@ -145,13 +141,7 @@ class PcGlass:
 
     def picture(self, sha256: str) -> bytes | None:
         """Fetched from the core when it is first asked for; there a moment later."""
-        with self._lock:
-            if sha256 not in self._pictures:
-                self._pictures[sha256] = None
-                self._fetching[self._end.fetch(sha256)] = sha256
-                while len(self._pictures) > PICTURES_KEPT:
-                    self._pictures.popitem(last=False)
-            return self._pictures.get(sha256)
+        return self._pictures.picture(sha256)
 
     def _say(self, event: Any) -> None:
         if not self._end.say(event):
@@ -168,7 +158,7 @@ class PcGlass:
             case Asked(effect):
                 self._perform(effect)
             case Fetched(number, content, why):
-                self._fetched(number, content, why)
+                self._pictures.fetched(number, content, why)
             case CoreGone(why, for_good):
                 self._log.warning("the core is gone", why=why)
                 if for_good:
@@ -184,31 +174,14 @@ class PcGlass:
                 self._use_camera(on)
             case TakePhoto(request):
                 threading.Thread(target=self._photo, args=(request,), daemon=True).start()
-            case MarkPhoto(sha256=sha256):
-                with self._lock:
-                    self._marking.setdefault(sha256, deque()).append(effect)
-                    self._fetching[self._end.fetch(sha256)] = sha256
+            case MarkPhoto():
+                self._pictures.mark(effect)
             case RecordVoice(request):
                 self._say(EvidenceFailed(request, "this PC has no microphone for voice notes"))
             case StopVoice() | Compare():
                 pass
             case GoLive() | SetLive() | EndLive():
                 self._live.perform(effect)
-
-    def _fetched(self, number: int, content: bytes | None, why: str) -> None:
-        with self._lock:
-            sha256 = self._fetching.pop(number, "")
-            if sha256 in self._pictures:
-                self._pictures[sha256] = content
-            waiting = self._marking.pop(sha256, deque())
-        for wanted in waiting:
-            if content is None:
-                self._say(EvidenceFailed(wanted.request, why or "the picture is not there"))
-                continue
-            try:
-                self._say(Captured(wanted.request, "marked", marked(content, wanted.strokes)))
-            except NoPicture as error:
-                self._say(EvidenceFailed(wanted.request, str(error)[:200]))
 
     # --- camera -------------------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ import os
 import threading
 import time
 import wave
-from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Any, Final, assert_never
 
@@ -38,7 +37,7 @@ from edge.handheld.android.vendors import SHIPPED, read_vendors
 from edge.handheld.android.window import AndroidDisplay, AndroidGrants
 from edge.handheld.config import HandheldConfig, read_handheld_config
 from edge.handheld.core_service import CODEC
-from edge.handheld.drawing import NoPicture, jpeg_of, marked
+from edge.handheld.drawing import NoPicture, jpeg_of
 from edge.handheld.effects import (
     Compare,
     EndLive,
@@ -60,6 +59,7 @@ from edge.handheld.events import (
     Resumed,
     Scanned,
 )
+from edge.handheld.glass_pictures import GlassPictures
 from edge.handheld.joint.glass_end import CoreGone, CoreThere, FromCore, GlassEnd
 from edge.handheld.joint.messages import Asked, Fetched, Shown
 from edge.handheld.live.connection import LivePlace
@@ -79,7 +79,6 @@ from sync.link.key_files import own_signer
 from sync.link.keys import KeyRefused, load_private
 from sync.store.folders import make_folder
 
-PICTURES_KEPT: Final = 24
 WANTED_AT_START: Final = ("android.permission.CAMERA", "android.permission.POST_NOTIFICATIONS")
 WANTED_FOR_SOUND: Final = ("android.permission.RECORD_AUDIO",)
 
@@ -133,9 +132,7 @@ class PhoneGlass:
         self._camera_is_wanted = False
         self._is_hidden = False
         self._reading: ReadingThread | None = None
-        self._pictures: OrderedDict[str, bytes | None] = OrderedDict()
-        self._fetching: dict[int, str] = {}
-        self._marking: dict[str, deque[MarkPhoto]] = {}
+        self._pictures = GlassPictures(self._end.fetch, self.say)
         self._voice: dict[int, threading.Event] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -210,13 +207,7 @@ class PhoneGlass:
 
     def picture(self, sha256: str) -> bytes | None:
         """Fetched from the core when it is first asked for; there a moment later."""
-        with self._lock:
-            if sha256 not in self._pictures:
-                self._pictures[sha256] = None
-                self._fetching[self._end.fetch(sha256)] = sha256
-                while len(self._pictures) > PICTURES_KEPT:
-                    self._pictures.popitem(last=False)
-            return self._pictures.get(sha256)
+        return self._pictures.picture(sha256)
 
     def say(self, event: Any) -> None:
         """From any thread. A pause lets go of what other apps need; Kivy tells of it on the window's
@@ -247,7 +238,7 @@ class PhoneGlass:
             case Asked(effect):
                 self._perform(effect)
             case Fetched(number, content, why):
-                self._fetched(number, content, why)
+                self._pictures.fetched(number, content, why)
             case CoreGone(why, for_good):
                 self._log.warning("the core is gone", why=why)
                 if for_good:
@@ -278,10 +269,8 @@ class PhoneGlass:
                     self._stop_reading()
             case TakePhoto(request):
                 self._work(self._photo, request)
-            case MarkPhoto(sha256=sha256):
-                with self._lock:
-                    self._marking.setdefault(sha256, deque()).append(effect)
-                    self._fetching[self._end.fetch(sha256)] = sha256
+            case MarkPhoto():
+                self._pictures.mark(effect)
             case RecordVoice(request, longest_s):
                 with self._lock:
                     self._voice[request] = threading.Event()
@@ -304,21 +293,6 @@ class PhoneGlass:
                 work(*given)
 
         threading.Thread(target=visit, name=work.__name__.strip("_"), daemon=True).start()
-
-    def _fetched(self, number: int, content: bytes | None, why: str) -> None:
-        with self._lock:
-            sha256 = self._fetching.pop(number, "")
-            if sha256 in self._pictures:
-                self._pictures[sha256] = content
-            waiting = self._marking.pop(sha256, deque())
-        for wanted in waiting:
-            if content is None:
-                self.say(EvidenceFailed(wanted.request, why or "the picture is not there"))
-                continue
-            try:
-                self.say(Captured(wanted.request, "marked", marked(content, wanted.strokes)))
-            except NoPicture as error:
-                self.say(EvidenceFailed(wanted.request, str(error)[:200]))
 
     # --- camera and microphone ----------------------------------------------------------------------------
 
