@@ -176,6 +176,7 @@ packages:
 	ls /usr/lib/*/dri/swrast_dri.so >/dev/null 2>&1 || need="$$need libgl1-mesa-dri"
 	command -v Xvfb >/dev/null || need="$$need xvfb"
 	command -v xdotool >/dev/null || need="$$need xdotool"
+	command -v chromium >/dev/null || need="$$need chromium"
 	ls /usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc >/dev/null 2>&1 || need="$$need fonts-noto-cjk"
 	if [ ! -e $(VENV)/.made ]; then
 		$(FIND_PYTHON)
