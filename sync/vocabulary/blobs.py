@@ -11,6 +11,7 @@ import msgspec
 
 from sync.vocabulary.facts import FactData, PictureTaken
 from sync.vocabulary.handheld_facts import EvidenceTaken
+from sync.vocabulary.xray_facts import XRayFileKept
 
 MAX_BLOB_BYTES = 16 * 1024 * 1024
 """A blob is held in memory while it travels."""
@@ -43,6 +44,8 @@ def named_by(data: FactData | None) -> BlobNamed | None:
         case PictureTaken(passage=passage, sha256=sha256, size_bytes=size_bytes):
             return BlobNamed(sha256, size_bytes, passage)
         case EvidenceTaken(sha256=sha256, size_bytes=size_bytes):
+            return BlobNamed(sha256, size_bytes)
+        case XRayFileKept(sha256=sha256, size_bytes=size_bytes):
             return BlobNamed(sha256, size_bytes)
         case _:
             return None

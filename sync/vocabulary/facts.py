@@ -33,6 +33,7 @@ from sync.vocabulary.bounds import (
 from sync.vocabulary.codec import decoder, to_json
 from sync.vocabulary.handheld_facts import Counted, HandheldFact, Measures
 from sync.vocabulary.rulings import Ruling
+from sync.vocabulary.xray_facts import XRayFact
 
 GENESIS = "0" * 64
 """`prev` of the first fact of a stream in an epoch."""
@@ -81,6 +82,12 @@ class AlarmCode(enum.StrEnum):
     RECALL_HIT = "recall_hit"
     CLOSED_BY_CENTRE = "closed_by_centre"
     CERTIFICATE_ENDS = "certificate_ends"
+    PARCEL_REMOVED = "parcel_removed"
+    PARCEL_ADDED = "parcel_added"
+    WRONG_CHUTE = "wrong_chute"
+    BELT_FAULT = "belt_fault"
+    WEDGE_FAILED = "wedge_failed"
+    EVIDENCE_FULL = "evidence_full"
 
 
 # --- what a lane says -------------------------------------------------------------------------------------
@@ -451,6 +458,7 @@ FactData = (
     | RecordsRepaired
     | MessageRefused
     | HandheldFact
+    | XRayFact
 )
 
 

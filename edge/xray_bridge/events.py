@@ -1,0 +1,270 @@
+"""Everything an X-ray station can be told. Reports, never orders; device words stop before this room.
+
+Every answer carries what it answers (a parcel, a picture, a request), so that a late one cannot be taken for
+another's.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from edge.xray_bridge.values import Acquisition, Analysis, Eye, Goods, Region, Verdict
+from sync.vocabulary.commands import Command
+
+
+@dataclass(frozen=True, slots=True)
+class BeltRead:
+    """The I/O boards' words, polarity resolved; None is unknown (never read, stale, or the board lost)."""
+
+    belt_mm: float | None
+    running: bool | None = None
+    forward: bool | None = None
+    source_on: bool | None = None
+    emergency: bool | None = None
+    feeding: bool | None = None
+    """The infeed gives parcels: our permit, seen at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class EyeSeen:
+    """An eye became blocked or free. `within_mm`: the edge passed that much before `belt_mm` at the most
+    (eyes are polled)."""
+
+    eye: Eye
+    blocked: bool
+    belt_mm: float | None
+    within_mm: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRead:
+    """A whole code at the portal; whether it is a waybill's the station decides."""
+
+    text: str
+    belt_mm: float | None
+    """Where the belt stood when the reader had it."""
+    symbology: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NothingRead:
+    """The reader was triggered and saw no code, or one that is garbled (S7)."""
+
+    belt_mm: float | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureTaken:
+    """A whole picture is in memory. Edges in the belt coordinates of a parcel (the plane's distance is taken
+    off); None: the machine could not say where the belt stood."""
+
+    picture: str
+    """Its id: unique for ever."""
+    leading_mm: float | None
+    trailing_mm: float | None
+    width_px: int
+    height_px: int
+    acquisition: Acquisition = Acquisition.SUCCESSFUL
+    objects: int = 1
+    within_mm: float = 0.0
+    late_s: float = 0.0
+    """Since the last line was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureLost:
+    """Lines are missing, a file cannot be read, the stream was cut: there was a picture, and it is no use."""
+
+    why: str
+    leading_mm: float | None = None
+    trailing_mm: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    picture: str
+    parcel: int
+    analysis: Analysis
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisFailed:
+    picture: str
+    parcel: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoodsFound:
+    """None: no record knows the waybill."""
+
+    parcel: int
+    request: int
+    goods: Goods | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An officer's key. `picture` is the one that was on the screen: a judgement of another is refused."""
+
+    parcel: int
+    picture: str
+    officer: str
+    desk: str
+    verdict: Verdict
+    category: str = ""
+    note: str = ""
+    regions: tuple[Region, ...] = ()
+    took_s: float = 0.0
+    """From the picture on the screen to the key, as the desk measured it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The last judgement of this parcel is taken back, while the belt allows it."""
+
+    parcel: int
+    officer: str
+    desk: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The picture is on a desk's screen: judging time begins."""
+
+    parcel: int
+    picture: str
+    desk: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfficerCame:
+    """Signed in at a desk (a page of this station, or a remote one)."""
+
+    desk: str
+    officer: str
+    authorisations: tuple[str, ...] = ()
+    remote: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OfficerLeft:
+    desk: str
+    officer: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveAsked:
+    """One key: this picture becomes a reference, or a find (制图—标图—反馈)."""
+
+    parcel: int
+    picture: str
+    officer: str
+    desk: str
+    kind: str
+    """`reference` or `find`."""
+    category: str = ""
+    note: str = ""
+    regions: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WedgeChecked:
+    ok: bool
+    picture: str
+    calibration: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceKept:
+    """Every file of the parcel is on disk; `sha256` is the manifest's."""
+
+    parcel: int
+    picture: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFailed:
+    parcel: int
+    picture: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much evidence the disk still takes; `ok` False withholds the feed permit."""
+
+    ok: bool
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLost:
+    device: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceBack:
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSeen:
+    online: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CommandCame:
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFailed:
+    """The effect and all after it in that step were not carried out."""
+
+    why: str
+
+
+class Timer(enum.StrEnum):
+    TICK = "tick"
+
+
+@dataclass(frozen=True, slots=True)
+class TimerRang:
+    timer: Timer
+
+
+Event = (
+    BeltRead
+    | EyeSeen
+    | CodeRead
+    | NothingRead
+    | PictureTaken
+    | PictureLost
+    | Analysed
+    | AnalysisFailed
+    | GoodsFound
+    | Judged
+    | Undone
+    | Shown
+    | OfficerCame
+    | OfficerLeft
+    | SaveAsked
+    | WedgeChecked
+    | EvidenceKept
+    | EvidenceFailed
+    | Room
+    | DeviceLost
+    | DeviceBack
+    | LinkSeen
+    | CommandCame
+    | WriteFailed
+    | TimerRang
+)

@@ -1,0 +1,1 @@
+"""What a dual-energy picture shows: materials, lengths, masses, likeness. Pure: no file, clock or record."""
