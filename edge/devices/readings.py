@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from numpy import int64, uint16
+    from numpy.typing import NDArray
+
+    Values = NDArray[uint16]
+    """(pixels of the detector, columns along the belt); column 0 is the leading edge."""
+    Counts = NDArray[int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +176,129 @@ class DeviceFault:
     detail: str = ""
 
 
+AcquisitionStatus = Literal[
+    "SUCCESSFUL", "JAM", "OVERSIZE", "SLIP", "INCOMPLETE", "CUT", "MERGED", "STITCHED"
+]
+"""What a machine says of its own picture, in the words of DICOS (4010,1044)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class XrayPictureSeen:
+    """One dual-energy picture, corrected for offset and gain. Nobody writes to its arrays.
+
+    Counts are those of the machine's own encoder counter without its wrap: another zero, perhaps another
+    step, than the belt's board has.
+    """
+
+    picture: str
+    """Unique for ever: the machine's start and number, or the file's name and time."""
+    low: Values = field(repr=False)
+    high: Values = field(repr=False)
+    counts: Counts = field(repr=False)
+    """Encoder count when each column began, not falling."""
+    air_low: int
+    air_high: int
+    """Value of no attenuation at all."""
+    mm_per_count: float
+    mm_per_pixel: float
+    """Between two rows, at the belt's surface."""
+    mm_per_column: float
+    """Between two columns, along the belt."""
+    status: AcquisitionStatus = "SUCCESSFUL"
+    calibration: Literal["good", "old", "none"] = "good"
+    """Of offset and gain: `old` ones, or `none`, are no ground for passing anything by itself."""
+    gain_age_s: float | None = None
+    """None: the machine corrects, or nobody does."""
+    lost_frames: int = 0
+    """Missing inside the picture or at its ends; more than none is never `SUCCESSFUL`."""
+    taken_s: float | None = None
+    """Seconds from the first to the last column, by the machine's clock."""
+    begun_utc: str = ""
+    """Where the machine has a clock: of the first column, `2026-11-22T08:15:30.250Z`."""
+    serial: str = ""
+    """Of the machine."""
+    kilovolts: float | None = None
+    microamperes: int | None = None
+    before_start: bool = False
+    """It lay there when the program started: never matched."""
+
+
+@dataclass(frozen=True, slots=True)
+class XrayPictureFailed:
+    """There was a picture, and it is no use: nothing of it is shown."""
+
+    picture: str
+    code: Literal[
+        "reversed", "too_short", "no_sidecar", "no_partner", "cut_off", "garbled", "mismatch", "refused"
+    ]
+    why: str
+    first_count: int | None = None
+    last_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class XrayStateSeen:
+    """What the machine says of itself."""
+
+    count: int
+    """Encoder count now, without its wrap, as in `XrayPictureSeen`."""
+    mm_per_count: float
+    source_on: bool
+    belt_running: bool
+    belt_forward: bool
+    jam: bool = False
+    emergency_stop: bool = False
+    interlock_open: bool = False
+    warming_up: bool = False
+    fault_code: int = 0
+    """The maker's; 0: none."""
+    kilovolts: float = 0.0
+    microamperes: int = 0
+    start: str = ""
+    """Names one run of the machine; counts of different ones are never compared."""
+
+
+BeltEye = Literal["portal", "xray", "diverter", "pass_chute", "flag_chute", "recheck_chute"]
+"""Photo-eyes, in the belt's direction."""
+
+
+@dataclass(frozen=True, slots=True)
+class BeltSeen:
+    """One whole look at the belt's board, polarity resolved; None where no such input is wired."""
+
+    belt_mm: float
+    speed_mm_s: float
+    """Over the last looks; below zero where the belt runs back."""
+    origin: int
+    """Positions of different origins are never compared: the counter was lost in between."""
+    blocked: tuple[BeltEye, ...] = ()
+    """Eyes something cuts now."""
+    running: bool | None = None
+    forward: bool | None = None
+    source_on: bool | None = None
+    emergency_stop: bool | None = None
+    feed_running: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EyeEdge:
+    """An eye changed between the look at `belt_mm` and the one before it, `within_mm` of belt travel earlier
+    (later in position where the belt runs back); the middle is the best guess."""
+
+    eye: BeltEye
+    blocked: bool
+    belt_mm: float
+    within_mm: float
+    origin: int
+
+
+@dataclass(frozen=True, slots=True)
+class BeltUnknown:
+    """Neither the belt's position nor any of its states and eyes is known until the next `BeltSeen`."""
+
+    why: str
+
+
 Reading = (
     WeightSeen
     | TagSeen
@@ -180,6 +311,12 @@ Reading = (
     | CodeSeen
     | NothingRead
     | InputsSeen
+    | XrayPictureSeen
+    | XrayPictureFailed
+    | XrayStateSeen
+    | BeltSeen
+    | EyeEdge
+    | BeltUnknown
     | OrderDone
     | OrderRefused
     | ReadTruncated
@@ -254,4 +391,38 @@ class AnswerDeviceOrder:
     done: bool
 
 
-Order = PulseRelay | SetRelay | ShowText | TriggerRead | Gather | SendPictures | AnswerDeviceOrder
+BeltOutput = Literal["feed_permit", "stop_request", "pass", "flag", "tower_red", "tower_amber", "tower_green"]
+"""All that kakou can do to an X-ray line. X1: none of them energises the source, resets an emergency stop, or
+starts or reverses a belt; `stop_request` asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnergiseOutput:
+    """Energise for `duration_s`, ended by the board itself. Given again while it runs, its time starts anew:
+    that is how a permit is held, and why it falls when the program dies."""
+
+    output: BeltOutput
+    duration_s: float
+    not_after_s: float | None = None
+    """Monotonic: refused, and not sent or sent again, where that cannot be before this time. A late `pass`
+    would move another parcel."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseOutput:
+    """Let it fall now."""
+
+    output: BeltOutput
+
+
+Order = (
+    PulseRelay
+    | SetRelay
+    | ShowText
+    | TriggerRead
+    | Gather
+    | SendPictures
+    | AnswerDeviceOrder
+    | EnergiseOutput
+    | ReleaseOutput
+)

@@ -9,10 +9,13 @@ import re
 from typing import assert_never
 
 from edge.devices.readings import (
+    BeltSeen,
+    BeltUnknown,
     CardSeen,
     CodeSeen,
     ContainerSeen,
     DeviceFault,
+    EyeEdge,
     InputsSeen,
     NothingRead,
     OrderDone,
@@ -26,6 +29,9 @@ from edge.devices.readings import (
     ReadTruncated,
     TagSeen,
     WeightSeen,
+    XrayPictureFailed,
+    XrayPictureSeen,
+    XrayStateSeen,
 )
 from edge.gate.config import Wires
 from edge.gate.events import (
@@ -119,6 +125,10 @@ def to_event(device: str, reading: Reading, wires: Wires) -> Event | None:
             return ScaleFault(code, detail)
         case DeviceFault(code, detail):
             return ReadFailed(device, f"{code} {detail}".strip())
+        case (
+            XrayPictureSeen() | XrayPictureFailed() | XrayStateSeen() | BeltSeen() | EyeEdge() | BeltUnknown()
+        ):
+            return ReadFailed(device, "an X-ray line's device at a lane")
         case _:
             assert_never(reading)
 

@@ -14,10 +14,12 @@ from edge.devices.io_modbus import wire
 from edge.devices.io_modbus.session import BoardSession, Timing, Turn
 from edge.devices.readings import (
     AnswerDeviceOrder,
+    EnergiseOutput,
     Gather,
     Order,
     OrderRefused,
     PulseRelay,
+    ReleaseOutput,
     SendPictures,
     SetRelay,
     ShowText,
@@ -101,7 +103,15 @@ class ModbusDriver:
                 request = wire.pulse(style, unit, channel, duration_s)
             case SetRelay(channel, on):
                 request = wire.switch(style, unit, channel, on=on)
-            case ShowText() | TriggerRead() | Gather() | SendPictures() | AnswerDeviceOrder():
+            case (
+                ShowText()
+                | TriggerRead()
+                | Gather()
+                | SendPictures()
+                | AnswerDeviceOrder()
+                | EnergiseOutput()
+                | ReleaseOutput()
+            ):
                 return f"an I/O board takes no {type(order).__name__}"
             case _:
                 assert_never(order)
