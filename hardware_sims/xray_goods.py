@@ -72,13 +72,20 @@ class Plan:
     def mass_kg(self) -> float:
         area_cm2 = self.line_mm * self.pixel_mm / 100.0
         grams = sum(
-            float(cm.sum(dtype=np.float64)) * MATERIALS[name].density for name, cm in self.thickness_cm.items()
+            float(cm.sum(dtype=np.float64)) * MATERIALS[name].density
+            for name, cm in self.thickness_cm.items()
         )
         return grams * area_cm2 / 1000.0
 
 
 def draw(
-    things: tuple[Thing, ...], length_mm: float, width_mm: float, *, line_mm: float, pixel_mm: float, seed: int
+    things: tuple[Thing, ...],
+    length_mm: float,
+    width_mm: float,
+    *,
+    line_mm: float,
+    pixel_mm: float,
+    seed: int,
 ) -> Plan:
     """The things in a window of length x width around the carton's middle."""
     lines, pixels = max(1, round(length_mm / line_mm)), max(1, round(width_mm / pixel_mm))
@@ -106,7 +113,7 @@ def draw(
 
 
 def _height_mm(thing: Thing, x: Picture, y: Picture, pixel: float, seed: tuple[int, int]) -> Picture:
-    cos, sin = math.cos(math.radians(thing.turn)), math.sin(math.radians(thing.turn))
+    cos, sin = np.float32(math.cos(math.radians(thing.turn))), np.float32(math.sin(math.radians(thing.turn)))
     dx, dy = x - np.float32(thing.x), y - np.float32(thing.y)
     u, v = dx * cos + dy * sin, dy * cos - dx * sin
     outer = _filled(thing, u, v, pixel, 0.0)
@@ -119,20 +126,20 @@ def _height_mm(thing: Thing, x: Picture, y: Picture, pixel: float, seed: tuple[i
 
 def _filled(thing: Thing, u: Picture, v: Picture, pixel: float, wall: float) -> Picture:
     """Its inside, `wall` thinner on every side, as height in the beam (mm)."""
-    half_l, half_w = thing.length / 2 - wall, thing.width / 2 - wall
-    height = max(0.0, thing.height - 2 * wall)
+    half_l, half_w = np.float32(thing.length / 2 - wall), np.float32(thing.width / 2 - wall)
+    height = np.float32(max(0.0, thing.height - 2 * wall))
     filled: Picture
     match thing.shape:
         case "can":
-            filled = _cover(half_w - np.hypot(u, v), pixel) * np.float32(height)
+            filled = _cover(half_w - np.hypot(u, v), pixel) * height
         case "ball":
             filled = 2 * np.sqrt(np.maximum(half_w**2 - u**2 - v**2, 0.0))
         case "rod":
             chord = 2 * np.sqrt(np.maximum(half_w**2 - v**2, 0.0))
             filled = chord * _cover(half_l - np.abs(u), pixel)
         case _:
-            filled = _cover(half_l - np.abs(u), pixel) * _cover(half_w - np.abs(v), pixel) * np.float32(height)
-    return filled.astype(np.float32)
+            filled = _cover(half_l - np.abs(u), pixel) * _cover(half_w - np.abs(v), pixel) * height
+    return filled
 
 
 def _cover(inside_mm: Picture, pixel: float) -> Picture:
@@ -145,7 +152,8 @@ def _folds(shape: tuple[int, ...], seed: tuple[int, int]) -> Picture:
     """Cloth lies unevenly: a smooth field around 1."""
     noise = np.random.default_rng((*seed, 0xC107)).standard_normal((9, 7)).astype(np.float32)
     smooth = cv2.resize(noise, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
-    return np.clip(1.0 + 0.28 * np.asarray(smooth, np.float32), 0.25, 2.0).astype(np.float32)
+    folds: Picture = np.clip(1.0 + 0.28 * np.asarray(smooth, np.float32), 0.25, 2.0).astype(np.float32)
+    return folds
 
 
 def _draw_wire(
@@ -370,28 +378,107 @@ def _power_bank(draw: random.Random) -> tuple[Thing, ...]:
 
 ARTICLES: tuple[Article, ...] = (
     Article(
-        "SKU-MILK-800", "1901101000", "婴幼儿配方奶粉 800克", "Infant formula 800 g", "罐", "NZL",
-        (134, 134, 168), 4, _tin,
+        "SKU-MILK-800",
+        "1901101000",
+        "婴幼儿配方奶粉 800克",
+        "Infant formula 800 g",
+        "罐",
+        "NZL",
+        (134, 134, 168),
+        4,
+        _tin,
     ),
     Article(
-        "SKU-MASK-10", "3304990039", "补水面膜 10片", "Face mask, 10 sheets", "盒", "KOR",
-        (154, 119, 46), 4, _masks,
+        "SKU-MASK-10",
+        "3304990039",
+        "补水面膜 10片",
+        "Face mask, 10 sheets",
+        "盒",
+        "KOR",
+        (154, 119, 46),
+        4,
+        _masks,
     ),
     Article(
-        "SKU-VITC-100", "2106909090", "维生素C片 100粒", "Vitamin C, 100 tablets", "瓶", "AUS",
-        (66, 66, 112), 6, _tablets,
+        "SKU-VITC-100",
+        "2106909090",
+        "维生素C片 100粒",
+        "Vitamin C, 100 tablets",
+        "瓶",
+        "AUS",
+        (66, 66, 112),
+        6,
+        _tablets,
     ),
-    Article("SKU-DIAPER-L", "9619001100", "纸尿裤 L码", "Nappies, size L", "包", "JPN", (204, 214, 212), 2, _nappies),
-    Article("SKU-WINE-750", "2204210000", "葡萄酒 750毫升", "Wine 750 ml", "瓶", "FRA", (314, 94, 92), 3, _wine),
-    Article("SKU-COAT-M", "6202401000", "女式大衣 M码", "Coat, size M", "件", "ITA", (354, 254, 64), 1, _coat),
-    Article("SKU-PHONE-128", "8517130000", "智能手机 128G", "Smartphone 128 GB", "台", "CHN", (174, 96, 48), 2, _phone),
-    Article("SKU-BRICK-500", "9503002900", "拼装积木 500粒", "Building bricks", "盒", "DNK", (244, 184, 62), 2, _bricks),
-    Article("SKU-PAN-28", "7615109090", "不粘煎锅 28厘米", "Frying pan 28 cm", "个", "DEU", (460, 288, 60), 1, _pan),
-    Article("SKU-SHOE-42", "6404110000", "运动鞋 42码", "Sports shoes 42", "双", "VNM", (334, 204, 120), 1, _shoes),
+    Article(
+        "SKU-DIAPER-L",
+        "9619001100",
+        "纸尿裤 L码",
+        "Nappies, size L",
+        "包",
+        "JPN",
+        (204, 214, 212),
+        2,
+        _nappies,
+    ),
+    Article(
+        "SKU-WINE-750", "2204210000", "葡萄酒 750毫升", "Wine 750 ml", "瓶", "FRA", (314, 94, 92), 3, _wine
+    ),
+    Article(
+        "SKU-COAT-M", "6202401000", "女式大衣 M码", "Coat, size M", "件", "ITA", (354, 254, 64), 1, _coat
+    ),
+    Article(
+        "SKU-PHONE-128",
+        "8517130000",
+        "智能手机 128G",
+        "Smartphone 128 GB",
+        "台",
+        "CHN",
+        (174, 96, 48),
+        2,
+        _phone,
+    ),
+    Article(
+        "SKU-BRICK-500",
+        "9503002900",
+        "拼装积木 500粒",
+        "Building bricks",
+        "盒",
+        "DNK",
+        (244, 184, 62),
+        2,
+        _bricks,
+    ),
+    Article(
+        "SKU-PAN-28",
+        "7615109090",
+        "不粘煎锅 28厘米",
+        "Frying pan 28 cm",
+        "个",
+        "DEU",
+        (460, 288, 60),
+        1,
+        _pan,
+    ),
+    Article(
+        "SKU-SHOE-42", "6404110000", "运动鞋 42码", "Sports shoes 42", "双", "VNM", (334, 204, 120), 1, _shoes
+    ),
     Article("SKU-WATCH-S", "9102120000", "智能手表", "Smart watch", "只", "CHN", (104, 94, 72), 3, _watch),
-    Article("SKU-TEA-250", "0902301000", "红茶 250克 听装", "Black tea, tin", "听", "LKA", (122, 82, 152), 4, _tea),
-    Article("SKU-POWER-20", "8507600090", "移动电源 20000毫安", "Power bank 20 Ah", "个", "CHN", (168, 88, 34), 2, _power_bank),
-)  # fmt: skip
+    Article(
+        "SKU-TEA-250", "0902301000", "红茶 250克 听装", "Black tea, tin", "听", "LKA", (122, 82, 152), 4, _tea
+    ),
+    Article(
+        "SKU-POWER-20",
+        "8507600090",
+        "移动电源 20000毫安",
+        "Power bank 20 Ah",
+        "个",
+        "CHN",
+        (168, 88, 34),
+        2,
+        _power_bank,
+    ),
+)
 BY_SKU = {each.sku: each for each in ARTICLES}
 
 Extra = Literal["knife", "phones", "lead_box", "powder", "gold", "battery"]

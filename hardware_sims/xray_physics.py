@@ -124,7 +124,7 @@ class DetectorSettings:
     """Per pixel and line with nothing in the beam, as real scans' noise near air shows."""
     dark: float = 1_600.0
     """Counts without beam, of the mean diode."""
-    air: float = 58_000.0
+    air: float = 50_000.0
     """Counts with nothing in the beam, of the mean diode."""
     dark_spread: float = 120.0
     gain_spread: float = 0.06
