@@ -7,6 +7,7 @@ gives the same parcel.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable
@@ -159,7 +160,7 @@ def _folds(shape: tuple[int, ...], seed: tuple[int, int]) -> Picture:
 def _draw_wire(
     map_: Picture, thing: Thing, length_mm: float, width_mm: float, line_mm: float, pixel_mm: float
 ) -> None:
-    """A line of one pixel or more with the wire's own cross-section in it."""
+    """A line of a pixel or more that weighs what the wire weighs."""
     fine = 16
     points = np.array(
         [
@@ -168,12 +169,14 @@ def _draw_wire(
         ],
         np.int32,
     )
-    pixel = (line_mm + pixel_mm) / 2
     drawn = np.zeros(map_.shape, np.uint8)
-    broad = max(1, round(thing.width / pixel))
+    broad = max(1, round(thing.width / ((line_mm + pixel_mm) / 2)))
     cv2.polylines(drawn, [points.reshape(-1, 1, 2)], False, 255, broad, cv2.LINE_AA, 4)
-    mean_mm = math.pi / 4 * thing.width**2 / (broad * pixel)
-    map_ += drawn.astype(np.float32) * np.float32(mean_mm / 255.0 * thing.share / 10.0)
+    long_mm = sum(math.dist(*ends) for ends in itertools.pairwise(thing.points))
+    volume_mm3 = math.pi / 4 * thing.width**2 * long_mm * thing.share
+    covered_mm2 = float(drawn.sum()) * line_mm * pixel_mm
+    if covered_mm2 > 0.0:
+        map_ += drawn.astype(np.float32) * np.float32(volume_mm3 / covered_mm2 / 10.0)
 
 
 # --- goods ------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_a_plan_weighs_what_its_things_weigh() -> None:
     assert got == pytest.approx(cm3 * 7.874 / 1000, rel=0.03)
     wire = Thing("copper", "wire", 0, 0, 100, 1.0, 1.0, points=((-50, 0), (50, 0)))
     got = draw((wire,), 160, 160, line_mm=1.5, pixel_mm=2.0, seed=1).mass_kg
-    assert got == pytest.approx(math.pi / 4 * 0.01 * 10 * 8.96 / 1000, rel=0.25)
+    assert got == pytest.approx(math.pi / 4 * 0.01 * 10 * 8.96 / 1000, rel=0.05)
 
 
 def test_every_article_fits_the_tunnel_and_lets_some_light_through() -> None:
@@ -110,7 +110,7 @@ def test_every_article_fits_the_tunnel_and_lets_some_light_through() -> None:
         plan = packed.plan(3.0, 4.0)
         assert 0.1 < plan.mass_kg < 5
         low, high = transmission(plan.thickness_cm)
-        assert high.min() > 0.01
+        assert high.min() > 0.004
         assert (high >= low - 1e-3).all()
 
 
