@@ -114,7 +114,9 @@ class KeepEvidence:
     association: Association
     verdict: Verdict
     manifest: msgspec.Raw
-    """All that the station knows, as JSON: positions, rule, confidence, scores, officer, times."""
+    """All that the station knows, as JSON: `Said` of `edge.xray_bridge.evidence.manifest`. Sent again for
+    the same picture when somebody judged it later: that becomes a further version, nothing is written
+    over."""
     keep_class: str = "routine"
     """`routine`, or `held` for what was flagged, rechecked or is under control."""
 
@@ -128,6 +130,8 @@ class DropPicture:
 
 @dataclass(frozen=True, slots=True)
 class SavePicture:
+    """Answered with `Saved`."""
+
     parcel: int
     picture: str
     kind: str

@@ -180,13 +180,50 @@ class WedgeChecked:
 
 
 @dataclass(frozen=True, slots=True)
+class FileUp:
+    """A file that the centre is to get; the fact that names it owes it."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class EvidenceKept:
-    """Every file of the parcel is on disk; `sha256` is the manifest's."""
+    """Every file of the parcel is on disk; `sha256` is the manifest's. Also said of a picture from before a
+    restart whose fact was never written: it carries all that the facts need."""
 
     parcel: int
     picture: str
     sha256: str
     size_bytes: int
+    waybill_no: str = ""
+    keep_class: str = "routine"
+    files: int = 0
+    up: tuple[FileUp, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceShed:
+    """Kept pictures beyond their time, or that the centre has, made room."""
+
+    pictures: tuple[str, ...]
+    size_bytes: int
+    first_day: str
+    last_day: str
+    keep_class: str
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """`SavePicture` is done; `entry` is its number in the library and its version there, such as
+    `R-000012.1`. Empty: it could not be saved, `why` says it."""
+
+    parcel: int
+    picture: str
+    kind: str
+    entry: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +297,8 @@ Event = (
     | WedgeChecked
     | EvidenceKept
     | EvidenceFailed
+    | EvidenceShed
+    | Saved
     | Room
     | DeviceLost
     | DeviceBack

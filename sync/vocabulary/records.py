@@ -33,6 +33,7 @@ TextTable = Annotated[dict[Name, Text], Meta(max_length=MAX_FIELDS)]
 MAX_OFFLINE_SIGN_IN_H = 31 * 24
 MAX_PREVIEW = 40_000
 """Characters of a small picture in a record: beside it a batch has room for the record itself."""
+MAX_DESCRIPTOR = 8_000
 MAX_BOXES = 64
 MAX_POINTS = 200
 MAX_STEPS = 200
@@ -670,6 +671,9 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     sha256: Annotated[str, Meta(max_length=64)] = ""
     """Of the whole picture, where the centre keeps it."""
     preview: Preview = ""
+    descriptor: Annotated[str, Meta(max_length=MAX_DESCRIPTOR)] = ""
+    """Of an X-ray picture: JSON by which pictures of the same goods are compared
+    (`edge/xray_bridge/imaging`)."""
 
 
 class SuspectBox(msgspec.Struct, frozen=True, kw_only=True):

@@ -280,6 +280,8 @@ class XRayEvidenceShed(msgspec.Struct, frozen=True, tag="x_ray_evidence_shed", k
     first_day: Words
     last_day: Words
     keep_class: Words
+    pictures: WordList = ()
+    """Which: whoever proves the evidence knows that nobody else took them."""
 
 
 XRayFact = (
