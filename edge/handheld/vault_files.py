@@ -19,23 +19,19 @@ from typing import Literal
 
 import msgspec
 
-from edge.handheld.vault import (
+from edge.handheld.vault import Keystore, KeystoreRefused, WrappedKeys, unwrapped, wrapped
+from sync.policy.pin_tries import (
     FREE_TRIES,
     FREE_TRIES_OF_DEVICE,
     NONE_YET,
     Hindrance,
-    Keystore,
-    KeystoreRefused,
     Moment,
     Tries,
-    WrappedKeys,
     anchored,
     counted,
     hindrance,
     left_s,
-    unwrapped,
     wait_after,
-    wrapped,
 )
 from sync.policy.pins import (
     NONCE_BYTES,

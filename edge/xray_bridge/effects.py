@@ -157,6 +157,9 @@ class AnswerDesk:
     parcel: int
     ok: bool
     why: str = ""
+    """A code of `edge.xray_bridge.view.ANSWERS`, or words as they are."""
+    command_id: str = ""
+    """Of the event it answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,8 @@ class Judged:
     regions: tuple[Region, ...] = ()
     took_s: float = 0.0
     """From the picture on the screen to the key, as the desk measured it."""
+    command_id: str = ""
+    """The desk's own number of this press, to be given back in `AnswerDesk`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Undone:
     parcel: int
     officer: str
     desk: str
+    command_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,18 @@ class SaveAsked:
     category: str = ""
     note: str = ""
     regions: tuple[Region, ...] = ()
+    command_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WedgeAsked:
+    """An officer puts the step wedge on the belt: the next picture is its own, and no parcel's."""
+
+    on: bool
+    """False: taken back, the next picture is a parcel's again."""
+    officer: str
+    desk: str
+    command_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +309,7 @@ Event = (
     | OfficerCame
     | OfficerLeft
     | SaveAsked
+    | WedgeAsked
     | WedgeChecked
     | EvidenceKept
     | EvidenceFailed

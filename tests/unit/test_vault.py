@@ -23,27 +23,24 @@ from typer.testing import CliRunner
 
 from edge.cli import app
 from edge.handheld import vault_files, wiping
-from edge.handheld.vault import (
-    FIRST_WAIT_S,
-    FREE_TRIES,
-    FREE_TRIES_OF_DEVICE,
-    LONGEST_WAIT_S,
-    KeystoreRefused,
-    Moment,
-    Tries,
-    WrappedKeys,
-    anchored,
-    counted,
-    left_s,
-    unwrapped,
-    wait_after,
-    wrapped,
-)
+from edge.handheld.vault import KeystoreRefused, WrappedKeys, unwrapped, wrapped
 from edge.handheld.vault_files import KEYS, PEPPER, TRIES, Checked, Standing, Vault, VaultRefused, VaultState
 from edge.handheld.wiping import Belongings
 from edge.runtime import wiping as wiping_of_any
 from sync.link.keys import own_secret, shared_secret
 from sync.policy import pins
+from sync.policy.pin_tries import (
+    FIRST_WAIT_S,
+    FREE_TRIES,
+    FREE_TRIES_OF_DEVICE,
+    LONGEST_WAIT_S,
+    Moment,
+    Tries,
+    anchored,
+    counted,
+    left_s,
+    wait_after,
+)
 from sync.policy.pins import PEPPER_PURPOSE, Cost, PinRefused, PinSecret
 from sync.store.enciphered import DataKey, Enciphered
 from sync.store.journal import Journal, StoreRefused
