@@ -51,9 +51,9 @@ from edge.handheld.events import (
     Wiped,
 )
 from edge.handheld.memory import Memory, write
-from edge.handheld.rules import is_too_old
 from edge.handheld.signing_in import LockAsked
 from edge.handheld.view import Bar, Door, GoTo, Notice, NoticePutAway, Page, Sign
+from sync.policy.ages import is_too_old
 from sync.vocabulary import commands
 from sync.vocabulary.facts import Alarm, AlarmCode, Stream
 from sync.vocabulary.handheld_facts import HandheldStarted

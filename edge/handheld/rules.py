@@ -12,6 +12,7 @@ from typing import Final, assert_never
 
 from edge.handheld.events import ParcelFindings, RecordsRead
 from edge.handheld.view import Sign
+from sync.policy.ages import is_too_old
 from sync.policy.controls import matching
 from sync.vocabulary.numbers import UtcText
 from sync.vocabulary.records import (
@@ -160,11 +161,6 @@ def _opinion(reasons: list[Because], parcel: _Parcel | None, recalls: tuple[Reca
         orders=parcel.orders,
         x_ray=parcel.x_ray,
     )
-
-
-def is_too_old(age_s: float | None, site: Site | None) -> bool:
-    """S10: No ruling stands on records older than the policy allows; an unknown clock is too old."""
-    return site is None or age_s is None or age_s > site.max_age_s
 
 
 def _age(records: RecordsRead) -> list[Because]:

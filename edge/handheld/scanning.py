@@ -42,10 +42,10 @@ from edge.handheld.rules import (
     RELEASED,
     REQUIRED,
     Opinion,
-    is_too_old,
     judge,
 )
 from edge.handheld.view import SHAPES, Row, Shape, Sign, both
+from sync.policy.ages import is_too_old
 from sync.vocabulary.facts import Alarm, AlarmCode, FactData, Stream
 from sync.vocabulary.handheld_facts import ParcelJudged, ReadsGarbled, UnknownScanned
 from sync.vocabulary.numbers import Carrier, S10No, WaybillNo

@@ -44,6 +44,11 @@ def records_age_s(
     return max(0.0, age_s)
 
 
+def is_too_old(age_s: float | None, site: Site | None) -> bool:
+    """S10: No ruling stands on records older than the policy allows; an unknown clock is too old."""
+    return site is None or age_s is None or age_s > site.max_age_s
+
+
 def zone_of(site: Site | None) -> tzinfo:
     """Raises `Malformed`: a site whose day cannot be told is no ground for a ruling (S10, S11)."""
     if site is None:

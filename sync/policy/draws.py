@@ -21,6 +21,7 @@ from sync.vocabulary.records import Enterprise
 
 _PURPOSE = "kakou/spot-check/v1"
 _PARCEL_PURPOSE = "kakou/parcel-check/v1"
+_X_RAY_PURPOSE = "kakou/x-ray-check/v1"
 
 
 def draw_per_mille(key: bytes, enterprise: str, plate: str, day: str) -> int:
@@ -53,6 +54,21 @@ def parcel_draw_per_mille(key: bytes, enterprise: str, waybill_no: str) -> int:
 def parcel_check_due(key: bytes, enterprise: Enterprise, waybill_no: str) -> bool:
     """Whether the enterprise's rate draws this parcel: 0 never, 1000 always."""
     return parcel_draw_per_mille(key, enterprise.code, waybill_no) < enterprise.spot_check_per_mille
+
+
+def x_ray_draw_per_mille(key: bytes, enterprise: str, waybill_no: str) -> int:
+    """0 to 999, each as likely, of a parcel on an X-ray line: whether an officer looks at its picture
+    whatever the machine says. The same HMAC over `kakou/x-ray-check/v1 LF enterprise LF waybill number`, so
+    that being drawn here says nothing of being drawn for opening.
+
+    Raises `ValueError` as `draw_per_mille` does.
+    """
+    return _drawn(key, (_X_RAY_PURPOSE, enterprise, waybill_no))
+
+
+def x_ray_due(key: bytes, enterprise: Enterprise, waybill_no: str) -> bool:
+    """Whether the enterprise's X-ray rate draws this parcel for an officer: 0 never, 1000 always."""
+    return x_ray_draw_per_mille(key, enterprise.code, waybill_no) < enterprise.x_ray_per_mille
 
 
 def spot_check_due(key: bytes, enterprise: Enterprise, plate: str, day: str) -> bool:
