@@ -267,9 +267,7 @@ def read_xray_config(path: Path) -> XRayConfig:
 def _layout_errors(config: XRayConfig) -> Iterator[ConfigError]:
     layout, belt = config.layout, config.belt
     if layout.diverter_mm <= layout.xray_mm:
-        yield ConfigError(
-            "layout.diverter_mm", "expected more than xray_mm"
-        )
+        yield ConfigError("layout.diverter_mm", "expected more than xray_mm")
     if belt.shortest_mm >= belt.longest_mm:
         yield ConfigError("belt.shortest_mm", "expected less than longest_mm")
     if 2 * belt.window_mm > belt.least_gap_mm and belt.near == "ignore":
