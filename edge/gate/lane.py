@@ -382,6 +382,10 @@ class Passage:
     cleared_s: float | None = None
     """Since when loop and beam under the arm are both free."""
     gone_since_s: float | None = None
+    unseen_since_s: float | None = None
+    """Since when the arrival loop cannot be read and nothing else shows that somebody is here."""
+    on_scale: bool = False
+    """It was seen on the scale, moving or standing."""
     officers: tuple[str, ...] = ()
     """Who has released it by hand so far, or led it aside (S8)."""
     officers_for: Way | None = None
@@ -883,6 +887,19 @@ def _watch_gone(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     known_free = inputs.arrival is False and not inputs.under_arm()
     # With a silent scale a tag that is still being read shows that somebody stands there.
     tag_seen = not _scale_known(lane, at_s) and at_s - lane.tag_s < lane.settings.gone_blind_s
+    if inputs.arrival is None and not (
+        _scale_loaded(lane, at_s) or tag_seen or _cannot_have_left(lane, at_s)
+    ):
+        if passage.unseen_since_s is None:
+            passage = replace(passage, unseen_since_s=at_s)
+        return replace(lane, passage=passage), []
+    if passage.unseen_since_s is not None:
+        lane = replace(lane, passage=replace(passage, unseen_since_s=None))
+        if _present(lane, at_s) and _may_be_another(lane, at_s, passage):
+            # S5: while the loop could not be read, one may have gone and another come.
+            return _backed_out(lane, at_s)
+        assert lane.passage is not None  # noqa: S101  just put there
+        passage = lane.passage
     if not known_free or _scale_loaded(lane, at_s) or tag_seen or _cannot_have_left(lane, at_s):
         if passage.gone_since_s is None:
             return lane, []
@@ -896,6 +913,19 @@ def _watch_gone(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     if at_s - passage.gone_since_s < wait_s:
         return lane, []
     return _backed_out(lane, at_s)
+
+
+_UNSEEN_S = 10.0
+"""A vehicle takes longer to leave and another to drive up."""
+
+
+def _may_be_another(lane: Lane, at_s: float, passage: Passage) -> bool:
+    """Nobody was seen for so long that whoever is seen now need not be the same. Off the scale it had stood
+    on, a vehicle is on its way."""
+    if passage.unseen_since_s is None:
+        return False
+    left_scale = passage.on_scale and _scale_known(lane, at_s)
+    return at_s - passage.unseen_since_s >= (lane.settings.gone_s if left_scale else _UNSEEN_S)
 
 
 def _cannot_have_left(lane: Lane, at_s: float) -> bool:
@@ -1170,7 +1200,8 @@ def _weight(lane: Lane, at_s: float, kg: Decimal, steady: bool | None) -> tuple[
         return _watch_gone(lane, at_s)
     since_s = at_s - lane.settings.steady_window_s
     weights = (*(w for w in passage.weights if w.at_s >= since_s), Weighed(at_s, kg))[-64:]
-    lane = replace(lane, passage=replace(passage, weights=weights))
+    on_scale = passage.on_scale or kg > lane.settings.presence_kg
+    lane = replace(lane, passage=replace(passage, weights=weights, on_scale=on_scale))
     if steady is False:
         return _watch_gone(lane, at_s)
     steady_kg = _steady_kg(lane.settings, at_s, weights)
@@ -1355,6 +1386,8 @@ def _look_again(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     if passage is None or not isinstance(lane.phase, Holding) or not _curable(lane.phase.ruling):
         return lane, []
     if not (passage.plates or passage.tags) or _left(lane, at_s, passage):
+        return lane, []
+    if passage.unseen_since_s is not None:
         return lane, []
     return _look_anew(lane, passage)
 

@@ -17,7 +17,7 @@ from sync.hub.archive import Archive
 from sync.hub.blob_files import BlobFiles, NotItsHash, TooManyParts, is_sha256
 from sync.hub.engine import STORAGE_ERRORS, ArchiveTaken
 from sync.hub.terms import BLOB_CONNECTION, HubAlarm, Outgoing, Refused, is_device, seconds, storable
-from sync.hub.trusts import Trusts
+from sync.hub.trusts import Statements, Trusts
 from sync.link.envelope import open_chunk, open_signed, signed_payload
 from sync.link.keys import Forged, Signer
 from sync.link.messages import (
@@ -76,6 +76,7 @@ class BlobTaking:
         self._root = f"{ROOT}/{site}/edge/"
         self._limits = limits or BlobLimits()
         self._trusts = Trusts(archive)
+        self._statements = Statements(self._trusts)
         self._used: dict[str, int] = {}
         """Bytes stored, by device, and of all under the empty name; read again when tending."""
         self._told: dict[tuple[str, HubAlarm], float] = {}
@@ -104,6 +105,8 @@ class BlobTaking:
     def tend(self, at_utc: str) -> None:
         """Retention, parts nobody finished, and blobs that never came. Raises only `ArchiveTaken`."""
         now_s = seconds(at_utc, 0.0)
+        for waiting in self._statements.overdue(now_s):
+            self._refuse(waiting.refusal, at_utc)
         if self._tended_s is not None and abs(now_s - self._tended_s) < self._limits.tend_every_s:
             return
         self._tended_s = now_s
@@ -138,7 +141,10 @@ class BlobTaking:
         except Malformed as error:
             raise Refused(HubAlarm.MALFORMED, f"{rest}: {error}"[:400], device) from error
         except Forged as error:
-            raise Refused(HubAlarm.FORGED, f"{rest}: {error}"[:400], device) from error
+            refusal = Refused(HubAlarm.FORGED, f"{rest}: {error}"[:400], device)
+            if self._statements.awaited(seconds(at_utc, 0.0), device, error, topic, b"", refusal):
+                return []
+            raise refusal from error
 
     def _fit(self, device: str, said: str, sha256: str, size_bytes: int) -> None:
         if said != device:

@@ -29,7 +29,7 @@ from sync.hub.terms import (
     seconds,
     storable,
 )
-from sync.hub.trusts import Trusts
+from sync.hub.trusts import Statements, Trusts
 from sync.link.envelope import BatchRefused, signed_payload
 from sync.link.keys import HUB_KID, Forged, Signer
 from sync.link.messages import MAX_PAYLOAD_BYTES, ROOT, Context, Status, Topics
@@ -81,6 +81,7 @@ class Receiver:
         self._boot_id = new_id()
         self._key_statements = key_statements
         self._trusts = Trusts(archive)
+        self._statements = Statements(self._trusts)
         self._refusals: dict[tuple[str, HubAlarm], _Refusals] = {}
         self._claiming = Claiming(archive, signer, topics)
         self._commanding = Commanding(archive, signer, topics, limits)
@@ -166,6 +167,8 @@ class Receiver:
         try:
             now_s = self._clock(at_utc)
             outgoing = self._take_over(at_utc)
+            for waiting in self._statements.overdue(now_s):
+                self._refuse(waiting.topic, waiting.payload, at_utc, waiting.refusal)
             self._write_pending(now_s, at_utc)
             if abs(now_s - self._token_s) >= self._limits.token_every_s:
                 self._token_s = now_s
@@ -267,7 +270,10 @@ class Receiver:
         except BatchRefused as error:
             raise Refused(HubAlarm.BATCH_REFUSED, f"{rest}: {error}"[:400], device) from error
         except Forged as error:
-            raise Refused(HubAlarm.FORGED, f"{rest}: {error}"[:400], device) from error
+            refusal = Refused(HubAlarm.FORGED, f"{rest}: {error}"[:400], device)
+            if self._statements.awaited(self._clock(at_utc), device, error, topic, payload, refusal):
+                return []
+            raise refusal from error
 
     def _take_keys(self, device: str, trust: Trust, payload: bytes) -> list[Outgoing]:
         """A device says with which key it signs now, vouched for by the one before."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass, replace
+from typing import Final
 
 from sync.hub.archive import Archive, Enrolled
 from sync.hub.terms import HubAlarm, Refused
-from sync.link.keys import Forged, KeyRefused, read_public
-from sync.link.trust import Trust
+from sync.link.keys import Forged, KeyRefused, KeyUnknown, read_public
+from sync.link.trust import Trust, may_sign
 from sync.vocabulary.codec import Malformed
 
 
@@ -40,3 +42,58 @@ class Trusts:
                     trust = trust.told(enrolled.statements.encode())
             self._known[device] = known = (enrolled, trust)
         return known[1]
+
+
+STATEMENT_WAIT_S: Final = 10.0
+_FORGET_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The first message of a device that nobody can check yet."""
+
+    since_s: float
+    kid: str
+    topic: str
+    payload: bytes
+    refusal: Refused
+    told: bool = False
+
+
+class Statements:
+    """Messages signed with what may be a device's next key. The statement that vouches for it comes by
+    another connection, or to another worker, and may be a moment behind: what is not taken meanwhile comes
+    again.
+    A statement that does not come at all makes it a forgery. One entry a device, however much arrives.
+    """
+
+    def __init__(self, trusts: Trusts) -> None:
+        self._trusts = trusts
+        self._waiting: dict[str, Waiting] = {}
+
+    def awaited(
+        self, now_s: float, device: str, error: Forged, topic: str, payload: bytes, refusal: Refused
+    ) -> bool:
+        """Whether to wait instead of refusing."""
+        if not isinstance(error, KeyUnknown) or not may_sign(device, error.kid):
+            return False
+        waiting = self._waiting.setdefault(device, Waiting(now_s, error.kid, topic, payload, refusal))
+        return not waiting.told and abs(now_s - waiting.since_s) < STATEMENT_WAIT_S
+
+    def overdue(self, now_s: float) -> list[Waiting]:
+        """Those whose statement did not come: to be refused now. Each is answered once."""
+        due: list[Waiting] = []
+        for device, waiting in list(self._waiting.items()):
+            waits_s = abs(now_s - waiting.since_s)
+            if self._knows(device, waiting.kid) or (waiting.told and waits_s >= _FORGET_S):
+                del self._waiting[device]
+            elif not waiting.told and waits_s >= STATEMENT_WAIT_S:
+                self._waiting[device] = replace(waiting, told=True)
+                due.append(waiting)
+        return due
+
+    def _knows(self, device: str, kid: str) -> bool:
+        try:
+            return kid in self._trusts.of(device, even_revoked=True).keys
+        except Refused:
+            return False

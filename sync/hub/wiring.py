@@ -56,7 +56,8 @@ KEEPER_STOPS_WITHIN_S = 2.0
 
 _ANYONES = ("facts/alarm", "facts/routine", "claim")
 """What any worker takes; all else belongs to the one with the duties."""
-_URGENT = ("/facts/alarm", "/claim", "/result")
+_URGENT = ("/facts/alarm", "/claim", "/result", "/keys")
+# `keys` too: an alarm signed with a new key must not overtake the word that vouches for that key.
 _PULL = "/pull"
 
 Message = tuple[str, bytes]

@@ -36,6 +36,14 @@ class Forged(ValueError):
     """A signature is missing, malformed, by an unknown key, or does not fit."""
 
 
+class KeyUnknown(Forged):
+    """Signed by a key nobody vouched for, yet."""
+
+    def __init__(self, kid: str, known: list[str]) -> None:
+        super().__init__(f"signed by {kid[:40]!r}, expected one of {known[:8]}")
+        self.kid = kid
+
+
 class Signer(Protocol):
     """Signs in one name. Ed25519 is deterministic: the same body gives the same signature."""
 
@@ -166,7 +174,7 @@ def verify(public_keys: Mapping[str, Ed25519PublicKey], signed: Signed, context:
     """The body, once the signature fits. Raises `Forged`."""
     key = public_keys.get(signed.kid)
     if key is None:
-        raise Forged(f"signed by {signed.kid[:40]!r}, expected one of {sorted(public_keys)[:8]}")
+        raise KeyUnknown(signed.kid, sorted(public_keys))
     try:
         signature = base64.b64decode(signed.sig, validate=True)
         covered = _signed_bytes(context, signed.body)

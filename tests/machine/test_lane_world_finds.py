@@ -6,8 +6,16 @@ from dataclasses import replace as with_changes
 from decimal import Decimal
 
 from edge.gate.effects import Commit, LookUp
-from edge.gate.events import InputsRead, LinkChanged, PlateRead, RecordsFound, TagRead, WeightRead
-from edge.gate.lane import Holding, Passing
+from edge.gate.events import (
+    UNKNOWN_INPUTS,
+    InputsRead,
+    LinkChanged,
+    PlateRead,
+    RecordsFound,
+    TagRead,
+    WeightRead,
+)
+from edge.gate.lane import Claiming, Holding, Passing
 from edge.gate.values import replace as lane_with
 from sync.vocabulary.facts import RulingMade
 from sync.vocabulary.numbers import Epc
@@ -207,3 +215,60 @@ def test_who_was_let_go_unweighed_and_backed_off_the_beam_is_waited_for() -> Non
     play = Play()
     unweighed_through_the_beam(play, "9000", "19800")
     assert "vehicle_crossed" not in kinds(play.wait(3.0, GONE_UP, kg="19800"))
+
+
+BLIND = UNKNOWN_INPUTS
+"""The I/O board has vanished."""
+
+
+def held_for_the_centre() -> Play:
+    """Weighed, read and held because the claim has no answer, when the I/O board vanishes."""
+    play = Play()
+    play.arrive()
+    assert isinstance(play.lane.phase, Claiming)
+    play.timer("claim")
+    assert codes(play) == ("claim_unanswered",)
+    return play
+
+
+def test_who_stands_here_after_the_loop_was_blind_and_the_scale_empty_inherits_nothing() -> None:
+    """S5: world seed 1555: one left and another came while the board was away; the hold of the first was
+    cured by the link's return and let the second go."""
+    play = held_for_the_centre()
+    told = kinds(play.wait(3.0, BLIND, kg="0"))
+    told += kinds(play.wait(2.0, BLIND, kg="26000") + play.wait(2.0, ON_SCALE, kg="26000"))
+    assert told.count("passage_closed") == 1
+    assert (play.lane.passage is not None and play.lane.passage.number, orders(play.asked)) == (2, [])
+    assert not (play.lane.passage and play.lane.passage.plates)
+
+
+def test_who_stands_on_the_scale_while_the_loop_is_blind_keeps_its_passage() -> None:
+    play = held_for_the_centre()
+    told = kinds(play.wait(25.0, BLIND, kg="20000") + play.wait(2.0, ON_SCALE, kg="20000"))
+    assert "passage_closed" not in told
+    assert play.lane.passage is not None
+
+
+def test_a_board_that_flickers_while_one_drives_up_takes_nothing_from_it() -> None:
+    play = Play()
+    play.say(InputsRead(CLEAR), LinkChanged(True), InputsRead(HERE))
+    play.read()
+    told = kinds(play.wait(6.0, BLIND, kg="0") + play.wait(1.0, HERE, kg="0"))
+    assert "passage_closed" not in told
+    assert play.lane.passage is not None
+    assert PLATE in play.lane.passage.plates
+
+
+def test_a_board_blind_for_long_with_an_empty_scale_shows_perhaps_another() -> None:
+    play = Play()
+    play.say(InputsRead(CLEAR), LinkChanged(True), InputsRead(HERE))
+    play.read()
+    told = kinds(play.wait(12.0, BLIND, kg="0") + play.wait(1.0, HERE, kg="0"))
+    assert "passage_closed" in told
+
+
+def test_nothing_is_looked_at_again_for_somebody_nobody_sees() -> None:
+    play = held_for_the_centre()
+    play.wait(1.0, BLIND, kg="0")
+    asked = play.say(LinkChanged(False), LinkChanged(True))
+    assert not [effect for effect in asked if isinstance(effect, LookUp)]

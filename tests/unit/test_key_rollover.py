@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sync.hub.receiver import Receiver
+from sync.hub.trusts import STATEMENT_WAIT_S
+from sync.hub.wiring import Inbox
 from sync.link.key_files import own_signer
 from sync.link.keys import HUB_KID, KeyRefused, KeySigner, make_private
 from sync.link.messages import Ack, Acks, Context, Status
@@ -252,8 +255,66 @@ def test_a_new_key_nobody_vouched_for_is_refused_and_counted(tmp_path: Path) -> 
     device.roll()
     bench.facts(device, device.batch(device.facts[Stream.ALARM]), Stream.ALARM)
     assert bench.stored() == []
+    bench.receiver.tick(later(STATEMENT_WAIT_S))
     assert (set(bench.alarms()), bench.receiver.counts.refused) == ({"forged", "malformed"}, 5)
     bench.archive.close()
+
+
+def later(seconds: float) -> str:
+    at = datetime.fromisoformat(AT) + timedelta(seconds=seconds)
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def forgeries(bench: Bench) -> int:
+    return bench.alarms().count("forged")
+
+
+def test_facts_that_overtake_the_word_for_their_key_are_no_forgery_and_come_again(tmp_path: Path) -> None:
+    """The statement travels on another connection, or to another worker."""
+    device = Rolling()
+    bench = Bench(tmp_path, device)
+    statements = device.roll()
+    facts = device.batch(device.facts[Stream.ALARM])
+    assert bench.facts(device, facts, Stream.ALARM) == []
+    assert (bench.stored(), bench.alarms()) == ([], [])
+    bench.receiver.receive(TOPICS.keys(device.name), statements, AT)
+    bench.facts(device, facts, Stream.ALARM)
+    bench.receiver.tick(later(STATEMENT_WAIT_S))
+    assert (len(bench.stored()), bench.alarms()) == (1, [])
+    bench.archive.close()
+
+
+def test_a_key_for_which_no_word_comes_is_a_forgery_told_once_and_then_at_once(tmp_path: Path) -> None:
+    device = Rolling()
+    bench = Bench(tmp_path, device)
+    device.roll()
+    facts = device.batch(device.facts[Stream.ALARM])
+    bench.facts(device, facts, Stream.ALARM)
+    bench.receiver.tick(later(STATEMENT_WAIT_S - 1))
+    assert forgeries(bench) == 0
+    bench.receiver.tick(later(STATEMENT_WAIT_S))
+    bench.receiver.tick(later(STATEMENT_WAIT_S + 1))
+    assert (forgeries(bench), bench.receiver.counts.refused) == (1, 1)
+    bench.facts(device, facts, Stream.ALARM, later(STATEMENT_WAIT_S + 2))
+    assert bench.receiver.counts.refused == 2
+    bench.archive.close()
+
+
+def test_anothers_key_is_a_forgery_at_once(tmp_path: Path) -> None:
+    device, other = Rolling(), Device("lane-out")
+    bench = Bench(tmp_path, device)
+    device.signer = other.signer
+    bench.facts(device, device.batch(device.facts[Stream.ALARM]), Stream.ALARM)
+    assert len(bench.alarms()) == 1
+    bench.archive.close()
+
+
+def test_the_word_for_a_key_is_taken_before_alarms_that_came_after_it() -> None:
+    inbox = Inbox()
+    inbox.message(TOPICS.facts("lane-in", Stream.ROUTINE), b"routine")
+    inbox.message(TOPICS.keys("lane-in"), b"statements")
+    inbox.message(TOPICS.facts("lane-in", Stream.ALARM), b"alarm")
+    assert [payload for _, payload in inbox.take(0.0)[1]] == [b"statements", b"alarm"]
 
 
 def test_another_devices_statements_are_nobodys(tmp_path: Path) -> None:
