@@ -435,6 +435,9 @@ def _followed(before: App, app: App, at_s: float, utc: str, event: object) -> tu
         # Whoever comes to walk a route finds the routes there are.
         app, more = _enter(app, _BY_NAME["patrol"], at_s, utc, patrol.RoutesAsked())
         effects += more
+    if app.page is Page.LANE_HELP and before.page is not Page.LANE_HELP:
+        app, more = _enter(app, _BY_NAME["lane_help"], at_s, utc, lane_help.HeldAsked())
+        effects += more
     state, aimed = scanning.camera(app.states["scanning"], _camera_is_wanted(app))
     if state is not app.states["scanning"]:
         app = replace(app, states={**app.states, "scanning": state})

@@ -60,6 +60,8 @@ class Wanted(enum.StrEnum):
     """-> `TraceFindings`"""
     OFFICER = "officer"
     """-> `OfficerFindings`"""
+    HELD = "held"
+    """Whom lanes hold now -> `HeldFindings`"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from sync.vocabulary.numbers import UtcText, WaybillNo
 from sync.vocabulary.records import (
     Control,
     Enterprise,
+    HeldPassage,
     InspectionOrder,
     OrderStanding,
     PatrolRoute,
@@ -210,6 +211,12 @@ class RouteFindings:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldFindings:
+    held: tuple[HeldPassage, ...]
+    """By lane."""
+
+
+@dataclass(frozen=True, slots=True)
 class OfficerFindings:
     """Whether an officer may still hold this device: asked anew when records moved."""
 
@@ -261,6 +268,7 @@ Findings = (
     | TraceFindings
     | StockFindings
     | RouteFindings
+    | HeldFindings
 )
 
 

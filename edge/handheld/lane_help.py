@@ -11,25 +11,55 @@ from typing import Final, Literal
 
 import msgspec
 
+from edge.handheld import words
 from edge.handheld.context import Context
-from edge.handheld.effects import AnswerCommand, Commit, Effect, SignCode, Sound, Told, Tone, WakeAfter
+from edge.handheld.effects import (
+    AnswerCommand,
+    Commit,
+    Effect,
+    LookUp,
+    SignCode,
+    Sound,
+    Told,
+    Tone,
+    WakeAfter,
+)
+from edge.handheld.effects import Wanted as Sought
 from edge.handheld.events import (
     CodeSigned,
     CommandGiven,
     Committed,
     EffectFailed,
+    Found,
+    HeldFindings,
     PinChecked,
+    SyncChanged,
     TimePassed,
 )
+from edge.handheld.view import both
 from sync.vocabulary import handheld_facts as fact
 from sync.vocabulary.commands import MAX_PASSAGE, Command, RequestAnswered
 from sync.vocabulary.facts import CommandTaken, Stream, hash_of
 from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.records import HeldPassage
 from sync.vocabulary.release_codes import MAX_REASON, MAX_VALUE, VALID_S, ReleaseCode
-from sync.vocabulary.rulings import Text
+from sync.vocabulary.rulings import WAYS, Text, Way
 
 Action = Literal["release", "aside", "supplement"]
 Field = Literal["", "plate", "weight", "slip", "container"]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldAsked:
+    """Whom the lanes hold just now is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldChosen:
+    """One of those the lanes hold: lane and passage in one touch."""
+
+    lane: str
+    passage: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +119,8 @@ class HelpEnded:
 
 
 Intent = (
-    LaneChosen | PassageGiven | ActionChosen | ReasonGiven | FieldGiven | CodeAsked | SecondOfficerSigns
-    | OtherCodeAsked | HelpEnded
+    HeldAsked | HeldChosen | LaneChosen | PassageGiven | ActionChosen | ReasonGiven | FieldGiven | CodeAsked
+    | SecondOfficerSigns | OtherCodeAsked | HelpEnded
 )  # fmt: skip
 
 
@@ -98,6 +128,21 @@ Intent = (
 class LaneRow:
     lane: str
     name: Text
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """Somebody who stands held in a lane; touching it fills in lane and passage."""
+
+    lane: str
+    passage: int
+    title: Text
+    """Lane, passage and plate."""
+    why: Text
+    ways: Text
+    """What may be done about it."""
+    since: Text
     is_chosen: bool
 
 
@@ -124,6 +169,8 @@ class CodeShown:
 @dataclass(frozen=True, slots=True)
 class LaneHelpView:
     phase: Literal["filling_in", "second_wanted", "signing", "shown", "over"]
+    held: tuple[HeldRow, ...]
+    """As the centre has told; typing is there as well, for what it has not heard of yet."""
     lanes: tuple[LaneRow, ...]
     lane: str
     passage: str
@@ -200,6 +247,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     answer: Text | None = None
     answer_is_good: bool | None = None
     told: Text | None = None
+    looking: int = 0
+    """Request of the look-up of who is held; 0: none is open."""
+    records_number: int = -1
+    """Of the records when that was last asked."""
+    held: tuple[HeldPassage, ...] = ()
+    chosen: tuple[str, int] = ("", 0)
+    """Lane and passage that were touched in that list."""
 
 
 def kept(state: State) -> State:
@@ -207,13 +261,31 @@ def kept(state: State) -> State:
     return State(wanted=state.wanted, request=state.request)
 
 
-Event = Intent | CodeSigned | PinChecked | Committed | CommandGiven | TimePassed | EffectFailed
+Event = (
+    Intent
+    | Found
+    | SyncChanged
+    | CodeSigned
+    | PinChecked
+    | Committed
+    | CommandGiven
+    | TimePassed
+    | EffectFailed
+)
 
 # --- steps --------------------------------------------------------------------------------------------------
 
 
 def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Effect, ...]]:
     match event:
+        case HeldAsked():
+            return _look(state, context)
+        case SyncChanged(sync) if sync.records_number != state.records_number:
+            return _look(_changed(state, records_number=sync.records_number), context)
+        case Found(request, HeldFindings(held)) if request == state.looking:
+            return _held(_changed(state, looking=0, held=held), context), ()
+        case HeldChosen(lane, passage) if any((h.lane, h.passage) == (lane, passage) for h in state.held):
+            return _held_chosen(state, lane, passage), ()
         case LaneChosen() | PassageGiven() | ActionChosen() | ReasonGiven() | FieldGiven():
             return _fill_in(state, event)
         case CodeAsked():
@@ -235,11 +307,9 @@ def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Eff
             return _over(state, context)
         case EffectFailed(effect, why) if isinstance(effect, SignCode | Commit) and state.signatures:
             told = Text(f"签名未成：{why[:80]}", f"Not signed: {why[:80]}")
-            return _changed(State(wanted=state.wanted, request=state.request), told=told), (
-                Sound(Tone.ERROR),
-            )
+            return _changed(_fresh(state, state.wanted), told=told), (Sound(Tone.ERROR),)
         case HelpEnded():
-            return State(request=state.request), ()
+            return _fresh(state, Wanted()), ()
         case _:
             return state, ()
 
@@ -259,7 +329,76 @@ def _fill_in(
             wanted = msgspec.structs.replace(state.wanted, reason=text.strip()[:MAX_REASON])
         case FieldGiven(field, value):
             wanted = msgspec.structs.replace(state.wanted, field=field, value=value.strip()[:MAX_VALUE])
-    return State(wanted=wanted, request=state.request), ()
+    return _fresh(state, wanted), ()
+
+
+def _fresh(state: State, wanted: Wanted) -> State:
+    """Nothing signed, nothing shown; what the lanes hold stays known."""
+    is_chosen = state.chosen == (wanted.lane, _number(wanted.passage))
+    return State(
+        wanted=wanted,
+        request=state.request,
+        looking=state.looking,
+        records_number=state.records_number,
+        held=state.held,
+        chosen=state.chosen if is_chosen else ("", 0),
+    )
+
+
+# --- who is held --------------------------------------------------------------------------------------------
+
+
+def _look(state: State, context: Context) -> tuple[State, tuple[Effect, ...]]:
+    if not (context.may(RELEASE) or context.may(SUPPLEMENT)):
+        return state, ()
+    number = state.request + 1
+    return _changed(state, request=number, looking=number), (LookUp(number, Sought.HELD),)
+
+
+def _held_chosen(state: State, lane: str, passage: int) -> State:
+    wanted = msgspec.structs.replace(state.wanted, lane=lane[:MAX_VALUE], passage=str(passage))
+    return _changed(_fresh(state, wanted), chosen=(lane, passage))
+
+
+def _held(state: State, context: Context) -> State:
+    """Whoever was chosen and is held no more needs no help: said before a code is signed for nobody."""
+    if state.chosen == ("", 0) or any((h.lane, h.passage) == state.chosen for h in state.held):
+        return state
+    if state.signatures or state.second_wanted:
+        return state
+    lane, passage = state.chosen
+    name = _lane_name(context, lane)
+    told = Text(f"{name.zh} 过卡 {passage} 已不在扣留中", f"{name.en}, passage {passage} is held no more")
+    return _changed(state, chosen=("", 0), told=told)
+
+
+def _lane_name(context: Context, lane: str) -> Text:
+    lanes = () if context.site is None else context.site.lanes
+    found = next((each for each in lanes if each.lane == lane), None)
+    return both(lane) if found is None else Text(found.name_zh or lane, found.name_en or lane)
+
+
+def _held_row(held: HeldPassage, state: State, context: Context) -> HeldRow:
+    name = _lane_name(context, held.lane)
+    tail = f" · {held.plate}" if held.plate else ""
+    ways = [way for way in Way if way.value in held.ways]
+    since = words.moment(held.since, context.site)
+    return HeldRow(
+        lane=held.lane,
+        passage=held.passage,
+        title=Text(f"{name.zh} · 过卡 {held.passage}{tail}", f"{name.en} · passage {held.passage}{tail}"),
+        why=Text("；".join(held.reasons_zh[:2]), "; ".join(held.reasons_en[:2])),
+        ways=Text("、".join(WAYS[way].zh for way in ways), ", ".join(WAYS[way].en for way in ways)),
+        since=Text(f"{since} 起", f"since {since}"),
+        is_chosen=(state.wanted.lane, _number(state.wanted.passage)) == (held.lane, held.passage),
+    )
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else 0
+
+
+# --- filling in and signing ---------------------------------------------------------------------------------
 
 
 def _missing(state: State, context: Context) -> tuple[Text, ...]:
@@ -291,7 +430,7 @@ def _ask(state: State, context: Context) -> tuple[State, tuple[Effect, ...]]:
     missing = _missing(state, context)
     if missing or context.officer is None:
         return _changed(state, told=missing[0] if missing else None), (Sound(Tone.ERROR),)
-    fresh = State(wanted=state.wanted, request=state.request)
+    fresh = _fresh(state, state.wanted)
     if _needed(state, context) > 1:
         # Signed together, so that the first one's sixty seconds do not pass while the second is fetched.
         return _changed(fresh, second_wanted=True), ()
@@ -399,14 +538,14 @@ def _answered(state: State, command: Command, answer: RequestAnswered) -> tuple[
     )
     if not any(each.text and hash_of(each.text) == answer.code_sha256 for each in state.signatures):
         return state, effects
-    words, is_good = _ANSWERS[answer.outcome]
+    said, is_good = _ANSWERS[answer.outcome]
     if answer.outcome == "refused":
-        words = Text(words.zh + answer.why, words.en + answer.why)
+        said = Text(said.zh + answer.why, said.en + answer.why)
     tone = Tone.RELEASE if is_good else Tone.ERROR
     sounds = () if is_good is None else (Sound(tone),)
     # Done: the code is used up, nobody needs to see it.
     shown = state.is_shown and not is_good
-    return _changed(state, answer=words, answer_is_good=is_good, is_shown=shown), (*effects, *sounds)
+    return _changed(state, answer=said, answer_is_good=is_good, is_shown=shown), (*effects, *sounds)
 
 
 def _over(state: State, context: Context) -> tuple[State, tuple[Effect, ...]]:
@@ -454,6 +593,7 @@ def view(state: State, context: Context) -> LaneHelpView:
     wanted = state.wanted
     return LaneHelpView(
         phase=phase,
+        held=tuple(_held_row(held, state, context) for held in state.held),
         lanes=tuple(
             LaneRow(
                 lane.lane,

@@ -13,6 +13,7 @@ from edge.handheld.events import (
     MOST_WAYBILLS,
     DoneHere,
     Findings,
+    HeldFindings,
     KeptBack,
     OfficerFindings,
     OrderFindings,
@@ -135,6 +136,8 @@ class Lookups:
                 return self._trace(records, text)
             case Wanted.OFFICER:
                 return self._officer(records, text)
+            case Wanted.HELD:
+                return HeldFindings(records.held_passages())
             case _:
                 assert_never(wanted)
 
@@ -233,6 +236,8 @@ def _nothing(wanted: Wanted, text: str) -> Findings:
             return TraceFindings(ParcelFindings(code=text.strip()))
         case Wanted.OFFICER:
             return OfficerFindings(text, "untold")
+        case Wanted.HELD:
+            return HeldFindings(())
         case _:
             assert_never(wanted)
 

@@ -65,6 +65,7 @@ MAX_DETAIL = 600
 bytes: what names longer ones could never be stored, nor the fact it is about."""
 
 KEYS_OF = "keys of "
+WORD_OF = "word of "
 """In `meta`, before a device's name."""
 
 
@@ -247,6 +248,14 @@ class OrderStep(NamedTuple):
     officers: tuple[str, ...]
     time: str
     detail: str
+
+
+class LaneWord(NamedTuple):
+    """Which of a lane's facts about its passages is the latest that was heeded."""
+
+    epoch: str
+    position: int
+    time: str
 
 
 class CrossedUse(NamedTuple):
@@ -1062,6 +1071,16 @@ class Archive:
             "SELECT device, body FROM facts WHERE kind = ? AND time >= ? ORDER BY device, position",
             (kind, since_utc),
         )
+
+    # --- who is held ---------------------------------------------------------------------------------------
+
+    def lane_word(self, device: str) -> LaneWord | None:
+        """The last word of a lane about its passages."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (WORD_OF + device,)).fetchone()
+        return None if row is None else LaneWord._make(json.loads(row[0]))
+
+    def set_lane_word(self, device: str, word: LaneWord) -> None:
+        set_meta(self._db, WORD_OF + device, json.dumps(word))
 
     # --- passage receipts ---------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from sync.hub.claiming import Claiming
 from sync.hub.commanding import Commanding
 from sync.hub.engine import EngineFailed
 from sync.hub.feeding import Feeding
+from sync.hub.held import Held
 from sync.hub.snapshots import SnapshotFolder
 from sync.hub.taking import Taking
 from sync.hub.terms import (
@@ -85,7 +86,10 @@ class Receiver:
         self._refusals: dict[tuple[str, HubAlarm], _Refusals] = {}
         self._claiming = Claiming(archive, signer, topics)
         self._commanding = Commanding(archive, signer, topics, limits)
-        self._taking = Taking(archive, signer, topics, self._claiming, self._commanding, limits, self.counts)
+        self._held = Held(archive)
+        self._taking = Taking(
+            archive, signer, topics, self._claiming, self._commanding, limits, self.counts, self._held
+        )
         self._feeding = Feeding(
             archive, signer, topics, limits, aside=aside, snapshots=snapshots, keep_days=keep_days or {}
         )
@@ -176,6 +180,7 @@ class Receiver:
             if self.on_duty:
                 outgoing += self._feeding.tick(now_s, at_utc)
                 self._commanding.look_at_grants(now_s, at_utc)
+                self._held.let_go(now_s, at_utc, self._limits.held_longest_s)
             self.storage_fault = ""
         except STORAGE_ERRORS as error:
             self._fail(error)

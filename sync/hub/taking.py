@@ -12,6 +12,7 @@ from sync.hub.archive import Archive, Run, StreamState
 from sync.hub.blob_files import is_sha256
 from sync.hub.claiming import Claiming, UsesTold
 from sync.hub.commanding import Commanding
+from sync.hub.held import LANE_SAYS, Held
 from sync.hub.terms import (
     ALARM_CONNECTION,
     ROUTINE_CONNECTION,
@@ -82,12 +83,14 @@ class Taking:
         commanding: Commanding,
         limits: Limits,
         counts: Counts,
+        held: Held,
     ) -> None:
         self._archive = archive
         self._signer = signer
         self._topics = topics
         self._claiming = claiming
         self._commanding = commanding
+        self._held = held
         self._limits = limits
         self._counts = counts
         self._states: dict[str, dict[tuple[str, Stream], StreamState]] = {}
@@ -193,6 +196,8 @@ class Taking:
         for fact, data, _ in new:
             self._effect(fact, data, uses, at_utc)
         self._claiming.tell(device, uses, at_utc)
+        said = [(fact, data) for fact, data, _ in new if isinstance(data, LANE_SAYS)]
+        self._held.told(device, said, at_utc)
         self._states.setdefault(device, {})[(epoch, stream)] = after
         self._counters[device] = counter
         self._counts.facts += len(new)

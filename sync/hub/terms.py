@@ -101,6 +101,8 @@ class Limits:
     """The same, once the device has said that it is not done yet."""
     grant_old_s: float = 4 * 3600.0
     """A grant that is open for so long is an alarm."""
+    held_longest_s: float = 3 * 86_400.0
+    """So long a lane's held passage is told of when nothing more is heard of it."""
     feed_batches: int = 64
     """Feed payloads published in one tick, over all scopes."""
     snapshot_from: int = 20_000

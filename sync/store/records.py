@@ -31,6 +31,7 @@ from sync.vocabulary.records import (
     COLLECTIONS,
     KEY_FIELDS,
     Control,
+    HeldPassage,
     InspectionOrder,
     OrderStanding,
     PatrolRoute,
@@ -428,6 +429,12 @@ class Records:
         rows = self._rows("SELECT body FROM order_standings ORDER BY key", ())
         found = (self._decoded("order_standings", body) for (body,) in rows)
         return tuple(standing for standing in found if isinstance(standing, OrderStanding))
+
+    def held_passages(self) -> tuple[HeldPassage, ...]:
+        """Whom lanes hold right now, as the hub knows; by lane."""
+        rows = self._rows("SELECT body FROM held_passages ORDER BY key", ())
+        found = (self._decoded("held_passages", body) for (body,) in rows)
+        return tuple(held for held in found if isinstance(held, HeldPassage))
 
     def routes(self) -> tuple[PatrolRoute, ...]:
         """All patrol routes by number, over or not."""

@@ -38,6 +38,7 @@ MAX_BOXES = 64
 MAX_POINTS = 200
 MAX_STEPS = 200
 MAX_METHODS = 16
+MAX_HELD_REASONS = 8
 LONGEST_AUTO_LOCK_S = 3600
 MAX_QUANTITY = Decimal("999999999.99999")
 """`qty` of a declaration has five decimals."""
@@ -655,6 +656,27 @@ class OrderStanding(msgspec.Struct, frozen=True, kw_only=True):
     """Whose handling it is; none: all the order names."""
 
 
+class HeldPassage(msgspec.Struct, frozen=True, kw_only=True):
+    """Who stands held in a lane right now, as the lane's facts have told the hub: an officer who comes to
+    help chooses instead of typing. One a lane; it is deleted when the hold ends, or the lane starts anew."""
+
+    lane: Annotated[str, Meta(min_length=1, max_length=64)]
+    passage: Count
+    verdict: Literal["inspect", "hold"]
+    since: Text
+    """Time of the first ruling that held it, by the lane's clock, UTC."""
+    plate: Text = ""
+    slip_nos: Annotated[tuple[Text, ...], Meta(max_length=MAX_HELD_REASONS)] = ()
+    reasons_zh: Annotated[tuple[Text, ...], Meta(max_length=MAX_HELD_REASONS)] = ()
+    reasons_en: Annotated[tuple[Text, ...], Meta(max_length=MAX_HELD_REASONS)] = ()
+    owner: Text = ""
+    """Who has to end it, as `sync.vocabulary.rulings.Owner` names them."""
+    ways: Annotated[tuple[Text, ...], Meta(max_length=MAX_HELD_REASONS)] = ()
+    """How it can end, as `sync.vocabulary.rulings.Way` names them."""
+    told: UtcText
+    """When the hub heard of it, by its own clock."""
+
+
 # --- what a handheld shows beside a parcel ------------------------------------------------------------------
 
 
@@ -787,6 +809,7 @@ Record = (
     | SlipKey
     | InspectionOrder
     | OrderStanding
+    | HeldPassage
     | Reference
     | XRay
     | StockRow
@@ -806,6 +829,7 @@ COLLECTIONS: dict[str, type[Record]] = {
     "inspection_orders": InspectionOrder,
     "slip_keys": SlipKey,
     "order_standings": OrderStanding,
+    "held_passages": HeldPassage,
     "references": Reference,
     "x_rays": XRay,
     "stock_book": StockRow,
@@ -826,6 +850,7 @@ KEY_FIELDS: dict[str, str] = {
     "inspection_orders": "order_no",
     "slip_keys": "kid",
     "order_standings": "order_no",
+    "held_passages": "lane",
     "references": "reference_no",
     "x_rays": "waybill_no",
     "stock_book": "row_no",
@@ -860,6 +885,8 @@ def key_of(record: Record) -> str:
             return record.kid
         case OrderStanding():
             return record.order_no
+        case HeldPassage():
+            return record.lane
         case Reference():
             return record.reference_no
         case XRay():

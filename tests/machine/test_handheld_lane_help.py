@@ -8,12 +8,25 @@ import msgspec
 import pytest
 
 from edge.handheld import lane_help
-from edge.handheld.effects import AnswerCommand, Commit, SignCode
-from edge.handheld.events import CodeSigned, CommandGiven, Committed, EffectFailed, PinChecked, TimePassed
+from edge.handheld.context import Sync
+from edge.handheld.effects import AnswerCommand, Commit, LookUp, SignCode
+from edge.handheld.effects import Wanted as Sought
+from edge.handheld.events import (
+    CodeSigned,
+    CommandGiven,
+    Committed,
+    EffectFailed,
+    HeldFindings,
+    PinChecked,
+    SyncChanged,
+    TimePassed,
+)
 from edge.handheld.lane_help import (
     ActionChosen,
     CodeAsked,
     FieldGiven,
+    HeldAsked,
+    HeldChosen,
     HelpEnded,
     LaneChosen,
     LaneHelpView,
@@ -25,6 +38,7 @@ from edge.handheld.lane_help import (
 from sync.vocabulary.commands import Command, RequestAnswered
 from sync.vocabulary.facts import Stream, hash_of
 from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.records import HeldPassage
 from tests.machine.handheld_plays import SITE, UTC, Play
 
 
@@ -224,3 +238,68 @@ def test_what_a_memory_holds_has_no_code_in_it() -> None:
     kept = lane_help.kept(stage.state)
     assert "KKR1" not in repr(kept)
     assert kept.wanted == stage.state.wanted
+
+
+# --- who is held --------------------------------------------------------------------------------------------
+
+
+def held(passage: int = 17, **changes: Any) -> HeldPassage:
+    row = HeldPassage(
+        lane="lane-in-1",
+        passage=passage,
+        verdict="hold",
+        since="2026-11-22T07:58:00Z",
+        plate="豫A12345",
+        reasons_zh=("重量突变",),
+        reasons_en=("The weight jumped",),
+        ways=("back_out", "release", "newer"),
+        told=UTC,
+    )
+    return msgspec.structs.replace(row, **changes)
+
+
+def listed(*rows: HeldPassage) -> Play:
+    stage = Play(lane_help.State(), lane_help.step).tell(HeldAsked())
+    assert stage.only(LookUp).wanted is Sought.HELD
+    return stage.found(HeldFindings(rows))
+
+
+def test_whom_a_lane_holds_is_chosen_instead_of_typed() -> None:
+    stage = listed(held(), held(5, lane="lane-9"))
+    row, other = shown(stage).held
+    assert (row.title.en, row.why.zh, row.ways.en, row.since.zh) == (
+        "1 · passage 17 · 豫A12345", "重量突变", "back out, release by hand", "2026-11-22 15:58 起",
+    )  # fmt: skip
+    assert other.title.zh == "lane-9 · 过卡 5 · 豫A12345"
+    view = shown(stage.tell(HeldChosen("lane-in-1", 17)))
+    assert (view.lane, view.passage, view.held[0].is_chosen, view.held[1].is_chosen) == (
+        "lane-in-1", "17", True, False,
+    )  # fmt: skip
+
+
+def test_typing_stays_for_what_the_centre_has_not_heard_of() -> None:
+    stage = listed(held()).tell(LaneChosen("lane-in-1"), PassageGiven("18"), HeldChosen("lane-in-1", 99))
+    assert (shown(stage).passage, len(shown(stage).held)) == ("18", 1)
+
+
+def test_the_list_is_read_anew_when_records_moved_and_says_when_the_chosen_one_has_gone() -> None:
+    stage = listed(held()).tell(HeldChosen("lane-in-1", 17), SyncChanged(Sync(records_number=43)))
+    stage.found(HeldFindings((held(18),)))
+    told = shown(stage).told
+    assert told is not None
+    assert told.en == "1, passage 17 is held no more"
+    stage.tell(SyncChanged(Sync(records_number=43)))
+    assert stage.last == ()
+
+
+def test_what_is_signed_stays_signed_though_the_hold_ends_meanwhile() -> None:
+    stage = signed(listed(held()).tell(HeldChosen("lane-in-1", 17), ReasonGiven("车牌污损")))
+    stage.tell(SyncChanged(Sync(records_number=44))).found(HeldFindings(()))
+    assert (shown(stage).phase, shown(stage).told) == ("shown", None)
+
+
+def test_who_may_not_help_looks_nobody_up_and_no_memory_keeps_the_list() -> None:
+    stage = Play(lane_help.State(), lane_help.step)
+    stage.authorisations = ("inspect",)
+    assert stage.tell(HeldAsked()).last == ()
+    assert lane_help.kept(listed(held()).state).held == ()

@@ -17,7 +17,7 @@ from edge.handheld.inspection import (
     PartShown,
     SampleRow,
 )
-from edge.handheld.lane_help import CodeShown, LaneHelpView, LaneRow, ReasonRow
+from edge.handheld.lane_help import CodeShown, HeldRow, LaneHelpView, LaneRow, ReasonRow
 from edge.handheld.patrol import PatrolView, PointShown, RouteRow
 from edge.handheld.stock_take import StockShown, StockTakeView
 from edge.handheld.view import SHAPES, Row, Sign, both
@@ -389,6 +389,17 @@ CLOSING = replace(SHELF, phase="closing", round=2, may_close=True, told=None, cl
 
 FORM = LaneHelpView(
     phase="filling_in",
+    held=(
+        HeldRow(
+            lane="lane-in-2",
+            passage=42,
+            title=Text("2 号进口通道 · 过卡 42 · 豫A12345", "Lane 2, in · passage 42 · 豫A12345"),
+            why=Text("车牌与核放单不符；重量超差", "The plate is not the slip's; the weight differs"),
+            ways=Text("退出、人工放行、引导待检", "back out, release by hand, lead aside"),
+            since=Text("2026-11-23 07:44 起", "since 2026-11-23 07:44"),
+            is_chosen=False,
+        ),
+    ),
     lanes=(
         LaneRow("lane-in-1", Text("1 号进口通道", "Lane 1, in"), False),
         LaneRow("lane-in-2", Text("2 号进口通道", "Lane 2, in"), True),

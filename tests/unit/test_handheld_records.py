@@ -26,6 +26,7 @@ from sync.vocabulary.facts import FactData
 from sync.vocabulary.numbers import EnterpriseCode, SlipNo, UtcText, WaybillNo
 from sync.vocabulary.records import (
     COLLECTIONS,
+    HeldPassage,
     InspectionOrder,
     OrderCause,
     OrderStanding,
@@ -92,6 +93,7 @@ RECORDS_NOW: tuple[Record, ...] = (
     reference("r1", sku="SKU-1"), reference("r2", hs_code="3304"), reference("r3", hs_code="33049900"),
     order("XD-1", WAYBILL, OTHER), order("XD-2", slip_no=SLIP), TRACE, XRAY, ROUTE,
     OrderStanding(order_no="XD-1", step="taken", officers=("4604001",), device="handheld-1"),
+    HeldPassage(lane="lane-in-1", passage=7, verdict="hold", since="2026-11-22T07:59:00Z", told=UTC),
 )  # fmt: skip
 
 

@@ -221,6 +221,7 @@ ROUND: Final = Text("第 {n} 轮", "round {n}")
 QUANTITY: Final = Text("数量", "Quantity")
 
 LANE: Final = Text("通道", "Lane")
+HELD: Final = Text("正被扣留的车辆", "Held right now")
 PASSAGE: Final = Text("过卡号", "Passage no.")
 ACTION: Final = Text("怎么处置", "What is to be done")
 ACTIONS: Final = {

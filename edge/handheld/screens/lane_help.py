@@ -18,6 +18,8 @@ from edge.handheld.lane_help import (
     CodeAsked,
     CodeShown,
     FieldGiven,
+    HeldChosen,
+    HeldRow,
     HelpEnded,
     LaneChosen,
     LaneHelpView,
@@ -138,6 +140,7 @@ class LaneHelpPage(BoxLayout):
     def _wanted(self, view: LaneHelpView) -> list[Any]:
         put = self._hands.put
         made = [
+            *([sheet(heading(captions.HELD), *map(self._held_row, view.held))] if view.held else []),
             sheet(
                 heading(captions.LANE),
                 beside(
@@ -210,6 +213,15 @@ class LaneHelpPage(BoxLayout):
         if view.officers_needed > 1:
             made.append(words(captions.SECOND_RELEASE, ink="soft"))
         return made
+
+    def _held_row(self, row: HeldRow) -> Any:
+        under = "\n".join(filter(None, map(LOOK.say, (row.why, row.ways, row.since))))
+        return RowButton(
+            text=LOOK.say(row.title),
+            under=under,
+            is_chosen=row.is_chosen,
+            on_release=lambda _: self._hands.put(HeldChosen(row.lane, row.passage)),
+        )
 
     def _field(self, name: Any, value: str, wanted: Any) -> Any:
         return Field(name=LOOK.say(name), value=value, on_release=lambda _: wanted())
