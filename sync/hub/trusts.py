@@ -78,7 +78,7 @@ class Statements:
         if not isinstance(error, KeyUnknown) or not may_sign(device, error.kid):
             return False
         waiting = self._waiting.setdefault(device, Waiting(now_s, error.kid, topic, payload, refusal))
-        return not waiting.told and abs(now_s - waiting.since_s) < STATEMENT_WAIT_S
+        return abs(now_s - waiting.since_s) < STATEMENT_WAIT_S
 
     def overdue(self, now_s: float) -> list[Waiting]:
         """Those whose statement did not come: to be refused now. Each is answered once."""
