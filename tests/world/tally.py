@@ -72,6 +72,17 @@ UNREACHED: dict[str, dict[str, str]] = {
         "tests/machine/test_lane_commands.py closes it in every phase",
         AlarmCode.CERTIFICATE_ENDS.value: "no TLS in the world; tests/system/test_production_profile.py",
         AlarmCode.RECORDS_DIFFER.value: "needs a damaged records file; tests/machine/test_session_model.py",
+        **{
+            code.value: "an X-ray station's; tests/machine/test_xray_*.py"
+            for code in (
+                AlarmCode.PARCEL_REMOVED,
+                AlarmCode.PARCEL_ADDED,
+                AlarmCode.WRONG_CHUTE,
+                AlarmCode.BELT_FAULT,
+                AlarmCode.WEDGE_FAILED,
+                AlarmCode.EVIDENCE_FULL,
+            )
+        },
     },
     "reasons": {
         Reason.SLIP_CODE_REFUSED.value: "no driver of the world shows a signed code; "
