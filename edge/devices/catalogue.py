@@ -68,6 +68,8 @@ from edge.devices.weighbridge_yaohua_command import driver as weighbridge_yaohua
 from edge.devices.weighbridge_yaohua_command import frames as weighbridge_yaohua_command_frames
 from edge.devices.weighbridge_yaohua_tf_eq import driver as weighbridge_yaohua_tf_eq
 from edge.devices.weighbridge_yaohua_tf_eq import frames as weighbridge_yaohua_tf_eq_frames
+from edge.devices.xray_line_stream import driver as xray_line_stream
+from edge.devices.xray_line_stream import frames as xray_line_stream_frames
 
 Row = dict[str, Any]
 """One JSON line of `kakou frames`."""
@@ -262,6 +264,11 @@ PROTOCOLS: Mapping[str, Protocol] = {
         customs_front_end.Settings,
         _alone(customs_front_end.FrontEndDriver),
         customs_front_end_frames.decode,
+    ),
+    "xray.line_stream": Protocol(
+        xray_line_stream.Settings,
+        _alone(xray_line_stream.LineStreamDriver),
+        xray_line_stream_frames.decode,
     ),
 }
 

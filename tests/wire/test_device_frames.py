@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 from edge.devices.catalogue import PROTOCOLS, UnknownProtocol, decode_frames
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-FOLDERS = ("weighbridge", "rfid", "io", "led", "plate_camera", "container_camera", "scanner", "customs")
+FOLDERS = (
+    "weighbridge",
+    "rfid",
+    "io",
+    "led",
+    "plate_camera",
+    "container_camera",
+    "scanner",
+    "customs",
+    "xray",
+)
 ROWS: list[dict[str, Any]] = [
     row
     for folder in FOLDERS

@@ -44,6 +44,7 @@ PAGE_OF = {
     "rfid.wiegand34": "rfid_wiegand.md",
     "led.ascii": "led_ascii.md",
     "customs.front_end": "customs_front_end.md",
+    "xray.line_stream": "xray_line_stream.md",
 }
 
 
