@@ -31,6 +31,7 @@ from sync.hub.terms import (
     storable,
 )
 from sync.hub.trusts import Statements, Trusts
+from sync.hub.x_rayed import XRayed
 from sync.link.envelope import BatchRefused, signed_payload
 from sync.link.keys import HUB_KID, Forged, Signer
 from sync.link.messages import MAX_PAYLOAD_BYTES, ROOT, Context, Status, Topics
@@ -88,7 +89,15 @@ class Receiver:
         self._commanding = Commanding(archive, signer, topics, limits)
         self._held = Held(archive)
         self._taking = Taking(
-            archive, signer, topics, self._claiming, self._commanding, limits, self.counts, self._held
+            archive,
+            signer,
+            topics,
+            self._claiming,
+            self._commanding,
+            limits,
+            self.counts,
+            self._held,
+            XRayed(archive),
         )
         self._feeding = Feeding(
             archive, signer, topics, limits, aside=aside, snapshots=snapshots, keep_days=keep_days or {}

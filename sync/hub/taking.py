@@ -23,6 +23,7 @@ from sync.hub.terms import (
     Refused,
     seconds,
 )
+from sync.hub.x_rayed import XRayed
 from sync.link.envelope import Arrived, Batch, BatchRefused, read_batch, read_signed, reader, signed_payload
 from sync.link.keys import Signer, verify
 from sync.link.messages import (
@@ -52,6 +53,7 @@ from sync.vocabulary.facts import (
     read_body,
 )
 from sync.vocabulary.handheld_facts import DraftDropped, LaboratoryResult, ReleaseAsked
+from sync.vocabulary.xray_facts import ParcelSorted, ParcelXRayed
 
 EPOCHS_OF_INTEREST = 8
 """How many epochs of one device are acknowledged at once. The ones it left behind are among them: what is
@@ -84,6 +86,7 @@ class Taking:
         limits: Limits,
         counts: Counts,
         held: Held,
+        x_rayed: XRayed,
     ) -> None:
         self._archive = archive
         self._signer = signer
@@ -91,6 +94,7 @@ class Taking:
         self._claiming = claiming
         self._commanding = commanding
         self._held = held
+        self._x_rayed = x_rayed
         self._limits = limits
         self._counts = counts
         self._states: dict[str, dict[tuple[str, Stream], StreamState]] = {}
@@ -243,6 +247,8 @@ class Taking:
                 self._commanding.stepped(fact, data, at_utc)
             case ReleaseAsked() | LaboratoryResult() | DraftDropped():
                 self._commanding.asked(fact, data, at_utc)
+            case ParcelXRayed() | ParcelSorted():
+                self._x_rayed.told(fact, data, at_utc)
             case EpochBegan():
                 self._epoch_began(fact, data, at_utc)
             case _:

@@ -727,6 +727,13 @@ class XRay(msgspec.Struct, frozen=True, kw_only=True):
     judged: UtcText
     sha256: Annotated[str, Meta(max_length=64)] = ""
     preview: Preview = ""
+    picture: Text = ""
+    """The station's name of it: by that its evidence is found at the centre."""
+    parcel: Count = 0
+    """The station's number of this run over the belt."""
+    epoch: Text = ""
+    position: Count = 0
+    """Which of the station's facts this is of: a later one has a higher number in the same epoch."""
 
 
 class StockRow(msgspec.Struct, frozen=True, kw_only=True):
