@@ -260,12 +260,15 @@ def rule(lane: LaneRules, evidence: Evidence, findings: Findings) -> Opinion:
 
 
 def would_be(opinion: Opinion) -> dict[str, str]:
-    """`id@version` of every shadow or advisory control that matched -> the verdict had it been live."""
+    """`id@version` of every shadow or advisory control that matched -> the verdict had it been live. What
+    officers, the claim or the customs platform decided stands, whatever a control says."""
+    by_rules = all(because.code in _FIRST_TOLD for because in opinion.ruling.reasons)
     told: dict[str, str] = {}
     for control in opinion.controls:
         if control.mode is Mode.LIVE:
             continue
-        ruling = _opinion([*opinion.ruling.reasons, _of_control(control)]).ruling
+        reasons = [*opinion.ruling.reasons, _of_control(control)]
+        ruling = _opinion(reasons).ruling if by_rules else opinion.ruling
         told[f"{control.control_id}@{control.version}"] = ruling.verdict.value
     return told
 

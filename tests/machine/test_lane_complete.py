@@ -59,7 +59,7 @@ from edge.gate.events import (
 )
 from edge.gate.lane import Holding, LaneSettings, Needs, wake
 from edge.gate.performer import LanePerformer, Things
-from edge.gate.rules import LaneRules, evidence_of, rule
+from edge.gate.rules import LaneRules, Opinion, evidence_of, rule, would_be
 from sync.store.journal import Journal
 from sync.vocabulary.facts import (
     Alarm,
@@ -87,7 +87,7 @@ from sync.vocabulary.records import (
     VehicleState,
     Waybill,
 )
-from sync.vocabulary.rulings import GUIDES, Reason, Way
+from sync.vocabulary.rulings import GUIDES, Because, Reason, Ruling, Verdict, Way
 from sync.vocabulary.uses import SlipUse, UseState
 from tests.machine.plays import (
     CLEAR,
@@ -906,6 +906,28 @@ def test_what_a_control_in_shadow_would_have_done_is_in_the_fact_and_changes_not
     assert orders(granted) == ["RaiseArm"]
     made = ruling(granted)
     assert (made.would_be, made.control_versions) == ({"BK1@3": "hold"}, ("BK1@3:shadow",))
+
+
+def test_a_release_by_hand_stands_beside_a_control_in_shadow() -> None:
+    """G11: world seed 2028: the lane's program ended with the officer's release, in a place that asked what a
+    control in shadow would have made of it."""
+    play = Play()
+    over = "27000"
+    shadowed = replace(FINDINGS, controls=(control(mode=Mode.SHADOW),))
+    play.arrive(over, findings=shadowed)
+    assert phase(play) == "Holding"
+    released = play.say(InputsRead(ON_SCALE), OfficerReleased(1, "4604002", "seen", 1))
+    assert orders(released) == ["RaiseArm"]
+    made = ruling(released)
+    assert (made.ruling.verdict, made.would_be) == (Verdict.RELEASE, {"BK1@3": "release"})
+
+
+def test_whatever_an_opinion_says_a_control_in_shadow_can_be_put_beside_it() -> None:
+    """Every reason there is, beside a control that was not live (G11)."""
+    shadow = control(mode=Mode.SHADOW)
+    for reason in Reason:
+        opinion = Opinion(Ruling(Verdict.HOLD, (Because(reason),)), controls=(shadow,))
+        assert set(would_be(opinion)) == {"BK1@3"}
 
 
 # --- what an officer enters (补采) ------------------------------------------------------------------------
