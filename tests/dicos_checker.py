@@ -77,7 +77,7 @@ def _elements(data: bytes, at: int, end: int) -> tuple[dict[int, Element], int]:
 
 
 def _items(data: bytes, at: int, end: int, delimited: bool) -> tuple[list[dict[int, Element]], int]:
-    items = []
+    items: list[dict[int, Element]] = []
     while at < end:
         group, number, length = struct.unpack_from("<HHI", data, at)
         at += 8
@@ -265,7 +265,7 @@ def rows_of(elements: dict[int, Element]) -> tuple[Row, ...]:
     sop_class = text_of(elements[0x00080016]) if 0x00080016 in elements else ""
     if sop_class == PICTURE_CLASS:
         return COMMON + PICTURE
-    rows = COMMON + REPORT
+    rows: tuple[Row, ...] = COMMON + REPORT
     if 0x40101031 in elements and text_of(elements[0x40101031]) == "ALARM":
         rows += ITEM
     if 0x40101027 in elements and text_of(elements[0x40101027]) == "OPERATOR":

@@ -449,12 +449,15 @@ def _dataset(rows: Iterable[_Row]) -> Dataset:
 
 def _file(rows: Sequence[_Row], sop_class: str, instance: str) -> bytes:
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = sop_class
-    meta.MediaStorageSOPInstanceUID = instance
-    meta.add(DataElement(0x00020004, "CS", _VERSION))
-    meta.TransferSyntaxUID = _EXPLICIT_LITTLE
-    meta.ImplementationClassUID = _IMPLEMENTATION
-    meta.ImplementationVersionName = "KAKOU"
+    for tag, representation, value in (
+        (0x00020002, "UI", sop_class),
+        (0x00020003, "UI", instance),
+        (0x00020004, "CS", _VERSION),
+        (0x00020010, "UI", _EXPLICIT_LITTLE),
+        (0x00020012, "UI", _IMPLEMENTATION),
+        (0x00020013, "SH", "KAKOU"),
+    ):
+        meta.add(DataElement(tag, representation, value))
     whole = _dataset(rows)
     whole.file_meta = meta
     whole.preamble = b"\0" * 128
