@@ -1,4 +1,4 @@
-"""A Modbus board, 16 inputs and 8 relays, pulses ended by its own clock. No port.
+"""A Modbus board, 16 inputs and 8 relays, pulses ended by its own clock; some count an encoder. No port.
 
 Modbus over serial line 1.02; relay pulses as Waveshare's Modbus RTU Relay page prints them: FC05 at 0200h
 + channel switches on for n * 100 ms, at 0400h + channel off for n * 100 ms; 00FFh is all relays, 5500h
@@ -10,18 +10,18 @@ length replaces the CRC. A vendor's board also uploads unasked: 53h when an inpu
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, Protocol
 
 from hardware_sims.barrier import NEVER
 from hardware_sims.faults import Fault, FaultKind, FaultyLine
-from hardware_sims.physics import LanePhysics
 
 READ_COILS, READ_INPUTS, WRITE_COIL, WRITE_COILS = 1, 2, 5, 15
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 ALL_RELAYS, FLASH_ON, FLASH_OFF = 0x00FF, 0x0200, 0x0400
 RELAY_COUNT = 8
 ANSWER_S = 0.004
-READ_HOLDING, WRITE_REGISTER = 3, 6
+READ_HOLDING, READ_INPUT_REGISTERS, WRITE_REGISTER = 3, 4, 6
 UPLOAD, HEARTBEAT = 0x53, 0x65
 HEARTBEAT_S = 1.0
 SILENCE_S = 0.2
@@ -59,26 +59,39 @@ def packed(bits: tuple[bool, ...]) -> bytes:
     return value.to_bytes((len(bits) + 7) // 8, "little")
 
 
+class Wired(Protocol):
+    """What the board's terminals lead to."""
+
+    def inputs(self) -> tuple[bool, ...]: ...
+
+    def set_relay(self, at_s: float, channel: int, on: bool, for_s: float | None = None) -> None: ...
+
+    def break_wire(self, at_s: float, name: str, broken: bool) -> None: ...
+
+
 class IoBoard:
-    """The board wired to one lane's physics."""
+    """The board wired to one lane's, or one belt's, physics."""
 
     def __init__(
         self,
-        physics: LanePhysics,
+        physics: Wired,
         *,
         unit: int = 1,
         relay_unit: int = 0,
         relay_style: Literal["waveshare", "r421a08"] = "waveshare",
         framing: Literal["rtu", "tcp"] = "rtu",
         uploads: bool = False,
+        registers: Callable[[], tuple[int, ...]] | None = None,
         seed: str = "io",
     ) -> None:
-        """`relay_unit` 0: one board. `uploads`: it says things nobody asked for."""
+        """`relay_unit` 0: one board. `uploads`: it says things nobody asked for. `registers`: its counters,
+        as input registers from 0 that are read at one moment."""
         self._physics = physics
         self._unit = unit
         self._relay_unit = relay_unit or unit
         self._relay_style = relay_style
         self._framing = framing
+        self._registers = registers
         self._upload_s = 0.0 if uploads else NEVER
         self._uploaded: tuple[bool, ...] = ()
         self.relay_board_dead = False
@@ -220,6 +233,8 @@ class IoBoard:
             case 2:
                 inputs = self._frozen if self._frozen is not None else self._physics.inputs()
                 answer = self._read(function, request, inputs)
+            case 4 if has_inputs and self._registers is not None:
+                answer = self._read_registers(request, self._registers())
             case 5:
                 answer = self._write_coil(at_s, request)
             case 15:
@@ -273,6 +288,15 @@ class IoBoard:
             return ILLEGAL_ADDRESS
         data = packed(bits[first : first + count])
         return bytes((request[0], function, len(data))) + data
+
+    def _read_registers(self, request: bytes, registers: tuple[int, ...]) -> bytes | int:
+        first, count = int.from_bytes(request[2:4], "big"), int.from_bytes(request[4:6], "big")
+        if not 1 <= count <= 125:
+            return ILLEGAL_VALUE
+        if first + count > len(registers):
+            return ILLEGAL_ADDRESS
+        data = b"".join(value.to_bytes(2, "big") for value in registers[first : first + count])
+        return request[:2] + bytes((len(data),)) + data
 
     def _write_coil(self, at_s: float, request: bytes) -> bytes | int:
         address, value = int.from_bytes(request[2:4], "big"), int.from_bytes(request[4:6], "big")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from hardware_sims.barrier import NEVER
 from hardware_sims.faults import Fault, FaultKind, FaultyLine
-from hardware_sims.physics import LanePhysics, ShownCode
+from hardware_sims.physics import ShownCode
 
 TRIGGER = b"\x16T\r"
 DECODE_S = 0.08
@@ -18,12 +20,18 @@ def transmission(text: str, aim: str = "", suffix: bytes = b"\r") -> bytes:
     return aim.encode("ascii") + text.encode("utf-8") + suffix
 
 
+class Showing(Protocol):
+    """Where codes come into view."""
+
+    def take_shown_codes(self) -> list[ShownCode]: ...
+
+
 class Scanner:
     """Reads every code that is shown to it once, and again when triggered while the code is in view."""
 
     def __init__(
         self,
-        physics: LanePhysics,
+        physics: Showing,
         *,
         aim_prefix: bool = True,
         suffix: bytes = b"\r",
