@@ -41,7 +41,7 @@ LADDER = [
 ]
 
 # Ratios in the real scan of a PC's steel case, by high attenuation (medians), and of bottles of water: no
-# wedge goes with it, so the beam is chosen; that one beam gives all of it says the model is of the right kind.
+# wedge goes with it, so the beam is chosen; that one beam gives all of it says the model is right in kind.
 REAL_STEEL = [
     (0.55, 2.14),
     (0.90, 1.99),
@@ -74,7 +74,7 @@ def test_one_beam_gives_the_real_scans_steel_from_thin_to_thick_and_their_water(
 
 def readings(beam: Beam, wrong: float = 0.0, seed: int = 0) -> list[StepReading]:
     draw = np.random.default_rng(seed)
-    steps = [("pmma", mm) for mm in (10, 20, 40, 60, 80)]
+    steps: list[tuple[str, float]] = [("pmma", mm) for mm in (10, 20, 40, 60, 80)]
     steps += [("aluminium", mm) for mm in (2, 5, 10, 20, 40)] + [("iron", mm) for mm in (0.5, 1, 3, 6, 12)]
     found = []
     for matter, mm in steps:
