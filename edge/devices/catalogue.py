@@ -68,6 +68,7 @@ from edge.devices.weighbridge_yaohua_command import driver as weighbridge_yaohua
 from edge.devices.weighbridge_yaohua_command import frames as weighbridge_yaohua_command_frames
 from edge.devices.weighbridge_yaohua_tf_eq import driver as weighbridge_yaohua_tf_eq
 from edge.devices.weighbridge_yaohua_tf_eq import frames as weighbridge_yaohua_tf_eq_frames
+from edge.devices.xray_belt_io import driver as xray_belt_io
 from edge.devices.xray_line_stream import driver as xray_line_stream
 from edge.devices.xray_line_stream import frames as xray_line_stream_frames
 
@@ -269,6 +270,11 @@ PROTOCOLS: Mapping[str, Protocol] = {
         xray_line_stream.Settings,
         _alone(xray_line_stream.LineStreamDriver),
         xray_line_stream_frames.decode,
+    ),
+    "xray.belt_io": Protocol(
+        xray_belt_io.Settings,
+        _alone(xray_belt_io.BeltDriver),
+        io_modbus_frames.decode,
     ),
 }
 

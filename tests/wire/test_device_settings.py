@@ -45,6 +45,7 @@ PAGE_OF = {
     "led.ascii": "led_ascii.md",
     "customs.front_end": "customs_front_end.md",
     "xray.line_stream": "xray_line_stream.md",
+    "xray.belt_io": "xray_belt_io.md",
 }
 
 
