@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from hardware_sims.barrier import BarrierSettings
 from hardware_sims.devices.card_reader import KINDS as CARD_READERS
@@ -328,7 +328,7 @@ class _Reader:
         self.errors: list[str] = []
 
     def scenario(self, document: Mapping[str, Any]) -> Scenario:
-        given = _Table(self, "", document)
+        given = Table(self, "", document)
         seed = given.whole("seed", 0)
         pauses = given.numbers("pauses")
         lanes = [self.lane(name, table) for name, table in given.named_tables("lanes")]
@@ -345,7 +345,7 @@ class _Reader:
             pauses=pauses,
         )
 
-    def lane(self, name: str, given: _Table) -> LaneSettings:
+    def lane(self, name: str, given: Table) -> LaneSettings:
         plain = LaneSettings(name=name)
         barrier_table = given.table("barrier")
         barrier = self._barrier(barrier_table) if barrier_table is not None else plain.barrier
@@ -421,7 +421,7 @@ class _Reader:
         given.nothing_else()
         return lane
 
-    def _barrier(self, given: _Table) -> BarrierSettings:
+    def _barrier(self, given: Table) -> BarrierSettings:
         plain = BarrierSettings()
         barrier = BarrierSettings(
             raise_s=given.number("raise_s", plain.raise_s, above=0.0),
@@ -434,7 +434,7 @@ class _Reader:
         given.nothing_else()
         return barrier
 
-    def vehicle(self, given: _Table) -> Vehicle:
+    def vehicle(self, given: Table) -> Vehicle:
         trailer_table = given.table("trailer")
         trailer = None
         if trailer_table is not None:
@@ -463,7 +463,7 @@ class _Reader:
         given.nothing_else()
         return vehicle
 
-    def _behaviour(self, given: _Table) -> Behaviour:
+    def _behaviour(self, given: Table) -> Behaviour:
         value = given.take("behaviour", "normal")
         if isinstance(value, str):
             if value in PRESETS:
@@ -473,7 +473,7 @@ class _Reader:
         if not isinstance(value, dict):
             given.expected("behaviour", "a name or a table", value)
             return NORMAL
-        table = _Table(self, given.at("behaviour"), value)
+        table = Table(self, given.at("behaviour"), value)
         base = table.choice("like", "normal", tuple(PRESETS))
         changes: dict[str, Any] = {}
         for each in fields(Behaviour):
@@ -488,7 +488,7 @@ class _Reader:
         table.nothing_else()
         return replace(PRESETS[base], **changes)
 
-    def fault(self, given: _Table) -> FaultPlan:
+    def fault(self, given: Table) -> FaultPlan:
         kind = given.choice("kind", None, tuple(FaultKind))
         fault = Fault(
             kind=FaultKind(kind or "silence"),
@@ -510,7 +510,7 @@ class _Reader:
         given.nothing_else()
         return plan
 
-    def happening(self, given: _Table) -> Happening:
+    def happening(self, given: Table) -> Happening:
         kind = given.choice("kind", None, tuple(HappeningKind))
         when_closed_s = given.maybe_number("when_closed_s")
         happening = Happening(
@@ -526,10 +526,16 @@ class _Reader:
         return happening
 
 
-class _Table:
+class Collects(Protocol):
+    """Who is told of every error."""
+
+    errors: list[str]
+
+
+class Table:
     """One TOML table, read key by key; what was not asked for is an error at the end."""
 
-    def __init__(self, reader: _Reader, path: str, values: Mapping[str, Any]) -> None:
+    def __init__(self, reader: Collects, path: str, values: Mapping[str, Any]) -> None:
         self._reader = reader
         self._path = path
         self._values = dict(values)
@@ -613,29 +619,27 @@ class _Table:
     def maybe_choice(self, key: str, among: Sequence[str]) -> str | None:
         return self.choice(key, None, among) if key in self._values else None
 
-    def table(self, key: str) -> _Table | None:
+    def table(self, key: str) -> Table | None:
         if key not in self._values:
             return None
         value = self.take(key)
         if isinstance(value, dict):
-            return _Table(self._reader, self.at(key), value)
+            return Table(self._reader, self.at(key), value)
         self.expected(key, "a table", value)
         return None
 
-    def tables(self, key: str) -> list[_Table]:
+    def tables(self, key: str) -> list[Table]:
         value = self.take(key, [])
         if isinstance(value, list) and all(isinstance(each, dict) for each in value):
-            return [
-                _Table(self._reader, f"{self.at(key)}[{index}]", each) for index, each in enumerate(value)
-            ]
+            return [Table(self._reader, f"{self.at(key)}[{index}]", each) for index, each in enumerate(value)]
         self.expected(key, f"a list of tables [[{key}]]", value)
         return []
 
-    def named_tables(self, key: str) -> list[tuple[str, _Table]]:
+    def named_tables(self, key: str) -> list[tuple[str, Table]]:
         value = self.take(key, {})
         if isinstance(value, dict) and all(isinstance(each, dict) for each in value.values()):
             return [
-                (name, _Table(self._reader, f"{self.at(key)}.{name}", each)) for name, each in value.items()
+                (name, Table(self._reader, f"{self.at(key)}.{name}", each)) for name, each in value.items()
             ]
         self.expected(key, f"tables [{key}.NAME]", value)
         return []
@@ -648,7 +652,7 @@ def scenario_to_toml(scenario: Scenario) -> str:
     """The file `read_scenario` reads back to an equal value."""
     lines = [f"seed = {scenario.seed}"]
     if scenario.pauses:
-        lines.append(f"pauses = {_toml(list(scenario.pauses))}")
+        lines.append(f"pauses = {toml_value(list(scenario.pauses))}")
     for lane in scenario.lanes:
         lines += ["", f"[lanes.{_key(lane.name)}]"]
         lines += _changed(lane, LaneSettings(name=lane.name), skip=("name", "barrier"))
@@ -667,14 +671,14 @@ def scenario_to_toml(scenario: Scenario) -> str:
         if behaviour:
             lines.append(f"behaviour = {behaviour}")
     for plan in scenario.faults:
-        lines += ["", "[[faults]]", f"lane = {_toml(plan.lane)}", f"device = {_toml(plan.device)}"]
-        lines.append(f"kind = {_toml(plan.fault.kind.value)}")
+        lines += ["", "[[faults]]", f"lane = {toml_value(plan.lane)}", f"device = {toml_value(plan.device)}"]
+        lines.append(f"kind = {toml_value(plan.fault.kind.value)}")
         lines += _changed(plan.fault, Fault(kind=plan.fault.kind))
         lines += _changed(
             plan, FaultPlan(lane="", device="", fault=plan.fault, at_s=-1.0), skip=("lane", "device")
         )
     for happening in scenario.happenings:
-        lines += ["", "[[happenings]]", f"kind = {_toml(happening.kind.value)}"]
+        lines += ["", "[[happenings]]", f"kind = {toml_value(happening.kind.value)}"]
         plain_happening = Happening(lane="", kind=happening.kind, at_s=-1.0)
         lines += _changed(happening, plain_happening)
     return "\n".join(lines) + "\n"
@@ -685,7 +689,7 @@ def _behaviour_toml(behaviour: Behaviour) -> str:
         return ""
     for name, preset in PRESETS.items():
         if behaviour == preset:
-            return _toml(name)
+            return toml_value(name)
     return "{ " + ", ".join(_changed(behaviour, NORMAL)) + " }"
 
 
@@ -694,22 +698,22 @@ def _changed(value: Any, plain: Any, skip: tuple[str, ...] = ()) -> list[str]:
     for each in fields(value):
         now = getattr(value, each.name)
         if each.name not in skip and now != getattr(plain, each.name):
-            lines.append(f"{each.name} = {_toml(now)}")
+            lines.append(f"{each.name} = {toml_value(now)}")
     return lines
 
 
 def _key(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _toml(name)
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else toml_value(name)
 
 
-def _toml(value: object) -> str:
+def toml_value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in escaped) + '"'
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(each) for each in value) + "]"
+        return "[" + ", ".join(toml_value(each) for each in value) + "]"
     return repr(value)
 
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 from hardware_sims.scenario import ScenarioRefused, read_scenario
 from hardware_sims.shell import Shell, teller
+from hardware_sims.xray_scenario import is_xray, read_xray_scenario
+from hardware_sims.xray_shell import XrayShell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("site", type=Path, metavar="SITE.toml", help="scenario file: lanes, vehicles, faults")
+    parser.add_argument(
+        "site",
+        type=Path,
+        metavar="SITE.toml",
+        help="scenario file: lanes, vehicles, faults; or an X-ray line and its parcels",
+    )
     parser.add_argument(
         "--folder", type=Path, help="where ports/ and physics.jsonl go (default: beside SITE.toml)"
     )
@@ -27,16 +35,30 @@ def serve(args: argparse.Namespace) -> int:
     if not 0.01 <= args.speed <= 1000:
         sys.stderr.write(f"--speed: expected 0.01 to 1000, got {args.speed:g}\n")
         return 2
+    folder = args.folder if args.folder is not None else args.site.resolve().parent
+    told = teller(args.json)
+    shell: Shell | XrayShell
     try:
-        scenario = read_scenario(args.site)
+        if _is_xray(args.site):
+            line = read_xray_scenario(args.site)
+            shell = XrayShell(line, folder, speed=args.speed, released=not args.hold, tell=told)
+        else:
+            scenario = read_scenario(args.site)
+            shell = Shell(scenario, folder, speed=args.speed, released=not args.hold, tell=told)
     except (ScenarioRefused, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    folder = args.folder if args.folder is not None else args.site.resolve().parent
-    shell = Shell(scenario, folder, speed=args.speed, released=not args.hold, tell=teller(args.json))
     commands_fd = -1 if sys.stdin is None or sys.stdin.closed else sys.stdin.fileno()
     shell.run(commands_fd=commands_fd, until_idle=args.until_idle)
     return 0
+
+
+def _is_xray(path: Path) -> bool:
+    """A file that is no TOML is refused by whoever reads it next."""
+    try:
+        return is_xray(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return False
 
 
 def main(argv: Sequence[str]) -> int:

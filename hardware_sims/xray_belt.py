@@ -126,10 +126,10 @@ class BeltSettings:
     infeed_mm: float = -900.0
     reader_mm: float = 60.0
     """The line in which the portal's reader reads a label."""
-    xray_eye_mm: float = 2_700.0
+    xray_eye_mm: float = 3_000.0
     xray_mm: float = 3_000.0
     diverter_mm: float = 8_000.0
-    gate_mm: float = 350.0
+    gate_mm: float = 250.0
     """From the diverter's eye to where a parcel's leading edge takes its way."""
     chute_mm: float = 900.0
     """From the diverter's eye to the eyes in the chutes."""
@@ -138,9 +138,8 @@ class BeltSettings:
 
     def problems(self) -> list[str]:
         found = []
-        order = (self.infeed_mm, 0.0, self.xray_eye_mm, self.xray_mm, self.diverter_mm)
-        if list(order) != sorted(set(order)):
-            found.append("expected infeed_mm < 0 < xray_eye_mm < xray_mm < diverter_mm")
+        if not self.infeed_mm < 0 < self.xray_eye_mm <= self.xray_mm < self.diverter_mm:
+            found.append("expected infeed_mm < 0 < xray_eye_mm <= xray_mm < diverter_mm")
         if not 0 < self.gate_mm < self.chute_mm:
             found.append("expected 0 < gate_mm < chute_mm")
         if not 20 <= self.speed_mm_s <= 2_000:
