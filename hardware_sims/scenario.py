@@ -593,7 +593,7 @@ class Table:
         if (
             good
             and (above is None or value > above)
-            and (above is not None or value >= 0 or key in ("zero_kg", "kg"))
+            and (above is not None or value >= 0 or key in ("zero_kg", "kg", "behind_mm"))
         ):
             return float(value)
         self.expected(key, "a number of 0 or more" if above is None else f"a number above {above:g}", value)

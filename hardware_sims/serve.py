@@ -7,11 +7,13 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hardware_sims.scenario import ScenarioRefused, read_scenario
 from hardware_sims.shell import Shell, teller
-from hardware_sims.xray_scenario import is_xray, read_xray_scenario
-from hardware_sims.xray_shell import XrayShell
+
+if TYPE_CHECKING:
+    from hardware_sims.xray_shell import XrayShell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +42,10 @@ def serve(args: argparse.Namespace) -> int:
     shell: Shell | XrayShell
     try:
         if _is_xray(args.site):
+            # Numpy and OpenCV with it: lanes do without.
+            from hardware_sims.xray_scenario import read_xray_scenario
+            from hardware_sims.xray_shell import XrayShell
+
             line = read_xray_scenario(args.site)
             shell = XrayShell(line, folder, speed=args.speed, released=not args.hold, tell=told)
         else:
@@ -56,7 +62,7 @@ def serve(args: argparse.Namespace) -> int:
 def _is_xray(path: Path) -> bool:
     """A file that is no TOML is refused by whoever reads it next."""
     try:
-        return is_xray(tomllib.loads(path.read_text(encoding="utf-8")))
+        return "xray" in tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         return False
 

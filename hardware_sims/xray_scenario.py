@@ -100,11 +100,6 @@ class XrayScenario:
         return found
 
 
-def is_xray(document: Mapping[str, Any]) -> bool:
-    """Whether a scenario file is of an X-ray line rather than of lanes."""
-    return "xray" in document
-
-
 def read_xray_scenario(path: Path) -> XrayScenario:
     """Reads a file. Raises `ScenarioRefused` listing every error, `OSError` when it cannot be read."""
     try:
@@ -205,9 +200,8 @@ class _Reader:
 
 def xray_scenario_to_toml(scenario: XrayScenario) -> str:
     """The file `read_xray_scenario` reads back to an equal value."""
-    lines = ["[xray]"]
-    for name in ("station", "seed", "pictures", "io_port", "xray_port"):
-        lines.append(f"{name} = {toml_value(getattr(scenario, name))}")
+    plain_keys = ("station", "seed", "pictures", "io_port", "xray_port")
+    lines = ["[xray]", *(f"{name} = {toml_value(getattr(scenario, name))}" for name in plain_keys)]
     for name, plain in (("belt", BeltSettings()), ("detector", DetectorSettings())):
         changed = _changed(getattr(scenario, name), plain)
         if changed:
