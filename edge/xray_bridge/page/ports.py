@@ -1,0 +1,56 @@
+"""What the page needs of the rest of the bridge, as protocols. Any of it may be called on any thread but the
+station's own; nothing of it may wait for the station."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from edge.xray_bridge.contract import Found, Looks
+from sync.vocabulary.records import Officer, Site
+
+TABLE_BYTES = 65_536 * 3
+"""A table of colours: red, green, blue for each `high * 256 + low`."""
+
+SearchBy = Literal["waybill", "sku", "enterprise", "picture"]
+
+
+class Pictures(Protocol):
+    """Pictures of the belt, of the references and of the past, by id. Called on worker threads: may take
+    milliseconds, never raises for what is not there."""
+
+    def planes(self, picture: str) -> bytes | None:
+        """PNG, 8-bit RGB: red the high and green the low energy on the tables' scale of attenuation, blue
+        anything. The content of an id never changes."""
+
+    def preview(self, picture: str) -> bytes | None:
+        """JPEG, small, in the first look's colours."""
+
+    def looks(self) -> Looks | None:
+        """Which ways to look there are now."""
+
+    def table(self, table: str, mode: str) -> bytes | None:
+        """`TABLE_BYTES` bytes, of a `Looks.table` that is or was in force."""
+
+
+class Library(Protocol):
+    """References and finds of this station, and its past parcels."""
+
+    def search(self, by: SearchBy, text: str, limit: int) -> Found:
+        """The newest, or with `picture` the likeliest first. On a worker thread; never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the records say of an officer now."""
+
+    officer: Officer | None
+    site: Site | None
+    utc: str
+    age_s: float | None
+    """Of the records since their last verified head; None: not known."""
+
+
+class Roster(Protocol):
+    def standing(self, officer_no: str) -> Standing:
+        """On a worker thread."""
