@@ -57,6 +57,8 @@ class ReferenceShown(msgspec.Struct, frozen=True, kw_only=True):
     picture: PictureShown
     words: Text
     """What it is: goods, from when, which version."""
+    distance: float | None = None
+    """The smaller, the likelier."""
     find: bool = False
     """Not a good one: something was found in it."""
 
@@ -268,7 +270,8 @@ class Category(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModeShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A way to look at a picture: a table of 65,536 colours, `tables/{table}/{mode}.bin`."""
+    """A way to look at a picture: a table of 65,536 colours, `tables/{table}/{mode}.bin` (red, green, blue,
+    class of material for each low code * 256 + high code)."""
 
     mode: str
     words: Text
@@ -412,6 +415,7 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     desk: Annotated[str, Meta(max_length=32, pattern=r"^[a-z0-9-]*$")] = ""
     """Empty: the first free one."""
     remote: bool = False
+    """Of those that stand elsewhere (集中判图)."""
 
     def __repr__(self) -> str:
         return f"SignIn(officer={self.officer!r}, desk={self.desk!r}, pin=...)"

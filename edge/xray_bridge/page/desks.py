@@ -7,10 +7,10 @@ present only while the desk's stream is open: a closed browser is given no parce
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-MOST_DESKS: Final = 16
 MOST_STREAMS: Final = 2
 """Of one desk: the old one and the one that follows when a browser comes back."""
 GONE_AFTER_S: Final = 5.0
@@ -69,9 +69,9 @@ class Desks:
     def at(self, desk: str) -> Seat | None:
         return next((seat for seat in self.seats.values() if seat.desk == desk), None)
 
-    def free_desk(self) -> str | None:
+    def free(self, names: Iterable[str]) -> str | None:
         taken = {seat.desk for seat in self.seats.values()}
-        return next((name for n in range(1, MOST_DESKS + 1) if (name := f"desk-{n}") not in taken), None)
+        return next((name for name in names if name not in taken), None)
 
     def sit(self, seat: Seat) -> list[tuple[Seat, str]]:
         """Who has to leave for it, and why."""

@@ -9,25 +9,25 @@ from typing import Literal, Protocol
 from edge.xray_bridge.contract import Found, Looks
 from sync.vocabulary.records import Officer, Site
 
-TABLE_BYTES = 65_536 * 3
-"""A table of colours: red, green, blue for each `high * 256 + low`."""
+TABLE_BYTES = 65_536 * 4
+"""A table of colours: red, green, blue and class of material for each `low * 256 + high`."""
 
 SearchBy = Literal["waybill", "sku", "enterprise", "picture"]
 
 
 class Pictures(Protocol):
-    """Pictures of the belt, of the references and of the past, by id. Called on worker threads: may take
-    milliseconds, never raises for what is not there."""
+    """Pictures of the belt, of the references and of the past, by id. Called on worker threads, but for
+    `looks`: may take milliseconds, never raises for what is not there."""
 
     def planes(self, picture: str) -> bytes | None:
-        """PNG, 8-bit RGB: red the high and green the low energy on the tables' scale of attenuation, blue
-        anything. The content of an id never changes."""
+        """PNG, 8-bit RGB: red the low and green the high energy's code (`imaging.tables`), blue 0. What an id
+        names never changes."""
 
     def preview(self, picture: str) -> bytes | None:
         """JPEG, small, in the first look's colours."""
 
     def looks(self) -> Looks | None:
-        """Which ways to look there are now."""
+        """Which ways to look there are now. At once: called for each view."""
 
     def table(self, table: str, mode: str) -> bytes | None:
         """`TABLE_BYTES` bytes, of a `Looks.table` that is or was in force."""

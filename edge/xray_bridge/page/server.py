@@ -16,7 +16,7 @@ import secrets
 import socket
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -63,7 +63,7 @@ from edge.xray_bridge.events import (
     Undone,
     WedgeAsked,
 )
-from edge.xray_bridge.page.desks import MOST_DESKS, MOST_STREAMS, Bucket, Desks, Seat
+from edge.xray_bridge.page.desks import MOST_STREAMS, Bucket, Desks, Seat
 from edge.xray_bridge.page.door import Checked, Door
 from edge.xray_bridge.page.ports import TABLE_BYTES, Library, Pictures, SearchBy
 from edge.xray_bridge.values import Box, Region, Verdict
@@ -110,6 +110,8 @@ class PageSettings:
     """Both, or neither: without them it is plain HTTP, for this machine alone."""
     lock_s: float = 300.0
     """A desk no key was touched at for so long is nobody's."""
+    desks: Mapping[str, bool] = field(default_factory=lambda: {"desk-1": False})
+    """Name -> whether it stands elsewhere (集中判图)."""
     categories: tuple[Category, ...] = CATEGORIES
 
 
@@ -367,10 +369,12 @@ class StationPage:
         asked = await _body_of(request, SignIn)
         if isinstance(asked, Response):
             return asked
-        desk = asked.desk or self._desks.free_desk()
-        full = len(self._desks.seats) >= MOST_DESKS and self._desks.at(desk or "") is None
-        if desk is None or full:
+        desks = self._settings.desks
+        desk = asked.desk or self._desks.free(name for name in desks if desks[name] is asked.remote)
+        if desk is None:
             return _refused(503, "no_desk", "席位已满", "All desks are taken")
+        if desk not in desks:
+            return _refused(422, "desk_unknown", "没有此席位", "There is no such desk")
         whole = self._latest()
         if whole is None:
             return _refused(503, "starting", "系统启动中", "The station is starting")
@@ -383,7 +387,7 @@ class StationPage:
             desk=desk,
             officer=checked.officer.officer_no,
             authorisations=tuple(checked.officer.authorisations),
-            remote=asked.remote,
+            remote=desks[desk],
             cookie=secrets.token_urlsafe(32),
             token=secrets.token_urlsafe(32),
             since_s=now_s,

@@ -1,0 +1,447 @@
+"""The judgement contract over HTTP: who may say what, once, about which picture; and what nobody may."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.runtime.clock import SystemClock
+from edge.xray_bridge.events import Judged, OfficerCame, OfficerLeft, Shown
+from edge.xray_bridge.page.door import TRIES, Door
+from edge.xray_bridge.page.server import MOST_BODY_BYTES, MOST_CONNECTIONS, PageSettings, StationPage
+from edge.xray_bridge.values import Verdict
+from tests.xray_desk import DEVICE, PIN, Album, DeskSite, Line, Roll, desk_site, parcel_of, site_of
+
+OFFICER = "4604009"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[DeskSite]:
+    built = desk_site(tmp_path)
+    try:
+        yield built
+    finally:
+        built.page.stop()
+
+
+class Client:
+    """A program at a desk: one connection for asking, one for the stream."""
+
+    def __init__(self, site: DeskSite) -> None:
+        self.site = site
+        self.cookie = ""
+        self.token = ""
+        self.number = 0
+        self.views: list[dict[str, Any]] = []
+        self.answers: list[dict[str, Any]] = []
+        self.ended = ""
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+
+    def ask(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.site.port, timeout=10)
+        sent = {"Cookie": self.cookie, **(headers or {})}
+        content = None
+        if body is not None:
+            content = body if isinstance(body, bytes) else json.dumps(body).encode()
+            sent.setdefault("Content-Type", "application/json")
+        if self.token:
+            sent.setdefault("X-Kakou-Token", self.token)
+        connection.request(method, path, content, {k: v for k, v in sent.items() if v})
+        answer = connection.getresponse()
+        found = answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+        connection.close()
+        return found
+
+    def told(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
+        status, _, content = self.ask(method, path, body)
+        return status, json.loads(content)
+
+    def sign_in(self, officer: str = OFFICER, pin: str = PIN, **more: object) -> dict[str, Any]:
+        status, headers, content = self.ask("POST", "/v1/sign_in", {"officer": officer, "pin": pin, **more})
+        told: dict[str, Any] = json.loads(content)
+        if status == 200:
+            self.cookie = headers["set-cookie"].partition(";")[0]
+            self.token = told["token"]
+        return {"status": status, **told}
+
+    def listen(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.site.port, timeout=10)
+        connection.request("GET", "/v1/stream", headers={"Cookie": self.cookie})
+        self._socket = connection.sock
+        answer = connection.getresponse()
+        assert answer.status == 200
+        self._thread = threading.Thread(target=self._hear, args=(answer,), daemon=True)
+        self._thread.start()
+        wait(lambda: bool(self.views))
+
+    def _hear(self, answer: http.client.HTTPResponse) -> None:
+        name = ""
+        with contextlib.suppress(OSError, ValueError, AttributeError, http.client.HTTPException):
+            while line := answer.readline():
+                if line.startswith(b"event: "):
+                    name = line[7:].strip().decode()
+                elif line.startswith(b"data: "):
+                    told = json.loads(line[6:])
+                    if name == "view":
+                        self.views.append(told)
+                    elif name == "answer":
+                        self.answers.append(told)
+                    else:
+                        self.ended = told["why"]
+        answer.close()
+
+    def hang_up(self) -> None:
+        if self._socket is not None and self._thread is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+            self._thread.join(5.0)
+            self._socket.close()
+
+    def do(self, what: str, **fields: object) -> tuple[int, dict[str, Any]]:
+        self.number += 1
+        command = {"do": what, "id": f"c{self.number}", **fields}
+        return self.told("POST", "/v1/commands", command)
+
+    def answer_to(self, number: int) -> dict[str, Any]:
+        wait(lambda: any(each["id"] == f"c{number}" for each in self.answers))
+        return next(each for each in self.answers if each["id"] == f"c{number}")
+
+
+def wait(is_so: Callable[[], bool], seconds: float = 8.0) -> None:
+    until_s = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until_s, "it did not come"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def desk(site: DeskSite) -> Iterator[Client]:
+    client = Client(site)
+    assert client.sign_in()["status"] == 200
+    client.listen()
+    yield client
+    client.hang_up()
+
+
+def test_an_officer_judges_what_the_stream_shows(site: DeskSite, desk: Client) -> None:
+    site.line.place(parcel_of(1), 20.0)
+    wait(lambda: bool(desk.views[-1]["me"]["in_hand"]))
+    shown = desk.views[-1]["me"]["in_hand"][0]
+    assert shown["waybill_no"] == "SF14000000001"
+    assert desk.do("shown", parcel=1, picture="pic-1")[0] == 202
+    status, accepted = desk.do(
+        "judge", parcel=1, picture="pic-1", verdict="flagged", category="undeclared", took_s=2.5
+    )
+    assert (status, accepted["again"]) == (202, False)
+    assert desk.answer_to(2)["ok"] is True
+    (judged,) = site.line.judged
+    assert judged == Judged(
+        1, "pic-1", OFFICER, "desk-1", Verdict.FLAGGED, "undeclared", took_s=2.5, command_id="c2"
+    )
+    assert Shown(1, "pic-1", "desk-1") in site.line.events
+
+
+def test_a_judgement_of_another_picture_is_refused_in_words(site: DeskSite, desk: Client) -> None:
+    site.line.place(parcel_of(1), 20.0)
+    site.line.swap(1, "pic-9")
+    desk.do("judge", parcel=1, picture="pic-1", verdict="passed")
+    answer = desk.answer_to(1)
+    assert (answer["ok"], bool(answer["words"]["zh"]), bool(answer["words"]["en"])) == (False, True, True)
+    assert site.line.judged == []
+
+
+def test_one_command_id_has_one_effect(site: DeskSite, desk: Client) -> None:
+    site.line.place(parcel_of(1), 20.0)
+    command = {"do": "judge", "id": "once", "parcel": 1, "picture": "pic-1", "verdict": "passed"}
+    assert desk.told("POST", "/v1/commands", command)[1]["again"] is False
+    assert desk.told("POST", "/v1/commands", command) == (202, {"id": "once", "again": True})
+    other = {**command, "verdict": "recheck"}
+    assert desk.told("POST", "/v1/commands", other)[0] == 409
+    assert len([each for each in site.line.events if isinstance(each, Judged)]) == 1
+
+
+def test_a_flag_says_what_for(site: DeskSite, desk: Client) -> None:
+    site.line.place(parcel_of(1), 20.0)
+    status, refusal = desk.do("judge", parcel=1, picture="pic-1", verdict="flagged", category="nonsense")
+    assert (status, refusal["code"]) == (422, "no_category")
+    assert site.line.judged == []
+
+
+def test_a_verdict_is_taken_back_while_the_belt_allows_it(site: DeskSite, desk: Client) -> None:
+    site.line.place(parcel_of(1), 20.0)
+    desk.do("judge", parcel=1, picture="pic-1", verdict="passed")
+    desk.do("undo", parcel=1)
+    assert desk.answer_to(2)["ok"] is True
+    wait(lambda: bool(desk.views[-1]["me"]["in_hand"]))
+
+
+def test_nothing_but_signing_in_the_page_and_its_health_is_answered_to_a_stranger(site: DeskSite) -> None:
+    stranger = Client(site)
+    site.line.place(parcel_of(1), 20.0)
+    for path in (
+        "/v1/view",
+        "/v1/stream",
+        "/v1/session",
+        "/v1/pictures/pic-1/planes.png",
+        "/v1/pictures/pic-1/preview.jpg",
+        "/v1/tables/cal-1/colour.bin",
+        "/v1/search?by=sku&text=SKU-77120",
+    ):
+        status, _, content = stranger.ask("GET", path)
+        assert (path, status) == (path, 401)
+        assert b"SF14" not in content
+    assert stranger.ask("POST", "/v1/commands", {"do": "touched", "id": "a"})[0] == 401
+    assert stranger.ask("POST", "/v1/sign_out")[0] == 401
+    assert stranger.ask("GET", "/healthz")[0] == 200
+    assert stranger.ask("GET", "/")[0] == 200
+    assert site.line.events == []
+    assert site.album.asked == []
+
+
+@pytest.mark.parametrize(
+    ("officer", "pin", "status", "code"),
+    [
+        (OFFICER, "1938475", 403, "wrong"),
+        ("9999999", PIN, 403, "unknown"),
+        ("4604011", PIN, 403, "not_authorised"),
+        ("4604011", "1938475", 403, "wrong"),
+    ],
+)
+def test_who_may_not_judge_does_not_get_in(
+    site: DeskSite, officer: str, pin: str, status: int, code: str
+) -> None:
+    told = Client(site).sign_in(officer, pin)
+    assert (told["status"], told["code"]) == (status, code)
+
+
+def test_wrong_pins_make_the_next_try_wait_and_a_restart_does_not_help(tmp_path: Path) -> None:
+    for _ in range(2):
+        site = desk_site(tmp_path)
+        try:
+            told = [Client(site).sign_in(OFFICER, "1938475") for _ in range(4)]
+        finally:
+            site.page.stop()
+    assert [each["code"] for each in told] == ["wait"] * 4
+    assert told[-1]["wait_s"] > 20
+    assert (tmp_path / TRIES).stat().st_size < 1_000
+
+
+def test_a_damaged_count_of_tries_forgives_nobody(tmp_path: Path) -> None:
+    (tmp_path / TRIES).write_bytes(b"{broken")
+    site = desk_site(tmp_path)
+    try:
+        assert Client(site).sign_in()["code"] == "wait"
+    finally:
+        site.page.stop()
+
+
+def test_the_cookie_alone_commands_nothing(site: DeskSite, desk: Client) -> None:
+    desk.token = "another"
+    status, refusal = desk.do("judge", parcel=1, picture="pic-1", verdict="passed")
+    assert (status, refusal["code"]) == (403, "no_token")
+    assert site.line.judged == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_another_sites_page_is_turned_away(site: DeskSite, desk: Client, headers: dict[str, str]) -> None:
+    command = {"do": "judge", "id": "x", "parcel": 1, "picture": "pic-1", "verdict": "passed"}
+    assert desk.ask("POST", "/v1/commands", command, headers)[0] == 403
+    assert desk.ask("GET", "/v1/view", headers=headers)[0] == 403
+    assert site.line.judged == []
+
+
+def test_a_foreign_name_pointed_at_this_machine_is_turned_away(site: DeskSite, desk: Client) -> None:
+    assert desk.ask("GET", "/v1/view", headers={"Host": f"evil.example:{site.port}"})[0] == 421
+    assert desk.ask("GET", "/v1/view", headers={"Host": f"127.0.0.1:{site.port + 1}"})[0] == 421
+    assert desk.ask("GET", "/v1/view", headers={"Host": f"localhost:{site.port}"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"{" * 1000, {}, 422),
+        (b"[" * 20_000, {}, 422),
+        (b'{"do":"judge"}', {}, 422),
+        (b'{"do":"judge","id":"a b","parcel":1,"picture":"p","verdict":"passed"}', {}, 422),
+        (b'{"do":"judge","id":"a","parcel":1,"picture":"../p","verdict":"passed"}', {}, 422),
+        (b'{"do":"judge","id":"a","parcel":-1,"picture":"p","verdict":"passed"}', {}, 422),
+        (b'{"do":"judge","id":"a","parcel":1,"picture":"p","verdict":"passed","more":1}', {}, 422),
+        (b'{"do":"judge","id":"a","parcel":1,"picture":"p","verdict":"passed","took_s":1e999}', {}, 422),
+        (b'{"do":"start_belt","id":"a"}', {}, 422),
+        (b"\xff\xfe", {}, 422),
+        (b"x" * (MOST_BODY_BYTES + 1), {}, 413),
+        (b"{}", {"Content-Type": "text/plain"}, 415),
+        (b"{}", {"Content-Length": "2147483648"}, 413),
+    ],
+)
+def test_what_is_no_command_is_refused_and_does_nothing(
+    site: DeskSite, desk: Client, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    before = len(site.line.events)
+    assert desk.ask("POST", "/v1/commands", body, headers)[0] == status
+    assert len(site.line.events) == before
+
+
+def test_an_officer_is_present_while_the_stream_is_open(
+    site: DeskSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.xray_bridge.page.desks.GONE_AFTER_S", 0.1)
+    client = Client(site)
+    client.sign_in()
+    assert client.do("judge", parcel=1, picture="pic-1", verdict="passed")[1]["code"] == "not_watching"
+    assert site.line.events == []
+    client.listen()
+    assert site.line.events == [OfficerCame("desk-1", OFFICER, ("x_ray", "inspect"))]
+    client.hang_up()
+    wait(lambda: OfficerLeft("desk-1", OFFICER, "gone") in site.line.events)
+    client.listen()
+    wait(lambda: site.line.came == {"desk-1": OFFICER})
+    assert client.ask("POST", "/v1/sign_out", {})[0] == 204
+    wait(lambda: client.ended == "asked")
+    client.hang_up()
+    assert client.ask("GET", "/v1/view")[0] == 401
+
+
+def test_one_officer_sits_at_one_desk_and_one_desk_has_one_officer(site: DeskSite, desk: Client) -> None:
+    again = Client(site)
+    assert again.sign_in(desk="desk-2")["desk"] == "desk-2"
+    wait(lambda: desk.ended == "elsewhere")
+    other = Client(site)
+    assert other.sign_in("4604010", desk="desk-2")["desk"] == "desk-2"
+    assert again.ask("GET", "/v1/view")[0] == 401
+    assert Client(site).sign_in(desk="desk-7")["code"] == "desk_unknown"
+
+
+def test_a_remote_desk_is_told_to_be_one(site: DeskSite) -> None:
+    remote = Client(site)
+    assert remote.sign_in(remote=True)["desk"] == "remote-1"
+    remote.listen()
+    assert site.line.events == [OfficerCame("remote-1", OFFICER, ("x_ray", "inspect"), remote=True)]
+    remote.hang_up()
+
+
+def test_an_officer_the_records_revoke_is_out(
+    site: DeskSite, desk: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.xray_bridge.page.server._STANDING_EVERY_S", 0.1)
+    site.roll.revoke(OFFICER)
+    wait(lambda: desk.ended == "revoked")
+    assert OfficerLeft("desk-1", OFFICER, "revoked") in site.line.events
+    assert desk.sign_in()["code"] == "revoked"
+
+
+def test_a_desk_nobody_touches_locks(tmp_path: Path) -> None:
+    site = desk_site(tmp_path, PageSettings(port=0, lock_s=0.2))
+    try:
+        client = Client(site)
+        client.sign_in()
+        client.listen()
+        wait(lambda: client.ended == "untouched")
+        client.hang_up()
+    finally:
+        site.page.stop()
+
+
+def test_pictures_are_kept_by_the_browser_and_unknown_ones_are_not_there(
+    site: DeskSite, desk: Client
+) -> None:
+    for path in ("pictures/pic-1/planes.png", "pictures/pic-1/preview.jpg", "tables/cal-1/colour.bin"):
+        status, headers, content = desk.ask("GET", f"/v1/{path}")
+        assert (status, len(content) > 1000) == (200, True)
+        assert "immutable" in headers["cache-control"]
+    for path in ("pictures/nothing/planes.png", "pictures/..%2f..%2fx/planes.png", "tables/cal-2/colour.bin"):
+        assert desk.ask("GET", f"/v1/{path}")[0] == 404
+    desk.ask("GET", "/v1/pictures/pic-1/planes.png")
+    assert site.album.asked.count("pic-1") == 2
+
+
+def test_nobody_is_shown_anothers_pace_or_parcels(site: DeskSite, desk: Client) -> None:
+    other = Client(site)
+    other.sign_in("4604010")
+    other.listen()
+    wait(lambda: len(site.line.came) == 2)
+    status, shown = other.told("GET", "/v1/view")
+    assert (status, shown["me"]["desk"], len(shown["officers"])) == (200, "desk-2", 2)
+    assert [each["at_work_s"] for each in shown["officers"] if each["desk"] == "desk-1"] == [0.0]
+    other.hang_up()
+
+
+def test_a_station_that_hangs_is_not_shown_as_well(site: DeskSite, desk: Client) -> None:
+    site.line.silent = True
+    assert desk.ask("GET", "/healthz")[0] == 503
+
+
+def test_a_search_finds_and_refuses_what_is_none(site: DeskSite, desk: Client) -> None:
+    status, found = desk.told("GET", "/v1/search?by=sku&text=SKU-77120")
+    assert (status, len(found["rows"])) == (200, 8)
+    assert desk.ask("GET", "/v1/search?by=name&text=x")[0] == 422
+    assert desk.ask("GET", "/v1/search?by=sku&text=" + "x" * 81)[0] == 422
+
+
+def test_every_answer_forbids_what_is_not_ours(site: DeskSite, desk: Client) -> None:
+    for path in ("/", "/assets/station.js", "/v1/view", "/nothing", "/v1/pictures/pic-1/planes.png"):
+        headers = desk.ask("GET", path)[1]
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+    assert desk.ask("PUT", "/v1/view")[0] == 405
+    assert desk.ask("DELETE", "/v1/commands")[0] == 405
+
+
+def test_many_connections_that_say_nothing_keep_nobody_out_for_long(
+    site: DeskSite, desk: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.xray_bridge.page.server.PATIENCE_S", 0.3)
+    silent = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(MOST_CONNECTIONS)]
+    slow = socket.create_connection(("127.0.0.1", site.port))
+    slow.sendall(b"GET / HTTP/1.1\r\nHost: ")
+    try:
+        wait(lambda: _answers(desk))
+    finally:
+        for each in (*silent, slow):
+            each.close()
+
+
+def _answers(desk: Client) -> bool:
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return desk.ask("GET", "/v1/view")[0] == 200
+    return False
+
+
+def test_a_port_that_is_taken_stops_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line, album, roll = Line(SystemClock()), Album(), Roll(site_of())
+        page = StationPage(
+            PageSettings(port=port),
+            clock=SystemClock(),
+            latest=line.latest,
+            put=line.put,
+            pictures=album,
+            library=album,
+            door=Door(device=DEVICE, folder=tmp_path, clock=SystemClock(), roster=roll, peppers=lambda: ()),
+        )
+        page.start()
+        time.sleep(0.1)
+        page.changed()
+        assert page.bound_port is None
+        page.stop()
