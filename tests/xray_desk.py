@@ -288,7 +288,7 @@ def parcel_of(number: int, **changes: object) -> ParcelShown:
         mass_kg=3.2 if raised else 2.5,
         calibration="cal-1",
     )
-    return msgspec.structs.replace(made_of, **changes)  # type: ignore[arg-type]
+    return msgspec.structs.replace(made_of, **changes)
 
 
 @dataclass(eq=False)
@@ -475,7 +475,7 @@ class Line:
             alarms=self.alarms,
             counts=CountsShown(passed=812, passed_unseen=690, flagged=9, recheck=31, late=2),
         )
-        return msgspec.structs.replace(view, **self._changes)  # type: ignore[arg-type]
+        return msgspec.structs.replace(view, **self._changes)
 
 
 # --- officers -----------------------------------------------------------------------------------------------

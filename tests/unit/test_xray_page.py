@@ -356,7 +356,8 @@ def test_a_desk_nobody_touches_locks(tmp_path: Path) -> None:
         client = Client(site)
         client.sign_in()
         client.listen()
-        wait(lambda: client.ended == "untouched")
+        wait(lambda: bool(client.ended))
+        assert client.ended == "untouched"
         client.hang_up()
     finally:
         site.page.stop()
@@ -416,6 +417,7 @@ def test_many_connections_that_say_nothing_keep_nobody_out_for_long(
     slow.sendall(b"GET / HTTP/1.1\r\nHost: ")
     try:
         wait(lambda: _answers(desk))
+        assert desk.ask("GET", "/v1/view")[0] == 200
     finally:
         for each in (*silent, slow):
             each.close()
