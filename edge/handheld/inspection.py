@@ -688,7 +688,7 @@ def _why_stopped(
 def _in_hand(state: State, order_no: str, context: Context) -> OrderStanding | None:
     """Where somebody else has it, or it is done with."""
     standing = next((each for each in state.standings if each.order_no == order_no), None)
-    if standing is None:
+    if standing is None or (standing.not_counted and not standing.officers):
         return None
     mine = context.officer is not None and standing.officers[:1] == (context.officer.officer_no,)
     return None if mine and standing.step != "found" else standing

@@ -294,11 +294,13 @@ def _orders_on(
     }
     if not orders:
         return (), ()
-    ended = {each.order_no: each for each in records.order_standings() if each.step == "found"}
+    standings = {each.order_no: each for each in records.order_standings() if each.order_no in orders}
+    ended = {number for number, each in standings.items() if each.step == "found"}
     kept_back = (
-        KeptBack(order, ended[number].handling, ended[number].waybill_nos)
-        for number, order in orders.items()
-        if number in ended and ended[number].handling not in ("", RELEASED)
+        # What did not count keeps back all that the order names, whatever parcels were told of.
+        KeptBack(orders[number], each.handling, () if each.not_counted else each.waybill_nos)
+        for number, each in standings.items()
+        if each.not_counted or (number in ended and each.handling != RELEASED)
     )
     return tuple(order for number, order in orders.items() if number not in ended), tuple(kept_back)
 

@@ -15,8 +15,10 @@ from typing import Any, Final, Literal, TypeVar, cast
 import msgspec
 
 from sync.hub.archive import Archive, CentreAct, CommandRow, RecordChange
+from sync.hub.inspected import why_not
 from sync.hub.terms import HubAlarm
 from sync.link.keys import signature_holds
+from sync.vocabulary.bounds import MAX_TEXT
 from sync.vocabulary.codec import Malformed, decoder, to_json
 from sync.vocabulary.commands import MAX_REASON, Act, ManualRelease, RequestAnswered, Supplement, kind_of_act
 from sync.vocabulary.facts import Fact, FindingMade, InspectionMade, OrderTaken
@@ -235,12 +237,13 @@ class Asked:
 
     def stood(
         self, fact: Fact, data: OrderTaken | InspectionMade | FindingMade | DraftDropped, at_utc: str
-    ) -> None:
-        """Told down as a record, so that no two officers take one order; a step back is none."""
+    ) -> str:
+        """Told down as a record, so that no two officers take one order; a step back is none. Why it does not
+        count, where whoever told it may not; else empty."""
         if isinstance(data, DraftDropped):
             if data.what == "inspection":
                 self._given_back(fact, data.number, at_utc)
-            return
+            return ""
         step: Literal["taken", "inspected", "found"]
         match data:
             case OrderTaken():
@@ -250,7 +253,7 @@ class Asked:
             case FindingMade():
                 step = "found"
         if not data.order_no or len(data.order_no) > 64:
-            return
+            return ""
         standing = OrderStanding(
             order_no=data.order_no,
             step=step,
@@ -260,11 +263,28 @@ class Asked:
             handling=data.handling[:40] if isinstance(data, FindingMade) else "",
             waybill_nos=_parsed(WaybillNo, data.waybill_nos) if isinstance(data, FindingMade) else (),
         )
+        whys = []
         for scope in self._scopes_of(data.order_no):
             known = self._standing(scope, data.order_no)
-            if known is not None and _STEPS[known.step] >= _STEPS[step]:
-                continue
-            self._stands(scope, standing, at_utc)
+            why = "" if isinstance(data, OrderTaken) else why_not(self._archive, scope, fact, data, at_utc)
+            if why:
+                whys.append(why)
+                self._does_not_count(scope, standing, known, why, at_utc)
+            elif known is None or _STEPS[known.step] < _STEPS[step] or _is_free(known):
+                self._stands(scope, _beside(known, standing), at_utc)
+        return whys[0] if whys else ""
+
+    def _does_not_count(
+        self, scope: str, told: OrderStanding, known: OrderStanding | None, why: str, at_utc: str
+    ) -> None:
+        """The order is open as before, and what it names is kept back. What others have ended stays ended;
+        the same officers' end, if it came first, goes with this."""
+        if known is None or known.step == "found":
+            others = known is not None and (known.device, known.officers) != (told.device, told.officers)
+            if others:
+                return
+            known = OrderStanding(order_no=told.order_no, step="taken", told=told.told)
+        self._stands(scope, msgspec.structs.replace(known, not_counted=why[:MAX_TEXT]), at_utc)
 
     def _stands(self, scope: str, standing: OrderStanding, at_utc: str) -> None:
         change = RecordChange("order_standings", standing.order_no, to_json(standing).decode())
@@ -273,7 +293,11 @@ class Asked:
     def _given_back(self, fact: Fact, order_no: str, at_utc: str) -> None:
         for scope in self._scopes_of(order_no):
             known = self._standing(scope, order_no)
-            if known is not None and known.step == "taken" and known.device == fact.device:
+            if known is None or known.step != "taken" or known.device != fact.device:
+                continue
+            if known.not_counted:
+                self._stands(scope, msgspec.structs.replace(known, officers=(), device=""), at_utc)
+            else:
                 self._archive.apply_changes(scope, [RecordChange("order_standings", order_no, None)], at_utc)
 
     def _standing(self, scope: str, order_no: str) -> OrderStanding | None:
@@ -289,6 +313,18 @@ class Asked:
             for scope in self._archive.scopes()
             if self._archive.record("inspection_orders", order_no, scope.scope) is not None
         ]
+
+
+def _is_free(known: OrderStanding) -> bool:
+    """What was told of it does not count, and nobody has taken it since."""
+    return bool(known.not_counted) and not known.officers
+
+
+def _beside(known: OrderStanding | None, now: OrderStanding) -> OrderStanding:
+    """What did not count keeps the parcels back until somebody who may has ended the order."""
+    if known is None or now.step == "found":
+        return now
+    return msgspec.structs.replace(now, not_counted=known.not_counted)
 
 
 def _recall(fact: Fact, data: LaboratoryResult, asked: RecallAsked, at_utc: str) -> Recall | None:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from sync.hub.archive import Archive, CentreAct, CommandRow, OpenGrant, OpenUse, RecordChange
+from sync.hub.inspected import NOT_COUNTED
 from sync.link.messages import Status
 from sync.vocabulary.codec import Malformed, decoder, to_json
 from sync.vocabulary.commands import MAX_REASON, Act, Command, Revoke, kind_of_act
@@ -243,9 +244,8 @@ def orders(archive: Archive, scope: str) -> Iterator[OrderSeen]:
         if order is None:
             continue
         steps = archive.order_steps(order_no)
-        state = next(
-            (s for s in ("found", "inspected", "taken") if any(x.step == s for x in steps)), "issued"
-        )
+        counted = {step.step for step in steps if not step.detail.startswith(NOT_COUNTED)}
+        state = next((s for s in ("found", "inspected", "taken") if s in counted), "issued")
         if order.state is OrderState.WITHDRAWN and state != "found":
             state = "withdrawn"
         told = tuple(f"{s.step} {s.device} {','.join(s.officers)} {s.time} {s.detail}".strip() for s in steps)

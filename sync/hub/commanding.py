@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.hub.archive import Archive, CommandRow, OrderStep
 from sync.hub.asked import Asked
+from sync.hub.inspected import NOT_COUNTED
 from sync.hub.terms import ALARM_CONNECTION, HubAlarm, Limits, Outgoing, Refused
 from sync.link.envelope import read_signed, reader, signed_payload
 from sync.link.keys import Signer, verify
@@ -172,7 +173,11 @@ class Commanding:
     # --- inspection orders --------------------------------------------------------------------------------
 
     def stepped(self, fact: Fact, data: OrderTaken | InspectionMade | FindingMade, at_utc: str) -> None:
-        """One of the three steps, as a fact tells it."""
+        """One of the three steps, as a fact tells it. Told again in another epoch it is the same step, judged
+        by the roster of the day it first came."""
+        steps = self._archive.order_steps(data.order_no)
+        if any((step.device, step.event_id) == (fact.device, fact.event_id) for step in steps):
+            return
         match data:
             case OrderTaken():
                 step, detail = "taken", ""
@@ -188,12 +193,20 @@ class Commanding:
                 HubAlarm.ORDER_UNKNOWN,
                 f"{step} by {', '.join(data.officers)[:80]}: order {data.order_no[:64]} is not open here",
             )
+        not_counted = self._asked.stood(fact, data, at_utc)
+        if not_counted:
+            self._archive.add_alarm_once(
+                at_utc,
+                fact.device,
+                HubAlarm.FINDING_NOT_COUNTED,
+                f"{step} by {', '.join(data.officers)[:80]}, order {data.order_no[:64]}: {not_counted}"[:400],
+            )
+            detail = f"{NOT_COUNTED}{not_counted}"
         self._archive.add_order_step(
             OrderStep(
                 data.order_no, step, fact.device, fact.event_id, data.officers[:8], fact.time, detail[:400]
             )
         )
-        self._asked.stood(fact, data, at_utc)
 
     # --- grants nobody ends (S4) --------------------------------------------------------------------------
 

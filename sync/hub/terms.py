@@ -42,6 +42,8 @@ class HubAlarm(enum.StrEnum):
     """A device answers a command that was not given to it."""
     ORDER_UNKNOWN = "order_unknown"
     """A fact about an inspection order that was never issued here, or is withdrawn."""
+    FINDING_NOT_COUNTED = "finding_not_counted"
+    """Somebody who may not told of an inspection or its finding: kept, and without effect."""
     RECALL_OPENED = "recall_opened"
     """A laboratory's result, told by an officer, has opened a recall."""
     RECALL_NOT_OPENED = "recall_not_opened"

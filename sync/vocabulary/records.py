@@ -654,6 +654,9 @@ class OrderStanding(msgspec.Struct, frozen=True, kw_only=True):
     Anything but `released` keeps the parcels back."""
     waybill_nos: Annotated[tuple[WaybillNo, ...], Meta(max_length=MAX_LIST)] = ()
     """Whose handling it is; none: all the order names."""
+    not_counted: Text = ""
+    """Why an inspection or finding that was told does not count: whoever told it may not. The order is open
+    as before, free where no officer stands here, and what it names is kept back until it is ended."""
 
 
 class HeldPassage(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 from typing import Any
 
 import msgspec
@@ -18,7 +19,15 @@ from sync.vocabulary.commands import ManualRelease, Outcome, RequestAnswered, Su
 from sync.vocabulary.facts import FindingMade, InspectionMade, OrderTaken, Stream
 from sync.vocabulary.handheld_facts import DraftDropped, LaboratoryResult, RecallAsked, ReleaseAsked
 from sync.vocabulary.numbers import UtcText
-from sync.vocabulary.records import Officer, OfficerState, OrderStanding, Recall, key_of
+from sync.vocabulary.records import (
+    InspectionMethod,
+    Officer,
+    OfficerState,
+    OrderStanding,
+    Recall,
+    Site,
+    key_of,
+)
 from sync.vocabulary.release_codes import ReleaseCode, body_of, signed_bytes, text_of
 from tests.postgres import ON_SQLITE, Place
 from tests.unit.test_hub_claims import put, slip
@@ -358,3 +367,127 @@ def test_a_dropped_draft_gives_the_order_back_for_others(
     assert standing(bench) is not None
     tell(bench, handheld, DraftDropped(what="inspection", number="XD-1", why="误领"))
     assert standing(bench) is None
+
+
+# --- who may have inspected ---------------------------------------------------------------------------------
+
+BOTH_OFFICERS = ("4604001", "4604002")
+
+
+def inspected(officers: tuple[str, ...] = ("4604001",), method: str = "opened") -> InspectionMade:
+    return InspectionMade(order_no="XD-1", officers=officers, method=method)
+
+
+def found(officers: tuple[str, ...] = ("4604001",), **changes: Any) -> FindingMade:
+    made = FindingMade(order_no="XD-1", officers=officers, finding="nothing", handling="released")
+    return msgspec.structs.replace(made, **changes)
+
+
+def record(bench: Bench) -> OrderStanding:
+    return from_json(bench.archive.record("order_standings", "XD-1", "site") or "", OrderStanding)
+
+
+def state_of(bench: Bench) -> str:
+    (seen,) = centre.orders(bench.archive, "site")
+    return seen.state
+
+
+UNAUTHORISED: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, ...], str]] = {
+    "not rostered": ({}, {}, ("4604009",), "officer 4604009 is not rostered"),
+    "revoked": ({"state": OfficerState.REVOKED}, {}, ("4604001",), "is not active"),
+    "over": ({"valid_until": UtcText("2026-01-31T07:59:00Z")}, {}, ("4604001",), "is not active"),
+    "no such authorisation": ({"authorisations": ("patrol",)}, {}, ("4604001",), "no authorisation inspect"),
+    "for another kind": ({}, {"authorisation": "quarantine"}, ("4604001",), "no authorisation quarantine"),
+    "one of two": ({}, {"officers_needed": 2}, ("4604001",), "2 officers are needed, told by 1"),
+    "one twice": ({}, {"officers_needed": 2}, ("4604001", "4604001"), "2 officers are needed, told by 1"),
+    "the second may not": (
+        {}, {"officers_needed": 2}, ("4604001", "4604009"), "officer 4604009 is not rostered",
+    ),
+    "others are named": ({}, {"officers": ("4604002",)}, ("4604001",), "the order names 4604002"),
+    "nobody": ({}, {}, (), "1 officers are needed, told by 0"),
+}  # fmt: skip
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("name", UNAUTHORISED)
+def test_a_finding_of_who_may_not_is_stored_and_alarmed_and_counts_for_nothing(
+    bench: Bench, handheld: Device, name: str
+) -> None:
+    rostered, asked, officers, says = UNAUTHORISED[name]
+    roster(bench, officer(**rostered))
+    centre.issue_order(bench.archive, "site", order(**asked), BY)
+    tell(bench, handheld, found(officers))
+    stands = record(bench)
+    assert (stands.step, stands.officers, stands.handling) == ("taken", (), "")
+    assert says in stands.not_counted
+    assert (state_of(bench), bench.alarms()) == ("issued", ["finding_not_counted"])
+    assert bench.stored()[-1] == ("routine", 1)
+
+
+def test_an_inspection_of_who_may_not_takes_its_finding_with_it_whichever_comes_first(
+    bench: Bench, lane: Device, handheld: Device
+) -> None:
+    """Samples want two officers at this site: the finding alone does not say that one was taken."""
+    site = Site(
+        site="zz", name_zh="郑州", name_en="Zhengzhou", two_officer_methods=(InspectionMethod.SAMPLE,)
+    )
+    with bench.archive.transaction():
+        bench.archive.apply_changes("site", [RecordChange("site", "zz", to_json(site).decode())], at(0))
+    centre.issue_order(bench.archive, "site", order(), BY)
+    tell(bench, handheld, inspected(method="sample"))
+    tell(bench, handheld, found())
+    assert (record(bench).step, state_of(bench)) == ("taken", "issued")
+    assert record(bench).not_counted == "its inspection does not count"
+    tell(bench, lane, found())
+    assert (record(bench).step, record(bench).not_counted) == ("found", "")
+    tell(bench, lane, inspected(method="sample"))
+    assert (record(bench).step, "2 officers are needed" in record(bench).not_counted) == ("taken", True)
+    tell(bench, lane, inspected(BOTH_OFFICERS, method="sample"))
+    tell(bench, lane, found(BOTH_OFFICERS, handling="seized"))
+    assert (record(bench).step, record(bench).handling, record(bench).not_counted) == ("found", "seized", "")
+
+
+def test_what_does_not_count_leaves_the_order_free_and_keeps_the_parcels_until_who_may_has_ended_it(
+    bench: Bench, lane: Device, handheld: Device
+) -> None:
+    centre.issue_order(bench.archive, "site", order(), BY)
+    tell(bench, lane, found(("4604009",)))
+    tell(bench, handheld, OrderTaken(order_no="XD-1", officers=("4604001",)))
+    assert (standing(bench), bool(record(bench).not_counted)) == (
+        ("taken", ("4604001",), "handheld-1"), True,
+    )  # fmt: skip
+    tell(bench, handheld, DraftDropped(what="inspection", number="XD-1", why="误领"))
+    assert (standing(bench), bool(record(bench).not_counted)) == (("taken", (), ""), True)
+    tell(bench, handheld, OrderTaken(order_no="XD-1", officers=("4604001",)))
+    tell(bench, handheld, inspected())
+    assert (record(bench).step, bool(record(bench).not_counted)) == ("inspected", True)
+    tell(bench, handheld, found())
+    assert (record(bench).step, record(bench).handling, record(bench).not_counted) == (
+        "found",
+        "released",
+        "",
+    )
+    tell(bench, lane, found(("4604009",), handling="released"))
+    assert standing(bench) == ("found", ("4604001",), "handheld-1")
+
+
+def test_what_was_counted_stays_counted_when_it_is_issued_again_after_the_officer_left(
+    bench: Bench, handheld: Device
+) -> None:
+    centre.issue_order(bench.archive, "site", order(), BY)
+    fact = handheld.say(found())
+    assert bench.facts(handheld, handheld.batch([fact]), at_utc=at(2))
+    roster(bench, officer(state=OfficerState.REVOKED))
+    handheld.begin("f" * 32)
+    handheld.ids = itertools.count(int(fact.event_id.rpartition("-")[2]))
+    again = handheld.say(found())
+    assert again.event_id == fact.event_id
+    assert bench.facts(handheld, handheld.batch([again]), at_utc=at(3))
+    assert (record(bench).step, bench.alarms().count("finding_not_counted")) == ("found", 0)
+
+
+def test_who_was_active_when_it_was_done_counts_though_it_comes_late(bench: Bench, handheld: Device) -> None:
+    roster(bench, officer(valid_until=UtcText(at(1))))
+    centre.issue_order(bench.archive, "site", order(), BY)
+    tell(bench, handheld, found())
+    assert record(bench).step == "found"

@@ -3,6 +3,7 @@ inspection orders and what facts tell of them (S4, S8, G10, G11)."""
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sync.hub import centre
+from sync.hub.archive import RecordChange
 from sync.hub.centre import By, CentreRefused
 from sync.hub.commanding import AT_ONCE
 from sync.hub.terms import Outgoing
@@ -38,7 +40,7 @@ from sync.vocabulary.facts import (
     UsesReturned,
 )
 from sync.vocabulary.numbers import SlipNo, UtcText
-from sync.vocabulary.records import InspectionOrder, OrderCause
+from sync.vocabulary.records import InspectionOrder, Officer, OrderCause
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from tests.postgres import ON_SQLITE, Place
 from tests.unit.test_hub_claims import put, slip, tell
@@ -513,6 +515,15 @@ def test_an_order_is_a_record_and_its_state_is_what_facts_tell(bench: Bench, lan
         row.key for row in bench.archive.log_after("site", bench.archive.scopes()[0].epoch, number - 1)
     ] == ["XD-1"]
     told: list[str] = []
+    who = Officer(
+        officer_no="4604007",
+        authorisations=("inspect",),
+        public_key=base64.b64encode(bytes(32)).decode(),
+        valid_until=UtcText("2027-01-01T00:00:00Z"),
+    )
+    with bench.archive.transaction():
+        change = RecordChange("officers", "4604007", to_json(who).decode())
+        bench.archive.apply_changes("site", [change], AT)
     for data in (
         OrderTaken(order_no="XD-1", officers=("4604007",)),
         InspectionMade(order_no="XD-1", officers=("4604007",), waybill_nos=("SF1",), method="opened"),

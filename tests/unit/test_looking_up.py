@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from edge.handheld.events import (
 )
 from edge.handheld.looking_up import Ageing, Lookups
 from edge.runtime.clock import UNKNOWN_MS
+from sync.link.messages import Change, ChangeOp, FeedBatch
 from sync.policy.draws import draw_per_mille, parcel_draw_per_mille
 from sync.store.journal import Journal
 from sync.store.records import Records, generation_path, new_generation
@@ -244,3 +246,35 @@ def test_where_no_records_are_nothing_is_known_and_nobody_is_put_out(stores: Ope
     stores.journal.set_generation(9)
     assert parcel(stores, NUMBERS[0]).waybills == ()
     assert found(stores, Wanted.OFFICER, "4604001") == OfficerFindings("4604001", "untold")
+
+
+@pytest.mark.parametrize(
+    ("standing", "orders", "kept_back"),
+    [
+        ({"step": "found", "handling": "released"}, [], []),
+        ({"step": "found", "handling": ""}, [], ["XD-5"]),
+        ({"step": "found", "handling": "seized"}, [], ["XD-5"]),
+        ({"step": "taken", "not_counted": "officer 4604009 is not rostered"}, ["XD-5"], ["XD-5"]),
+        ({"step": "inspected", "officers": ("4604001",), "not_counted": "?"}, ["XD-5"], ["XD-5"]),
+        ({"step": "inspected"}, ["XD-5"], []),
+    ],
+)
+def test_only_a_finding_that_counts_and_is_handled_by_a_release_lets_a_parcel_go(
+    stores: OpenStores, tmp_path: Path, standing: dict[str, Any], orders: list[str], kept_back: list[str]
+) -> None:
+    number = NUMBERS[3]
+    told: tuple[tuple[str, Record], ...] = (
+        ("inspection_orders", order("XD-5", waybill_nos=(WaybillNo(number),))),
+        ("order_standings", OrderStanding(order_no="XD-5", **standing)),
+    )
+    with Records.open(generation_path(tmp_path, 1), writable=True) as written:
+        changes = tuple(
+            Change(place, name, key_of(record), ChangeOp.PUT, to_json(record).decode())
+            for place, (name, record) in enumerate(told, start=2)
+        )
+        written.apply(FeedBatch("zz", "e" * 32, 2, 3, changes))
+    findings = parcel(stores, number)
+    assert [each.order_no for each in findings.orders] == orders
+    assert [(each.order.order_no, each.waybill_nos) for each in findings.kept_back] == [
+        (order_no, ()) for order_no in kept_back
+    ]
