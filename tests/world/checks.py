@@ -24,7 +24,7 @@ from edge.devices.readings import (
     Reading,
     WeightSeen,
 )
-from edge.gate.effects import Commit, Effect, LowerArm, Memory, RaiseArm, SetLights
+from edge.gate.effects import AskPlatform, Commit, Effect, LowerArm, Memory, RaiseArm, SetLights
 from edge.gate.events import (
     UNKNOWN_INPUTS,
     DeviceWentSilent,
@@ -55,7 +55,6 @@ from sync.vocabulary.facts import (
     OrderInterrupted,
     PassageClosed,
     PassageOpened,
-    PlatformAsked,
     RaiseOrdered,
     ReadingKept,
     RulingMade,
@@ -86,6 +85,8 @@ if TYPE_CHECKING:
 
 INPUT_LATENCY_S = 0.7
 """A poll, an answer, a retry: what is under the arm longer than this, the program must have been told."""
+BETWEEN_LOOKS_S = 0.2
+"""The I/O board is asked every 0.05 s and answers over a serial line."""
 ALARM_WITHIN_S = 2.0
 UNCOMMANDED_S = 1.5
 """A movement without our order must have closed the lane by then."""
@@ -195,6 +196,9 @@ class LaneWatch:
         """Given to the I/O board and not answered yet: (order id, True to raise)."""
         self.safety_ids: set[str] = set()
         self.last_move: tuple[str, str] = ("", "")
+        self.moved_s = -1e9
+        self.turned_back: list[tuple[float, float]] = []
+        """(when the arm began to come down, when it turned up again)."""
         self.raisings: list[Raising] = []
         self.stays: dict[str, Stay] = {}
         self.queue: dict[str, Truck] = {}
@@ -381,7 +385,9 @@ class Watch:
 
     def _moves(self, lane: LanePc, watch: LaneWatch, direction: str, cause: str) -> None:
         now_s = self._world.now_s
-        watch.last_move = (direction, cause)
+        if watch.last_move[0] == "down" and direction == "up":
+            watch.turned_back.append((watch.moved_s, now_s))
+        watch.last_move, watch.moved_s = (direction, cause), now_s
         self.reached("arm", f"{direction} {cause}")
         if direction == "up":
             if not watch.raisings or watch.raisings[-1].ended_s is not None:
@@ -407,6 +413,10 @@ class Watch:
 
         def look() -> None:
             if lane.program is not program or self.was_faulty(watch, "io", began_s - 3.0):
+                return
+            back_s = next((back_s for down_s, back_s in watch.turned_back if down_s == began_s), None)
+            if direction == "down" and back_s is not None and 2 * (back_s - began_s) < BETWEEN_LOOKS_S:
+                # Down and up again between two looks: the upper limit switch opened for nobody to see.
                 return
             alarms = [data for _, data in watch.facts[known:] if isinstance(data, Alarm)]
             waiting = [told.data for told in program.loop.state.unwritten]
@@ -678,9 +688,12 @@ class Watch:
 
     def performed(self, lane: LanePc, effect: Effect) -> None:
         """It did not fail; a commit is durable now."""
+        watch, now_s = self.of(lane), self._world.now_s
+        if isinstance(effect, AskPlatform):
+            # Its fact may wait for a disk that is full: asked is asked.
+            watch.asked[effect.passage] = (now_s, effect.seq_no)
         if not isinstance(effect, Commit):
             return
-        watch, now_s = self.of(lane), self._world.now_s
         ruled: RulingMade | None = None
         if lane.program is not None and any(told.stream is Stream.ALARM for told in effect.facts):
             journal = lane.program.journal
@@ -702,8 +715,6 @@ class Watch:
                     watch.passage_of_order[order_id] = passage
                     self.reached("purposes", purpose)
                     self._admitted_on_evidence(lane, ruled, data)
-                case PlatformAsked(passage=passage, seq_no=number):
-                    watch.asked[passage] = (now_s, number)
                 case SupplementEntered():
                     self._supplemented(lane, watch, data)
                 case Alarm(code=code):
