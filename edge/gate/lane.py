@@ -98,7 +98,7 @@ from edge.gate.rules import (
     rule,
     would_be,
 )
-from edge.gate.values import replace, value
+from edge.runtime.values import replace, value
 from sync.vocabulary import commands
 from sync.vocabulary.commands import Command, Outcome
 from sync.vocabulary.facts import (

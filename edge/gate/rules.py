@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import assert_never
 
 from edge.gate.events import Findings
-from edge.gate.values import value
+from edge.runtime.values import value
 from sync.policy.controls import matching
 from sync.policy.shown_slips import Standing
 from sync.vocabulary.facts import ReadingKept

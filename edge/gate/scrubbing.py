@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.gate.values import replace
 from edge.runtime.plain import fields_of, hints_of
+from edge.runtime.values import replace
 from sync.vocabulary.numbers import (
     ContainerNo,
     EnterpriseCode,

@@ -25,9 +25,19 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     next_parcel: int
     on_belt: tuple[int, ...] = ()
     """Numbers opened and not yet ended: their end as recheck is told first after a restart."""
-    wedge_valid_until: str = ""
+    waybills: tuple[tuple[int, str], ...] = ()
+    """Of those that were read."""
+    ordered: tuple[tuple[int, str], ...] = ()
+    """(number, chute) of those whose pulse was ordered: they may be in that chute."""
+    wedge_left_s: float = 0.0
+    """Of the wedge check's validity, when this was written."""
     wedge_calibration: str = ""
+    closed: str = ""
+    """Why the station is closed, until an officer at it resets it."""
+    revoked_key: str = ""
+    """The device key that is trusted no more; with another one the station may serve again."""
     commands: tuple[tuple[str, str, str], ...] = ()
+    """(command id, outcome, why) of the last ones, so that none is done twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,22 +161,34 @@ class CheckWedge:
 
 @dataclass(frozen=True, slots=True)
 class AnswerDesk:
-    """What a desk's command came to, in words it can show."""
+    """What a desk's command came to."""
 
     desk: str
     parcel: int
     ok: bool
     why: str = ""
-    """A code of `edge.xray_bridge.view.ANSWERS`, or words as they are."""
+    """A code of `rules.REFUSALS`, or words as they are."""
     command_id: str = ""
     """Of the event it answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerCommand:
+    """After the commit of its fact: the centre hears nothing that is not durable."""
+
     command_id: str
     outcome: Outcome
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """All records are to be taken anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class TellStatus:
+    """The centre wants to know now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,5 +212,7 @@ Effect = (
     | CheckWedge
     | AnswerDesk
     | AnswerCommand
+    | Resync
+    | TellStatus
     | WakeAfter
 )

@@ -24,6 +24,8 @@ class BeltRead:
     emergency: bool | None = None
     feeding: bool | None = None
     """The infeed gives parcels: our permit, seen at work."""
+    origin: int = 0
+    """Positions of different origins are never compared: the counter was lost in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class EyeSeen:
     blocked: bool
     belt_mm: float | None
     within_mm: float = 0.0
+    origin: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +180,19 @@ class SaveAsked:
 
 @dataclass(frozen=True, slots=True)
 class WedgeAsked:
-    """An officer puts the step wedge on the belt: the next picture is its own, and no parcel's."""
+    """An officer puts the step wedge on the belt: the next parcel at the portal is the wedge."""
 
     on: bool
-    """False: taken back, the next picture is a parcel's again."""
+    """False: taken back, the next one is a parcel again."""
+    officer: str
+    desk: str
+    command_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetAsked:
+    """An officer at the station has looked: what was closed, or at fault, may be tried again (S12)."""
+
     officer: str
     desk: str
     command_id: str = ""
@@ -310,6 +322,7 @@ Event = (
     | OfficerLeft
     | SaveAsked
     | WedgeAsked
+    | ResetAsked
     | WedgeChecked
     | EvidenceKept
     | EvidenceFailed

@@ -185,6 +185,8 @@ class Goods:
     records_epoch: str = ""
     records_number: int = 0
     records_age_s: float | None = None
+    records_most_age_s: float | None = None
+    """What the site's record allows (S10); None: it says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

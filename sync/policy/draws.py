@@ -22,6 +22,7 @@ from sync.vocabulary.records import Enterprise
 _PURPOSE = "kakou/spot-check/v1"
 _PARCEL_PURPOSE = "kakou/parcel-check/v1"
 _X_RAY_PURPOSE = "kakou/x-ray-check/v1"
+_SECOND_PURPOSE = "kakou/second-look/v1"
 
 
 def draw_per_mille(key: bytes, enterprise: str, plate: str, day: str) -> int:
@@ -74,3 +75,12 @@ def x_ray_due(key: bytes, enterprise: Enterprise, waybill_no: str) -> bool:
 def spot_check_due(key: bytes, enterprise: Enterprise, plate: str, day: str) -> bool:
     """Whether the enterprise's rate draws this vehicle today: 0 never, 1000 always."""
     return draw_per_mille(key, enterprise.code, plate, day) < enterprise.spot_check_per_mille
+
+
+def second_look_due(key: bytes, picture: str, per_mille: int) -> bool:
+    """Whether another officer looks at this X-ray picture too: of a thousand, `per_mille` are drawn. The same
+    HMAC over `kakou/second-look/v1 LF picture`; a picture's id is unique for ever.
+
+    Raises `ValueError` as `draw_per_mille` does.
+    """
+    return _drawn(key, (_SECOND_PURPOSE, picture)) < per_mille

@@ -153,6 +153,18 @@ class JudgementUndone(msgspec.Struct, frozen=True, tag="judgement_undone", kw_on
     desk: Words = ""
 
 
+class DivertOrdered(msgspec.Struct, frozen=True, tag="divert_ordered", kw_only=True):
+    """A parcel's own leading edge is at the diverter: durable before the pulse is sent (X2)."""
+
+    parcel: Number
+    waybill_no: NameOrNone = ""
+    chute: Words
+    """`pass`, `flag`."""
+    belt_mm: Millimetres
+    off_mm: Millimetres
+    """Where it was, less where it should have been."""
+
+
 class ParcelSorted(msgspec.Struct, frozen=True, tag="parcel_sorted", kw_only=True):
     """分拣: where a parcel was sent and where it was seen to go. The end of a parcel."""
 
@@ -291,6 +303,7 @@ XRayFact = (
     | PictureSpoiled
     | ParcelXRayed
     | JudgementUndone
+    | DivertOrdered
     | ParcelSorted
     | ParcelGone
     | FeedChanged

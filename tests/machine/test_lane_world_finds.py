@@ -16,7 +16,7 @@ from edge.gate.events import (
     WeightRead,
 )
 from edge.gate.lane import Claiming, Holding, Passing
-from edge.gate.values import replace as lane_with
+from edge.runtime.values import replace as lane_with
 from sync.vocabulary.facts import RulingMade
 from sync.vocabulary.numbers import Epc
 from tests.machine.plays import (

@@ -364,7 +364,7 @@ def test_what_was_published_never_changes() -> None:
     "phase", [Shut("fire", 0.0), Holding(Ruling(Verdict.HOLD, (Because(Reason.SLIP_USED),)), 0.0)]
 )
 def test_the_phase_is_told(phase: Shut | Holding) -> None:
-    from edge.gate.values import replace as replaced
+    from edge.runtime.values import replace as replaced
 
     latest = published(showing(), replaced(Play().lane, phase=phase))
     assert latest.phase == type(phase).__name__
