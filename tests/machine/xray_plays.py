@@ -1,4 +1,4 @@
-"""A stage for the X-ray station: a belt that moves, things on it, events in order. Decides and asserts nothing."""
+"""A stage for the X-ray station: a moving belt, things on it, events in order. Decides nothing itself."""
 
 from __future__ import annotations
 
