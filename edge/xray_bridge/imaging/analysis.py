@@ -33,7 +33,7 @@ from edge.xray_bridge.imaging.tables import (
     UNSURE,
     tables_of,
 )
-from edge.xray_bridge.imaging.views import Developed, develop
+from edge.xray_bridge.imaging.views import Developed, develop, looked_up
 from edge.xray_bridge.values import (
     Analysis,
     Box,
@@ -96,9 +96,10 @@ def analyse_developed(
     tables = tables_of(calibration)
     outlines = outlined(developed, calibration)
     descriptor, upright = described(developed, calibration, outlines)
-    classes = tables.material_half[developed.cells_half]
-    counts = np.bincount(classes.ravel(), minlength=CLASSES).astype(np.float64)
-    grams = np.bincount(classes.ravel(), weights=_grams(developed, tables.g_cm2), minlength=CLASSES)
+    classes: NDArray[np.uint8] = looked_up(tables.material_half, developed.cells_half)
+    cells, dots = developed.used
+    counts = np.bincount(tables.material_half[cells], weights=dots, minlength=CLASSES)
+    grams = np.bincount(tables.material_half[cells], weights=dots * tables.g_cm2[cells], minlength=CLASSES)
     dot_cm2 = developed.picture.dot_cm2 * 4.0
     area = float(counts[AIR + 1 :].sum())
     shares = tuple(
@@ -140,10 +141,6 @@ def analyse_developed(
         noisy=bool(area) and float(counts[UNSURE]) / area > settings.noisy_share,
     )
     return analysis, descriptor
-
-
-def _grams(developed: Developed, g_cm2: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.take(g_cm2, developed.cells_half).ravel()
 
 
 def _extent(developed: Developed, outlines: Outlines) -> tuple[float, float]:

@@ -24,11 +24,9 @@ from edge.xray_bridge.imaging.tables import (
     AIR,
     CLASSES,
     MATERIAL_BINS,
-    THICK_BINS,
-    Z_BINS,
     tables_of,
 )
-from edge.xray_bridge.imaging.views import Developed
+from edge.xray_bridge.imaging.views import Developed, looked_up
 from edge.xray_bridge.values import Box
 
 VERSION: Final = 1
@@ -166,15 +164,14 @@ def described(
     """Of everything in the picture; the map is of the box around all its things, None without any."""
     tables = tables_of(calibration)
     dot_cm2 = developed.picture.dot_cm2 * 4.0
-    counts = np.bincount(developed.cells_half.ravel(), minlength=65_536).astype(np.float64)
-    counts[tables.material_half == AIR] = 0.0
+    cells, counts = developed.used
+    seen = tables.material_half[cells] != AIR
+    cells, counts = cells[seen], counts[seen]
     area = counts.sum()
-    shares = np.bincount(tables.material_half, weights=counts, minlength=CLASSES)
-    thick_bins, z_bins = len(THICK_BINS), len(Z_BINS)
-    lower = tables.z_bin.astype(np.intp) * thick_bins + tables.thick_bin
-    upper = np.minimum(tables.z_bin.astype(np.intp) + 1, z_bins - 1) * thick_bins + tables.thick_bin
-    materials = np.bincount(lower, weights=counts * (1.0 - tables.z_share), minlength=MATERIAL_BINS)
-    materials += np.bincount(upper, weights=counts * tables.z_share, minlength=MATERIAL_BINS)
+    shares = np.bincount(tables.material_half[cells], weights=counts, minlength=CLASSES)
+    bins, second = tables.bins[cells], counts * tables.bin_share[cells]
+    materials = np.bincount(bins[:, 0], weights=counts - second, minlength=MATERIAL_BINS)
+    materials += np.bincount(bins[:, 1], weights=second, minlength=MATERIAL_BINS)
     whole = max(area, 1.0)
     upright = upright_of(developed, outlines)
     high, z = _maps(developed, calibration, upright)
@@ -182,7 +179,7 @@ def described(
         calibration=calibration.id,
         length_mm=round(upright.length_mm, 1) if upright else 0.0,
         height_mm=round(upright.height_mm, 1) if upright else 0.0,
-        mass_g=round(float(counts @ tables.g_cm2) * dot_cm2, 2),
+        mass_g=round(float(counts @ tables.g_cm2[cells]) * dot_cm2, 2),
         area_cm2=round(float(area * dot_cm2), 2),
         materials=tuple(round(float(each), 5) for each in np.clip(materials / whole, 0, 1)),
         shares=tuple(round(float(each), 5) for each in shares / whole),
@@ -195,9 +192,14 @@ def described(
 def upright_of(developed: Developed, outlines: Outlines) -> Upright | None:
     """None: there is nothing in the picture."""
     library = cv2()
-    rows, columns = np.nonzero(outlines.labels)
-    if rows.size < _LEAST_DOTS:
+    there = outlines.labels > 0
+    if np.count_nonzero(there) < _LEAST_DOTS:
         return None
+    # The first and the last dot of each row: the hull of these is the hull of all.
+    filled = np.flatnonzero(there.any(axis=1))
+    first = there[filled].argmax(axis=1)
+    last = there.shape[1] - 1 - there[filled, ::-1].argmax(axis=1)
+    rows, columns = np.concatenate([filled, filled]), np.concatenate([first, last])
     pitch = np.array([developed.picture.mm_per_column, developed.picture.mm_per_row]) * 4.0
     points = (np.stack([columns, rows], axis=1) + 0.5) * pitch
     (x, y), (width, height), turned = library.minAreaRect(library.convexHull(points.astype(np.float32)))
@@ -225,9 +227,8 @@ def _maps(
         return blank, blank
     library = cv2()
     tables = tables_of(calibration)
-    high = tables.high[developed.cells_half]
-    # Atomic numbers are averaged by what they absorb: thin dots know little of theirs.
-    weighted = high * tables.z[developed.cells_half]
+    high = looked_up(tables.high, developed.cells_half)
+    weighted = looked_up(tables.high_z, developed.cells_half)
     sides = np.hypot(*upright.matrix[:, :2])
     kernel = (max(1, round(float(sides.max()))),) * 2
     maps = [

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge.xray_bridge.imaging.calibration import Calibration
 from edge.xray_bridge.imaging.opencv import cv2
 from edge.xray_bridge.imaging.tables import ATTENUATION_OF_CODE
-from edge.xray_bridge.imaging.views import Developed
+from edge.xray_bridge.imaging.views import Developed, looked_up
 from edge.xray_bridge.values import Box
 
 JOINED_MM: Final = 6.0
@@ -89,7 +89,7 @@ def outlined(developed: Developed, calibration: Calibration) -> Outlines:
 def _mean_attenuation(developed: Developed) -> NDArray[np.float32]:
     """Of both energies, over 16 dots of the picture; (rows / 4, columns / 4)."""
     library = cv2()
-    attenuation = _TOGETHER[developed.cells_half]
+    attenuation = looked_up(_TOGETHER, developed.cells_half)
     rows, columns = attenuation.shape
     size = (columns // _REDUCED, rows // _REDUCED)
     even = attenuation[: size[1] * _REDUCED, : size[0] * _REDUCED]

@@ -42,6 +42,12 @@ def codes_of(air: int) -> NDArray[np.uint8]:
     return np.rint(255.0 * (1.0 - np.sqrt(counts / air))).astype(np.uint8)
 
 
+@lru_cache(maxsize=64)
+def halves_of_cells(air_low: int, air_high: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+    """(65536,) counts -> each channel's half of a cell's number."""
+    return codes_of(air_low).astype(np.uint16) * np.uint16(256), codes_of(air_high).astype(np.uint16)
+
+
 def _of_codes() -> NDArray[np.float64]:
     """(256,) byte -> attenuation. The last one is whatever is darker than half a step."""
     through = (1.0 - np.arange(256) / 255.0) ** 2
@@ -64,10 +70,12 @@ class Tables:
     g_cm2: NDArray[np.float32]
     """0 for air; for the impenetrable what the ladder makes of it, which is a guess."""
     high: NDArray[np.float32]
-    z_bin: NDArray[np.uint8]
-    """Lower of the two bins of Z_BINS a cell is shared between."""
-    z_share: NDArray[np.float32]
-    thick_bin: NDArray[np.uint8]
+    high_z: NDArray[np.float32]
+    """Attenuation x atomic number: what is averaged, thin dots knowing little of theirs."""
+    bins: NDArray[np.intp]
+    """(65536, 2): the two of `MATERIAL_BINS` a cell is shared between."""
+    bin_share: NDArray[np.float64]
+    """Of the second."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,6 +164,7 @@ def tables_of(calibration: Calibration) -> Tables:
     half = _classed(calibration, cells, HALF_AVERAGES)
     z = cells.z
     place = np.clip(np.interp(z, Z_BINS, np.arange(len(Z_BINS))), 0, len(Z_BINS) - 1 - 1e-6)
+    lower = np.floor(place).astype(np.intp)
     thick = np.searchsorted(THICK_BINS, cells.high, side="right") - 1
     grams = _grams(calibration, cells.high, z)
     grams[half == AIR] = 0.0
@@ -165,9 +174,9 @@ def tables_of(calibration: Calibration) -> Tables:
         z.astype(np.float32),
         grams.astype(np.float32),
         cells.high.astype(np.float32),
-        np.floor(place).astype(np.uint8),
-        (place - np.floor(place)).astype(np.float32),
-        thick.astype(np.uint8),
+        (cells.high * z).astype(np.float32),
+        np.stack([lower * len(THICK_BINS) + thick, (lower + 1) * len(THICK_BINS) + thick], axis=1),
+        place - lower,
     )
 
 
@@ -184,8 +193,8 @@ def _grams(
 
 
 @lru_cache(maxsize=64)
-def packed(calibration: Calibration, palette: Palette, mode: Mode) -> NDArray[np.uint32]:
-    """(65536,) blue, green, red and class of a cell in one number: one look-up draws and tells."""
+def packed(calibration: Calibration, palette: Palette, mode: Mode) -> NDArray[np.int32]:
+    """(65536,) blue, green, red and class of a cell, a byte each: one look-up draws and tells."""
     cells = _cells(calibration)
     tables = tables_of(calibration)
     hues = {
@@ -212,10 +221,8 @@ def packed(calibration: Calibration, palette: Palette, mode: Mode) -> NDArray[np
         bgr = np.where(dark, np.array(palette.impenetrable[::-1], dtype=np.uint8), bgr)
     blank = np.uint8(0 if mode is Mode.NEGATIVE else 255)
     bgr = np.where((tables.material == AIR)[:, None] & (attenuation < 0.05)[:, None], blank, bgr)
-    parts = [bgr[:, channel].astype(np.uint32) << (8 * channel) for channel in range(3)]
-    return np.asarray(
-        parts[0] | parts[1] | parts[2] | tables.material.astype(np.uint32) << 24, dtype=np.uint32
-    )
+    four = np.concatenate([bgr, tables.material[:, None]], axis=1)
+    return np.ascontiguousarray(four).view(np.int32).ravel()
 
 
 def _kept(chances: NDArray[np.float64], mode: Mode) -> NDArray[np.float64]:

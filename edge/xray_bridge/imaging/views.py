@@ -6,8 +6,8 @@ Zooming is the page's. Everything here is a look-up over whole arrays; nothing d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
+from functools import cached_property, lru_cache
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from edge.xray_bridge.imaging.calibration import Calibration
 from edge.xray_bridge.imaging.opencv import cv2
 from edge.xray_bridge.imaging.palettes import CHINESE, Mode, Palette
 from edge.xray_bridge.imaging.pictures import Counts, RawPicture
-from edge.xray_bridge.imaging.tables import codes_of, packed
+from edge.xray_bridge.imaging.tables import halves_of_cells, packed
 
 Bgr = NDArray[np.uint8]
 
@@ -52,7 +52,7 @@ EDGE_SIGMA: Final = 1.4
 """Dots; wires are one or two across."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Developed:
     """The picture as cells: what every view and the whole analysis are looked up from."""
 
@@ -61,6 +61,13 @@ class Developed:
     """(rows, columns): two codes in one, see tables."""
     cells_half: NDArray[np.uint16]
     """Of 2 x 2 dots' mean."""
+
+    @cached_property
+    def used(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """(which cells of the half-size picture there are, how many dots of each)."""
+        counts = np.bincount(self.cells_half.ravel(), minlength=65_536)
+        cells = np.flatnonzero(counts)
+        return cells, counts[cells].astype(np.float64)
 
 
 def develop(picture: RawPicture) -> Developed:
@@ -73,16 +80,19 @@ def develop(picture: RawPicture) -> Developed:
     halves = [
         library.resize(channel[even], size, interpolation=library.INTER_AREA) for channel in (low, high)
     ]
-    airs = (picture.air_low, picture.air_high)
-    return Developed(picture, _cells((low, high), airs), _cells((halves[0], halves[1]), airs))
+    tables = halves_of_cells(picture.air_low, picture.air_high)
+    return Developed(picture, _cells((low, high), tables), _cells((halves[0], halves[1]), tables))
 
 
-def _cells(channels: tuple[Counts, Counts], airs: tuple[int, int]) -> NDArray[np.uint16]:
-    cells = np.empty((*channels[0].shape, 2), np.uint8)
-    # Little-endian: the second byte is the upper one, the low channel's.
-    for place, channel, air in ((1, channels[0], airs[0]), (0, channels[1], airs[1])):
-        cells[..., place] = codes_of(air)[channel]
-    return cells.view("<u2")[..., 0].astype(np.uint16, copy=False)
+def _cells(channels: tuple[Counts, Counts], tables: tuple[Counts, Counts]) -> Counts:
+    cells: Counts = looked_up(tables[0], channels[0])
+    cells |= looked_up(tables[1], channels[1])
+    return cells
+
+
+def looked_up(table: NDArray[Any], cells: Counts) -> Any:
+    """table[cells], by OpenCV: a third of numpy's time for a table of 65536."""
+    return cv2().LUT(cells, table.reshape(1, -1))
 
 
 def drawn(
@@ -91,7 +101,7 @@ def drawn(
     """(rows, columns, 3) blue, green, red."""
     library = cv2()
     table = packed(calibration, palette, view.mode)
-    four = np.take(table, developed.cells).view(np.uint8).reshape(*developed.cells.shape, 4)
+    four = looked_up(table, developed.cells).view(np.uint8).reshape(*developed.cells.shape, 4)
     shown: Bgr = library.cvtColor(four, library.COLOR_BGRA2BGR)
     if view.edges > 0:
         soft = library.GaussianBlur(shown, (0, 0), EDGE_SIGMA)
@@ -106,7 +116,7 @@ def coloured_and_classed(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """((rows, columns, 4) blue, green, red and class; (rows, columns) class): one look-up for both."""
     table = packed(calibration, palette, Mode.COLOUR)
-    four = np.take(table, developed.cells).view(np.uint8).reshape(*developed.cells.shape, 4)
+    four = looked_up(table, developed.cells).view(np.uint8).reshape(*developed.cells.shape, 4)
     return four, four[..., 3]
 
 
