@@ -22,6 +22,7 @@ from bench import (
     ruling,
     storing,
     vault,
+    xray,
 )
 from bench.harness import Bench, missed, show
 
@@ -38,6 +39,7 @@ BENCHES: Mapping[str, Callable[[Path, float], Bench]] = {
     "reading": reading.run,
     "vault": vault.run,
     "handheld": handheld.run,
+    "xray": xray.run,
 }
 SCALE = 0.1
 
