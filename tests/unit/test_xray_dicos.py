@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import numpy as np
 import pydicom
 import pytest
@@ -27,7 +28,7 @@ from edge.xray_bridge.evidence.dicos import (
     report_file,
     status_of,
 )
-from edge.xray_bridge.evidence.manifest import Machine
+from edge.xray_bridge.evidence.manifest import Machine, Taken
 from edge.xray_bridge.values import Acquisition, Association, Box
 from tests import dicos_checker
 from tests.dicos_checker import problems
@@ -35,19 +36,22 @@ from tests.dicos_checker import problems
 ROWS, COLUMNS = 40, 60
 LOW = np.arange(ROWS * COLUMNS, dtype=np.uint16).reshape(ROWS, COLUMNS)
 HIGH = LOW[::-1].copy()
-SCAN = Scan(
-    "x1-000017",
-    LOW,
-    HIGH,
-    4095,
-    4095,
-    "2026-03-02T01:00:00.250000Z",
-    Machine(device="line-1", maker="Maker", model="M1", serial="77", kv_peak=160, tube_current_ua=700),
+TAKEN = Taken(
+    picture="x1-000017",
+    width_px=COLUMNS,
+    height_px=ROWS,
+    air_low=4095,
+    air_high=4095,
+    taken_utc="2026-03-02T01:00:00.250000Z",
+    machine=Machine(
+        device="line-1", maker="Maker", model="M1", serial="77", kv_peak=160, tube_current_ua=700
+    ),
     column_mm=0.8,
     row_mm=1.2,
     belt_mm_s=300,
     calibrated_utc="2026-03-01T22:00:00.000000Z",
 )
+SCAN = Scan(TAKEN, LOW, HIGH)
 WHOSE = Whose("xray-1", 17, "SF1234567890123", Association.MATCHED, "SF", "zhengzhou")
 ITEM = Item(Box(0.1, 0.2, 0.5, 0.5), "contraband", "比参考图多一块金属 / other material", material_z=26.0)
 MACHINE = Report(Reporter.MACHINE, 1, True, (ITEM, ITEM), "2026-03-02T01:00:00.400000Z", took_ms=35)
@@ -57,9 +61,9 @@ CLEAR = Report(Reporter.OPERATOR, 1, False, (), "2026-03-02T01:00:03.000000Z", "
 FILES = {
     "low": picture_file(SCAN, WHOSE, Level.LOW),
     "high": picture_file(SCAN, WHOSE, Level.HIGH),
-    "machine": report_file(SCAN, WHOSE, MACHINE),
-    "operator": report_file(SCAN, WHOSE, OFFICER),
-    "clear": report_file(SCAN, WHOSE, CLEAR),
+    "machine": report_file(TAKEN, WHOSE, MACHINE),
+    "operator": report_file(TAKEN, WHOSE, OFFICER),
+    "clear": report_file(TAKEN, WHOSE, CLEAR),
 }
 
 
@@ -125,22 +129,22 @@ def test_an_alarm_names_an_item_and_a_clear_none() -> None:
     assert "ThreatSequence" not in read(FILES["clear"])
     for wrong in (dataclasses.replace(OFFICER, items=()), dataclasses.replace(CLEAR, items=(ITEM,))):
         with pytest.raises(ValueError, match="expected an alarm to name"):
-            report_file(SCAN, WHOSE, wrong)
+            report_file(TAKEN, WHOSE, wrong)
 
 
 def test_an_officers_report_names_the_officer() -> None:
     with pytest.raises(ValueError, match="name the officer"):
-        report_file(SCAN, WHOSE, dataclasses.replace(CLEAR, officer=""))
+        report_file(TAKEN, WHOSE, dataclasses.replace(CLEAR, officer=""))
 
 
 def test_the_same_picture_of_the_same_station_has_the_same_uids_and_another_has_others() -> None:
     assert picture_file(SCAN, WHOSE, Level.LOW) == FILES["low"]
     uids = {read(data).SOPInstanceUID for name, data in FILES.items() if name != "clear"}
-    other = dataclasses.replace(SCAN, picture="x1-000018")
+    other = Scan(msgspec.structs.replace(TAKEN, picture="x1-000018"), LOW, HIGH)
     uids.add(read(picture_file(other, WHOSE, Level.LOW)).SOPInstanceUID)
     elsewhere = dataclasses.replace(WHOSE, station="xray-2")
     uids.add(read(picture_file(SCAN, elsewhere, Level.LOW)).SOPInstanceUID)
-    uids.add(read(report_file(SCAN, WHOSE, dataclasses.replace(CLEAR, number=2))).SOPInstanceUID)
+    uids.add(read(report_file(TAKEN, WHOSE, dataclasses.replace(CLEAR, number=2))).SOPInstanceUID)
     assert len(uids) == 7
     assert len({read(data).StudyInstanceUID for data in FILES.values()}) == 1
 
@@ -167,7 +171,7 @@ def test_the_acquisition_status_is_the_machines_or_the_matchings(
 @pytest.mark.parametrize("flag", Flag)
 def test_every_category_is_one_of_the_standards(category: str, flag: Flag) -> None:
     item = Item(Box(0.99, 0.99, 0.5, 0.5), category, "\\ \n", flag, probability=0.5)
-    data = report_file(SCAN, WHOSE, dataclasses.replace(OFFICER, items=(item,)))
+    data = report_file(TAKEN, WHOSE, dataclasses.replace(OFFICER, items=(item,)))
     assert problems(data) == []
 
 
@@ -177,10 +181,13 @@ def test_every_category_is_one_of_the_standards(category: str, flag: Flag) -> No
 def test_no_text_from_outside_breaks_a_file(text: str) -> None:
     """G11."""
     machine = Machine(device=text, maker=text, model=text, serial=text, software=text)
-    scan = dataclasses.replace(SCAN, machine=machine, spacing_says=text, picture=text or "p")
+    taken = msgspec.structs.replace(TAKEN, machine=machine, spacing_says=text, picture=text or "p")
     whose = Whose(text or "x", 3, text, Association.MATCHED, text, text)
     officer = dataclasses.replace(OFFICER, officer=text or "1", algorithm=text)
-    for data in (picture_file(scan, whose, Level.LOW), report_file(scan, whose, officer)):
+    for data in (
+        picture_file(Scan(taken, LOW, HIGH), whose, Level.LOW),
+        report_file(taken, whose, officer),
+    ):
         assert problems(data) == []
         str(read(data))
 
@@ -191,7 +198,7 @@ def test_no_text_from_outside_breaks_a_file(text: str) -> None:
     ids=["empty", "8 bit", "colour"],
 )
 def test_what_is_no_picture_is_refused(pixels: Any) -> None:
-    with pytest.raises(ValueError, match="expected a 16-bit picture"):
+    with pytest.raises(ValueError, match="expected a picture of 16 bits"):
         picture_file(dataclasses.replace(SCAN, low=pixels), WHOSE, Level.LOW)
 
 

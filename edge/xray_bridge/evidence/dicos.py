@@ -24,7 +24,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 
-from edge.xray_bridge.evidence.manifest import Machine
+from edge.xray_bridge.evidence.manifest import Taken
 from edge.xray_bridge.values import Acquisition, Association, Box
 
 Pixels = NDArray[np.uint16]
@@ -36,9 +36,6 @@ _VERSION: Final = "V03"
 _OURS: Final = uuid.UUID("6f1c2f5e-5c0c-5b6e-9a53-7a1f1f3f0d0c")
 """Everything this program names by a UID hangs on it: the same picture of the same station, the same UIDs."""
 _IMPLEMENTATION: Final = f"2.25.{uuid.uuid5(_OURS, 'implementation').int}"
-
-
-_NO_MACHINE: Final = Machine()
 
 
 class Level(enum.StrEnum):
@@ -58,31 +55,15 @@ class Flag(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A whole picture as it was taken: lines stand side by side along the belt, so columns are the belt's
-    direction and rows the height. `low` and `high` have one shape."""
+    """A whole picture in memory, rows by columns as `taken` says."""
 
-    picture: str
+    taken: Taken
     low: Pixels
     high: Pixels
-    air_low: int
-    air_high: int
-    taken_utc: str
-    machine: Machine = _NO_MACHINE
-    acquisition: Acquisition = Acquisition.SUCCESSFUL
-    column_mm: float = 1.0
-    """Of the belt, a pixel."""
-    row_mm: float = 1.0
-    spacing_says: str = "encoder and detector pitch"
-    low_kev: float = 60.0
-    high_kev: float = 96.0
-    """Mean detected energies; the defaults are a 160 kVp sandwich detector's (docs/xray-evidence.md)."""
-    calibrated_utc: str = ""
-    """Empty: nobody said when; the files then name a day that is none, 1970-01-01."""
-    belt_mm_s: float = 0.0
-    belt_height_mm: float = 0.0
-    took_ms: float = 0.0
     preview: bytes | None = None
     """A coloured JPEG, where the analysis made one."""
+    descriptor: bytes = b""
+    """JSON by which similar pictures are found, as the analysis made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,25 +148,27 @@ def uid_of(station: str, *what: str) -> str:
 
 def picture_file(scan: Scan, whose: Whose, level: Level) -> bytes:
     """One energy level as DX for processing. Raises `ValueError` where the pixels are no picture."""
+    taken = scan.taken
     pixels = scan.low if level is Level.LOW else scan.high
-    air = scan.air_low if level is Level.LOW else scan.air_high
-    if pixels.ndim != 2 or pixels.dtype != np.uint16 or not 0 < max(pixels.shape) < 65_536 or not pixels.size:
-        raise ValueError(f"expected a 16-bit picture of rows and columns, got {pixels.dtype} {pixels.shape}")
+    air = taken.air_low if level is Level.LOW else taken.air_high
+    if pixels.dtype != np.uint16 or pixels.shape != (taken.height_px, taken.width_px):
+        expected = f"16 bits, {taken.height_px} rows, {taken.width_px} columns"
+        raise ValueError(f"expected a picture of {expected}, got {pixels.dtype} {pixels.shape}")
     rows, columns = pixels.shape
-    machine = scan.machine
-    numbered = 1 if level is Level.HIGH else 2
+    machine = taken.machine
+    instance = _instance(taken, whose, level.value)
     put: list[_Row] = [
-        *_common(scan, whose, DX_FOR_PROCESSING, _instance(scan, whose, level.value), scan.taken_utc),
+        *_common(taken, whose, DX_FOR_PROCESSING, instance, taken.taken_utc),
         (0x00080008, "CS", ["ORIGINAL", f"{level.value.upper()} ENERGY"]),
         (0x00080060, "CS", "XRAY"),
         (0x00080068, "CS", "FOR PROCESSING"),
-        (0x00180060, "DS", _decimal(machine.kv_peak or 0.0)),
-        (0x00188151, "DS", _decimal(machine.tube_current_ua or 0.0)),
-        (0x00189309, "FD", scan.belt_mm_s),
+        (0x00180060, "DS", _decimal(machine.kv_peak)),
+        (0x00188151, "DS", _decimal(machine.tube_current_ua)),
+        (0x00189309, "FD", taken.belt_mm_s),
         (0x00187004, "CS", "SCINTILLATOR"),
-        (0x0020000E, "UI", uid_of(whose.station, scan.picture, "pictures")),
+        (0x0020000E, "UI", uid_of(whose.station, taken.picture, "pictures")),
         (0x00200011, "IS", 1),
-        (0x00200013, "IS", numbered),
+        (0x00200013, "IS", 1 if level is Level.HIGH else 2),
         (0x00200032, "DS", ["0", "0", "0"]),
         (0x00200037, "DS", ["1", "0", "0", "0", "1", "0"]),
         (0x00200062, "CS", "U"),
@@ -193,42 +176,42 @@ def picture_file(scan: Scan, whose: Whose, level: Level) -> bytes:
         (0x00280004, "CS", "MONOCHROME2"),
         (0x00280010, "US", rows),
         (0x00280011, "US", columns),
-        (0x00280030, "DS", [_decimal(scan.row_mm), _decimal(scan.column_mm)]),
+        (0x00280030, "DS", [_decimal(taken.row_mm), _decimal(taken.column_mm)]),
         (0x00280100, "US", 16),
         (0x00280101, "US", 16),
         (0x00280102, "US", 15),
         (0x00280103, "US", 0),
         (0x00280106, "US", int(pixels.min())),
-        (0x00280107, "US", max(air, int(pixels.max()))),
+        (0x00280107, "US", min(65_535, max(air, int(pixels.max())))),
         (0x00280301, "CS", "NO"),
         (0x00280A02, "CS", "GEOMETRY"),
-        (0x00280A04, "LO", _line(scan.spacing_says)),
+        (0x00280A04, "LO", _line(taken.spacing_says)),
         (0x00281040, "CS", "LIN"),
         (0x00281041, "SS", 1),
         (0x00281052, "DS", "0"),
         (0x00281053, "DS", "1"),
         (0x00281054, "LO", "US"),
         (0x00282110, "CS", "00"),
-        (0x40101062, "FL", scan.belt_height_mm),
-        (0x43000902, "FL", scan.low_kev if level is Level.LOW else scan.high_kev),
+        (0x40101062, "FL", taken.belt_height_mm),
+        (0x43000902, "FL", taken.low_kev if level is Level.LOW else taken.high_kev),
         (0x7FE00010, "OW", pixels.astype("<u2", copy=False).tobytes()),
     ]
-    return _file(put, DX_FOR_PROCESSING, _instance(scan, whose, level.value))
+    return _file(put, DX_FOR_PROCESSING, instance)
 
 
-def report_file(scan: Scan, whose: Whose, report: Report) -> bytes:
+def report_file(taken: Taken, whose: Whose, report: Report) -> bytes:
     """A threat detection report. Raises `ValueError` for an alarm without an item, or a clear with one."""
     if report.alarm is not bool(report.items):
         raise ValueError("expected an alarm to name what it stands on, and a clear to name nothing")
     if report.by is Reporter.OPERATOR and not report.officer:
         raise ValueError("expected an officer's report to name the officer")
     role = f"{report.by.value} {report.number}"
-    scans = _referenced(scan, whose, Level.HIGH)
-    instance = _instance(scan, whose, role)
+    scans = _referenced(taken, whose, Level.HIGH)
+    instance = _instance(taken, whose, role)
     put: list[_Row] = [
-        *_common(scan, whose, THREAT_REPORT, instance, report.decided_utc),
+        *_common(taken, whose, THREAT_REPORT, instance, report.decided_utc),
         (0x00080060, "CS", "TDR"),
-        (0x0020000E, "UI", uid_of(whose.station, scan.picture, report.by.value)),
+        (0x0020000E, "UI", uid_of(whose.station, taken.picture, report.by.value)),
         (0x00200011, "IS", 2 if report.by is Reporter.MACHINE else 3),
         (0x00200013, "IS", report.number),
         (0x00081110, "SQ", [_dataset(scans)]),
@@ -244,32 +227,32 @@ def report_file(scan: Scan, whose: Whose, report: Report) -> bytes:
         (0x40101075, "FD", 1.0),
     ]
     if report.items:
-        put.append((0x40101011, "SQ", _items(scan, whose, report)))
+        put.append((0x40101011, "SQ", _items(taken, whose, report)))
     if report.by is Reporter.OPERATOR:
         put.append((0x00081072, "SQ", [_operator(whose, report.officer)]))
     return _file(put, THREAT_REPORT, instance)
 
 
-def _common(scan: Scan, whose: Whose, sop_class: str, instance: str, utc: str) -> list[_Row]:
+def _common(taken: Taken, whose: Whose, sop_class: str, instance: str, utc: str) -> list[_Row]:
     """What stands in every file: whose parcel it is, what took it, and the acquisition itself."""
-    machine = scan.machine
-    identity, kind = _identity(scan, whose)
-    taken, made = _moment(scan.taken_utc), _moment(utc)
-    calibrated = _moment(scan.calibrated_utc or _NEVER)
+    machine = taken.machine
+    identity, kind = _identity(taken, whose)
+    begun, made = _moment(taken.taken_utc), _moment(utc)
+    calibrated = _moment(taken.calibrated_utc or _NEVER)
     return [
         (0x00080005, "CS", "ISO_IR 192"),
         (0x00080012, "DA", made[:8]),
         (0x00080013, "TM", made[8:]),
         (0x00080016, "UI", sop_class),
         (0x00080018, "UI", instance),
-        (0x00080020, "DA", taken[:8]),
-        (0x00080021, "DA", taken[:8]),
-        (0x00080022, "DA", taken[:8]),
+        (0x00080020, "DA", begun[:8]),
+        (0x00080021, "DA", begun[:8]),
+        (0x00080022, "DA", begun[:8]),
         (0x00080023, "DA", made[:8]),
-        (0x0008002A, "DT", taken),
-        (0x00080030, "TM", taken[8:]),
-        (0x00080031, "TM", taken[8:]),
-        (0x00080032, "TM", taken[8:]),
+        (0x0008002A, "DT", begun),
+        (0x00080030, "TM", begun[8:]),
+        (0x00080031, "TM", begun[8:]),
+        (0x00080032, "TM", begun[8:]),
         (0x00080033, "TM", made[8:]),
         (0x00080070, "LO", _line(machine.maker)),
         (0x00080080, "LO", _place(whose)),
@@ -287,32 +270,32 @@ def _common(scan: Scan, whose: Whose, sop_class: str, instance: str, utc: str) -
         (0x00181020, "LO", _line(machine.software)),
         (0x00181200, "DA", calibrated[:8]),
         (0x00181201, "TM", calibrated[8:]),
-        (0x0020000D, "UI", uid_of(whose.station, scan.picture, "parcel")),
+        (0x0020000D, "UI", uid_of(whose.station, taken.picture, "parcel")),
         (0x00200010, "SH", _line(str(whose.parcel), 16)),
-        (0x00200052, "UI", uid_of(whose.station, scan.picture, "frame")),
+        (0x00200052, "UI", uid_of(whose.station, taken.picture, "frame")),
         (0x00201040, "LO", "belt"),
         (0x00400555, "SQ", []),
         (0x4010103A, "CS", _VERSION),
         # The standard has no parcel, and of what is called cargo readers of this trade show no region.
         (0x40101042, "CS", "BAGGAGE"),
-        (0x40101044, "CS", status_of(scan.acquisition, whose.association)),
+        (0x40101044, "CS", status_of(taken.acquisition, whose.association)),
         (0x40101048, "CS", "OPERATIONAL"),
         (0x40101064, "SQ", []),
         (0x40101068, "LT", "parcel"),
     ]
 
 
-def _identity(scan: Scan, whose: Whose) -> tuple[str, str]:
+def _identity(taken: Taken, whose: Whose) -> tuple[str, str]:
     """The waybill as it was read from its barcode; a picture that is nobody's is named, not left nameless."""
     if whose.waybill_no:
         return _line(whose.waybill_no), "BARCODE"
     if whose.parcel:
         return f"{_line(whose.station, 40)} {whose.parcel}", "TEXT"
-    return _line(scan.picture), "TEXT"
+    return _line(taken.picture), "TEXT"
 
 
-def _items(scan: Scan, whose: Whose, report: Report) -> list[Dataset]:
-    rows, columns = scan.high.shape
+def _items(taken: Taken, whose: Whose, report: Report) -> list[Dataset]:
+    rows, columns = taken.height_px, taken.width_px
     made = []
     for number, item in enumerate(report.items, 1):
         left, top, width, height = _in_pixels(item.box, columns, rows)
@@ -342,7 +325,7 @@ def _items(scan: Scan, whose: Whose, report: Report) -> list[Dataset]:
         if item.probability is not None:
             assessment.append((0x40101016, "FL", item.probability))
         representation: list[_Row] = [
-            (0x0008114A, "SQ", [_dataset(_referenced(scan, whose, Level.HIGH))]),
+            (0x0008114A, "SQ", [_dataset(_referenced(taken, whose, Level.HIGH))]),
             (0x40101001, "SQ", [_dataset(region)]),
         ]
         made.append(
@@ -351,7 +334,7 @@ def _items(scan: Scan, whose: Whose, report: Report) -> list[Dataset]:
                     (0x40101010, "US", number),
                     (0x40101037, "SQ", [_dataset(representation)]),
                     (0x40101038, "SQ", [_dataset(assessment)]),
-                    (0x40101080, "DT", _moment(scan.taken_utc)),
+                    (0x40101080, "DT", _moment(taken.taken_utc)),
                     (0x40101081, "DT", _moment(report.decided_utc)),
                     (0x40101082, "FL", report.took_ms),
                 ]
@@ -360,10 +343,10 @@ def _items(scan: Scan, whose: Whose, report: Report) -> list[Dataset]:
     return made
 
 
-def _referenced(scan: Scan, whose: Whose, level: Level) -> list[_Row]:
+def _referenced(taken: Taken, whose: Whose, level: Level) -> list[_Row]:
     return [
         (0x00081150, "UI", DX_FOR_PROCESSING),
-        (0x00081155, "UI", _instance(scan, whose, level.value)),
+        (0x00081155, "UI", _instance(taken, whose, level.value)),
     ]
 
 
@@ -403,8 +386,8 @@ def _whole_bitmap(width: int, height: int) -> bytes:
     return packed + b"\0" * (len(packed) % 2)
 
 
-def _instance(scan: Scan, whose: Whose, role: str) -> str:
-    return uid_of(whose.station, scan.picture, "instance", role)
+def _instance(taken: Taken, whose: Whose, role: str) -> str:
+    return uid_of(whose.station, taken.picture, "instance", role)
 
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\\]")

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from edge.xray_bridge.values import Acquisition
 from sync.vocabulary.bounds import Count, Hash, HashOrNone, NameList, NameOrNone, Number, Seconds, Words
 from sync.vocabulary.codec import Malformed, strict_decoder, to_json
 from sync.vocabulary.xray_facts import Millimetres, ParcelSeen, ParcelXRayed, PictureTold, Share
@@ -21,6 +22,7 @@ MAX_FILES: Final = 16
 MAX_MANIFEST_BYTES: Final = 256 * 1024
 MAX_DESCRIPTOR_BYTES: Final = 16 * 1024
 
+Positive = Annotated[float, Meta(ge=0, le=1e9)]
 KeepClass = Literal["routine", "held"]
 
 
@@ -47,7 +49,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     confidence: Share | None = None
     length_by_eye_mm: Millimetres | None = None
     length_by_picture_mm: Millimetres | None = None
-    belt_mm_s: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+    belt_mm_s: Positive | None = None
     goods: GoodsSaid | None = None
     machine: ParcelXRayed | None = None
     """What the analysis alone came to."""
@@ -78,8 +80,38 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     model: Words = ""
     serial: Words = ""
     software: Words = ""
-    kv_peak: float | None = None
-    tube_current_ua: float | None = None
+    kv_peak: Positive = 0.0
+    """0: not known, here and below."""
+    tube_current_ua: Positive = 0.0
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """How a picture was taken: all that is said of it beside its pixels, and what a report made later needs.
+
+    Lines stand side by side along the belt: a column is a line, a row runs along the belt."""
+
+    picture: NameOrNone
+    width_px: Annotated[int, Meta(ge=1, lt=65_536)]
+    """Along the belt."""
+    height_px: Annotated[int, Meta(ge=1, lt=65_536)]
+    taken_utc: Words
+    machine: Machine = Machine()
+    acquisition: Acquisition = Acquisition.SUCCESSFUL
+    column_mm: Positive = 1.0
+    """Of the belt, a pixel."""
+    row_mm: Positive = 1.0
+    spacing_says: Words = "encoder and detector pitch"
+    low_kev: Positive = 60.0
+    high_kev: Positive = 96.0
+    """Mean detected energies; the defaults are a 160 kVp sandwich detector's (docs/xray-evidence.md)."""
+    calibrated_utc: Words = ""
+    """Empty: nobody said when."""
+    belt_mm_s: Positive = 0.0
+    belt_height_mm: Positive = 0.0
+    took_ms: Positive = 0.0
+    air_low: Count = 0
+    air_high: Count = 0
+    """Pixel value of the empty belt."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,18 +131,12 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     association: Words
     verdict: Words
     keep_class: KeepClass = "routine"
-    taken_utc: Words = ""
+    taken: Taken
     machine_utc: Words = ""
     judged_utc: Words = ""
     kept_utc: Words
     clock_uncertainty_ms: int = -1
     """-1: nobody vouches for the clock."""
-    machine: Machine = Machine()
-    width_px: Count = 0
-    height_px: Count = 0
-    air_low: Count = 0
-    air_high: Count = 0
-    """Pixel value of the empty belt."""
     said: Said
     files: Annotated[tuple[FileNamed, ...], Meta(max_length=MAX_FILES)]
 
