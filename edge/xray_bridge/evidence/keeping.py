@@ -1,14 +1,16 @@
 """Keeps evidence: asked by the station, whose thread only enqueues, answered by events. One thread makes
 the files, writes them, sheds old ones, and says in time when there is no more room. Decides nothing about a
-parcel. """
+parcel."""
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -44,7 +46,8 @@ RETRY_EVERY_S: Final = 2.0
 _LOOK_EVERY_S: Final = 0.5
 _SHED_AT_ONCE_S: Final = 1.0
 _CLOSE_S: Final = 10.0
-_DICOS: Final = ("low.dcs", "high.dcs", "machine.dcs")
+_NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+"""In a text: many programs end it there, so no manifest holds one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class EvidenceKeeper:
     def keep(self, effect: KeepEvidence, scan: Scan | None) -> None:
         """`scan` None: the picture is no longer in memory; then it must have been kept before. Never
         waits."""
+        effect = replace(effect, picture=_clean(effect.picture), waybill_no=_clean(effect.waybill_no))
         asked = _Asked(effect, scan, self._clock.utc_text(), self._clock.uncertainty_ms())
         why = "the program is ending" if self._stopping.is_set() else ""
         if not why:
@@ -155,7 +159,9 @@ class EvidenceKeeper:
             if opened and not ending:
                 tend_s = self._tended(tend_s)
         self._give_up()
-        self._store.close()
+        if opened:
+            with contextlib.suppress(OSError):
+                self._store.close()
 
     def _opened(self) -> bool:
         try:
@@ -195,7 +201,7 @@ class EvidenceKeeper:
 
     def _kept(self, asked: _Asked) -> Stored:
         effect = asked.effect
-        said = read_said(bytes(effect.manifest))
+        said = read_said(_NUL.sub(rb"\1\\ufffd", bytes(effect.manifest)))
         if asked.scan is not None and asked.scan.descriptor:
             said = msgspec.structs.replace(said, descriptor=_bounded(asked.scan.descriptor))
         former = self._store.latest(effect.picture)
@@ -229,8 +235,11 @@ class EvidenceKeeper:
         return self._store.keep(draft, files)
 
     def _later(self, asked: _Asked, said: Said, former: Stored) -> Stored:
-        """Another judgement of a picture that is kept; the same words again are not."""
+        """Another judgement of a picture that is kept; the same words again are none, and silence takes no
+        judgement back."""
         effect, before = asked.effect, former.manifest
+        if said.judged is None and before.said.judged is not None:
+            return former
         said = msgspec.structs.replace(
             said, seen=said.seen or before.said.seen, machine=said.machine or before.said.machine
         )
@@ -352,6 +361,10 @@ class EvidenceKeeper:
         for asked in left:
             why = self._why or "the program is ending"
             self._put(EvidenceFailed(asked.effect.parcel, asked.effect.picture, why))
+
+
+def _clean(text: str) -> str:
+    return text.replace("\0", "\ufffd")
 
 
 def earlier(utc: str, seconds: float) -> str:
