@@ -163,8 +163,8 @@ class LibraryPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Reference pictures and finds, by SKU and HS code."""
 
     folder: Path
-    palette: str = "international"
-    """Colours of materials: `international` or `chinese`."""
+    palette: Literal["chinese", "international", "colour-blind"] = "chinese"
+    """Colours of materials."""
 
 
 class DeskPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -257,8 +257,6 @@ def read_xray_config(path: Path) -> XRayConfig:
         errors.append(ConfigError("evidence.keep_free_mb", problem))
     if config.evidence.keep_held_days < config.evidence.keep_days:
         errors.append(ConfigError("evidence.keep_held_days", "expected at least keep_days"))
-    if config.library.palette not in ("international", "chinese"):
-        errors.append(ConfigError("library.palette", "expected international or chinese"))
     if errors:
         raise ConfigRefused(path, tuple(errors))
     return config
