@@ -1,5 +1,5 @@
-"""The calibration in force: one file in a folder, older ones beside it under their ids. The daily wedge check,
-and a calibration made anew from a picture of the wedge. Reads and writes that folder, judges nothing.
+"""The calibration in force: one file in a folder, older ones beside it under their ids. The daily wedge
+check, and a calibration made anew from a picture of the wedge. Reads and writes that folder, judges nothing.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Calibrations:
     """`current` from any thread."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises `OSError` where the folder cannot be made, `CalibrationRefused` where its file is none: a station
-        must not judge by a calibration nobody can read."""
+        """Raises `OSError` where the folder cannot be made, `CalibrationRefused` where its file is none: a
+        station must not judge by a calibration nobody can read."""
         self._folder = folder
         self._lock = threading.Lock()
         make_folder(folder)
@@ -37,19 +37,19 @@ class Calibrations:
         return self._current
 
     def check(self, held: Held) -> WedgeFound:
-        """The daily look. Where nothing was ever measured, the first picture of the wedge is the measurement."""
+        """The daily look. Where nothing was measured yet, the first picture of the wedge is measured."""
         calibration = self.current()
         if not calibration.measured:
             try:
-                made = calibrated(
-                    held.developed.picture, made=held.utc, machine=held.seen.serial
-                )
+                made = calibrated(held.developed.picture, made=held.utc, machine=held.seen.serial)
                 self.take(made)
             except (CalibrationRefused, OSError) as refused:
                 return WedgeFound(False, calibration.id, str(refused))
             calibration = made
         found = check_wedge(held.developed.picture, calibration)
-        return WedgeFound(found.ok, found.calibration, f"{found.why.zh} / {found.why.en}" if found.faults else "")
+        return WedgeFound(
+            found.ok, found.calibration, f"{found.why.zh} / {found.why.en}" if found.faults else ""
+        )
 
     def take(self, calibration: Calibration) -> None:
         """In force from now on, durable before it is. Raises `OSError`."""

@@ -85,7 +85,7 @@ def read_memory(raw: bytes | None) -> Memory | None:
 
 
 def ends_only(commit: Commit) -> bool:
-    """The end of what is under way may use the disk's reserve; nothing begins on it, and nothing passes (G8)."""
+    """The end of what is under way may use the disk's reserve; nothing begins on it, nothing passes (G8)."""
     return not any(
         isinstance(told.data, ParcelSeen)
         or (isinstance(told.data, ParcelXRayed) and told.data.verdict == Verdict.PASSED)
@@ -224,7 +224,7 @@ class StationPerformer:
             things.link.facts_waiting()
 
     def _with_preview(self, data: FactData) -> FactData:
-        """Whoever opens a parcel sees what the line saw. One that passed needs none: its picture is kept here."""
+        """Whoever opens a parcel sees what the line saw. One that passed is opened by nobody."""
         if not isinstance(data, ParcelXRayed) or data.preview or not data.picture:
             return data
         if data.verdict == Verdict.PASSED:
@@ -237,8 +237,8 @@ class StationPerformer:
     # --- the belt -----------------------------------------------------------------------------------------
 
     def _pulse(self, pulse: Pulse) -> None:
-        """X2: one energised pulse, ended by the board. The commit before it may have taken long: too late, and
-        it is not sent, for it would move another parcel."""
+        """X2: one energised pulse, ended by the board. The commit before it may have taken long: too late,
+        and it is not sent, for it would move another parcel."""
         things = self._things
         late_s = things.clock.monotonic_s() - pulse.not_after_s
         match pulse.chute:
@@ -274,7 +274,7 @@ class StationPerformer:
         self._energise(_TOWER[light])
 
     def renew(self) -> None:
-        """Before the pulses end. A program that hangs or died does not: permit and light fall by themselves."""
+        """Before the pulses end. A program that hangs or died does not: permit and light fall then."""
         if self._permitted:
             self._energise("feed_permit")
         if self._light is not None:
@@ -300,7 +300,8 @@ class StationPerformer:
             self._things.order(device, name or f"order-{self._orders}", order)
         except OrderNotTaken as refused:
             # Nothing is sent, so nothing passes; the device's loss is reported by whoever watches it.
-            _log().warning("an order was not taken", device=device, order=type(order).__name__, why=str(refused))
+            what = type(order).__name__
+            _log().warning("an order was not taken", device=device, order=what, why=str(refused))
 
     # --- pictures -----------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Raw pictures in memory, by id, from the machine until their evidence is on disk. Bounded; says what it lost.
+"""Raw pictures in memory, by id, from the machine until their evidence is on disk. Bounded; tells losses.
 
 On a thread of its own a picture is proved, developed into cells and looked at for edges, so that the station
 can tell whose it is; nothing here judges. Nothing is written to a disk.

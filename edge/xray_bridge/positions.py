@@ -1,11 +1,11 @@
 """Where a picture lies on the belt: two counters on one shaft, each with a zero of its own, brought together.
 Pure: no clock, no I/O, no picture.
 
-The belt's board and the X-ray machine count the same shaft. What the machine counted becomes a belt position by
-one number, the offset between the two. It is learnt, never set: from what both said at the same moment
-(`saw_state`), or, where the machine says nothing of its own (a hot folder), from pictures and the eye at the
-X-ray plane (`saw_span`, `from_eye`). Whatever may have moved it (a machine or a board that started anew) makes
-it unknown, and then a picture has no position and matches nobody.
+The belt's board and the X-ray machine count the same shaft. What the machine counted becomes a belt position
+by one number, the offset between the two. It is learnt, never set: from what both said at the same moment
+(`Counters`), or, where the machine says nothing of its own (a hot folder), from pictures and the eye at the
+X-ray plane (`EyeCounters`). Whatever may have moved it (a machine or a board that started anew) makes it
+unknown, and then a picture has no position and matches nobody.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Counters:
         self._offsets.append(offset)
 
     def known(self, picture: str) -> Known | None:
-        """For a picture of the machine's present run, which its id begins with. None: not yet, or not for it."""
+        """For a picture of the machine's present run, which its id begins with. None: not known for it."""
         if self._start is None or not picture.startswith(f"{self._start}-"):
             return None
         if self._standing is not None and len(self._offsets) <= FEWEST_SEEN:
@@ -114,9 +114,9 @@ class Span:
 
 
 class EyeCounters:
-    """The offset from pictures alone: one by which several pictures agree with what the eye at the X-ray plane
-    saw, and no other does as well. Rows of like parcels at like distances agree with many: then it stays unknown,
-    until one differs."""
+    """The offset from pictures alone: one by which several pictures agree with what the eye at the X-ray
+    plane saw, and no other does as well. Rows of like parcels at like distances agree with many: then it
+    stays unknown, until one differs."""
 
     def __init__(self, latest_mm: float) -> None:
         """`latest_mm`: how far the belt may have gone on when a picture comes."""
@@ -155,6 +155,7 @@ class EyeCounters:
             if self._missed < FEWEST_AGREEING:
                 return Known(self._known, AGREE_MM / 2) if agrees else None
             self._known, self._missed = None, 0
+            self._votes.clear()
         self._known = self._agreed()
         return None if self._known is None else Known(self._known, AGREE_MM / 2)
 
@@ -178,7 +179,7 @@ class EyeCounters:
 
 
 def led_back(span: Span, known: Known, plane_mm: float) -> Span:
-    """Machine's mm -> the belt coordinates of a parcel: where the belt stood when the edge was at the portal."""
+    """Machine's mm -> the belt coordinates of a parcel, whose edges are named by the portal's eye."""
     return replace(
         span,
         leading_mm=span.leading_mm + known.offset_mm - plane_mm,

@@ -36,8 +36,8 @@ class Shown:
         palette: Palette,
         kept: Callable[[str], RawPicture | None] = lambda picture: None,
     ) -> None:
-        """`kept(picture)`: from the evidence or the library; may wait for a disk, answers None for what is not
-        there or not whole."""
+        """`kept(picture)`: from the evidence or the library; may wait for a disk, answers None for what is
+        not there or not whole."""
         self._pictures = pictures
         self._calibration = calibration
         self._palette = palette
