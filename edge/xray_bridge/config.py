@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +16,11 @@ from edge.linking import ClockPart, Name, Seconds, SpotCheckPart, SyncPart, sync
 from edge.runtime.channels import ListenAddress, SerialAddress
 from edge.runtime.config_reading import ConfigError, ConfigRefused, read_config
 from edge.runtime.supervisor import BackOff, Device
-from edge.xray_bridge.values import Layout
+from edge.xray_bridge.association import Near, Windows
+from edge.xray_bridge.rules import TriageRules
+from edge.xray_bridge.station import StationSettings
+from edge.xray_bridge.values import Eye, Layout
+from sync.vocabulary.records import CreditTier
 
 DeviceName = Literal["belt", "portal", "portal_second", "xray"]
 """`belt`: the I/O board; `portal`, `portal_second`: barcode readers; `xray`: the machine's line stream."""
@@ -44,6 +49,8 @@ class LayoutPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """From the diverter's eye to the eyes in the chutes."""
     flag_chute: bool = True
     """False: flagged parcels go down the recheck chute."""
+    reader_mm: Annotated[float, msgspec.Meta(ge=-5_000, le=5_000)] = 0.0
+    """Where the barcode readers see a code, behind (or before, below 0) the portal's eye."""
 
 
 class DevicePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,6 +64,8 @@ class DevicePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Where we wait for a device that calls us."""
     silent_after_s: Seconds | None = None
     """Without a valid reading for so long it is silent; leave out for what speaks only when it must."""
+    triggered: bool = False
+    """True, of a barcode reader: it is told to read when something cuts the portal's eye; else it reads by itself."""
     settings: dict[str, Any] = {}
     """Of the protocol's driver; see the device's page."""
 
@@ -76,17 +85,33 @@ class BeltPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How far a picture's edge may lie from where the parcel's should be."""
     length_mm: Annotated[float, msgspec.Meta(gt=0, le=1_000)] = 50.0
     """How far a picture's length may differ from the parcel's."""
+    code_mm: Annotated[float, msgspec.Meta(gt=0, le=1_000)] = 60.0
+    """How far from a parcel its code may be read."""
+    code_within_mm: Annotated[float, msgspec.Meta(ge=0, le=1_000)] = 30.0
+    """So far from where it says a reader sees a code; no other parcel may be so near."""
+    diverter_mm: Annotated[float, msgspec.Meta(gt=0, le=1_000)] = 60.0
+    """How far from its place a parcel may be at the diverter's eye."""
     least_gap_mm: Millimetres = 150.0
     """Parcels nearer to each other are told apart by the rule `near`."""
-    near: Literal["ignore", "compose", "discard"] = "discard"
-    """`compose`: what is nearer counts as one parcel; `discard`: neither passes by itself; `ignore`: the gap
-    is taken for noise of the eye."""
+    near: Near = Near.DISCARD
+    """`ignore`: two parcels like any others; `compose`: one parcel, which never passes by itself; `discard`:
+    two, neither of which does."""
     shortest_mm: Millimetres = 50.0
     """A shorter block of the portal's eye is no parcel."""
     longest_mm: Annotated[float, msgspec.Meta(gt=0, le=100_000)] = 1_500.0
-    """A longer one is a jam, or several parcels."""
-    eye_stale_s: Seconds = 0.6
+    """A longer one is a jam."""
+    reaction_mm: Millimetres = 100.0
+    """A verdict must be there so far before the parcel is at the diverter's eye."""
+    divert_gap_mm: Millimetres = 50.0
+    """Nearer parcels go the same way at the diverter, whatever is asked."""
+    chute_window_mm: Millimetres = 400.0
+    """How far from `chute_mm` an eye in a chute may see a parcel."""
+    gone_mm: Millimetres = 300.0
+    """A parcel so far behind its place at the diverter is gone."""
+    stale_s: Seconds = 0.6
     """Without a look at the belt's board for so long nothing of the belt is known, and nothing passes."""
+    waybill_shape: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    """A regular expression a waybill number matches besides; empty: any will do."""
 
 
 class TriagePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,25 +125,30 @@ class TriagePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """With fewer nothing passes by itself."""
     by_chapter: bool = False
     """True: references of the same HS chapter are enough to pass by."""
-    second_per_mille: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 30
-    """Of a thousand judgements, how many a second officer reviews, where one is there."""
+    few_references_tiers: tuple[CreditTier, ...] = ()
+    """Credit tiers whose parcels pass on fewer references, or none: the site's written policy."""
+    most_records_age_s: Annotated[float, msgspec.Meta(gt=0, le=30 * 86_400)] = 86_400.0
+    """On older records nothing passes by itself (S10); the site's own record may be stricter."""
 
 
 class JudgingPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How officers are given pictures, and when they are too many or the officer too tired."""
 
+    second_per_mille: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 30
+    """Of a thousand judgements, how many another officer looks at too."""
     undo_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 5.0
     """So long a judgement can be taken back, where the belt still allows it."""
     margin_s: Annotated[float, msgspec.Meta(ge=0.05, le=30)] = 0.5
-    """A verdict must be durable so long before the parcel is at the diverter."""
+    """A verdict must be there so long before the parcel is at the diverter."""
     most_waiting: Annotated[int, msgspec.Meta(ge=1, le=200)] = 6
-    """More parcels waiting for an officer than this, and the feed permit is withheld."""
-    least_median_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 1.5
-    """Officers whose median falls below judge faster than anybody looks: the feed permit is withheld."""
+    """More parcels for officers than this withhold the feed permit, until half of them are judged."""
+    floor_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 1.5
+    """A median judging time below this is no looking: the feed permit is withheld for `pause_s`."""
+    pause_s: Annotated[float, msgspec.Meta(ge=0, le=3_600)] = 60.0
     rotation_min: Annotated[int, msgspec.Meta(ge=1, le=480)] = 20
-    """After so long at the desk an officer is reminded to change places."""
-    untouched_min: Annotated[int, msgspec.Meta(ge=1, le=480)] = 10
-    """A desk nobody touched for so long is signed out."""
+    """After so long at a desk an officer is reminded to change places."""
+    rest_min: Annotated[int, msgspec.Meta(ge=1, le=480)] = 5
+    """Whoever comes back sooner has not rested."""
 
 
 class CalibrationPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -187,6 +217,8 @@ class PagePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     desks: Annotated[tuple[DeskPart, ...], msgspec.Meta(min_length=1, max_length=16)] = (
         DeskPart(name="desk-1"),
     )
+    lock_min: Annotated[int, msgspec.Meta(ge=1, le=480)] = 10
+    """A desk nobody touched for so long is signed out."""
 
 
 class StorePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -266,9 +298,13 @@ def _layout_errors(config: XRayConfig) -> Iterator[ConfigError]:
     layout, belt = config.layout, config.belt
     if layout.diverter_mm <= layout.xray_mm:
         yield ConfigError("layout.diverter_mm", "expected more than xray_mm")
+    try:
+        re.compile(belt.waybill_shape)
+    except re.error as error:
+        yield ConfigError("belt.waybill_shape", f"expected a regular expression: {error}")
     if belt.shortest_mm >= belt.longest_mm:
         yield ConfigError("belt.shortest_mm", "expected less than longest_mm")
-    if 2 * belt.window_mm > belt.least_gap_mm and belt.near == "ignore":
+    if 2 * belt.window_mm > belt.least_gap_mm and belt.near is Near.IGNORE:
         problem = 'expected at most half of least_gap_mm with near = "ignore": windows would overlap'
         yield ConfigError("belt.window_mm", problem)
 
@@ -318,7 +354,7 @@ def _pulse_errors(config: XRayConfig) -> Iterator[ConfigError]:
 def _flag_relay(config: XRayConfig) -> int:
     board = config.devices.get("belt")
     given = {} if board is None else board.settings
-    relay = given.get("flag", 0)
+    relay = given.get("flag_pulse", 0)
     return relay if isinstance(relay, int) else 0
 
 
@@ -349,3 +385,70 @@ def settings_in_force(part: DevicePart) -> dict[str, Any]:
 def layout_of(config: XRayConfig) -> Layout:
     layout = config.layout
     return Layout(layout.xray_mm, layout.diverter_mm, layout.chute_mm, layout.flag_chute)
+
+
+def triggered(config: XRayConfig) -> tuple[str, ...]:
+    """Portal readers that read when they are told to: the others read by themselves."""
+    return tuple(
+        name
+        for name in ("portal", "portal_second")
+        if name in config.devices and config.devices[name].triggered
+    )
+
+
+def station_settings(
+    config: XRayConfig, *, version: str, digest: str, boot_id: str, key_id: str = "", draw_key: bytes = b""
+) -> StationSettings:
+    belt, triage, judging = config.belt, config.triage, config.judging
+    return StationSettings(
+        station_id=config.station.id,
+        layout=layout_of(config),
+        windows=Windows(
+            window_mm=belt.window_mm,
+            length_mm=belt.length_mm,
+            code_mm=belt.code_mm,
+            code_within_mm=belt.code_within_mm,
+            reader_mm=config.layout.reader_mm,
+            diverter_mm=belt.diverter_mm,
+            least_gap_mm=belt.least_gap_mm,
+            near=belt.near,
+            shortest_mm=belt.shortest_mm,
+            longest_mm=belt.longest_mm,
+        ),
+        triage=TriageRules(
+            automatic=triage.automatic,
+            most_score=triage.most_score,
+            least_references=triage.least_references,
+            by_chapter=triage.by_chapter,
+            few_references_tiers=tuple(each.value for each in triage.few_references_tiers),
+            most_records_age_s=triage.most_records_age_s,
+        ),
+        version=version,
+        config_digest=digest,
+        boot_id=boot_id,
+        key_id=key_id,
+        chute_eyes=_chute_eyes(config),
+        second_per_mille=judging.second_per_mille,
+        draw_key=draw_key,
+        wedge_code=config.calibration.wedge_code,
+        wedge_valid_s=3_600.0 * config.calibration.wedge_valid_h,
+        waybill_shape=belt.waybill_shape,
+        reaction_mm=belt.reaction_mm,
+        margin_s=judging.margin_s,
+        divert_gap_mm=belt.divert_gap_mm,
+        chute_window_mm=belt.chute_window_mm,
+        gone_mm=belt.gone_mm,
+        belt_stale_s=belt.stale_s,
+        undo_s=judging.undo_s,
+        floor_s=judging.floor_s,
+        pause_s=judging.pause_s,
+        rotation_s=60.0 * judging.rotation_min,
+        rest_s=60.0 * judging.rest_min,
+        most_waiting=judging.most_waiting,
+    )
+
+
+def _chute_eyes(config: XRayConfig) -> frozenset[Eye]:
+    wired = settings_in_force(config.devices["belt"])
+    eyes = (Eye.PASS_CHUTE, Eye.FLAG_CHUTE, Eye.RECHECK_CHUTE)
+    return frozenset(eye for eye in eyes if int(wired.get(f"{eye.value}_eye", -1)) >= 0)

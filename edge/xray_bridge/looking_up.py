@@ -10,7 +10,7 @@ from typing import Final
 
 from edge.runtime.clock import UNKNOWN_MS, Clock
 from edge.xray_bridge.values import DeclaredLine, Goods
-from sync.policy.ages import is_too_old, records_age_s
+from sync.policy.ages import records_age_s
 from sync.policy.controls import matching
 from sync.policy.draws import x_ray_due
 from sync.store.opening import StoreRefused
@@ -80,10 +80,7 @@ class Lookups:
         controls = _controls(records, waybill, UtcText(utc))
         recalls = tuple(each for each in records.recalls() if _stops(each, waybill, code))
         why = [
-            *([Reason.RECORDS_TOO_OLD.value] if is_too_old(age_s, site) else []),
-            *(f"{Reason.RECALLED}:{each.recall_no}" for each in recalls),
             *_ordered(records, waybill, controls),
-            *_declared(waybill),
             *_credit(firm, site),
         ]
         return Goods(
@@ -108,10 +105,12 @@ class Lookups:
             quarantine=waybill.quarantine == _REQUIRED,
             recalls=tuple(each.recall_no for each in recalls),
             drawn=self._drawn(firm, waybill),
-            documents_match=waybill.three_documents in ("", _MATCHED),
+            documents_match=waybill.three_documents in ("", _MATCHED) and _is_declared(waybill),
             records_epoch=state.epoch,
             records_number=state.number,
             records_age_s=age_s,
+            # A site without a record of its own has no policy: nothing passes by itself.
+            records_most_age_s=0.0 if site is None else float(site.max_age_s),
         )
 
     def _drawn(self, firm: Enterprise | None, waybill: Waybill) -> bool:
@@ -163,11 +162,11 @@ def _ordered(records: Records, waybill: Waybill, controls: tuple[Control, ...]) 
         yield Reason.X_RAY_FLAGGED.value
 
 
-def _declared(waybill: Waybill) -> Iterator[str]:
+def _is_declared(waybill: Waybill) -> bool:
+    """申报: cancelled, or never made, is no document that could match; 先出后报 is declared afterwards."""
     if waybill.state == _CANCELLED:
-        yield Reason.DECLARATION_CANCELLED.value
-    elif not waybill.declarations and waybill.state != _DECLARE_LATER:
-        yield Reason.NOT_DECLARED.value
+        return False
+    return bool(waybill.declarations) or waybill.state == _DECLARE_LATER
 
 
 def _credit(firm: Enterprise | None, site: Site | None) -> Iterator[str]:

@@ -37,8 +37,10 @@ from edge.xray_bridge.effects import (
     Memory,
     PermitFeed,
     Pulse,
+    Resync,
     SavePicture,
     SetTower,
+    TellStatus,
     Told,
     TriggerPortal,
     WakeAfter,
@@ -47,6 +49,7 @@ from edge.xray_bridge.events import Event, EvidenceFailed, GoodsFound, Saved, Ti
 from edge.xray_bridge.imaging.comparing import References
 from edge.xray_bridge.pictures import Held
 from edge.xray_bridge.values import Chute, Goods, Verdict
+from sync.policy.ages import between_s
 from sync.store.journal import BlobOwed, Journal, JournalFull
 from sync.store.records import StoreRefused
 from sync.vocabulary.blobs import BlobClass, named_by
@@ -73,15 +76,17 @@ class SavedMemory(msgspec.Struct, frozen=True):
     memory: Memory
 
 
-def read_memory(raw: bytes | None) -> Memory | None:
-    """None where there is none, or none that can be read: then every number is new, and nothing was on the
-    belt that anybody could still pass (X3)."""
+def read_memory(raw: bytes | None, utc: str) -> tuple[Memory | None, float | None]:
+    """(memory, seconds since it was saved or None where no clock can tell). No memory, or none that can be
+    read: nothing was on the belt that anybody could still pass (X3)."""
     if raw is None:
-        return None
+        return None, None
     try:
-        return from_json(raw, SavedMemory).memory
+        saved = from_json(raw, SavedMemory)
     except Malformed:
-        return None
+        return None, None
+    down_s = between_s(saved.saved_utc, utc)
+    return saved.memory, down_s if down_s is not None and down_s >= 0 else None
 
 
 def ends_only(commit: Commit) -> bool:
@@ -115,6 +120,10 @@ class LinkPort(Protocol):
     def facts_waiting(self) -> None: ...
 
     def answer_command(self, command_id: str, outcome: Outcome, why: str) -> None: ...
+
+    def resync(self) -> None: ...
+
+    def tell_status(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +196,10 @@ class StationPerformer:
                 self._things.desks.answer(effect)
             case AnswerCommand(command_id, outcome, why):
                 self._things.link.answer_command(command_id, outcome, why)
+            case Resync():
+                self._things.link.resync()
+            case TellStatus():
+                self._things.link.tell_status()
             case WakeAfter(timer, seconds):
                 self._things.wake_after(timer, seconds)
             case _:

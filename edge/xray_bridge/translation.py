@@ -33,6 +33,7 @@ from edge.devices.readings import (
     XrayPictureSeen,
     XrayStateSeen,
 )
+from edge.reading.scans import symbology_of_aim
 from edge.runtime.supervisor import DeviceReport, DeviceSilent, DeviceSpeaking, PortBack, PortLost
 from edge.xray_bridge import events
 from edge.xray_bridge.events import BeltRead, CodeRead, DeviceBack, DeviceLost, Event, EyeSeen
@@ -88,6 +89,7 @@ class Translator:
             source_on=source_on,
             emergency=emergency,
             feeding=seen.feed_running,
+            origin=seen.origin,
         )
 
     def to_event(self, at_s: float, device: str, reading: Reading) -> Event | None:
@@ -97,10 +99,10 @@ class Translator:
             case BeltUnknown():
                 self._look = None
                 return BeltRead(None)
-            case EyeEdge(eye, blocked, belt_mm, within_mm):
-                return EyeSeen(Eye(eye), blocked, belt_mm, within_mm)
+            case EyeEdge(eye, blocked, belt_mm, within_mm, origin):
+                return EyeSeen(Eye(eye), blocked, belt_mm, within_mm, origin)
             case CodeSeen(text, aim):
-                return CodeRead(text.strip()[:MOST_CODE], self.belt_mm(at_s), aim[:40])
+                return CodeRead(text.strip()[:MOST_CODE], self.belt_mm(at_s), symbology_of_aim(aim))
             case NothingRead():
                 return events.NothingRead(self.belt_mm(at_s), "nothing read")
             case ReadTruncated(raw) if device in PORTALS:

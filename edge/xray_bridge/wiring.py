@@ -1,0 +1,402 @@
+"""The composition root of an X-ray station: the only place where an effect meets a thing and a thing becomes an
+event.
+
+Dull on purpose. Whatever must be decided is decided in `station` and `rules`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, assert_never
+
+import structlog
+
+from edge import VERSION
+from edge.devices.readings import (
+    BeltSeen,
+    BeltUnknown,
+    DeviceFault,
+    EyeEdge,
+    Order,
+    OrderRefused,
+    ReadGarbled,
+    Reading,
+    ReleaseOutput,
+    XrayPictureFailed,
+    XrayPictureSeen,
+    XrayStateSeen,
+)
+from edge.linking import BUILT, config_digest, facts_of, link_config, read_draw_key
+from edge.runtime.clock import Clock, SystemClock
+from edge.runtime.inbox import Inbox
+from edge.runtime.loop import EffectFailed, Loop
+from edge.runtime.ports import OrderNotTaken
+from edge.runtime.service import Service
+from edge.runtime.supervisor import DeviceHealth, DeviceReport, Supervisor
+from edge.runtime.wiping import Wiping, unlinked
+from edge.xray_bridge.analysing import Analysts
+from edge.xray_bridge.calibrating import Calibrations
+from edge.xray_bridge.config import (
+    XRayConfig,
+    device_of,
+    read_xray_config,
+    settings_in_force,
+    station_settings,
+)
+from edge.xray_bridge.effects import Commit, Effect, Told
+from edge.xray_bridge.events import (
+    BeltRead,
+    CommandCame,
+    Event,
+    LinkSeen,
+    PictureLost,
+    Timer,
+    TimerRang,
+    WriteFailed,
+)
+from edge.xray_bridge.looking_up import Lookups
+from edge.xray_bridge.performer import StationPerformer, Things, read_memory
+from edge.xray_bridge.pictures import Pictures
+from edge.xray_bridge.showing import Shown, palette_of
+from edge.xray_bridge.station import Station, step, woken
+from edge.xray_bridge.translation import PORTALS, Translator, is_valid, to_report
+from sync.link import words as link_words
+from sync.link.client import LinkClient
+from sync.link.key_files import own_signer
+from sync.link.keys import key_id, load_private, load_public
+from sync.store.folders import make_folder
+from sync.store.journal import Journal
+from sync.store.opening import StoreRefused
+from sync.store.records_in_force import RecordsInForce
+from sync.vocabulary.commands import Command, Outcome
+from sync.vocabulary.facts import FactData, Stream
+
+_HEALTH_EVERY_S: Final = 2.0
+_RETENTION_EVERY_S: Final = 600.0
+_HEALTH: Final = "health"
+_RETENTION: Final = "retention"
+_RENEW: Final = "renew"
+
+
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """What the link has to say, for the journal: no decision stands on it."""
+
+    stream: Stream
+    data: FactData
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """House-keeping, by its name."""
+
+    what: str
+
+
+_Inside = Event | _Noted | _Due
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """The performer's view of the link client."""
+
+    client: LinkClient
+
+    def facts_waiting(self) -> None:
+        self.client.facts_waiting()
+
+    def answer_command(self, command_id: str, outcome: Outcome, why: str) -> None:
+        self.client.answer_command(command_id, outcome, why)
+
+    def resync(self) -> None:
+        self.client.resync()
+
+    def tell_status(self) -> None:
+        self.client.tell_status()
+
+
+def run(config_path: Path) -> int:
+    """Read the config, wire the station, run until told to stop. Raises `ConfigRefused`, `StoreRefused`,
+    `KeyRefused`, `CalibrationRefused` before anything moves."""
+    config = read_xray_config(config_path)
+    return Program(config, config_path, SystemClock()).run()
+
+
+class Program:
+    """One station, wired."""
+
+    def __init__(self, config: XRayConfig, config_path: Path, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._log = structlog.get_logger("xray").bind(station=config.station.id)
+        make_folder(config.store.folder)
+        private = load_private(config.sync.key_file.path)
+        hub_key = load_public(config.sync.hub_key_file)
+        signer, statements = own_signer(config.station.id, private, config.sync.key_statements_file)
+        draw_key = read_draw_key(config.spot_check.key_file) if config.spot_check is not None else None
+        self._calibrations = Calibrations(config.calibration.folder)
+        self._journal = Journal.open(
+            config.store.folder / "journal.sqlite",
+            device=config.station.id,
+            utc=clock.utc_text,
+            boot_id=clock.boot_id(),
+            reserve_bytes=config.store.reserve_mb * 1_000_000,
+            monotonic_s=clock.monotonic_s,
+        )
+        self._records = RecordsInForce(self._journal, config.store.folder)
+        self._inbox: Inbox[_Inside] = Inbox(clock, on_timer=_on_timer, on_lost=_on_lost)
+        self._translator = Translator()
+        self._supervisor: Supervisor[Reading, Order] = Supervisor(
+            [device_of(name, part) for name, part in config.devices.items()],
+            clock,
+            on_reading=self._on_reading,
+            on_report=self._on_report,
+            is_valid=is_valid,
+            back_off=config.back_off,
+        )
+        palette = palette_of(config.library.palette)
+        self._pictures = Pictures(
+            plane_mm=config.layout.xray_mm,
+            most_bytes=config.pictures.most_mb * 1_000_000,
+            calibration=self._calibrations.current,
+            clock=clock,
+            put=lambda event: self._inbox.put("pictures", event),
+            ready=lambda held: self._analysts.ask(Prepare(held.picture)),
+        )
+        self._analysts = Analysts(
+            self._pictures,
+            calibration=self._calibrations.current,
+            palette=palette,
+            check_wedge=self._calibrations.check,
+            clock=clock,
+            put=lambda event: self._inbox.put("analysts", event),
+            workers=config.pictures.workers,
+        )
+        self._evidence = Evidence(config, clock, self._journal, put=lambda event: self._inbox.put("evidence", event))
+        self._shown = Shown(
+            self._pictures,
+            calibration=self._calibrations.current,
+            palette=palette,
+            kept=self._evidence.picture,
+        )
+        digest = config_digest(config_path)
+        self._client = LinkClient(
+            link_config(
+                config.sync,
+                device=config.station.id,
+                site=config.station.site,
+                digest=digest,
+                boot_id=clock.boot_id(),
+                statements=statements,
+                blob_bytes_per_s=1000 * config.evidence.upload_kb_per_s,
+            ),
+            journal=self._journal,
+            records_folder=config.store.folder,
+            signer=signer,
+            hub_key=hub_key,
+            notices=self._on_notice,
+            blobs=self._evidence,
+        )
+        lookups = Lookups(
+            self._records.current, clock, draw_key, config.clock.require_synchronised, BUILT
+        )
+        self._page = page_of(config, clock, self._shown, self._evidence, put=self._from_page)
+        self._performer = StationPerformer(
+            Things(
+                journal=self._journal,
+                goods=lookups.goods,
+                references=lambda goods: self._evidence.references(goods, lookups.references(goods)),
+                link=_Link(self._client),
+                order=self._supervisor.order,
+                put=lambda event: self._inbox.put("station", event),
+                wake_after=self._inbox.wake_after,
+                clock=clock,
+                pulses=config.pulses,
+                pictures=self._pictures,
+                analyse=self._analysts.ask,
+                evidence=self._evidence,
+                desks=self._page,
+                has_flag_chute=config.layout.flag_chute,
+                triggered=triggered(config),
+            )
+        )
+        settings = station_settings(
+            config,
+            version=VERSION,
+            digest=digest,
+            boot_id=clock.boot_id(),
+            key_id=key_id(private.public_key()),
+            draw_key=draw_key or b"",
+        )
+        memory, down_s = read_memory(self._journal.lane_state(), clock.utc_text())
+        station, self._first = woken(settings, clock.monotonic_s(), memory, down_s)
+        self._service = Service.of(os.environ)
+        self._publisher = Publisher(config, clock, self._journal, self._records.current)
+        self._loop: Loop[Station, _Inside, Effect] = Loop(
+            self._inbox,
+            station,
+            self._step,
+            self._performer.perform,
+            on_failed=lambda effect, why: WriteFailed(why),
+            make_safe=self._make_safe,
+            alive=self._service.alive,
+        )
+
+    def run(self) -> int:
+        """0 when told to stop; raises what broke it, after making itself safe."""
+        try:
+            self._start()
+            self._loop.run()
+        finally:
+            self._close()
+        return 0
+
+    def _start(self) -> None:
+        # The first commit ends what lay on the belt: before it is durable nothing else may happen (X3).
+        for effect in self._first:
+            try:
+                self._performer.perform(effect)
+            except EffectFailed as failed:
+                self._inbox.put("station", WriteFailed(failed.why))
+                break
+        self._publisher.stepped(self._loop.state, self._first)
+        self._evidence.start()
+        self._pictures.start()
+        self._analysts.start()
+        self._supervisor.start()
+        self._client.start()
+        for what, seconds in self._every.items():
+            self._inbox.wake_after(what, seconds)
+        self._page.start()
+        self._service.ready(f"X-ray station {self._config.station.id} listens")
+        self._log.info("station is listening", devices=sorted(self._config.devices))
+        self._say_if_clock_is_not_set()
+
+    def _close(self) -> None:
+        self._service.stopping()
+        self._performer.withdraw()
+        self._page.stop()
+        self._supervisor.stop()
+        self._pictures.stop()
+        self._analysts.stop()
+        self._evidence.stop()
+        self._client.stop()
+        self._records.close()
+        self._journal.close()
+        self._service.close()
+
+    def _say_if_clock_is_not_set(self) -> None:
+        utc = self._clock.utc_text()
+        if utc < BUILT:
+            self._log.error(
+                "the clock is not set: no age of any record is known, so nothing passes by itself (S10)",
+                clock=utc,
+                built=BUILT,
+                do="start chrony or systemd-timesyncd, or set the clock by hand",
+            )
+
+    def _step(self, station: Station, at_s: float, event: _Inside) -> tuple[Station, Sequence[Effect]]:
+        match event:
+            case _Due(what):
+                self._house_keeping(what)
+                return station, ()
+            case _Noted(stream, data):
+                return station, (Commit((Told(stream, data),)),)
+            case _:
+                after, effects = step(station, at_s, event)
+                self._publisher.stepped(after, effects)
+                return after, effects
+
+    def _make_safe(self) -> None:
+        """The program is broken: no more parcels, and nothing is renewed. The belt is left alone (X1)."""
+        try:
+            self._supervisor.order("belt", "safe-feed", ReleaseOutput("feed_permit"))
+        except OrderNotTaken as refused:
+            self._log.error("feed permit not withdrawn: it falls by itself", why=str(refused))
+
+    def _house_keeping(self, what: str) -> None:
+        self._inbox.wake_after(what, self._every[what])
+        match what:
+            case "renew":
+                self._performer.renew()
+            case "health":
+                health = {device: _health_word(each) for device, each in self._supervisor.health().items()}
+                self._client.set_health({**health, "station": _station_word(self._loop.state)})
+                self._publisher.stepped(self._loop.state, ())
+            case _:
+                self._say_if_clock_is_not_set()
+                self._retain()
+
+    def _retain(self) -> None:
+        try:
+            self._journal.drop_acknowledged(86_400.0 * self._config.store.keep_acknowledged_days)
+        except (StoreRefused, JournalFull, OSError) as error:
+            self._log.warning("retention did not run", why=str(error))
+
+    # --- on other threads: only enqueue -------------------------------------------------------------------
+
+    def _on_reading(self, at_s: float, device: str, reading: Reading) -> None:
+        match reading:
+            case XrayPictureSeen() | XrayPictureFailed() | XrayStateSeen() | BeltSeen() | BeltUnknown() | EyeEdge():
+                self._pictures.say(at_s, reading)
+            case DeviceFault(code, detail):
+                self._log.warning("a device reports a fault", device=device, code=code, detail=detail)
+            case OrderRefused(order_id, why):
+                self._log.warning("an order was not carried out", device=device, order=order_id, why=why)
+            case _:
+                pass
+        event = self._translator.to_event(at_s, device, reading)
+        if event is not None:
+            self._inbox.put(device, event, at_s)
+
+    def _on_report(self, at_s: float, report: DeviceReport) -> None:
+        event = to_report(report)
+        if event is not None:
+            self._inbox.put(f"{report.device}-report", event, at_s)
+
+    def _on_notice(self, notice: link_words.Notice) -> None:
+        for event in _of_notice(notice):
+            self._inbox.put("link", event)
+
+
+def _of_notice(notice: link_words.Notice) -> tuple[_Inside, ...]:
+    match notice:
+        case link_words.LinkUp():
+            return (LinkSeen(True),)
+        case link_words.LinkDown():
+            return (LinkSeen(False),)
+        case link_words.CommandCame(command):
+            return (CommandCame(command),)
+        case link_words.ClaimAnswered():
+            return ()
+        case _:
+            return tuple(_Noted(stream, data) for stream, data in facts_of(notice))
+
+
+def _on_timer(key: Hashable) -> _Inside:
+    return TimerRang(key) if isinstance(key, Timer) else _Due(str(key))
+
+
+def _on_lost(source: str, count: int) -> _Inside:
+    """What was pushed out of the inbox: an edge that was missed makes the belt unknown, and nothing passes."""
+    if source == "belt":
+        return BeltRead(None)
+    return PictureLost(f"{count} reports of {source} came faster than they could be taken"[:200])
+
+
+def _station_word(station: Station) -> str:
+    """What the centre sees of it at once."""
+    if station.revoked:
+        return "revoked"
+    if station.closed:
+        return f"closed: {station.closed}"
+    return "feeding" if station.permit else f"withheld: {', '.join(station.feed_reasons)}"[:200]
+
+
+def _health_word(health: DeviceHealth) -> str:
+    return f"{health.port}, {health.speech}" + (
+        f": {health.why}" if health.why and health.port == "lost" else ""
+    )
