@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Annotated, Final, assert_never
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edge import VERSION
 from edge.runtime.config_reading import ConfigError, SecretFile
 from sync.link import words as link_words
 from sync.link.client import BrokerConfig, LinkConfig
-from sync.link.keys import KeyRefused
+from sync.link.keys import HUB_KID, Forged, KeyRefused, shared_secret
+from sync.link.messages import MAX_PAYLOAD_BYTES
+from sync.link.trust import Trust
+from sync.policy.pins import PEPPER_PURPOSE
+from sync.vocabulary.codec import Malformed
 from sync.vocabulary.facts import (
     Alarm,
     AlarmCode,
@@ -103,6 +108,19 @@ def read_draw_key(file: SecretFile) -> bytes:
     if len(key) < DRAW_KEY_BYTES:
         raise KeyRefused(f"{file.path}: expected at least {2 * DRAW_KEY_BYTES} hex digits")
     return key
+
+
+def peppers(private: Ed25519PrivateKey, pinned: Ed25519PublicKey, statements: Path) -> tuple[bytes, ...]:
+    """What the device shares with the centre, by the key in force first. Statements that cannot be read, or
+    do not follow from the pinned key, tell nothing."""
+    trust = Trust.of(HUB_KID, pinned)
+    try:
+        with statements.open("rb") as file:
+            trust = trust.told(file.read(MAX_PAYLOAD_BYTES + 1))
+    except (OSError, Malformed, Forged):
+        pass
+    keys = {key.public_bytes_raw(): key for key in (trust.keys[trust.current], *trust.keys.values())}
+    return tuple(shared_secret(private, key, PEPPER_PURPOSE) for key in keys.values())
 
 
 def link_config(

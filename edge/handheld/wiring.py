@@ -15,7 +15,6 @@ from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from edge import VERSION
 from edge.handheld import app as machine
@@ -43,7 +42,7 @@ from edge.handheld.performer import GlassEffect, Performer, Things
 from edge.handheld.stores import EVIDENCE, Limits, Stores
 from edge.handheld.vault import Keystore
 from edge.handheld.wiping import Belongings, wiping_of
-from edge.linking import BUILT, config_digest, facts_of, link_config, read_draw_key
+from edge.linking import BUILT, config_digest, facts_of, link_config, peppers, read_draw_key
 from edge.reading.decoders import Capabilities, expected
 from edge.runtime.clock import UNKNOWN_MS, Clock
 from edge.runtime.inbox import Inbox
@@ -51,11 +50,8 @@ from edge.runtime.loop import Loop
 from sync.link import words as link_words
 from sync.link.client import LinkClient
 from sync.link.key_files import own_signer
-from sync.link.keys import HUB_KID, Forged, key_id, load_private, load_public, shared_secret
-from sync.link.messages import MAX_PAYLOAD_BYTES
+from sync.link.keys import key_id, load_private, load_public
 from sync.link.performer import HUB_KEYS
-from sync.link.trust import Trust
-from sync.policy.pins import PEPPER_PURPOSE
 from sync.store.evidence_files import DiskNearlyFull
 from sync.store.journal import Journal, JournalFull
 from sync.store.opening import StoreRefused
@@ -477,19 +473,6 @@ class Core:
     def _backlog(self) -> int:
         journal = self._stores.journal
         return 0 if journal is None else sum(journal.backlog().values())
-
-
-def peppers(private: Ed25519PrivateKey, pinned: Ed25519PublicKey, statements: Path) -> tuple[bytes, ...]:
-    """What the device shares with the centre, by the key in force first. Statements that cannot be read, or
-    do not follow from the pinned key, tell nothing."""
-    trust = Trust.of(HUB_KID, pinned)
-    try:
-        with statements.open("rb") as file:
-            trust = trust.told(file.read(MAX_PAYLOAD_BYTES + 1))
-    except (OSError, Malformed, Forged):
-        pass
-    keys = {key.public_bytes_raw(): key for key in (trust.keys[trust.current], *trust.keys.values())}
-    return tuple(shared_secret(private, key, PEPPER_PURPOSE) for key in keys.values())
 
 
 def _acknowledged(journal: Journal) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from edge.handheld.wiring import peppers
+from edge.linking import peppers
 from sync.link.keys import HUB_KID, make_private, shared_secret
 from sync.link.trust import rolled
 from sync.policy.pins import PEPPER_PURPOSE
