@@ -131,6 +131,14 @@ def gate(config: ConfigFile) -> None:
 
 
 @app.command()
+def xray(config: ConfigFile) -> None:
+    """Run one X-ray station."""
+    from edge.xray_bridge.starting import main as run_xray
+
+    raise typer.Exit(run_xray(config))
+
+
+@app.command()
 def handheld(
     config: Annotated[
         Path | None,

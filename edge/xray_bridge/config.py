@@ -16,6 +16,7 @@ from edge.linking import ClockPart, Name, Seconds, SpotCheckPart, SyncPart, sync
 from edge.runtime.channels import ListenAddress, SerialAddress
 from edge.runtime.config_reading import ConfigError, ConfigRefused, read_config
 from edge.runtime.supervisor import BackOff, Device
+from edge.xray_bridge.page.server import PageSettings
 from edge.xray_bridge.association import Near, Windows
 from edge.xray_bridge.rules import TriageRules
 from edge.xray_bridge.station import StationSettings
@@ -173,8 +174,13 @@ class EvidencePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Of those that were flagged, rechecked or under control."""
     keep_free_mb: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 2_048
     """Less free disk, or nothing that may go: the feed permit is withheld before evidence is lost."""
-    upload: Literal["all", "held", "none"] = "held"
-    """Whose previews go up to the centre."""
+    room_mb: Annotated[int, msgspec.Meta(ge=16, le=1_000_000)] = 512
+    """Of what is on the belt already: with less room the feed is withheld."""
+    raw_png: bool = False
+    """True: also both energies as 16-bit PNG, for those who cannot read DICOS."""
+    upload: Literal["all", "held"] = "held"
+    """`held`: previews and manifests of flagged and rechecked parcels go up to the centre; `all`: the whole
+    pictures of those, and the previews of all others."""
     upload_kb_per_s: Annotated[int, msgspec.Meta(ge=4, le=1_000_000)] = 500
 
 
@@ -385,6 +391,18 @@ def settings_in_force(part: DevicePart) -> dict[str, Any]:
 def layout_of(config: XRayConfig) -> Layout:
     layout = config.layout
     return Layout(layout.xray_mm, layout.diverter_mm, layout.chute_mm, layout.flag_chute)
+
+
+def page_settings(config: XRayConfig) -> PageSettings:
+    page = config.page
+    return PageSettings(
+        host=page.host,
+        port=page.port,
+        certificate_file=page.certificate_file,
+        key_file=page.key_file,
+        lock_s=60.0 * page.lock_min,
+        desks={desk.name: desk.remote for desk in page.desks},
+    )
 
 
 def triggered(config: XRayConfig) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from sync.vocabulary.records import (
     OrderState,
     Recall,
     RecallState,
+    Reference,
     ReleaseSlip,
     Site,
     Waybill,
@@ -113,6 +114,21 @@ class Lookups:
             records_most_age_s=0.0 if site is None else float(site.max_age_s),
         )
 
+    def references(self, goods: Goods | None) -> tuple[tuple[Reference, ...], tuple[Reference, ...]]:
+        """(of the same SKU, of its HS code and what that begins with), X-ray pictures only. A parcel of several
+        kinds of goods looks like none of them."""
+        if goods is None or len(goods.lines) != 1:
+            return (), ()
+        line = goods.lines[0]
+        try:
+            records = self.records()
+            if records is None:
+                return (), ()
+            of_sku = records.references_of(line.sku) if line.sku else ()
+            return _x_rays(of_sku), _x_rays(records.references_of("", line.hs_code))
+        except (StoreRefused, Malformed):
+            return (), ()
+
     def _drawn(self, firm: Enterprise | None, waybill: Waybill) -> bool:
         if self.draw_key is None or firm is None:
             return False
@@ -123,6 +139,12 @@ class Lookups:
         return records_age_s(
             state.verified_utc, utc, clock_is_known=known, not_before_utc=self.not_before_utc
         )
+
+
+def _x_rays(found: tuple[Reference, ...]) -> tuple[Reference, ...]:
+    """Each once, by number."""
+    by_number = {each.reference_no: each for each in found if each.kind == "x_ray" and each.descriptor}
+    return tuple(by_number[number] for number in sorted(by_number))
 
 
 def _enterprise(records: Records, waybill: Waybill) -> Enterprise | None:

@@ -45,7 +45,7 @@ from edge.xray_bridge.effects import (
     TriggerPortal,
     WakeAfter,
 )
-from edge.xray_bridge.events import Event, EvidenceFailed, GoodsFound, Saved, Timer
+from edge.xray_bridge.events import Event, GoodsFound, Saved, Timer
 from edge.xray_bridge.imaging.comparing import References
 from edge.xray_bridge.pictures import Held
 from edge.xray_bridge.values import Chute, Goods, Verdict
@@ -107,7 +107,9 @@ class PicturesPort(Protocol):
 class EvidencePort(Protocol):
     """What a station asks of its evidence. Neither call waits for a disk; each is answered by an event."""
 
-    def keep(self, effect: KeepEvidence, held: Held) -> None: ...
+    def keep(self, effect: KeepEvidence, held: Held | None) -> None:
+        """None: it is no longer in memory; then it was kept before, and this is a later word on it."""
+        ...
 
     def save(self, effect: SavePicture, held: Held) -> None: ...
 
@@ -185,7 +187,7 @@ class StationPerformer:
             case Analyse(picture, parcel, goods):
                 self._things.analyse(Judge(picture, parcel, goods, self._things.references(goods)))
             case KeepEvidence():
-                self._keep(effect)
+                self._things.evidence.keep(effect, self._things.pictures.get(effect.picture))
             case DropPicture(picture):
                 self._things.pictures.drop(picture)
             case SavePicture():
@@ -317,14 +319,6 @@ class StationPerformer:
             _log().warning("an order was not taken", device=device, order=what, why=str(refused))
 
     # --- pictures -----------------------------------------------------------------------------------------
-
-    def _keep(self, effect: KeepEvidence) -> None:
-        held = self._things.pictures.get(effect.picture)
-        if held is None:
-            why = "the picture is not in memory any more"
-            self._things.put(EvidenceFailed(effect.parcel, effect.picture, why))
-            return
-        self._things.evidence.keep(effect, held)
 
     def _save(self, effect: SavePicture) -> None:
         held = self._things.pictures.get(effect.picture)

@@ -76,9 +76,6 @@ from sync.vocabulary.facts import FactData, Stream
 
 _HEALTH_EVERY_S: Final = 2.0
 _RETENTION_EVERY_S: Final = 600.0
-_HEALTH: Final = "health"
-_RETENTION: Final = "retention"
-_RENEW: Final = "renew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +172,11 @@ class Program:
             put=lambda event: self._inbox.put("analysts", event),
             workers=config.pictures.workers,
         )
-        self._evidence = Evidence(config, clock, self._journal, put=lambda event: self._inbox.put("evidence", event))
+        self._shelf = Shelf(self._keeper())
         self._shown = Shown(
             self._pictures,
             calibration=self._calibrations.current,
             palette=palette,
-            kept=self._evidence.picture,
         )
         digest = config_digest(config_path)
         self._client = LinkClient(
@@ -198,17 +194,44 @@ class Program:
             signer=signer,
             hub_key=hub_key,
             notices=self._on_notice,
-            blobs=self._evidence,
+            blobs=self._shelf,
         )
-        lookups = Lookups(
-            self._records.current, clock, draw_key, config.clock.require_synchronised, BUILT
+        lookups = Lookups(self._records.current, clock, draw_key, config.clock.require_synchronised, BUILT)
+        self._roster = Roster(
+            self._journal,
+            config.store.folder,
+            clock,
+            must_be_known=config.clock.require_synchronised,
+            not_before_utc=BUILT,
         )
-        self._page = page_of(config, clock, self._shown, self._evidence, put=self._from_page)
+        self._publisher = Publisher(
+            station_id=config.station.id,
+            clock=clock,
+            picture=self._pictures.get,
+            reference=lambda number: None,
+            around=self._around,
+            changed=lambda: self._page.changed(),
+        )
+        self._page = StationPage(
+            page_settings(config),
+            clock=clock,
+            latest=self._publisher.latest,
+            put=lambda event: self._inbox.put("page", event),
+            pictures=self._shown,
+            library=self._shelf,
+            door=Door(
+                device=config.station.id,
+                folder=config.store.folder,
+                clock=clock,
+                roster=self._roster,
+                peppers=lambda: peppers(private, hub_key, config.store.folder / HUB_KEYS),
+            ),
+        )
         self._performer = StationPerformer(
             Things(
                 journal=self._journal,
                 goods=lookups.goods,
-                references=lambda goods: self._evidence.references(goods, lookups.references(goods)),
+                references=lambda goods: self._shelf.references(*lookups.references(goods)),
                 link=_Link(self._client),
                 order=self._supervisor.order,
                 put=lambda event: self._inbox.put("station", event),
@@ -217,7 +240,7 @@ class Program:
                 pulses=config.pulses,
                 pictures=self._pictures,
                 analyse=self._analysts.ask,
-                evidence=self._evidence,
+                evidence=self._shelf,
                 desks=self._page,
                 has_flag_chute=config.layout.flag_chute,
                 triggered=triggered(config),
@@ -234,7 +257,11 @@ class Program:
         memory, down_s = read_memory(self._journal.lane_state(), clock.utc_text())
         station, self._first = woken(settings, clock.monotonic_s(), memory, down_s)
         self._service = Service.of(os.environ)
-        self._publisher = Publisher(config, clock, self._journal, self._records.current)
+        self._every = {
+            "renew": config.pulses.renew_s,
+            "health": _HEALTH_EVERY_S,
+            "retention": _RETENTION_EVERY_S,
+        }
         self._loop: Loop[Station, _Inside, Effect] = Loop(
             self._inbox,
             station,
@@ -254,6 +281,49 @@ class Program:
             self._close()
         return 0
 
+    def _keeper(self) -> EvidenceKeeper:
+        part = self._config.evidence
+        store = EvidenceStore(
+            part.folder,
+            Limits(
+                most_bytes=part.most_gb * 1_000_000_000,
+                keep_free_bytes=part.keep_free_mb * 1_000_000,
+                room_bytes=part.room_mb * 1_000_000,
+                keep_days=part.keep_days,
+                keep_held_days=part.keep_held_days,
+            ),
+            at_centre=self._journal.blob_acknowledged,
+        )
+        settings = EvidenceSettings(
+            station=self._config.station.id,
+            site=self._config.station.site,
+            version=VERSION,
+            raw_png=part.raw_png,
+            held_pictures_go_up=part.upload == "all",
+            routine_previews_go_up=part.upload == "all",
+        )
+        return EvidenceKeeper(
+            store,
+            settings,
+            clock=self._clock,
+            put=lambda event: self._inbox.put("evidence", event),
+            forget_blobs=self._journal.forget_blobs,
+        )
+
+    def _around(self) -> Around:
+        try:
+            records = self._records.current()
+            if records is None:
+                return Around()
+            state, site = records.feed_state(), records.site()
+        except (StoreRefused, Malformed):
+            return Around()
+        known = not self._config.clock.require_synchronised or self._clock.uncertainty_ms() != UNKNOWN_MS
+        age_s = records_age_s(
+            state.verified_utc, self._clock.utc_text(), clock_is_known=known, not_before_utc=BUILT
+        )
+        return Around(age_s, "" if site is None else site.zone)
+
     def _start(self) -> None:
         # The first commit ends what lay on the belt: before it is durable nothing else may happen (X3).
         for effect in self._first:
@@ -263,7 +333,7 @@ class Program:
                 self._inbox.put("station", WriteFailed(failed.why))
                 break
         self._publisher.stepped(self._loop.state, self._first)
-        self._evidence.start()
+        self._shelf.start()
         self._pictures.start()
         self._analysts.start()
         self._supervisor.start()
@@ -282,8 +352,9 @@ class Program:
         self._supervisor.stop()
         self._pictures.stop()
         self._analysts.stop()
-        self._evidence.stop()
+        self._shelf.close()
         self._client.stop()
+        self._roster.close()
         self._records.close()
         self._journal.close()
         self._service.close()
