@@ -12,12 +12,13 @@ import msgspec
 from edge.devices.catalogue import driver_maker, settings_of
 from edge.devices.readings import Order, Reading
 from edge.devices.settings import SettingsRefused
+from edge.devices.xray_folder.watching import folder_settings
 from edge.linking import ClockPart, Name, Seconds, SpotCheckPart, SyncPart, sync_errors
 from edge.runtime.channels import ListenAddress, SerialAddress
 from edge.runtime.config_reading import ConfigError, ConfigRefused, read_config
 from edge.runtime.supervisor import BackOff, Device
-from edge.xray_bridge.page.server import PageSettings
 from edge.xray_bridge.association import Near, Windows
+from edge.xray_bridge.page.server import PageSettings
 from edge.xray_bridge.rules import TriageRules
 from edge.xray_bridge.station import StationSettings
 from edge.xray_bridge.values import Eye, Layout
@@ -66,7 +67,7 @@ class DevicePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     silent_after_s: Seconds | None = None
     """Without a valid reading for so long it is silent; leave out for what speaks only when it must."""
     triggered: bool = False
-    """True, of a barcode reader: it is told to read when something cuts the portal's eye; else it reads by itself."""
+    """True, of a barcode reader: it is told to read when something cuts the portal's eye."""
     settings: dict[str, Any] = {}
     """Of the protocol's driver; see the device's page."""
 
@@ -335,6 +336,11 @@ def _device_errors(config: XRayConfig) -> Iterator[ConfigError]:
             continue
         try:
             driver_maker(part.protocol, part.settings, f"{where}.settings")
+        except SettingsRefused as refused:
+            yield from (ConfigError(e.path, f"expected {e.expected}, got {e.got}") for e in refused.errors)
+    if config.folder is not None:
+        try:
+            folder_settings(config.folder.settings, "folder.settings")
         except SettingsRefused as refused:
             yield from (ConfigError(e.path, f"expected {e.expected}, got {e.got}") for e in refused.errors)
     board = devices.get("belt")

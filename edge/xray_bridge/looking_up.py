@@ -115,8 +115,8 @@ class Lookups:
         )
 
     def references(self, goods: Goods | None) -> tuple[tuple[Reference, ...], tuple[Reference, ...]]:
-        """(of the same SKU, of its HS code and what that begins with), X-ray pictures only. A parcel of several
-        kinds of goods looks like none of them."""
+        """(of the same SKU, of its HS code and what that begins with), X-ray pictures only. A parcel of
+        several kinds of goods looks like none of them."""
         if goods is None or len(goods.lines) != 1:
             return (), ()
         line = goods.lines[0]

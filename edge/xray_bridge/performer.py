@@ -114,10 +114,6 @@ class EvidencePort(Protocol):
     def save(self, effect: SavePicture, held: Held) -> None: ...
 
 
-class DesksPort(Protocol):
-    def answer(self, answer: AnswerDesk) -> None: ...
-
-
 class LinkPort(Protocol):
     def facts_waiting(self) -> None: ...
 
@@ -148,7 +144,7 @@ class Things:
     pictures: PicturesPort
     analyse: Callable[[Task], None]
     evidence: EvidencePort
-    desks: DesksPort
+    answer_desk: Callable[[AnswerDesk], None]
     has_flag_chute: bool
     triggered: tuple[str, ...] = ()
     """Portal readers that must be told to read."""
@@ -195,7 +191,7 @@ class StationPerformer:
             case CheckWedge(picture):
                 self._things.analyse(Check(picture))
             case AnswerDesk():
-                self._things.desks.answer(effect)
+                self._things.answer_desk(effect)
             case AnswerCommand(command_id, outcome, why):
                 self._things.link.answer_command(command_id, outcome, why)
             case Resync():

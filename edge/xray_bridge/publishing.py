@@ -1,5 +1,5 @@
-"""Keeps what the desks see of a station fresh, on the station's own thread: its state as `StationView`, whole,
-in words of both languages. Never a reason to stop a station: what cannot be gathered is shown as unknown.
+"""Keeps what the desks see of a station fresh, on the station's own thread: its state as `StationView`,
+whole, in words of both languages. Never a reason to stop a station: what cannot be gathered is unknown.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
@@ -93,7 +93,7 @@ _ON: Final = {
     Likeness.CHAPTER: Text("同章参考", "the same HS chapter"),
     Likeness.NONE: Text("无参考图像", "No reference pictures"),
 }
-_PARTS: Final = {
+_PARTS: Final[dict[Literal["materials", "mass", "layout"], Text]] = {
     "materials": Text("材质", "Materials"),
     "mass": Text("质量", "Mass"),
     "layout": Text("布局", "Layout"),
@@ -120,7 +120,6 @@ class Publisher:
         reference: Callable[[str], ReferenceShown | None],
         around: Callable[[], Around],
         changed: Callable[[], None],
-        first_shown_mm: Callable[[str], float | None] = lambda picture: None,
     ) -> None:
         self._station_id = station_id
         self._clock = clock
@@ -143,7 +142,7 @@ class Publisher:
         return self._latest
 
     def stepped(self, station: Station, effects: Sequence[Effect]) -> None:
-        """After a step's effects: what changed is shown at once, all else four times a second. Never raises."""
+        """After a step's effects: what changed is shown at once, all else now and then. Never raises."""
         try:
             self._stepped(station, effects)
         except Exception as error:  # noqa: BLE001 - a page is no reason to stop a station
@@ -239,6 +238,7 @@ class Publisher:
     def _queued(self, station: Station, parcel: Parcel) -> QueuedShown:
         desk = next((desk.desk for desk in station.desks if desk.parcel == parcel.number), "")
         left = left_s(station, parcel)
+        state: Literal["analysing", "waiting", "in_hand", "judged", "late"]
         if parcel.verdict is not None:
             state = "judged"
         elif not parcel.waits:
@@ -362,14 +362,11 @@ def scores_of(compared: Compared) -> Scores:
     if compared.on is not Likeness.NONE:
         few = Text("，参考不足", ", few") if compared.few else Text("", "")
         words = Text(f"{compared.references} 幅{on.zh}{few.zh}", f"{compared.references} of {on.en}{few.en}")
+    measured = {"materials": compared.materials_z, "mass": compared.mass_z, "layout": compared.layout_z}
     parts = tuple(
-        Part(part=part, z=round(z, 2), raised=z >= RAISED_Z, words=_PARTS[part])
-        for part, z in (
-            ("materials", compared.materials_z),
-            ("mass", compared.mass_z),
-            ("layout", compared.layout_z),
-        )
-        if z is not None
+        Part(part=part, z=round(z, 2), raised=z >= RAISED_Z, words=text)
+        for part, text in _PARTS.items()
+        if (z := measured[part]) is not None
     )
     return Scores(
         on=compared.on,

@@ -12,12 +12,15 @@ from typing import Final
 import structlog
 
 from edge.xray_bridge.analysing import PREVIEW
-from edge.xray_bridge.effects import KeepEvidence
+from edge.xray_bridge.contract import Found
+from edge.xray_bridge.effects import KeepEvidence, SavePicture
+from edge.xray_bridge.events import Event, Saved
 from edge.xray_bridge.evidence.dicos import Scan
 from edge.xray_bridge.evidence.keeping import EvidenceKeeper
 from edge.xray_bridge.evidence.manifest import Machine, Taken
 from edge.xray_bridge.imaging.comparing import MOST_REFERENCES, Kept, References
 from edge.xray_bridge.imaging.describing import Descriptor, DescriptorRefused
+from edge.xray_bridge.page.ports import SearchBy
 from edge.xray_bridge.pictures import Held
 from edge.xray_bridge.values import Acquisition
 from sync.vocabulary.records import Reference
@@ -58,7 +61,8 @@ def scan_of(held: Held) -> Scan:
 class Shelf:
     """`keep` from the station's thread, `read` from the link's."""
 
-    def __init__(self, keeper: EvidenceKeeper) -> None:
+    def __init__(self, keeper: EvidenceKeeper, put: Callable[[Event], None]) -> None:
+        self._put = put
         self._keeper = keeper
         self._lock = Lock()
         self._sets: OrderedDict[tuple[str, ...], References] = OrderedDict()
@@ -73,12 +77,16 @@ class Shelf:
         """None: it is no longer in memory; then it was kept before, and this is a later word on it."""
         self._keeper.keep(effect, None if held is None else scan_of(held))
 
+    def save(self, effect: SavePicture, held: Held) -> None:
+        self._put(Saved(effect.parcel, effect.picture, effect.kind, "", "no library"))
+
+    def search(self, by: SearchBy, text: str, limit: int) -> Found:
+        return Found()
+
     def read(self, sha256: str) -> bytes | None:
         return self._keeper.read(sha256)
 
-    def references(
-        self, sku: Sequence[Reference], chapter: Sequence[Reference]
-    ) -> Callable[[], References]:
+    def references(self, sku: Sequence[Reference], chapter: Sequence[Reference]) -> Callable[[], References]:
         """What the records say of the same goods, newest last; made into sets on the thread that asks."""
         of_sku = tuple(each for each in sku if each.descriptor)[-MOST_REFERENCES:]
         of_chapter = tuple(each for each in chapter if each.descriptor)[-MOST_REFERENCES:]

@@ -1,5 +1,5 @@
-"""The composition root of an X-ray station: the only place where an effect meets a thing and a thing becomes an
-event.
+"""The composition root of an X-ray station: the only place where an effect meets a thing and a thing becomes
+an event.
 
 Dull on purpose. Whatever must be decided is decided in `station` and `rules`.
 """
@@ -7,10 +7,10 @@ Dull on purpose. Whatever must be decided is decided in `station` and `rules`.
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final
 
 import structlog
 
@@ -22,34 +22,36 @@ from edge.devices.readings import (
     EyeEdge,
     Order,
     OrderRefused,
-    ReadGarbled,
     Reading,
     ReleaseOutput,
     XrayPictureFailed,
     XrayPictureSeen,
     XrayStateSeen,
 )
-from edge.linking import BUILT, config_digest, facts_of, link_config, read_draw_key
-from edge.runtime.clock import Clock, SystemClock
+from edge.devices.xray_folder.watching import HotFolder, folder_settings
+from edge.linking import BUILT, config_digest, facts_of, link_config, peppers, read_draw_key
+from edge.runtime.clock import UNKNOWN_MS, Clock, SystemClock
 from edge.runtime.inbox import Inbox
 from edge.runtime.loop import EffectFailed, Loop
 from edge.runtime.ports import OrderNotTaken
 from edge.runtime.service import Service
 from edge.runtime.supervisor import DeviceHealth, DeviceReport, Supervisor
-from edge.runtime.wiping import Wiping, unlinked
-from edge.xray_bridge.analysing import Analysts
+from edge.xray_bridge.analysing import Analysts, Prepare
 from edge.xray_bridge.calibrating import Calibrations
 from edge.xray_bridge.config import (
     XRayConfig,
     device_of,
+    page_settings,
     read_xray_config,
-    settings_in_force,
     station_settings,
+    triggered,
 )
 from edge.xray_bridge.effects import Commit, Effect, Told
 from edge.xray_bridge.events import (
     BeltRead,
     CommandCame,
+    DeviceBack,
+    DeviceLost,
     Event,
     LinkSeen,
     PictureLost,
@@ -57,25 +59,37 @@ from edge.xray_bridge.events import (
     TimerRang,
     WriteFailed,
 )
+from edge.xray_bridge.evidence.keeping import EvidenceKeeper
+from edge.xray_bridge.evidence.keeping import Settings as EvidenceSettings
+from edge.xray_bridge.evidence.store import EvidenceStore, Limits
 from edge.xray_bridge.looking_up import Lookups
+from edge.xray_bridge.page.door import Door
+from edge.xray_bridge.page.server import StationPage
 from edge.xray_bridge.performer import StationPerformer, Things, read_memory
 from edge.xray_bridge.pictures import Pictures
+from edge.xray_bridge.publishing import Around, Publisher
+from edge.xray_bridge.roster import Roster
+from edge.xray_bridge.shelving import Shelf
 from edge.xray_bridge.showing import Shown, palette_of
 from edge.xray_bridge.station import Station, step, woken
-from edge.xray_bridge.translation import PORTALS, Translator, is_valid, to_report
+from edge.xray_bridge.translation import Translator, is_valid, to_report
 from sync.link import words as link_words
 from sync.link.client import LinkClient
 from sync.link.key_files import own_signer
 from sync.link.keys import key_id, load_private, load_public
+from sync.link.performer import HUB_KEYS
+from sync.policy.ages import records_age_s
 from sync.store.folders import make_folder
-from sync.store.journal import Journal
+from sync.store.journal import Journal, JournalFull
 from sync.store.opening import StoreRefused
 from sync.store.records_in_force import RecordsInForce
-from sync.vocabulary.commands import Command, Outcome
+from sync.vocabulary.codec import Malformed
+from sync.vocabulary.commands import Outcome
 from sync.vocabulary.facts import FactData, Stream
 
 _HEALTH_EVERY_S: Final = 2.0
 _RETENTION_EVERY_S: Final = 600.0
+_FOLDER_CLOSE_S: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +168,7 @@ class Program:
             is_valid=is_valid,
             back_off=config.back_off,
         )
+        self._folder = self._hot_folder()
         palette = palette_of(config.library.palette)
         self._pictures = Pictures(
             plane_mm=config.layout.xray_mm,
@@ -172,7 +187,7 @@ class Program:
             put=lambda event: self._inbox.put("analysts", event),
             workers=config.pictures.workers,
         )
-        self._shelf = Shelf(self._keeper())
+        self._shelf = Shelf(self._keeper(), lambda event: self._inbox.put("library", event))
         self._shown = Shown(
             self._pictures,
             calibration=self._calibrations.current,
@@ -241,7 +256,7 @@ class Program:
                 pictures=self._pictures,
                 analyse=self._analysts.ask,
                 evidence=self._shelf,
-                desks=self._page,
+                answer_desk=self._page.answered,
                 has_flag_chute=config.layout.flag_chute,
                 triggered=triggered(config),
             )
@@ -280,6 +295,24 @@ class Program:
         finally:
             self._close()
         return 0
+
+    def _hot_folder(self) -> HotFolder | None:
+        part = self._config.folder
+        if part is None:
+            return None
+
+        def on_news(at_s: float, name: str, why: str) -> None:
+            news: Event = DeviceLost(name, why[:200]) if why else DeviceBack(name)
+            self._inbox.put(f"{name}-report", news, at_s)
+
+        return HotFolder(
+            "xray",
+            part.path,
+            folder_settings(part.settings),
+            monotonic_s=self._clock.monotonic_s,
+            on_reading=self._on_reading,
+            on_news=on_news,
+        )
 
     def _keeper(self) -> EvidenceKeeper:
         part = self._config.evidence
@@ -336,6 +369,8 @@ class Program:
         self._shelf.start()
         self._pictures.start()
         self._analysts.start()
+        if self._folder is not None:
+            self._folder.start()
         self._supervisor.start()
         self._client.start()
         for what, seconds in self._every.items():
@@ -350,6 +385,9 @@ class Program:
         self._performer.withdraw()
         self._page.stop()
         self._supervisor.stop()
+        if self._folder is not None:
+            self._folder.stop()
+            self._folder.join(_FOLDER_CLOSE_S)
         self._pictures.stop()
         self._analysts.stop()
         self._shelf.close()
@@ -411,7 +449,14 @@ class Program:
 
     def _on_reading(self, at_s: float, device: str, reading: Reading) -> None:
         match reading:
-            case XrayPictureSeen() | XrayPictureFailed() | XrayStateSeen() | BeltSeen() | BeltUnknown() | EyeEdge():
+            case (
+                XrayPictureSeen()
+                | XrayPictureFailed()
+                | XrayStateSeen()
+                | BeltSeen()
+                | BeltUnknown()
+                | EyeEdge()
+            ):
                 self._pictures.say(at_s, reading)
             case DeviceFault(code, detail):
                 self._log.warning("a device reports a fault", device=device, code=code, detail=detail)
@@ -452,7 +497,7 @@ def _on_timer(key: Hashable) -> _Inside:
 
 
 def _on_lost(source: str, count: int) -> _Inside:
-    """What was pushed out of the inbox: an edge that was missed makes the belt unknown, and nothing passes."""
+    """What was pushed out of the inbox: an edge that was missed makes the belt unknown; nothing passes."""
     if source == "belt":
         return BeltRead(None)
     return PictureLost(f"{count} reports of {source} came faster than they could be taken"[:200])
