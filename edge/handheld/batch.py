@@ -6,6 +6,7 @@ What is undone stays a fact and is counted no more. What is not passed stops the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -159,6 +160,7 @@ class Scan(msgspec.Struct, frozen=True, array_like=True):
 
     place: int
     text: str
+    """As `_short` keeps it: the fact has it whole."""
     waybill_no: str
     sign: Sign
     zh: str
@@ -297,8 +299,9 @@ def _scanned(
     state: State, batch: Batch, context: Context, event: Scanned
 ) -> tuple[State, tuple[Effect, ...]]:
     text = event.text.strip()
-    stayed = text == state.last_text and 0 <= context.at_s - state.last_s < SAME_LABEL_S
-    state = _changed(state, last_text=text, last_s=context.at_s)
+    short = _short(text)
+    stayed = short == state.last_text and 0 <= context.at_s - state.last_s < SAME_LABEL_S
+    state = _changed(state, last_text=short, last_s=context.at_s)
     if stayed and event.source != "typed":
         return state, ()
     if context.officer is None:
@@ -308,7 +311,7 @@ def _scanned(
         return _changed(state, told=told), (Sound(Tone.HOLD),)
     if any(each.text == text for each in state.waiting):
         return state, ()
-    if any(text in (scan.text, scan.waybill_no) and not scan.undone for scan in batch.scans):
+    if any(short in (scan.text, scan.waybill_no) and not scan.undone for scan in batch.scans):
         return _again(state, batch, text)
     if len(batch.scans) + len(state.waiting) >= MOST_SCANS:
         return _said(state, Text(f"已满 {MOST_SCANS} 件，请结束本批", f"{MOST_SCANS} scans: close this one"))
@@ -318,6 +321,14 @@ def _scanned(
     waiting = Waiting(number, text, event.symbology, event.source)
     state = _changed(state, request=number, waiting=(*state.waiting, waiting), told=None)
     return state, (LookUp(number, Wanted.PARCEL, text),)
+
+
+def _short(text: str) -> str:
+    """What a draft keeps of a code: a 2-D code may carry 4 KB, and every commit writes every draft. Two that
+    are not the same stay two."""
+    if len(text) <= MOST_TEXT:
+        return text
+    return f"{text[: MOST_TEXT - 20]}…{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:16]}"
 
 
 def _again(state: State, batch: Batch, text: str) -> tuple[State, tuple[Effect, ...]]:
@@ -341,7 +352,16 @@ def _looked_up(
     place = batch.next_place
     because = words.why(opinion.ruling.reasons[0])
     slip_no = "" if opinion.waybill is None else str(opinion.waybill.slip_no or "")
-    scan = Scan(place, waiting.text, waybill_no, opinion.sign, because.zh, because.en, context.at_s, slip_no)
+    scan = Scan(
+        place,
+        _short(waiting.text),
+        waybill_no,
+        opinion.sign,
+        because.zh[:MOST_TEXT],
+        because.en[:MOST_TEXT],
+        context.at_s,
+        slip_no,
+    )
     asked = scanning.Asked(text=waiting.text, symbology=waiting.symbology, source=waiting.source)
     facts = tuple(
         Told(each.stream, _placed(each.data, batch.batch_id, place))

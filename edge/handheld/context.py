@@ -53,6 +53,8 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
     """施检授权 and roles, such as `inspect`, `manual_release`, `patrol`, `stock_take`."""
     since_s: float
     """Monotonic."""
+    public_key: str = ""
+    """Of the roster's entry the PIN was proved by: a number may be given to somebody else."""
 
 
 class Battery(msgspec.Struct, frozen=True, kw_only=True):

@@ -224,6 +224,8 @@ class OfficerFindings:
     standing: Literal["active", "revoked", "expired", "unknown", "untold"]
     """`untold`: the records cannot be read just now, which puts nobody out."""
     authorisations: tuple[str, ...] = ()
+    public_key: str = ""
+    """With `active`: the key this number has now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +291,8 @@ class PinChecked:
     wait_s: float = 0.0
     """With `wait`: nobody may try again before."""
     tries: int = 0
+    public_key: str = ""
+    """With `right`: the officer's, as the records had it then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from edge.handheld.events import (
     StockFindings,
     TraceFindings,
 )
+from edge.handheld.latest_time import LatestTime
 from edge.handheld.rules import RELEASED
 from edge.handheld.stores import Stores
 from edge.handheld.vault_files import Standing
@@ -67,11 +68,16 @@ class Ageing:
     clock: Clock
     clock_must_be_known: bool
     not_before_utc: str
+    latest: LatestTime
+    """Never behind what this device has seen: a clock that is set back makes no record young."""
+
+    def utc(self) -> str:
+        return self.latest.utc()
 
     def age_s(self, verified_utc: str | None) -> float | None:
         known = not self.clock_must_be_known or self.clock.uncertainty_ms() != UNKNOWN_MS
         return records_age_s(
-            verified_utc, self.clock.utc_text(), clock_is_known=known, not_before_utc=self.not_before_utc
+            verified_utc, self.utc(), clock_is_known=known, not_before_utc=self.not_before_utc
         )
 
 
@@ -85,7 +91,7 @@ class Lookups:
 
     def find(self, wanted: Wanted, text: str) -> tuple[Findings, RecordsRead]:
         """An unreadable file is no ground to stand on: as if there were none."""
-        utc = UtcText(self._ageing.clock.utc_text())
+        utc = UtcText(self._ageing.utc())
         try:
             records = self._stores.records()
             if records is None:
@@ -97,7 +103,7 @@ class Lookups:
 
     def standing(self, officer_no: str) -> Standing:
         """For a PIN that is being checked."""
-        utc = self._ageing.clock.utc_text()
+        utc = self._ageing.utc()
         try:
             records = self._stores.records()
             if records is None:
@@ -215,9 +221,9 @@ class Lookups:
             return OfficerFindings(officer_no, "unknown")
         if officer.state is not OfficerState.ACTIVE:
             return OfficerFindings(officer_no, "revoked")
-        if UtcText(self._ageing.clock.utc_text()) >= officer.valid_until:
+        if UtcText(self._ageing.utc()) >= officer.valid_until:
             return OfficerFindings(officer_no, "expired")
-        return OfficerFindings(officer_no, "active", officer.authorisations)
+        return OfficerFindings(officer_no, "active", officer.authorisations, officer.public_key)
 
 
 def _nothing(wanted: Wanted, text: str) -> Findings:

@@ -258,4 +258,5 @@ def _told(request: int, checked: Checked) -> PinChecked:
         () if officer is None else officer.authorisations,
         checked.wait_s,
         checked.tries,
+        "" if officer is None else officer.public_key,
     )

@@ -134,6 +134,9 @@ class SigningInView:
 
 
 def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Effect, ...]]:
+    if state.officer is not None and _too_long_offline(context, event):
+        after, effects = _lock(state, "too_long_offline")
+        return _changed(after, refused="too_long_offline"), effects
     match event:
         case SignInAsked(officer_no, pin):
             return _try(state, context, officer_no.strip(), pin)
@@ -160,6 +163,18 @@ def step(state: State, context: Context, event: Event) -> tuple[State, tuple[Eff
             return _looked_up(state, findings)
         case _:
             return state, ()
+
+
+def _too_long_offline(context: Context, event: Event) -> bool:
+    """As at the sign-in, so that nobody stays in by having come in time. Before the first word of the sync
+    nothing is known, and the sign-in has just looked; after it, an unknown age is too old (S10)."""
+    if not isinstance(event, Touched | TimePassed | SyncChanged) or context.site is None:
+        return False
+    sync = event.sync if isinstance(event, SyncChanged) else context.sync
+    age_s = sync.age_s(context.at_s)
+    if age_s is None:
+        return isinstance(event, SyncChanged) and bool(sync.records_epoch)
+    return age_s > 3600.0 * context.site.offline_sign_in_h
 
 
 def _still_in(state: State, left_s: float) -> tuple[State, tuple[Effect, ...]]:
@@ -213,7 +228,12 @@ def _checked(state: State, context: Context, answer: PinChecked) -> tuple[State,
     signed_in = OfficerSignedIn(
         officer=officer_no, authorisations=answer.authorisations, offline=not context.sync.online
     )
-    holder = SignedIn(officer_no=officer_no, authorisations=answer.authorisations, since_s=context.at_s)
+    holder = SignedIn(
+        officer_no=officer_no,
+        authorisations=answer.authorisations,
+        since_s=context.at_s,
+        public_key=answer.public_key,
+    )
     after = State(
         officer=holder,
         last_officer=officer_no,
@@ -234,6 +254,10 @@ def _looked_up(state: State, findings: OfficerFindings) -> tuple[State, tuple[Ef
     holder = state.officer
     if holder is None or findings.officer_no != holder.officer_no or findings.standing == "untold":
         return state, ()
+    if findings.standing == "active" and findings.public_key != holder.public_key:
+        # The number stands, and not for whoever proved a PIN here: revoked, and rostered anew.
+        after, effects = _out(state, "revoked", locked=True)
+        return _changed(after, refused="revoked"), effects
     if findings.standing == "active":
         if findings.authorisations == holder.authorisations:
             return state, ()

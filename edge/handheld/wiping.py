@@ -19,7 +19,7 @@ from sync.store.journal import StoreRefused
 
 Order = TypeVar("Order")
 
-_DATABASES = ("journal*", "records-*", "snapshot.*", "hub-keys.json")
+_DATABASES = ("journal*", "records-*", "snapshot.*", "hub-keys.json", "latest.time")
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,8 @@ from edge.handheld.events import (
     Wiped,
 )
 from edge.handheld.joint.marks import Mark
+from edge.handheld.latest_time import FILE as LATEST_TIME
+from edge.handheld.latest_time import LatestTime
 from edge.handheld.looking_up import Ageing, Lookups
 from edge.handheld.performer import GlassEffect, Performer, Things
 from edge.handheld.stores import EVIDENCE, Limits, Stores
@@ -133,7 +135,8 @@ class Core:
             random=secrets.token_bytes,
         )
         self._inbox: Inbox[Any] = Inbox(clock, on_timer=_on_timer, on_lost=_on_lost)
-        self._ageing = Ageing(clock, config.clock.require_synchronised, BUILT)
+        self._latest = LatestTime(clock, config.store.folder / LATEST_TIME)
+        self._ageing = Ageing(clock, config.clock.require_synchronised, BUILT, self._latest)
         self._client: LinkClient | None = None
         self._glass: Glass | None = None
         self._wiping = wiping_of(
@@ -222,6 +225,8 @@ class Core:
         finally:
             if self._client is not None:
                 self._client.stop()
+            if self._stores.are_open:
+                self._latest.keep(at_once=True)
             self._stores.close()
             self._wiping.finish()
             self._ended.set()
@@ -288,6 +293,8 @@ class Core:
         journal, config = self._stores.journal, self._config
         if journal is None:
             return
+        self._latest.seen(_last_told(journal))
+        self._latest.keep(at_once=True)
         self._client = LinkClient(
             link_config(
                 config.sync,
@@ -412,6 +419,9 @@ class Core:
             site = None if records is None else records.site()
         except (StoreRefused, Malformed):
             return
+        if state is not None and state.verified_utc is not None and self._online:
+            self._latest.vouched(state.verified_utc)
+        self._latest.keep()
         sync = Sync(
             online=self._online,
             unsent=unsent,
@@ -473,6 +483,13 @@ class Core:
     def _backlog(self) -> int:
         journal = self._stores.journal
         return 0 if journal is None else sum(journal.backlog().values())
+
+
+def _last_told(journal: Journal) -> str:
+    """Time of the last routine fact; empty where there is none."""
+    last = journal.heads()[Stream.ROUTINE].seq
+    facts = journal.facts_from(Stream.ROUTINE, max(1, last), max_facts=1, max_bytes=1_000_000)
+    return facts[-1].time if facts else ""
 
 
 def _acknowledged(journal: Journal) -> int:

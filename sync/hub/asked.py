@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, TypeVar, cast
 
@@ -38,6 +37,8 @@ CLOCKS_APART_S: Final = 10.0
 """A code issued so far ahead of the hub's clock is still believed, as at a lane."""
 _RELEASE, _ANSWER = "rc-", "ra-"
 _ID_DIGITS: Final = 40
+LOOKED_BACK: Final = 64
+"""Commands among which a later code about the same passage would be: they stand for a minute."""
 AUTHORISATIONS: Final = {"release": "manual_release", "aside": "manual_release", "supplement": "supplement"}
 _STEPS: Final = {"taken": 1, "inspected": 2, "found": 3}
 
@@ -69,7 +70,8 @@ class Asked:
         if self._archive.command(command_id) is not None:
             return
         try:
-            codes, left_s = self._believed(data, at_utc)
+            codes, good_until_utc = self._believed(data, at_utc)
+            self._must_be_the_latest(codes[0], good_until_utc)
         except NotGiven as error:
             self._answer(fact.device, sha256, "refused", str(error), at_utc)
             return
@@ -88,7 +90,7 @@ class Asked:
                 tuple(each.officer for each in codes),
                 code.reason,
                 at_utc,
-                _later(at_utc, math.ceil(left_s)),
+                good_until_utc,
                 "waiting",
             )
         )
@@ -111,8 +113,19 @@ class Asked:
             outcome = "accepted"
         self._answer(given.device, asked.code_sha256, outcome, why, at_utc)
 
-    def _believed(self, data: ReleaseAsked, at_utc: str) -> tuple[tuple[ReleaseCode, ...], float]:
-        """The codes, and for how long they still stand. Raises `NotGiven`."""
+    def _must_be_the_latest(self, code: ReleaseCode, good_until_utc: str) -> None:
+        """What an officer asked last is what is wanted: an earlier code of theirs about the same passage that
+        comes late, as facts may, changes it no more. Raises `NotGiven`."""
+        for row in self._archive.last_commands(LOOKED_BACK):
+            same = row.device == code.lane and row.officers[:1] == (code.officer,)
+            if not (same and row.command_id.startswith(_RELEASE) and row.good_until_utc > good_until_utc):
+                continue
+            act = _read_act(row.body)
+            if isinstance(act, ManualRelease | Supplement) and act.passage == code.passage:
+                raise NotGiven("a later code about this passage came before it: kept, and not given")
+
+    def _believed(self, data: ReleaseAsked, at_utc: str) -> tuple[tuple[ReleaseCode, ...], str]:
+        """The codes, and until when they stand. Raises `NotGiven`."""
         try:
             shown = tuple(map(parse, (data.code, data.second_code) if data.second_code else (data.code,)))
         except Malformed as error:
@@ -125,11 +138,13 @@ class Asked:
         lane = self._archive.enrolled(first.lane)
         if lane is None or lane.revoked:
             raise NotGiven(f"no lane {first.lane[:60]} is enrolled here")
-        left_s = min(self._checked(each, at_utc) for each in shown)
-        return tuple(each.code for each in shown), left_s
+        for each in shown:
+            self._check(each, at_utc)
+        ends = min(_later(each.code.issued, VALID_S) for each in shown)
+        return tuple(each.code for each in shown), max(ends, _later(at_utc, 1.0))
 
-    def _checked(self, shown: ShownCode, at_utc: str) -> float:
-        """Seconds this code still stands. Raises `NotGiven`."""
+    def _check(self, shown: ShownCode, at_utc: str) -> None:
+        """Raises `NotGiven`."""
         code = shown.code
         body = self._archive.record("officers", code.officer)
         try:
@@ -148,7 +163,6 @@ class Asked:
         age_s = _seconds(at_utc) - _seconds(code.issued)
         if not -CLOCKS_APART_S <= age_s <= VALID_S:
             raise NotGiven(f"the code was issued at {code.issued}, it came at {at_utc}: kept, and not given")
-        return max(1.0, VALID_S - age_s)
 
     def _answer(
         self,

@@ -54,7 +54,7 @@ class DeviceLocked(msgspec.Struct, frozen=True, tag="device_locked", kw_only=Tru
 
     officer: Words
     why: Words = ""
-    """`untouched`, `asked`, `hidden`."""
+    """`untouched`, `asked`, `hidden`, `too_long_offline`."""
 
 
 # --- scanning -----------------------------------------------------------------------------------------------

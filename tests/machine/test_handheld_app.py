@@ -316,6 +316,50 @@ def test_records_nobody_can_read_put_nobody_out_and_new_authorisations_hold_at_o
     assert held.put(GoTo(Page.INSPECTION)) == (Sound(Tone.ERROR),)
 
 
+def test_a_number_that_was_given_to_somebody_else_meanwhile_puts_the_old_holder_out() -> None:
+    held = Held()
+    held.put(SignInAsked(OFFICER, "493027"))
+    (asked,) = held.of(CheckPin)
+    held.put(PinChecked(asked.request, "right", MAY, public_key="old"))
+    held.put(SyncChanged(Sync(online=True, records_number=8)))
+    asked_of = next(each for each in held.of(LookUp) if each.wanted is Wanted.OFFICER)
+    held.put(Found(asked_of.request, OfficerFindings(OFFICER, "active", MAY, "new"), READ))
+    assert (held.holder(), held.facts(OfficerSignedOut)[-1].why) == (None, "revoked")
+
+
+def aged(hours: float | None, at_s: float) -> SyncChanged:
+    age_s = None if hours is None else hours * 3_600.0
+    return SyncChanged(Sync(records_epoch="e1", records_number=7, records_age_s=age_s, told_s=at_s))
+
+
+@pytest.mark.parametrize("event", [Touched(), TimePassed("signing_in:untouched"), Scanned("YT1")])
+def test_the_limit_of_offline_work_locks_who_is_in_and_keeps_the_drafts(held: Held, event: object) -> None:
+    held.put(aged(71.99, held.at_s))
+    held.put(event, 30.0)
+    assert held.holder() is not None
+    page = held.page()
+    held.put(event, 30.0)
+    assert (held.holder(), held.of(LockVault)) == (None, [LockVault()])
+    assert held.facts(DeviceLocked) == [DeviceLocked(officer=OFFICER, why="too_long_offline")]
+    shown = held.view.shown
+    assert isinstance(shown, SigningInView)
+    assert (shown.phase, shown.message) == (
+        "locked", Text("离线过久，联网后登录", "Offline for too long, sign in with a network"),
+    )  # fmt: skip
+    held.put(aged(0.1, held.at_s))
+    held.sign_in()
+    assert held.page() is page
+
+
+def test_s10_an_age_that_is_unknown_is_too_long_and_before_the_first_word_nothing_is_known(
+    held: Held,
+) -> None:
+    held.put(Touched())
+    assert held.holder() is not None
+    held.put(aged(None, held.at_s))
+    assert held.holder() is None
+
+
 def test_nothing_but_signing_in_is_heard_while_nobody_is_in() -> None:
     held = Held()
     for event in (

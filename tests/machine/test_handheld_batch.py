@@ -21,6 +21,7 @@ from edge.handheld.batch import (
 )
 from edge.handheld.effects import Commit, LookUp, Tone, Wanted
 from edge.handheld.events import EffectFailed, Found, ParcelFindings, Scanned, SlipFindings
+from edge.handheld.memory import MOST_BYTES, Memory, write
 from edge.handheld.view import Shape, Sign
 from tests.machine.handheld_plays import OTHER_SLIP, RECORDS, Play, parcel, slip, struct, waybill, waybill_no
 
@@ -81,6 +82,22 @@ def test_two_labels_of_one_parcel_are_one_parcel() -> None:
     stage.tell(Scanned("TRACE-1", "QRCode", "camera")).found(parcel(waybill(1), code="TRACE-1"))
     assert (shown(stage).counted, shown(stage).duplicates) == (1, 1)
     assert len(stage.facts("parcel_judged")) == 1
+
+
+def test_codes_of_four_kilobytes_fill_no_memory_and_two_that_differ_late_stay_two() -> None:
+    """Every commit writes every draft: the largest count must stay well within what one may take."""
+    stage = play().tell(CountBegun())
+    for number in range(20):
+        text = "\x01" * 4_000 + str(number)
+        for _ in range(2):
+            stage.at_s += 2.0
+            stage.tell(Scanned(text, "PDF417", "camera"))
+            for asked in [each for each in stage.last if isinstance(each, LookUp)]:
+                stage.tell(Found(asked.request, ParcelFindings(code=asked.text), RECORDS)).tell(LaidAside())
+    assert (shown(stage).counted, shown(stage).duplicates) == (20, 20)
+    assert {len(fact.text) for fact in stage.facts("unknown_scanned")} == {4_001, 4_002}
+    whole = len(write(Memory(batch=stage.state)))
+    assert whole / 20 * batch.MOST_SCANS < MOST_BYTES / 2
 
 
 def test_for_ten_seconds_a_scan_can_be_undone_and_that_is_a_fact() -> None:

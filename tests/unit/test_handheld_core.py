@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from edge.handheld.wiring import Core
 from edge.runtime.clock import SystemClock
 from sync.store.journal import Journal
 from sync.vocabulary.facts import FactData, Stream, read_body
-from sync.vocabulary.handheld_facts import ParcelJudged
+from sync.vocabulary.handheld_facts import OfficerSignedIn, ParcelJudged, SignInRefused
 
 CODE = waybill_row(1)[0]
 RUN = "the glass"
@@ -67,9 +68,21 @@ class Hands:
         return self._number
 
 
+class SetAhead(SystemClock):
+    """The machine's clock, set so many hours ahead."""
+
+    hours = 0.0
+
+    def utc_text(self) -> str:
+        at = datetime.now(UTC) + timedelta(hours=self.hours)
+        return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 @contextmanager
-def running(laid: LaidOut) -> Iterator[Hands]:
-    core = Core(laid.config(), laid.config_path, SystemClock())
+def running(laid: LaidOut, hours: float = 0.0) -> Iterator[Hands]:
+    clock = SetAhead()
+    clock.hours = hours
+    core = Core(laid.config(), laid.config_path, clock)
     hands = Hands(core)
     core.open()
     thread = threading.Thread(target=core.run, args=(hands,))
@@ -139,3 +152,13 @@ def test_g11_half_a_character_is_refused_before_anything_is_looked_up(laid: Laid
     while "refused" not in out.getvalue() and time.monotonic() < until_s:
         time.sleep(0.01)
     assert out.getvalue().startswith('{"refused": ')
+
+
+def test_s10_a_clock_set_back_after_a_restart_lets_nobody_in_whose_offline_time_was_over(
+    laid: LaidOut,
+) -> None:
+    for hours in (0.0, 71.0, 73.0, 0.0):
+        with running(laid, hours) as hands:
+            hands.say(SignInAsked(OFFICER, PIN))
+    told = [type(each).__name__ for each in facts(laid) if isinstance(each, OfficerSignedIn | SignInRefused)]
+    assert told == ["OfficerSignedIn", "OfficerSignedIn", "SignInRefused", "SignInRefused"]

@@ -152,6 +152,34 @@ def test_the_same_code_is_never_two_commands(bench: Bench, handheld: Device) -> 
     assert (len(given(bench)), answers(bench)) == (1, [("handheld-1", "given", "")])
 
 
+def test_of_two_codes_about_one_passage_the_one_signed_last_is_what_is_wanted(
+    bench: Bench, handheld: Device
+) -> None:
+    """Facts may come in another order than they were said. A lane does what still stands there: once it has
+    let the vehicle go, the other is refused by itself."""
+    wrong = code(action="supplement", field="plate", value="豫A12345", issued=UtcText(at(0)))
+    right = code(action="supplement", field="plate", value="豫A54321", issued=UtcText(at(2)))
+    ask(bench, handheld, right, seconds=3)
+    ask(bench, handheld, wrong, seconds=4)
+    assert [from_json(row.body, Supplement).value for row in given(bench)] == ["豫A54321"]
+    assert [(outcome, "later code" in why) for _, outcome, why in answers(bench)] == [
+        ("given", False), ("refused", True),
+    ]  # fmt: skip
+
+
+@ON_SQLITE
+@pytest.mark.parametrize(
+    "other",
+    [{"passage": 8}, {"number": "4604002", "key": OTHER_KEY}, {"issued": UtcText(at(5)), "reason": "again"}],
+)
+def test_each_other_code_is_a_command_of_its_own(
+    bench: Bench, handheld: Device, other: dict[str, Any]
+) -> None:
+    ask(bench, handheld, code(issued=UtcText(at(2))), seconds=6)
+    ask(bench, handheld, code(**other), seconds=6)
+    assert len(given(bench)) == 2
+
+
 def test_what_the_lane_says_in_the_end_is_told_to_who_asked(
     bench: Bench, lane: Device, handheld: Device
 ) -> None:

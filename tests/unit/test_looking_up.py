@@ -18,6 +18,7 @@ from edge.handheld.events import (
     SlipFindings,
     TraceFindings,
 )
+from edge.handheld.latest_time import LatestTime
 from edge.handheld.looking_up import Ageing, Lookups
 from edge.runtime.clock import UNKNOWN_MS
 from sync.link.messages import Change, ChangeOp, FeedBatch
@@ -142,7 +143,9 @@ def stores(tmp_path: Path) -> Iterator[OpenStores]:
 
 
 def lookups(stores: OpenStores, *, known: bool = False, draw: bytes | None = None) -> Lookups:
-    return Lookups(stores, Ageing(StillClock(), known, "2026-01-01"), draw)  # type: ignore[arg-type]
+    clock = StillClock()
+    latest = LatestTime(clock, Path("no", "such", "folder"))
+    return Lookups(stores, Ageing(clock, known, "2026-01-01", latest), draw)  # type: ignore[arg-type]
 
 
 def found(stores: OpenStores, wanted: Wanted, text: str, draw: bytes | None = None) -> Findings:
