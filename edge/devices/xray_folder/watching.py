@@ -142,7 +142,7 @@ class HotFolder:
                 self._news(str(lost))
                 pause_s = _LOST_PAUSE_S
             except Exception as error:  # noqa: BLE001 - one file's fault must not end the care for the folder
-                _log().error("a hot folder raised", folder=self.name, exc_info=error)
+                _logger().error("a hot folder raised", folder=self.name, exc_info=error)
                 self._news(f"fault of the program: {error!r}"[:300])
                 pause_s = _LOST_PAUSE_S
             self._stopping.wait(pause_s)
@@ -304,7 +304,7 @@ class HotFolder:
         self._keep(QUARANTINE, action.name, self._settings.keep_quarantine)
         with self._lock:
             self._failed += 1
-        _log().warning("picture set aside", folder=self.name, picture=action.name, why=action.why)
+        _logger().warning("picture set aside", folder=self.name, picture=action.name, why=action.why)
         failed = XrayPictureFailed(action.name, action.code, action.why[:300])
         self._on_reading(self._monotonic_s(), self.name, failed)
 
@@ -391,6 +391,6 @@ def _names_by_age(folder: Path) -> list[str]:
     return sorted(ages, key=lambda name: ages[name])
 
 
-def _log() -> structlog.stdlib.BoundLogger:
+def _logger() -> structlog.stdlib.BoundLogger:
     log: structlog.stdlib.BoundLogger = structlog.get_logger("folders")
     return log
