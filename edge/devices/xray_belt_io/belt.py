@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edge.devices.readings import BeltEye, BeltSeen, BeltUnknown, EyeEdge, Reading
 
@@ -63,10 +63,17 @@ class _Known:
     count: int
     belt_mm: float
     eyes: dict[BeltEye, _Eye]
-    path: deque[tuple[float, float]] = field(default_factory=deque)
+    path: deque[tuple[float, float]]
     """(time, position) of the last looks, for the speed."""
+    ahead_mm: float = 0.0
+    """The belt is so much further when the inputs are read than when the encoder was."""
     told: BeltSeen | None = None
     told_at_s: float = 0.0
+
+    @property
+    def speed_mm_s(self) -> float:
+        (since_s, since_mm), (until_s, until_mm) = self.path[0], self.path[-1]
+        return (until_mm - since_mm) / (until_s - since_s) if until_s > since_s else 0.0
 
 
 class Belt:
@@ -96,19 +103,21 @@ class Belt:
             return []
         return self.unknown(f"no whole look for {self._rules.stale_s:g} s")
 
-    def looked(self, at_s: float, count: int, inputs: tuple[bool, ...]) -> list[Reading]:
+    def looked(self, at_s: float, apart_s: float, count: int, inputs: tuple[bool, ...]) -> list[Reading]:
+        """`apart_s`: the encoder was read so much before the inputs; the belt went on meanwhile."""
         out = self.due(at_s)
         if self._known is not None:
             moved = (count - self._known.count + COUNTS // 2) % COUNTS - COUNTS // 2
             moved_mm = moved * self._rules.mm_per_count
             time_s = at_s - self._known.at_s + self._rules.slack_s
             if abs(moved_mm) <= self._rules.most_mm_s * time_s + _JITTER_MM:
-                self._on(self._known, at_s, count, moved_mm, inputs, out)
+                self._on(self._known, at_s, apart_s, count, moved_mm, inputs, out)
                 return out
             out += self.unknown(f"the counter jumped by {moved} counts")
         self._origin += 1
         eyes = {eye: _Eye(inputs[wire.number] == wire.true_when) for eye, wire in self._wires.eyes.items()}
-        self._known = _Known(at_s, count, self._belt_mm, eyes)
+        path = deque([(at_s - apart_s, self._belt_mm)])
+        self._known = _Known(at_s, count, self._belt_mm, eyes, path)
         self._tell(self._known, at_s, inputs, out)
         return out
 
@@ -116,6 +125,7 @@ class Belt:
         self,
         known: _Known,
         at_s: float,
+        apart_s: float,
         count: int,
         moved_mm: float,
         inputs: tuple[bool, ...],
@@ -123,13 +133,17 @@ class Belt:
     ) -> None:
         known.at_s, known.count = at_s, count
         known.belt_mm += moved_mm
+        known.path.append((at_s - apart_s, known.belt_mm))
+        while len(known.path) > 2 and at_s - known.path[0][0] > _SPEED_OVER_S:
+            known.path.popleft()
+        known.ahead_mm = known.speed_mm_s * apart_s
         for name, wire in self._wires.eyes.items():
             eye = known.eyes[name]
             if (inputs[wire.number] == wire.true_when) == eye.blocked:
                 eye.changing = 0
                 continue
             if not eye.changing:
-                eye.belt_mm, eye.within_mm = known.belt_mm, abs(moved_mm)
+                eye.belt_mm, eye.within_mm = known.belt_mm + known.ahead_mm, abs(moved_mm)
             eye.changing += 1
             if eye.changing >= self._rules.steady_looks:
                 eye.blocked, eye.changing = not eye.blocked, 0
@@ -137,14 +151,9 @@ class Belt:
         self._tell(known, at_s, inputs, out)
 
     def _tell(self, known: _Known, at_s: float, inputs: tuple[bool, ...], out: list[Reading]) -> None:
-        known.path.append((at_s, known.belt_mm))
-        while len(known.path) > 2 and at_s - known.path[0][0] > _SPEED_OVER_S:
-            known.path.popleft()
-        since_s, since_mm = known.path[0]
-        speed_mm_s = (known.belt_mm - since_mm) / (at_s - since_s) if at_s > since_s else 0.0
         seen = BeltSeen(
-            belt_mm=known.belt_mm,
-            speed_mm_s=speed_mm_s,
+            belt_mm=known.belt_mm + known.ahead_mm,
+            speed_mm_s=known.speed_mm_s,
             origin=self._origin,
             blocked=tuple(name for name, eye in known.eyes.items() if eye.blocked),
             running=_state(self._wires.running, inputs),

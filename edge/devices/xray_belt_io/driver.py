@@ -164,7 +164,7 @@ class BeltDriver:
             first, second = turn.look.registers
             high_first = self._settings.word_order == "high_first"
             count = first << 16 | second if high_first else second << 16 | first
-            readings += self._belt.looked(turn.look.at_s, count, turn.look.inputs)
+            readings += self._belt.looked(turn.look.at_s, turn.look.apart_s, count, turn.look.inputs)
         else:
             readings += self._belt.due(at_s)
         wakes = [

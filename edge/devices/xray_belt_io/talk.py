@@ -33,6 +33,8 @@ class Look:
 
     at_s: float
     """When the inputs' answer came."""
+    apart_s: float
+    """By how much the encoder's answer came before it."""
     registers: tuple[int, ...]
     inputs: tuple[bool, ...]
 
@@ -73,6 +75,7 @@ class BoardTalk:
         self._asked: wire.WriteOne | wire.ReadRequest | None = None
         self._registers: tuple[int, ...] | None = None
         """Answered of the look under way."""
+        self._encoder_at_s = 0.0
         self._attempts = 0
         self._settle_until_s: float | None = None
         self._settle_at_most_s = 0.0
@@ -198,11 +201,11 @@ class BoardTalk:
                     readings.append(DeviceFault(reply.name, f"to reading its {what}"))
                 self._fault = reply.name
             case wire.RegistersReply(values=values):
-                self._registers = values
+                self._registers, self._encoder_at_s = values, at_s
             case wire.BitsReply(values=values) if registers is not None:
                 self._looked(at_s)
                 self._fault = ""
-                return Look(at_s, registers, values[: self._inputs.count])
+                return Look(at_s, at_s - self._encoder_at_s, registers, values[: self._inputs.count])
             case _ if order is not None:
                 self._finish(OrderDone(order.order_id), readings)
             case _:
