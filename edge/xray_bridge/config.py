@@ -244,8 +244,9 @@ class LogPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class PulsePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Orders to the belt's board; every one is a pulse the board itself ends."""
 
-    divert_s: Annotated[float, msgspec.Meta(ge=0.05, le=10)] = 0.5
-    """Of `pass` and `flag`: not longer than the shortest time between two parcels at the diverter."""
+    divert_s: Annotated[float, msgspec.Meta(ge=0.05, le=10)] = 1.0
+    """Of `pass` and `flag`: longer than a parcel takes from the diverter's eye to where it is led aside, the
+    diverter's own time included; shorter than the next parcel takes to get there."""
     permit_s: Annotated[float, msgspec.Meta(ge=0.2, le=10)] = 1.0
     """Of the feed permit, renewed while it stands."""
     renew_s: Annotated[float, msgspec.Meta(ge=0.05, le=5)] = 0.4

@@ -203,6 +203,7 @@ class Program:
                 boot_id=clock.boot_id(),
                 statements=statements,
                 blob_bytes_per_s=1000 * config.evidence.upload_kb_per_s,
+                leads_to_parcels=True,
             ),
             journal=self._journal,
             records_folder=config.store.folder,
