@@ -687,6 +687,10 @@ class Journal:
         row = self._read_one("SELECT state FROM blobs WHERE sha256 = ?", (sha256,))
         return row is not None and row[0] == "acknowledged"
 
+    def blob_named(self, sha256: str) -> bool:
+        """Whether a fact named it, and nobody has forgotten it since."""
+        return self._read_one("SELECT 1 FROM blobs WHERE sha256 = ?", (sha256,)) is not None
+
     def blob_class(self, sha256: str) -> BlobClass:
         row = self._read_one("SELECT class FROM blobs WHERE sha256 = ?", (sha256,))
         return BlobClass.ROUTINE if row is None else BlobClass(row[0])

@@ -138,10 +138,13 @@ class Keeper:
 
     def keep(self, effect: KeepEvidence, scan: Scan | None) -> Event:
         self.keeper.keep(effect, scan)
-        self.keeper._do(self.keeper._waiting.get_nowait())
+        self.take()
         return next(
             event for event in reversed(self.events) if isinstance(event, EvidenceKept | EvidenceFailed)
         )
+
+    def take(self) -> None:
+        self.keeper._take(self.keeper._waiting.get_nowait())
 
     def of(self, *kinds: type) -> list[Event]:
         return [event for event in self.events if isinstance(event, kinds)]
@@ -527,7 +530,7 @@ def test_on_a_full_disk_what_was_asked_waits_and_is_written_when_there_is_room_a
     keeper.keep(asked("p-1"), scan("p-1"))
     free[0] = 2 * MB
     keeper.keeper.keep(asked("p-2"), scan("p-2"))
-    keeper.keeper._do(keeper.keeper._waiting.get_nowait())
+    keeper.take()
     assert keeper.of(EvidenceFailed) == []
     assert keeper.of(Room)[-1] == Room(False, 0)
     free[0] = 4 * MB
@@ -546,9 +549,9 @@ def test_a_disk_that_fails_in_the_middle_leaves_nothing_half(
     before = tree(tmp_path)
     failing(monkeypatch, moment)
     keeper.keeper.keep(asked("p-2"), scan("p-2"))
-    keeper.keeper._do(keeper.keeper._waiting.get_nowait())
+    keeper.take()
     keeper.keeper.keep(asked("p-1", judged=OFFICER), None)
-    keeper.keeper._do(keeper.keeper._waiting.get_nowait())
+    keeper.take()
     monkeypatch.undo()
     assert_whole(tmp_path)
     assert set(before) <= set(tree(tmp_path))

@@ -131,22 +131,28 @@ class Days:
     def remove(self, day: str) -> None:
         self._path(day).unlink(missing_ok=True)
 
-    def entries(self, day: str, *, strict: bool = False) -> dict[str, Entry]:
-        """By picture, in the order they came. A line that is none is passed over; with `strict` it raises
-        `Damaged`. Raises `OSError`."""
+    def entries(self, day: str, *, strict: bool = False, holding: str = "") -> dict[str, Entry]:
+        """By picture, in the order they came; `holding`: only lines in which that text stands somewhere,
+        whatever its case. A line that is none is passed over; with `strict` it raises `Damaged`. Raises
+        `OSError`."""
         found: dict[str, Entry] = {}
-        for line in self._lines(day, strict=strict):
+        for line in self._lines(day, strict=strict, holding=holding):
             before = found.get(line.picture)
             found[line.picture] = Entry(day, (line,) if before is None else (*before.lines, line))
         return found
 
-    def _lines(self, day: str, *, strict: bool) -> Iterator[Line]:
+    def _lines(self, day: str, *, strict: bool, holding: str) -> Iterator[Line]:
         try:
             data = self._path(day).read_bytes()
         except FileNotFoundError:
             return
+        wanted = re.compile(re.escape(msgspec.json.encode(holding)[1:-1]), re.IGNORECASE)
+        if holding and wanted.search(data) is None:
+            return
         *whole, _rest = data.split(b"\n")
         for number, text in enumerate(whole, 1):
+            if holding and wanted.search(text) is None:
+                continue
             try:
                 yield _decode(text)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import enum
 import io
 import re
+import struct
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 from pydicom import config as pydicom_config
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import dcmread
 from pydicom.filewriter import dcmwrite
 
 from edge.xray_bridge.evidence.manifest import Taken
@@ -231,6 +234,17 @@ def report_file(taken: Taken, whose: Whose, report: Report) -> bytes:
     if report.by is Reporter.OPERATOR:
         put.append((0x00081072, "SQ", [_operator(whose, report.officer)]))
     return _file(put, THREAT_REPORT, instance)
+
+
+def pixels_of(data: bytes) -> Pixels:
+    """Back from `picture_file`. Raises `ValueError` for what is none."""
+    try:
+        whole = dcmread(io.BytesIO(data))
+        rows, columns = int(whole.Rows), int(whole.Columns)
+        found: Pixels = np.frombuffer(whole.PixelData, dtype="<u2").reshape(rows, columns)
+    except (InvalidDicomError, AttributeError, EOFError, OSError, struct.error) as error:
+        raise ValueError(f"expected a picture as DICOS: {error}") from error
+    return found
 
 
 def _common(taken: Taken, whose: Whose, sop_class: str, instance: str, utc: str) -> list[_Row]:

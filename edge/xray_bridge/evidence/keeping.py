@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 import structlog
 
 from edge.runtime.clock import UNKNOWN_MS, Clock
-from edge.xray_bridge.effects import KeepEvidence
+from edge.xray_bridge.effects import KeepEvidence, SavePicture
 from edge.xray_bridge.events import (
     Event,
     EvidenceFailed,
@@ -26,8 +26,10 @@ from edge.xray_bridge.events import (
     EvidenceShed,
     FileUp,
     Room,
+    Saved,
 )
 from edge.xray_bridge.evidence.dicos import Level, Scan, Whose, picture_file, report_file
+from edge.xray_bridge.evidence.library import Entry, Library, goods_key
 from edge.xray_bridge.evidence.manifest import (
     MAX_DESCRIPTOR_BYTES,
     KeepClass,
@@ -38,11 +40,14 @@ from edge.xray_bridge.evidence.manifest import (
 from edge.xray_bridge.evidence.previewing import grey_preview, png_of
 from edge.xray_bridge.evidence.reporting import machine_report, officer_report
 from edge.xray_bridge.evidence.store import EvidenceStore, ShedParcels, Space, Stored
+from edge.xray_bridge.values import Association
 from sync.vocabulary.codec import Malformed
+from sync.vocabulary.xray_facts import RegionTold
 
 CALM_EVERY_S: Final = 600.0
 TIGHT_EVERY_S: Final = 30.0
 RETRY_EVERY_S: Final = 2.0
+MOST_GOODS: Final = 400
 _LOOK_EVERY_S: Final = 0.5
 _SHED_AT_ONCE_S: Final = 1.0
 _CLOSE_S: Final = 10.0
@@ -67,6 +72,14 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
+class _Save:
+    effect: SavePicture
+    scan: Scan
+    calibration: str
+    utc: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Asked:
     effect: KeepEvidence
     scan: Scan | None
@@ -85,6 +98,7 @@ class EvidenceKeeper:
         clock: Clock,
         put: Callable[[Event], None],
         forget_blobs: Callable[[Sequence[str]], None] = lambda sha256s: None,
+        library: Library | None = None,
     ) -> None:
         """`put(event)` is called on the keeper's thread: it may only enqueue. `forget_blobs(sha256s)`: they
         are owed to nobody any more."""
@@ -93,7 +107,8 @@ class EvidenceKeeper:
         self._clock = clock
         self._put = put
         self._forget_blobs = forget_blobs
-        self._waiting: queue.Queue[_Asked] = queue.Queue(settings.most_waiting)
+        self._library = library
+        self._waiting: queue.Queue[_Asked | _Save] = queue.Queue(settings.most_waiting)
         self._stuck: deque[_Asked] = deque()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
@@ -126,6 +141,17 @@ class EvidenceKeeper:
         if why:
             self._put(EvidenceFailed(effect.parcel, effect.picture, why))
 
+    def save(self, effect: SavePicture, scan: Scan, *, calibration: str = "") -> None:
+        """Into the library; answered with `Saved`. Never waits."""
+        why = "the program is ending" if self._stopping.is_set() else ""
+        if not why:
+            try:
+                self._waiting.put_nowait(_Save(effect, scan, calibration, self._clock.utc_text()))
+            except queue.Full:
+                why = f"{self._settings.most_waiting} parcels wait for the disk already"
+        if why:
+            self._put(Saved(effect.parcel, effect.picture, effect.kind, "", why))
+
     def read(self, sha256: str) -> bytes | None:
         """A kept file that goes to the centre, its hash proved. Raises `OSError` where it cannot be read
         now."""
@@ -151,7 +177,7 @@ class EvidenceKeeper:
                     if ending:
                         break
                 else:
-                    self._do(asked)
+                    self._take(asked)
             elif ending:
                 break
             else:
@@ -166,6 +192,8 @@ class EvidenceKeeper:
     def _opened(self) -> bool:
         try:
             untold = self._store.open()
+            if self._library is not None:
+                self._library.open()
         except Exception as error:  # noqa: BLE001 - a folder that cannot be used must not end the thread
             _logger().error("the folder of the evidence cannot be used", why=str(error))
             self._say_room(Space(ok=False, free_bytes=0))
@@ -178,6 +206,73 @@ class EvidenceKeeper:
         self._why = ""
         self._look_at_room()
         return True
+
+    def _take(self, asked: _Asked | _Save) -> None:
+        match asked:
+            case _Asked():
+                self._do(asked)
+            case _Save():
+                self._put(self._saved(asked))
+            case _:
+                assert_never(asked)
+
+    def _saved(self, asked: _Save) -> Saved:
+        effect = asked.effect
+        entry, why = "", ""
+        try:
+            if self._library is None:
+                raise ValueError("this station has no library")
+            entry = self._library.save(*self._entry(asked)).key
+        except (OSError, ValueError, msgspec.ValidationError) as error:
+            why = str(error)[:200] or type(error).__name__
+            _logger().error("a picture was not saved", picture=effect.picture, why=why)
+        return Saved(effect.parcel, effect.picture, effect.kind, entry, why)
+
+    def _entry(self, asked: _Save) -> tuple[Entry, dict[str, bytes]]:
+        effect, scan, goods = asked.effect, asked.scan, asked.effect.goods
+        lines = () if goods is None else goods.lines
+        sku, hs_code = goods_key((line.sku, line.hs_code) for line in lines)
+        draft = Entry(
+            number="F-000000" if effect.kind == "find" else "R-000000",
+            kind="find" if effect.kind == "find" else "reference",
+            picture=_clean(effect.picture),
+            parcel=effect.parcel,
+            waybill_no="" if goods is None else goods.waybill_no,
+            enterprise="" if goods is None else goods.enterprise,
+            sku=sku,
+            hs_code=hs_code,
+            goods="; ".join(line.name for line in lines)[:MOST_GOODS],
+            category=_clean(effect.category),
+            note=_clean(effect.note),
+            regions=tuple(
+                RegionTold(
+                    region.box.left,
+                    region.box.top,
+                    region.box.width,
+                    region.box.height,
+                    _clean(region.category),
+                    _clean(region.note),
+                )
+                for region in effect.regions
+            ),
+            officer=effect.officer,
+            saved_utc=asked.utc,
+            calibration=asked.calibration,
+            taken=scan.taken,
+            descriptor=scan.descriptor.decode(),
+        )
+        whose = Whose(
+            self._settings.station,
+            effect.parcel,
+            draft.waybill_no,
+            Association.MATCHED,
+            site=self._settings.site,
+        )
+        return draft, {
+            "low.dcs": picture_file(scan, whose, Level.LOW),
+            "high.dcs": picture_file(scan, whose, Level.HIGH),
+            "preview.jpg": scan.preview or grey_preview(scan.high, scan.taken.air_high),
+        }
 
     def _do(self, asked: _Asked, *, again: bool = False) -> None:
         effect = asked.effect
@@ -355,12 +450,18 @@ class EvidenceKeeper:
             self._put(Room(space.ok, space.free_bytes))
 
     def _give_up(self) -> None:
-        left = list(self._stuck)
+        left: list[_Asked | _Save] = list(self._stuck)
         while not self._waiting.empty():
             left.append(self._waiting.get_nowait())
+        why = self._why or "the program is ending"
         for asked in left:
-            why = self._why or "the program is ending"
-            self._put(EvidenceFailed(asked.effect.parcel, asked.effect.picture, why))
+            match asked:
+                case _Asked(effect):
+                    self._put(EvidenceFailed(effect.parcel, effect.picture, why))
+                case _Save(effect):
+                    self._put(Saved(effect.parcel, effect.picture, effect.kind, "", why))
+                case _:
+                    assert_never(asked)
 
 
 def _clean(text: str) -> str:

@@ -275,8 +275,22 @@ class EvidenceStore:
     def latest(self, picture: str) -> Stored | None:
         """The last version of what is kept of a picture of this run or the last two days."""
         place = self._places.get(picture)
-        if place is None:
+        return None if place is None else self._at(place)
+
+    def stored(self, entry: Entry) -> Stored | None:
+        """The same by its line in the index. Any thread."""
+        return self._at(self.place_of(entry))
+
+    def file(self, stored: Stored, name: str) -> bytes | None:
+        """A file of a picture, its hash proved; None where it is not there, or another. Any thread."""
+        named = next((file for file in stored.manifest.files if file.name == name), None)
+        try:
+            data = None if named is None else (stored.path / named.name).read_bytes()
+        except OSError:
             return None
+        return data if data is not None and named is not None and sha256_of(data) == named.sha256 else None
+
+    def _at(self, place: Path) -> Stored | None:
         versions = _versions(place)
         if not versions:
             return None
