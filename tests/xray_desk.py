@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -89,12 +90,13 @@ MODES = (
 # --- pictures ----------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=64)
 def planes_of(seed: int, width: int = 1000, height: int = 800) -> NDArray[np.uint8]:
     """Red low code, green high code: a carton with things in it, different for each seed."""
     dice = np.random.default_rng(seed)
-    high = np.zeros((height, width))
-    low = np.zeros((height, width))
-    y, x = np.mgrid[0:height, 0:width]
+    high = np.zeros((height, width), np.float32)
+    low = np.zeros((height, width), np.float32)
+    y, x = np.ogrid[0:height, 0:width]
     left, top = int(width * 0.12), int(height * 0.16)
     right, bottom = int(width * 0.88), int(height * 0.86)
     carton = (x > left) & (x < right) & (y > top) & (y < bottom)
@@ -123,6 +125,7 @@ def png(rgb: NDArray[np.uint8]) -> bytes:
     return bytes(content)
 
 
+@lru_cache(maxsize=16)
 def table_of(mode: str) -> bytes:
     """Orange, green, blue by ratio, as bright as it is thin."""
     code = np.arange(256) / 255.0
@@ -163,10 +166,9 @@ class Album:
         return png(planes_of(int(number), *self.size))
 
     def preview(self, picture: str) -> bytes | None:
-        content = self.planes(picture)
-        if content is None:
+        if self.planes(picture) is None:
             return None
-        codes = planes_of(int(picture.rpartition("-")[2]), 250, 200)
+        codes = planes_of(int(picture.rpartition("-")[2]), *self.size)[::4, ::4]
         table = np.frombuffer(table_of("colour"), np.uint8).reshape(65_536, 4)
         rgb = table[codes[..., 0].astype(np.uint32) * 256 + codes[..., 1]][..., :3]
         ok, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(rgb[..., ::-1]))

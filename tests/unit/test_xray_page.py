@@ -193,7 +193,6 @@ def test_nothing_but_signing_in_the_page_and_its_health_is_answered_to_a_strange
     for path in (
         "/v1/view",
         "/v1/stream",
-        "/v1/session",
         "/v1/pictures/pic-1/planes.png",
         "/v1/pictures/pic-1/preview.jpg",
         "/v1/tables/cal-1/colour.bin",
@@ -204,6 +203,7 @@ def test_nothing_but_signing_in_the_page_and_its_health_is_answered_to_a_strange
         assert b"SF14" not in content
     assert stranger.ask("POST", "/v1/commands", {"do": "touched", "id": "a"})[0] == 401
     assert stranger.ask("POST", "/v1/sign_out")[0] == 401
+    assert (stranger.ask("GET", "/v1/session")[0], stranger.ask("GET", "/v1/session")[2]) == (204, b"")
     assert stranger.ask("GET", "/healthz")[0] == 200
     assert stranger.ask("GET", "/")[0] == 200
     assert site.line.events == []

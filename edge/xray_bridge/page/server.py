@@ -430,9 +430,10 @@ class StationPage:
         return seat
 
     async def _session(self, request: Request) -> Response:
+        """Whose session it is, for a page that was loaded again; 204: nobody's."""
         seat, whole = self._seat(request), self._latest()
         if isinstance(seat, Response):
-            return seat
+            return Response(status_code=204, headers={"Cache-Control": "no-store"})
         return _json(self._signed_in(seat, "" if whole is None else whole.station))
 
     async def _sign_out(self, request: Request) -> Response:
