@@ -320,6 +320,8 @@ class Line:
         self.ended: list[tuple[int, Verdict]] = []
         self.alarms: tuple[AlarmShown, ...] = ()
         self.silent = False
+        self.strict = False
+        """As the station's machine: only what is in hand, and was on that desk's screen."""
         self.changed: Callable[[], None] = lambda: None
         self.answered: Callable[[AnswerDesk], None] = lambda answer: None
 
@@ -351,8 +353,9 @@ class Line:
                 case OfficerLeft(desk):
                     self.came.pop(desk, None)
                 case Shown(parcel=parcel, desk=desk):
-                    for each in self._at(parcel):
-                        each.on_screen.add(desk)
+                    if not self.strict or self._waiting(self._clock.monotonic_s())[:1] == self._at(parcel):
+                        for each in self._at(parcel):
+                            each.on_screen.add(desk)
                 case Judged():
                     self._judge(event)
                 case Undone(parcel, _, desk, command_id):
@@ -365,6 +368,10 @@ class Line:
                 case _:
                     pass
         self.changed()
+
+    def _waiting(self, now_s: float) -> list[Placed]:
+        waiting = [each for each in self.placed if each.verdict is None and each.due_s > now_s]
+        return sorted(waiting, key=lambda each: each.due_s)
 
     def _at(self, parcel: int) -> list[Placed]:
         return [each for each in self.placed if each.shown.parcel == parcel]
@@ -383,6 +390,10 @@ class Line:
             answer("other_picture")
         elif found[0].verdict is not None:
             answer("judged_already")
+        elif self.strict and self._waiting(now_s)[:1] != found:
+            answer("not_in_hand")
+        elif self.strict and event.desk not in found[0].on_screen:
+            answer("not_shown")
         elif now_s > found[0].due_s:
             answer("late")
         elif event.verdict is Verdict.PASSED and not found[0].shown.may_pass:
@@ -400,6 +411,7 @@ class Line:
             self.answered(AnswerDesk(desk, parcel, ok=False, why="undo_over", command_id=command_id))
             return
         found[0].verdict = None
+        found[0].on_screen.clear()
         self.answered(AnswerDesk(desk, parcel, ok=True, command_id=command_id))
 
     def latest(self) -> StationView | None:
@@ -409,8 +421,7 @@ class Line:
     def _view(self) -> StationView:
         now_s = self._clock.monotonic_s()
         self._number += 1
-        waiting = [each for each in self.placed if each.verdict is None and each.due_s > now_s]
-        waiting.sort(key=lambda each: each.due_s)
+        waiting = self._waiting(now_s)
         judged = sorted((e for e in self.placed if e.verdict is not None), key=lambda e: -e.judged_s)
 
         def timed(each: Placed) -> ParcelShown:
@@ -420,7 +431,7 @@ class Line:
             DeskPart(
                 desk=desk,
                 officer=officer,
-                in_hand=tuple(timed(each) for each in waiting[:4]),
+                in_hand=tuple(timed(each) for each in waiting[:2]),
                 judged=tuple(
                     JudgedShown(
                         parcel=each.shown.parcel,
@@ -465,13 +476,13 @@ class Line:
                     waybill_no=each.shown.waybill_no,
                     picture="" if each.shown.picture is None else each.shown.picture.picture,
                     left_s=round(each.due_s - now_s, 2),
-                    state="in_hand" if n < 4 and self.came else "waiting",
+                    state="in_hand" if n < 2 and self.came else "waiting",
                 )
                 for n, each in enumerate(waiting)
             ),
             desks=desks,
             officers=tuple(
-                OfficerShown(desk=desk, officer=officer, in_hand=min(4, len(waiting)), at_work_s=540.0)
+                OfficerShown(desk=desk, officer=officer, in_hand=min(2, len(waiting)), at_work_s=540.0)
                 for desk, officer in self.came.items()
             ),
             alarms=self.alarms,

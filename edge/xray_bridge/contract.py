@@ -390,7 +390,16 @@ class Touched(
     id: CommandId
 
 
-DeskCommand = Judge | Undo | Show | Save | WedgeNext | Touched
+class Reset(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="reset", tag_field="do"
+):
+    """An officer at the station has looked: what was closed, or at fault, may be tried again (S12). Refused
+    to a desk that stands elsewhere."""
+
+    id: CommandId
+
+
+DeskCommand = Judge | Undo | Show | Save | WedgeNext | Reset | Touched
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

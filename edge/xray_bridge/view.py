@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from edge.xray_bridge.contract import Category, DeskPart, DeskView, Looks, StationView
+from edge.xray_bridge.rules import REFUSALS
 from sync.vocabulary.rulings import Text
 
 CATEGORIES: Final = (
@@ -25,35 +26,16 @@ CATEGORIES: Final = (
 )
 """Where the site's config names none. The key is the place in the list."""
 
-ANSWERS: Final = {
-    "": Text("已收到", "Done"),
-    "wrong_picture": Text("画面已更换，请重新判图", "Another picture is on the belt now, judge again"),
-    "unknown_parcel": Text("包裹已不在判图区", "The parcel is not to be judged any more"),
-    "not_yours": Text("该包裹由其他席位判图", "Another desk judges this parcel"),
-    "not_in_hand": Text("该包裹不在本席位", "This parcel is not at this desk"),
-    "judged": Text("已有判定", "It has a verdict already"),
-    "already_judged": Text("已有判定", "It has a verdict already"),
-    "too_late": Text("已过分拣点，转复检", "Too late for the diverter: it goes to recheck"),
-    "late": Text("已过分拣点，转复检", "Too late for the diverter: it goes to recheck"),
-    "cannot_undo": Text("已无法撤销", "It cannot be taken back any more"),
-    "nothing_to_undo": Text("没有可撤销的判定", "There is nothing to take back"),
-    "may_not_pass": Text("不能放行：只可布控或复检", "It cannot be passed: flag it or send it to recheck"),
-    "not_authorised": Text("无判图授权", "Not authorised to judge"),
-    "not_signed_in": Text("请先登录", "Sign in first"),
-    "no_picture": Text("尚无画面", "There is no picture yet"),
-    "not_recorded": Text(
-        "未能记录，判定无效，转复检", "It could not be recorded: no verdict, it goes to recheck"
-    ),
-    "second_same_officer": Text("复核须由另一关员", "Another officer must review it"),
-}
-"""Code of an `AnswerDesk` -> words."""
+_DONE: Final = Text("已收到", "Done")
+_NOT_DONE: Final = Text("未执行", "Not done")
 
 
 def answer_words(why: str, *, ok: bool) -> Text:
-    words = ANSWERS.get(why)
+    """Of an `AnswerDesk`: a code of `rules.REFUSALS`, or words as they are."""
+    words = REFUSALS.get(why)
     if words is not None:
         return words
-    return Text(why, why) if why else Text("已收到" if ok else "未执行", "Done" if ok else "Not done")
+    return Text(why, why) if why else _DONE if ok else _NOT_DONE
 
 
 def desk_view(

@@ -43,6 +43,7 @@ from edge.xray_bridge.contract import (
     Judge,
     Mark,
     Refusal,
+    Reset,
     Save,
     Show,
     SignedIn,
@@ -58,6 +59,7 @@ from edge.xray_bridge.events import (
     Judged,
     OfficerCame,
     OfficerLeft,
+    ResetAsked,
     SaveAsked,
     Shown,
     Undone,
@@ -654,6 +656,8 @@ def _as_event(command: DeskCommand, seat: Seat) -> Event | None:
             )
         case WedgeNext():
             return WedgeAsked(on=command.on, officer=seat.officer, desk=seat.desk, command_id=command.id)
+        case Reset():
+            return ResetAsked(officer=seat.officer, desk=seat.desk, command_id=command.id)
         case Touched():
             return None
 

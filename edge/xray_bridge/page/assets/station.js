@@ -72,21 +72,32 @@ async function ask(path, body) {
 let commands = 0;
 const RUN = Math.random().toString(36).slice(2, 10);
 
-async function command(what, fields, then) {
+// One after the other, in the order of the keys: a picture is told to be on the screen before it is judged.
+let sending = Promise.resolve();
+
+function command(what, fields) {
   const id = `${it.session.desk}-${RUN}-${++commands}`;
-  it.pending.set(id, { what, at: performance.now(), then, ...fields });
+  it.pending.set(id, { what, at: performance.now(), ...fields });
+  sending = sending.then(() => sent(id, what, fields));
+  return id;
+}
+
+async function sent(id, what, fields) {
+  if (it.session === null) return;
   for (let tries = 0; tries < 3; tries++) {     // the same id: one effect, however often it is sent
     try {
       const { ok, told } = await ask("/v1/commands", { do: what, id, ...fields });
-      if (ok) return id;
+      if (ok) {
+        if (what === "shown" || what === "touched") it.pending.delete(id);   // nobody answers these
+        return;
+      }
       it.pending.delete(id);
       refused(what, fields, told.words);
-      return id;
+      return;
     } catch { await new Promise(done => setTimeout(done, 300)); }
   }
   it.pending.delete(id);
   refused(what, fields, null);
-  return id;
 }
 
 function refused(what, fields, words) {
@@ -107,7 +118,8 @@ function answered(answer) {
     tell(say("undone"), "note");
   } else if (asked.what === "save") {
     tell(say(asked.kind === "find" ? "saved_find" : "saved_reference"), "good");
-  } else if (asked.what === "wedge") tell(say("wedge_asked"), "note");
+  } else if (asked.what === "wedge") tell(say(asked.on ? "wedge_asked" : "wedge_off"), "note");
+  else if (asked.what === "reset") tell(say("reset_done"), "good");
   show();
 }
 
@@ -223,6 +235,7 @@ function arrived() {
     for (const reference of parcel.references.slice(0, 2)) fetchAhead(reference.picture.picture);
   }
   show();
+  tellShown();
 }
 
 function fetchAhead(picture) {
@@ -242,6 +255,7 @@ function judge(verdict, category) {
   if (parcel === null) { tell(say("queue_empty"), "note"); return; }
   if (staleS() > STALE_S || it.lostSince > 0) { tell(say("stale"), "bad"); return; }
   const seen = screen !== null && screen.parcel === parcel.parcel && screen.picture === parcel.picture?.picture;
+  if (parcel.parcel !== inHand()[0].parcel) { tell(say("first_first"), "note"); return; }
   if (!seen || performance.now() - screen.since < LEAST_LOOK_MS) { tell(say("look_first"), "note"); return; }
   if (verdict === "passed" && !parcel.may_pass) {
     tell(both(parcel.no_pass_words) || say("refused"), "warn", 4000);
@@ -250,10 +264,9 @@ function judge(verdict, category) {
   performance.mark("verdict");
   const took = Math.round(performance.now() - screen.since) / 1000;
   const regions = it.marks.get(screen.picture) ?? [];
-  it.taken.set(parcel.parcel, { verdict, category, at: performance.now(), id: "", waybill: parcel.waybill_no });
+  const id = command("judge", { parcel: parcel.parcel, picture: screen.picture, verdict, category, regions, took_s: took });
+  it.taken.set(parcel.parcel, { verdict, category, at: performance.now(), id, waybill: parcel.waybill_no });
   it.focus = 0;
-  command("judge", { parcel: parcel.parcel, picture: screen.picture, verdict, category, regions, took_s: took })
-    .then(id => { const taken = it.taken.get(parcel.parcel); if (taken) taken.id = id; });
   paintedThen("verdict");
 }
 
@@ -408,7 +421,7 @@ function press(key, event) {
     m: startMarking,
     x: () => { if (it.screen) it.marks.delete(it.screen.picture); tell(say("marks_off"), "note"); overlay(); },
     F8: () => once && save("reference", ""), F9: () => pick("find"),
-    F6: () => once && command("wedge", { on: true }),
+    F6: () => once && command("wedge", { on: !it.view.wedge.waiting }), F7: () => once && command("reset", {}),
     F1: () => over("help"), "?": () => over("help"), F3: () => over("search"), F10: signOut,
     Escape: () => { endPicking(); it.beside = []; beside(); },
   };
@@ -497,11 +510,22 @@ function picture() {
   const at = paint($("picture"), id);
   if (at !== null && it.screen === null) {
     it.screen = { parcel: parcel.parcel, picture: id, since: performance.now() };
-    const told = { parcel: parcel.parcel, picture: id };
-    requestAnimationFrame(() => command("shown", told));
+    tellShown();
   }
   it.at = at;
   overlay();
+}
+
+// The station counts judging time from here. It knows of a parcel in this hand only when its view says so: where
+// the picture was on the screen before that, it is told once more.
+function tellShown() {
+  const screen = it.screen, first = it.view.me.in_hand[0];
+  if (screen === null || screen.told === true) return;
+  const known = first !== undefined && first.parcel === screen.parcel;
+  if (screen.told === undefined || known) {
+    screen.told = known;
+    requestAnimationFrame(() => command("shown", { parcel: screen.parcel, picture: screen.picture }));
+  }
 }
 
 function overlay() {
@@ -512,8 +536,8 @@ function overlay() {
   const said = [];
   if (parcel !== null && at && it.screen !== null) {
     const frame = (one, colour, dash, wide) => {
-      pen.setLineDash(dash);
-      for (const [style, line] of [["#05080b", wide + 2.5], [colour, wide]]) {
+      for (const [style, line, gaps] of [["#05080bb0", wide + 3, []], [colour, wide, dash]]) {
+        pen.setLineDash(gaps);
         pen.strokeStyle = style;
         pen.lineWidth = line;
         pen.strokeRect(at.left + one.left * at.wide, at.top + one.top * at.tall, one.width * at.wide, one.height * at.tall);
@@ -653,7 +677,9 @@ function banner() {
   const { feed, wedge, alarms, me, belt } = it.view, lines = [];
   for (const alarm of alarms.slice(-1)) lines.push(["red", "flag", both(alarm.words), alarm.detail]);
   if (belt.emergency) lines.push(["red", "flag", both(belt.words), ""]);
-  if (!feed.permitted) lines.push(["amber", "stop", say("feed_off"), feed.why.map(each => both(each.words)).join(" · ")]);
+  const faulty = feed.why.some(each => each.code === "closed" || each.code.startsWith("fault"));
+  if (!feed.permitted) lines.push([faulty ? "red" : "amber", "stop", say("feed_off"),
+    feed.why.map(each => both(each.words)).join(" · ") + (faulty ? ` · F7 ${say("k_reset_line")}` : "")]);
   if (!wedge.ok) lines.push(["amber", "flag", both(wedge.words), ""]);
   if (wedge.waiting) lines.push(["blue", "wait", say("wedge_asked"), ""]);
   if (me.pace.rest_due && me.pace.rest_words) lines.push(["amber", "wait", both(me.pace.rest_words), ""]);

@@ -86,6 +86,10 @@ export const WORDS = {
   ended_asked: ["已退出", "Signed out"],
   not_sent: ["未送达，请重试", "Not delivered, try again"],
   no_answer: ["系统未确认，请重新判图", "Not confirmed, judge again"],
+  first_first: ["请先判第一件", "Judge the first one first"],
+  wedge_off: ["已取消楔块校验", "No wedge check after all"],
+  reset_done: ["已恢复使用", "Back in service"],
+  k_reset_line: ["查看后恢复使用", "back in service, when you have looked"],
   look_first: ["请先看图", "Look at the picture first"],
   refused: ["未接受", "Not accepted"],
   pick_category: ["布控：按 1–9 选择类别，Esc 取消", "Flag: choose a category with 1–9, Esc leaves"],
@@ -146,5 +150,5 @@ export const HELP = [
   ["Q W E A S D F", "k_modes"], ["G", "k_edge"], ["[  ]", "k_bright"], [";  '", "k_contrast"], ["Home  H", "k_reset"],
   ["−  +", "k_zoom"], ["← ↑ → ↓", "k_pan"], ["Tab", "k_suspect"], ["B", "k_boxes"], ["C", "k_refs"],
   ["M", "k_mark"], ["X", "k_unmark"], ["F8", "k_reference"], ["F9", "k_find"],
-  ["F6", "k_wedge"], ["F3", "k_search"], ["F2", "k_language"], ["F10", "k_out"],
+  ["F6", "k_wedge"], ["F7", "k_reset_line"], ["F3", "k_search"], ["F2", "k_language"], ["F10", "k_out"],
 ];
