@@ -97,7 +97,7 @@ def analyse_developed(
     outlines = outlined(developed, calibration)
     descriptor, upright = described(developed, calibration, outlines)
     classes: NDArray[np.uint8] = looked_up(tables.material_half, developed.cells_half)
-    cells, dots = developed.used
+    cells, dots = outlines.cells, outlines.dots
     counts = np.bincount(tables.material_half[cells], weights=dots, minlength=CLASSES)
     grams = np.bincount(tables.material_half[cells], weights=dots * tables.g_cm2[cells], minlength=CLASSES)
     dot_cm2 = developed.picture.dot_cm2 * 4.0
@@ -111,7 +111,7 @@ def analyse_developed(
         for material, number in MATERIAL_CLASSES.items()
     )
     untold = bool(area) and float(counts[IMPENETRABLE]) / area > _MASS_UNTOLD
-    mass_kg = float(grams[AIR + 1 :].sum()) * dot_cm2 / 1000.0
+    mass_kg = float(grams.sum()) * dot_cm2 / 1000.0
     comparison = compared(descriptor, references)
     suspects = _suspects(
         developed,

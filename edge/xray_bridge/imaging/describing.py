@@ -164,7 +164,8 @@ def described(
     """Of everything in the picture; the map is of the box around all its things, None without any."""
     tables = tables_of(calibration)
     dot_cm2 = developed.picture.dot_cm2 * 4.0
-    cells, counts = developed.used
+    cells, counts = outlines.cells, outlines.dots
+    mass_g = float(counts @ tables.g_cm2[cells]) * dot_cm2
     seen = tables.material_half[cells] != AIR
     cells, counts = cells[seen], counts[seen]
     area = counts.sum()
@@ -179,7 +180,7 @@ def described(
         calibration=calibration.id,
         length_mm=round(upright.length_mm, 1) if upright else 0.0,
         height_mm=round(upright.height_mm, 1) if upright else 0.0,
-        mass_g=round(float(counts @ tables.g_cm2[cells]) * dot_cm2, 2),
+        mass_g=round(mass_g, 2),
         area_cm2=round(float(area * dot_cm2), 2),
         materials=tuple(round(float(each), 5) for each in np.clip(materials / whole, 0, 1)),
         shares=tuple(round(float(each), 5) for each in shares / whole),

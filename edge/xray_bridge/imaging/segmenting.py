@@ -47,13 +47,17 @@ class Outlines:
     things: tuple[Thing, ...]
     labels: NDArray[np.int32]
     """(rows, columns) at a quarter of the resolution: 0 none, n the n-th thing."""
+    cells: NDArray[np.intp]
+    """Which cells of the half-size picture there are within the things, and how many dots of each."""
+    dots: NDArray[np.float64]
 
 
 def outlined(developed: Developed, calibration: Calibration) -> Outlines:
     """Things at least `SMALLEST_CM2` large; what lies within `JOINED_MM` of another is one with it."""
     library = cv2()
     picture = developed.picture
-    mean = _mean_attenuation(developed)
+    half: NDArray[np.float32] = looked_up(_TOGETHER, developed.cells_half)
+    mean = _reduced(half)
     quietest = 1.0 / np.sqrt(4.0 * 16.0 * min(calibration.photons_low, calibration.photons_high))
     mask = (mean > max(0.75 * calibration.limits.least_attenuation, 5.0 * quietest)).astype(np.uint8)
     scale = 2 * _REDUCED
@@ -80,19 +84,27 @@ def outlined(developed: Developed, calibration: Calibration) -> Outlines:
     renumbered = np.zeros(count, np.int32)
     for place, number in enumerate(kept, 1):
         renumbered[number] = place
-    things = tuple(
-        _thing(stats[number], labels.shape, picture.mm_per_column, picture.mm_per_row) for number in kept
-    )
-    return Outlines(things, renumbered[labels])
+    things = tuple(_thing(stats[number], labels.shape, half, developed) for number in kept)
+    labels = renumbered[labels]
+    return Outlines(things, labels, *_used(developed, labels))
 
 
-def _mean_attenuation(developed: Developed) -> NDArray[np.float32]:
-    """Of both energies, over 16 dots of the picture; (rows / 4, columns / 4)."""
+def _used(developed: Developed, labels: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     library = cv2()
-    attenuation = looked_up(_TOGETHER, developed.cells_half)
-    rows, columns = attenuation.shape
+    rows, columns = labels.shape
+    size = (columns * _REDUCED, rows * _REDUCED)
+    within = library.resize((labels > 0).astype(np.uint8), size, interpolation=library.INTER_NEAREST)
+    counts = np.bincount(developed.cells_half[: size[1], : size[0]][within > 0], minlength=65_536)
+    cells = np.flatnonzero(counts)
+    return cells, counts[cells].astype(np.float64)
+
+
+def _reduced(half: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Over 16 dots of the picture; (rows / 4, columns / 4)."""
+    library = cv2()
+    rows, columns = half.shape
     size = (columns // _REDUCED, rows // _REDUCED)
-    even = attenuation[: size[1] * _REDUCED, : size[0] * _REDUCED]
+    even = half[: size[1] * _REDUCED, : size[0] * _REDUCED]
     reduced: NDArray[np.float32] = library.resize(even, size, interpolation=library.INTER_AREA)
     return reduced
 
@@ -119,15 +131,46 @@ def _without_enclosed(kept: list[int], stats: NDArray[np.int32]) -> list[int]:
     return [each for each in kept if not any(inside(each, other) for other in kept if other != each)]
 
 
-def _thing(stat: NDArray[np.int32], shape: tuple[int, int], mm_per_column: float, mm_per_row: float) -> Thing:
+def _thing(
+    stat: NDArray[np.int32], shape: tuple[int, int], half: NDArray[np.float32], developed: Developed
+) -> Thing:
     left, top, width, height, area = (int(each) for each in stat)
     rows, columns = shape
+    picture = developed.picture
     scale = 2 * _REDUCED
+    across = half[_REDUCED * top : _REDUCED * (top + height)]
+    first, last = _ends(across.mean(axis=0), _REDUCED * left, _REDUCED * (left + width))
+    along = half[:, first:last]
+    upper, lower = _ends(along.mean(axis=1), _REDUCED * top, _REDUCED * (top + height))
+    of_columns, of_rows = 2.0 / picture.low.shape[1], 2.0 / picture.low.shape[0]
     return Thing(
-        Box(left / columns, top / rows, width / columns, height / rows),
-        width * scale * mm_per_column,
-        height * scale * mm_per_row,
-        area * scale * scale * mm_per_column * mm_per_row / 100.0,
+        Box(first * of_columns, upper * of_rows, (last - first) * of_columns, (lower - upper) * of_rows),
+        (last - first) * 2.0 * picture.mm_per_column,
+        (lower - upper) * 2.0 * picture.mm_per_row,
+        area * scale * scale * picture.dot_cm2,
         left < EDGE_DOTS or left + width > columns - EDGE_DOTS,
         top < 1 or top + height > rows - 1,
     )
+
+
+def _ends(profile: NDArray[np.float32], first: int, last: int) -> tuple[int, int]:
+    """The outline's ends, led back to where the mean over its whole side rises from what lies before it.
+
+    Only inwards: outlines are found on coarse dots and reach too far, never not far enough."""
+    before, after = profile[max(0, first - 6) : max(0, first - 1)], profile[last + 1 : last + 6]
+    empty = np.concatenate([before, after])
+    level = float(np.median(empty)) if empty.size else 0.0
+    rise = level + max(_RISE, 0.04 * (float(np.median(profile[first:last])) - level))
+    inside = np.flatnonzero(profile[first:last] > rise)
+    inside = inside[(inside < _INWARDS) | (inside >= last - first - _INWARDS)]
+    if inside.size == 0:
+        return first, last
+    begins = int(inside[0]) if inside[0] < _INWARDS else 0
+    ends = int(inside[-1]) + 1 if inside[-1] >= last - first - _INWARDS else last - first
+    return first + begins, first + ends
+
+
+_RISE: Final = 0.004
+"""Attenuation, of a mean over a whole side: eight times its noise with a hundred dots."""
+_INWARDS: Final = 4
+"""Dots of half the resolution."""

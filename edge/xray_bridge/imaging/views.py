@@ -6,7 +6,7 @@ Zooming is the page's. Everything here is a look-up over whole arrays; nothing d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -52,7 +52,7 @@ EDGE_SIGMA: Final = 1.4
 """Dots; wires are one or two across."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Developed:
     """The picture as cells: what every view and the whole analysis are looked up from."""
 
@@ -61,13 +61,6 @@ class Developed:
     """(rows, columns): two codes in one, see tables."""
     cells_half: NDArray[np.uint16]
     """Of 2 x 2 dots' mean."""
-
-    @cached_property
-    def used(self) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-        """(which cells of the half-size picture there are, how many dots of each)."""
-        counts = np.bincount(self.cells_half.ravel(), minlength=65_536)
-        cells = np.flatnonzero(counts)
-        return cells, counts[cells].astype(np.float64)
 
 
 def develop(picture: RawPicture) -> Developed:
