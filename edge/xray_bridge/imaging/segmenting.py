@@ -19,6 +19,14 @@ JOINED_MM: Final = 6.0
 SMALLEST_CM2: Final = 2.0
 SMALLEST_SUM: Final = 0.15
 """cm2 x attenuation, of the whole: less is dust, or a diode's stripe."""
+FAINT: Final = 0.05
+FAINT_SUM: Final = 3.0
+"""What is fainter than FAINT on average and less than this in sum is the noise of the detector's end. A sheet of
+paper of that faintness must be 10 cm square."""
+SOLID: Final = 3
+"""Dots of the outlines' grid that some part of a thing must be across, both ways."""
+MOST_DRIFT: Final = 0.04
+"""Attenuation: more on most of a line is goods."""
 EDGE_DOTS: Final = 2
 _REDUCED: Final = 2
 """Outlines are found at a quarter of the resolution: 16 dots' mean shows cardboard where one is noise."""
@@ -57,7 +65,7 @@ def outlined(developed: Developed, calibration: Calibration) -> Outlines:
     library = cv2()
     picture = developed.picture
     half: NDArray[np.float32] = looked_up(_TOGETHER, developed.cells_half)
-    mean = _reduced(half)
+    mean = _without_drift(_reduced(half))
     quietest = 1.0 / np.sqrt(4.0 * 16.0 * min(calibration.photons_low, calibration.photons_high))
     mask = (mean > max(0.75 * calibration.limits.least_attenuation, 5.0 * quietest)).astype(np.uint8)
     scale = 2 * _REDUCED
@@ -74,10 +82,16 @@ def outlined(developed: Developed, calibration: Calibration) -> Outlines:
     )
     dot_cm2 = picture.dot_cm2 * scale * scale
     sums = np.bincount(labels.ravel(), weights=(mean * mask).ravel(), minlength=count) * dot_cm2
+    # A stripe of one diode, a jerk of one line: long, dark, and nowhere as wide as it is thick.
+    solid = library.erode(closed, np.ones((SOLID, SOLID), np.uint8))
+    cores = np.bincount(labels.ravel(), weights=solid.ravel(), minlength=count)
     kept = [
         number
         for number in range(1, count)
-        if stats[number, 4] * dot_cm2 >= SMALLEST_CM2 and sums[number] >= SMALLEST_SUM
+        if stats[number, 4] * dot_cm2 >= SMALLEST_CM2
+        and sums[number] >= SMALLEST_SUM
+        and (sums[number] >= FAINT_SUM or sums[number] >= FAINT * stats[number, 4] * dot_cm2)
+        and cores[number] > 0
     ]
     kept = _without_enclosed(kept, stats)
     kept.sort(key=lambda number: -int(stats[number, 4]))
@@ -87,6 +101,16 @@ def outlined(developed: Developed, calibration: Calibration) -> Outlines:
     things = tuple(_thing(stats[number], labels.shape, half, developed) for number in kept)
     labels = renumbered[labels]
     return Outlines(things, labels, *_used(developed, labels))
+
+
+def _without_drift(mean: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What a diode or a line shows of the empty belt around the goods is taken off it.
+
+    Real scans: first lines 2 % dark, end diodes noisy, one diode's gain gone since it was measured."""
+    for axis in (0, 1):
+        empty = np.quantile(mean, 0.2, axis=axis, keepdims=True)
+        mean = mean - np.where(empty < MOST_DRIFT, empty, 0.0).astype(np.float32)
+    return mean
 
 
 def _used(developed: Developed, labels: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
