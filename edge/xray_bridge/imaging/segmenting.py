@@ -21,7 +21,7 @@ SMALLEST_SUM: Final = 0.15
 """cm2 x attenuation, of the whole: less is dust, or a diode's stripe."""
 FAINT: Final = 0.05
 FAINT_SUM: Final = 3.0
-"""What is fainter than FAINT on average and less than this in sum is the noise of the detector's end; goods so
+"""What is fainter than FAINT on average and less than this in sum is the noise of the end diodes; goods so
 faint must be 8 cm square."""
 SOLID: Final = 3
 """Dots of the outlines' grid that some part of a thing must be across, both ways."""
