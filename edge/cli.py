@@ -21,6 +21,7 @@ from edge import VERSION
 from edge.late import PLACES, LateCommands
 
 if TYPE_CHECKING:
+    from edge.xray_bridge.evidence.proving import Proof
     from sync.hub.engine_postgres import PostgresPlace
     from sync.store.opening import Opener
 
@@ -1021,6 +1022,10 @@ def journal_verify(
         Path | None, typer.Option(metavar="FILE", help="archive, segment or signed head kept elsewhere")
     ] = None,
     key: Annotated[Path | None, typer.Option(metavar="PEM", help="the device's public key")] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="an X-ray station's evidence: every file against these facts"),
+    ] = None,
     officer: WhosePin = None,
     as_json: Json = False,
 ) -> None:
@@ -1049,18 +1054,40 @@ def journal_verify(
                     problems += verify_against(file, elsewhere, opener=opener)
             case _:
                 assert_never(kind)
+        proof = None if evidence is None else _evidence_proof(file, device, evidence, opener)
     except ConfigRefused as refused:
         raise _refuse(refused, 2) from refused
-    except (StoreRefused, ArchiveRefused, ValueError, *STORAGE_ERRORS) as refused:
+    except (StoreRefused, ArchiveRefused, ValueError, OSError, *STORAGE_ERRORS) as refused:
         raise _refuse(refused) from refused
+    counted: dict[str, object] = {}
+    if proof is not None:
+        problems += proof.problems
+        counted = {
+            "evidence": {
+                "pictures": proof.pictures,
+                "files": proof.files,
+                "shed": proof.shed,
+                "older_than_the_facts": proof.before,
+            }
+        }
     if as_json or not sys.stdout.isatty():
-        _say_json({"file": str(file), "ok": not problems, "problems": problems})
+        _say_json({"file": str(file), "ok": not problems, "problems": problems, **counted})
     else:
         for problem in problems:
             _say(f"✘ {problem}")
         if not problems:
             _say("✔ whole: every hash, link, position and signature is right")
+        if proof is not None:
+            older = f", {proof.before} older than the facts here" if proof.before else ""
+            _say(f"{proof.pictures} pictures in {proof.files} files proved, {proof.shed} shed{older}")
     raise typer.Exit(1 if problems else 0)
+
+
+def _evidence_proof(file: Path, device: str | None, folder: Path, opener: Opener) -> Proof:
+    from edge.proving import facts_in
+    from edge.xray_bridge.evidence.proving import proved, told_evidence
+
+    return proved(told_evidence(facts_in(file, device, opener=opener)), folder)
 
 
 @journal_app.command("export")
@@ -1077,6 +1104,13 @@ def journal_export(
         Path | None,
         typer.Option(metavar="PEM", help="the device's private key: a journal holds no signatures"),
     ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="with -o: an X-ray station's; what these facts tell of goes to SEGMENT.evidence",
+        ),
+    ] = None,
     officer: WhosePin = None,
 ) -> None:
     """Every fact as one JSON line; with -o a piece of the chain with the checkpoint signed over it, which
@@ -1090,6 +1124,8 @@ def journal_export(
     from sync.store.journal import utc_now
     from sync.store.opening import StoreRefused
 
+    if evidence is not None and out is None:
+        raise _refuse("--evidence: expected -o SEGMENT with it", 2)
     opener = _opener_of(file, officer)
     try:
         if out is None:
@@ -1110,6 +1146,25 @@ def journal_export(
     ) as refused:
         raise _refuse(refused) from refused
     sys.stderr.write(f"{out}: {len(text.encode())} bytes\n")
+    if evidence is not None:
+        _copy_evidence(out, evidence)
+
+
+def _copy_evidence(segment: Path, folder: Path) -> None:
+    """Beside the segment, each picture proved against its facts before it is copied."""
+    from edge.proving import facts_in
+    from edge.xray_bridge.evidence.proving import copied, told_evidence
+
+    into = segment.with_name(f"{segment.name}.evidence")
+    try:
+        proof = copied(told_evidence(facts_in(segment, None)), folder, into)
+    except OSError as refused:
+        raise _refuse(refused) from refused
+    for problem in proof.problems:
+        sys.stderr.write(f"✘ {problem}\n")
+    sys.stderr.write(f"{into}: {proof.pictures} pictures in {proof.files} files, {proof.shed} shed before\n")
+    if proof.problems:
+        raise typer.Exit(1)
 
 
 if __name__ == "__main__":

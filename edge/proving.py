@@ -4,9 +4,11 @@ config, an exported segment. Reads only; says what is wrong by raising or by a l
 from __future__ import annotations
 
 import enum
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import assert_never
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -27,10 +29,11 @@ from sync.link.segments import (
     segment_text,
 )
 from sync.link.trust import Trust
-from sync.store.exporting import device_of, journal_runs
+from sync.store.exporting import device_of, exported_facts, journal_runs
 from sync.store.opening import PLAIN, Opener
 from sync.store.verify import SignedHead
 from sync.vocabulary.codec import Malformed, to_json
+from sync.vocabulary.facts import FactBody, read_body
 
 
 class Kind(enum.StrEnum):
@@ -129,6 +132,37 @@ def segment_of(
     if wrong:
         raise ValueError(f"{file} is not whole there: {wrong[0]}")
     return text
+
+
+def facts_in(file: Path, device: str | None, *, opener: Opener = PLAIN) -> Iterator[FactBody]:
+    """Every fact of a file that can be read, whatever the file is; what is wrong with the others, the proof
+    of the file itself says. Raises `StoreRefused`, `ValueError`."""
+    for body in _bodies_in(file, device, opener):
+        try:
+            yield read_body(body)
+        except Malformed:
+            continue
+
+
+def _bodies_in(file: Path, device: str | None, opener: Opener) -> Iterator[str]:
+    kind = kind_of(file) if opener is PLAIN else Kind.JOURNAL
+    match kind:
+        case Kind.JOURNAL:
+            for line in exported_facts(file, opener=opener):
+                yield json.loads(line)["body"]
+        case Kind.SEGMENT:
+            for run in read_segment(file.read_bytes()).runs:
+                yield from run.facts
+        case Kind.ARCHIVE:
+            with archive_at(file) as archive:
+                speakers = archive.speakers() if device is None else (device,)
+                if len(speakers) != 1:
+                    raise ValueError(f"--device: expected one of {', '.join(speakers)}")
+                for epoch, stream in archive.streams_of(speakers[0]):
+                    for fact in archive.facts_between(speakers[0], epoch, stream):
+                        yield fact.body
+        case _:
+            assert_never(kind)
 
 
 def _signed_now(file: Path, signer: KeySigner, wanted: Wanted, utc: str, opener: Opener) -> list[SegmentRun]:
