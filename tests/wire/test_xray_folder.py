@@ -145,6 +145,24 @@ def test_png_and_tiff_as_a_library_writes_them_are_read_to_the_last_value(
     assert (read(data, MOST) == LOW).all()
 
 
+def test_public_scans_of_real_machines_are_read_and_their_raw_form_is_the_same_picture() -> None:
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
+    folder = Path(os.environ.get("KAKOU_SHARED_DATA", beside)) / "xray" / "raw_dual_energy_16bit"
+    if not folder.exists():
+        pytest.skip("the shared scans are not here; KAKOU_SHARED_DATA may name their folder")
+    most = wire.Most(6000, 4096)
+    shapes = []
+    for path in sorted(folder.glob("*_low.png")):
+        high_path = path.with_name(path.name.replace("_low", "_high"))
+        low, high = (wire.read_png(each.read_bytes(), most) for each in (path, high_path))
+        again = wire.read_raw(raw(low, high), most)
+        assert (again[0] == low).all()
+        assert (again[1] == high).all()
+        shapes.append(low.shape)
+    assert len(shapes) >= 4
+    assert {rows for rows, _ in shapes} == {640}
+
+
 def big_endian_tiff(values: NDArray[Any]) -> bytes:
     """By hand from TIFF 6.0: two strips, differences of neighbours, Deflate."""
     rows, columns = values.shape
@@ -186,6 +204,13 @@ def test_every_cut_of_a_file_is_unfinished(read: Callable[[bytes, wire.Most], ob
     for length in {*range(0, len(data), 37), *range(max(0, len(data) - 40), len(data))}:
         with pytest.raises(wire.Unfinished):
             read(data[:length], MOST)
+
+
+def test_a_png_whose_own_check_is_wrong_is_no_picture() -> None:
+    data = bytearray(png(LOW))
+    data[29] ^= 1  # the check of its header
+    with pytest.raises(wire.Unfinished, match="check of a PNG's part at byte 8 is wrong"):
+        wire.read_png(bytes(data), MOST)
 
 
 @given(at=st.integers(0, 2**20), value=st.integers(0, 255))

@@ -286,13 +286,13 @@ def test_a_picture_is_corrected_so_that_air_is_one_value_and_goods_keep_their_sh
 
 
 def test_columns_lie_along_the_belt_with_the_leading_edge_first_and_know_their_counts() -> None:
-    machine = Machine(count=2**32 - 200)
+    # 64 dark and 64 empty lines later the counter wraps within the picture
+    machine = Machine(count=2**32 - 128 * COUNTS_A_LINE - 200)
     made = started(machine)
     before = machine.count
     (seen,) = pictures(told(made, machine.whole_picture()))
     assert seen.mm_per_column == pytest.approx(0.8)
     assert np.diff(seen.counts).tolist() == [COUNTS_A_LINE] * 63
-    # 64 dark and 64 empty lines earlier the counter stood before its wrap
     assert int(seen.counts[0]) % 2**32 == before % 2**32
     state = next(r for r in told(made, machine.state()) if isinstance(r, XrayStateSeen))
     assert state.count == int(seen.counts[-1]) + COUNTS_A_LINE

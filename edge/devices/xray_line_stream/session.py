@@ -205,14 +205,12 @@ class LineSession:
             picture.counts.append(np.rint(np.linspace(first, last, lines.lines)).astype(np.int64))
             picture.lines += lines.lines
         if lines.flags & wire.END:
-            self._end_picture(at_s, wire.STATUSES[lines.status], out, ended=True)
+            self._end_picture(at_s, wire.STATUSES[lines.status], out)
 
     # --- what they come to ---
 
-    def _end_picture(
-        self, at_s: float, status: AcquisitionStatus, out: list[Reading], *, ended: bool = False
-    ) -> None:
-        """`ended` False: its last lines never came."""
+    def _end_picture(self, at_s: float, status: AcquisitionStatus, out: list[Reading]) -> None:
+        """`status`: the machine's word, or `CUT` where its last lines never came."""
         picture, self._picture = self._picture, None
         if picture is None or self._hello is None or self._correction is None:
             return
@@ -231,7 +229,7 @@ class LineSession:
             return
         if picture.oversize:
             status = "OVERSIZE"
-        elif not picture.begun or not ended:
+        elif not picture.begun:
             status = "CUT"
         elif picture.lost and status == "SUCCESSFUL":
             status = "INCOMPLETE"
