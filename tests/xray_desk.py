@@ -285,6 +285,7 @@ def parcel_of(number: int, **changes: object) -> ParcelShown:
             )
             for n in range(1, 4)
         ),
+        left_s=0.0,
         length_mm=612.0,
         height_mm=455.0,
         mass_kg=3.2 if raised else 2.5,
@@ -320,10 +321,28 @@ class Line:
         self.ended: list[tuple[int, Verdict]] = []
         self.alarms: tuple[AlarmShown, ...] = ()
         self.silent = False
+        self.frozen = False
+        """Desks are shown what they were shown before."""
+        self._before: StationView | None = None
+        self._stands_s: float | None = None
         self.strict = False
         """As the station's machine: only what is in hand, and was on that desk's screen."""
         self.changed: Callable[[], None] = lambda: None
         self.answered: Callable[[AnswerDesk], None] = lambda answer: None
+
+    def reset(self) -> None:
+        """An empty belt, and nothing wrong. Who is there stays."""
+        with self._lock:
+            self._changes.clear()
+            self.placed, self.events, self.judged, self.saved, self.alarms = [], [], [], [], ()
+            self.frozen, self._stands_s = False, None
+        self.changed()
+
+    def stand_still(self, seconds: float) -> None:
+        """As a station that said its last word so long ago."""
+        with self._lock:
+            self._stands_s = seconds
+        self.changed()
 
     def show(self, **changes: object) -> None:
         """Other values than the usual in the view of the whole station."""
@@ -416,7 +435,13 @@ class Line:
 
     def latest(self) -> StationView | None:
         with self._lock:
-            return None if self.silent else self._view()
+            if self.silent:
+                return None
+            if not self.frozen or self._before is None:
+                self._before = self._view()
+            if self._stands_s is not None:
+                return msgspec.structs.replace(self._before, at_s=self._before.at_s - self._stands_s)
+            return self._before
 
     def _view(self) -> StationView:
         now_s = self._clock.monotonic_s()
@@ -425,7 +450,8 @@ class Line:
         judged = sorted((e for e in self.placed if e.verdict is not None), key=lambda e: -e.judged_s)
 
         def timed(each: Placed) -> ParcelShown:
-            return msgspec.structs.replace(each.shown, left_s=round(each.due_s - now_s, 2), of_s=20.0)
+            left_s = round(each.due_s - now_s, 2) if each.shown.left_s is not None else None
+            return msgspec.structs.replace(each.shown, left_s=left_s, of_s=20.0)
 
         desks = tuple(
             DeskPart(

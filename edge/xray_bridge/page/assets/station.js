@@ -650,7 +650,8 @@ function header() {
   const moves = belt.running === true;
   lamp($("at-belt"), belt.emergency ? "flag" : moves ? "go" : "stop", belt.emergency ? "red" : moves ? "green" : "amber", both(belt.words));
   lamp($("at-feed"), feed.permitted ? "ok" : "stop", feed.permitted ? "green" : "amber", say(feed.permitted ? "feed_on" : "feed_off"));
-  lamp($("at-wedge"), wedge.ok ? "ok" : "flag", wedge.ok ? "green" : "amber", both(wedge.words));
+  lamp($("at-wedge"), wedge.ok ? "ok" : "flag", wedge.ok ? "green" : "amber", say(wedge.ok ? "wedge_ok" : "wedge_due"));
+  $("at-wedge").title = both(wedge.words);
   const old = age === null ? "?" : age < 90 ? `${Math.round(age)} s` : age < 5400 ? `${Math.round(age / 60)} min` : `${Math.round(age / 3600)} h`;
   lamp($("at-link"), online ? "ok" : "stop", online ? "green" : "grey", say(online ? "online" : "offline"), `${say("records")} ${old}`);
   when($("at-counts"), JSON.stringify(counts), () => [
@@ -848,7 +849,7 @@ function tick() {
   const lost = it.lostSince > 0 && performance.now() - it.lostSince > 1500, stale = staleS() > STALE_S;
   $("lost").hidden = !(lost || stale);
   if (lost || stale) $("lost").textContent = say(lost ? "lost" : "stale");
-  const now = new Date(), text = now.toLocaleTimeString(it.language === 1 ? "en-GB" : "zh-CN", { hour12: false });
+  const now = new Date(), text = now.toLocaleTimeString("en-GB", { hour12: false });
   if ($("at-clock").textContent !== text) $("at-clock").textContent = text;
   if (performance.now() > it.said.until && it.said.words) tell("", "", 0);
   if (it.view === null) return;
@@ -917,6 +918,15 @@ function over(what) {
   else { fill(place); document.activeElement?.blur(); }
 }
 
+function localTime(utc) {
+  const at = new Date(utc);
+  if (!utc || Number.isNaN(at.getTime())) return "";
+  const fields = { dateStyle: "short", timeStyle: "short", hour12: false };
+  try {
+    return at.toLocaleString(it.language === 1 ? "en-GB" : "zh-CN", { ...fields, timeZone: it.view.zone || "UTC" });
+  } catch { return at.toLocaleString("zh-CN", fields); }
+}
+
 const BY = ["waybill", "sku", "enterprise", "picture"];
 
 function startText() {
@@ -939,7 +949,7 @@ function searchCard() {
     const [name, tone, words] = VERDICTS[row.verdict] ?? ["ok", "grey", ""];
     const category = it.view.categories.find(each => each.code === row.category);
     return make("div", n === at ? "row focus" : "row", small,
-      make("div", "", make("b", "", row.waybill_no), make("small", "", row.utc.slice(0, 16).replace("T", " "))),
+      make("div", "", make("b", "", row.waybill_no), make("small", "", localTime(row.utc))),
       make("div", "", make("span", "", row.goods), make("small", "", [row.sku, row.enterprise].filter(Boolean).join(" · "))),
       make("div", "", icon(name, tone), make("span", "", [words ? say(words) : "", category ? both(category.words) : ""].filter(Boolean).join(" · ")),
         row.distance === null ? "" : make("small", "", `${say("distance")} ${number(row.distance, 2)}`)));

@@ -87,6 +87,8 @@ export const WORDS = {
   not_sent: ["未送达，请重试", "Not delivered, try again"],
   no_answer: ["系统未确认，请重新判图", "Not confirmed, judge again"],
   first_first: ["请先判第一件", "Judge the first one first"],
+  wedge_ok: ["楔块有效", "Wedge valid"],
+  wedge_due: ["楔块待校验", "Wedge due"],
   wedge_off: ["已取消楔块校验", "No wedge check after all"],
   reset_done: ["已恢复使用", "Back in service"],
   k_reset_line: ["查看后恢复使用", "back in service, when you have looked"],
