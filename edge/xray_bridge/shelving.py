@@ -12,18 +12,21 @@ from typing import Final
 import structlog
 
 from edge.xray_bridge.analysing import PREVIEW
-from edge.xray_bridge.contract import Found
+from edge.xray_bridge.contract import Found, PictureShown, ReferenceShown
 from edge.xray_bridge.effects import KeepEvidence, SavePicture
-from edge.xray_bridge.events import Event, Saved
 from edge.xray_bridge.evidence.dicos import Scan
 from edge.xray_bridge.evidence.keeping import EvidenceKeeper
+from edge.xray_bridge.evidence.library import Entry, Library, goods_key
 from edge.xray_bridge.evidence.manifest import Machine, Taken
+from edge.xray_bridge.evidence.searching import Searcher
 from edge.xray_bridge.imaging.comparing import MOST_REFERENCES, Kept, References
 from edge.xray_bridge.imaging.describing import Descriptor, DescriptorRefused
+from edge.xray_bridge.imaging.pictures import RawPicture
 from edge.xray_bridge.page.ports import SearchBy
 from edge.xray_bridge.pictures import Held
-from edge.xray_bridge.values import Acquisition
+from edge.xray_bridge.values import Acquisition, Goods, Likeness
 from sync.vocabulary.records import Reference
+from sync.vocabulary.rulings import Text
 
 SETS_REMEMBERED: Final = 64
 """Each knows its own spread, which takes longer to work out than to use."""
@@ -59,11 +62,12 @@ def scan_of(held: Held) -> Scan:
 
 
 class Shelf:
-    """`keep` from the station's thread, `read` from the link's."""
+    """`keep` and `save` from the station's thread, the rest from any."""
 
-    def __init__(self, keeper: EvidenceKeeper, put: Callable[[Event], None]) -> None:
-        self._put = put
+    def __init__(self, keeper: EvidenceKeeper, library: Library, searcher: Searcher) -> None:
         self._keeper = keeper
+        self._library = library
+        self._searcher = searcher
         self._lock = Lock()
         self._sets: OrderedDict[tuple[str, ...], References] = OrderedDict()
 
@@ -78,21 +82,52 @@ class Shelf:
         self._keeper.keep(effect, None if held is None else scan_of(held))
 
     def save(self, effect: SavePicture, held: Held) -> None:
-        self._put(Saved(effect.parcel, effect.picture, effect.kind, "", "no library"))
+        calibration = "" if held.descriptor is None else held.descriptor.calibration
+        self._keeper.save(effect, scan_of(held), calibration=calibration)
 
     def search(self, by: SearchBy, text: str, limit: int) -> Found:
-        return Found()
+        return self._searcher.search(by, text, limit)
 
     def read(self, sha256: str) -> bytes | None:
         return self._keeper.read(sha256)
 
-    def references(self, sku: Sequence[Reference], chapter: Sequence[Reference]) -> Callable[[], References]:
-        """What the records say of the same goods, newest last; made into sets on the thread that asks."""
-        of_sku = tuple(each for each in sku if each.descriptor)[-MOST_REFERENCES:]
-        of_chapter = tuple(each for each in chapter if each.descriptor)[-MOST_REFERENCES:]
+    def raw(self, picture: str) -> RawPicture | None:
+        """A picture of the past or of the library, as it was taken. Waits for a disk; never raises."""
+        return self._searcher.raw(picture)
+
+    def reference(self, number: str) -> ReferenceShown | None:
+        """Of the library: what stands in the records has no picture at this station."""
+        entry = self._library.get(number)
+        if entry is None:
+            return None
+        find = entry.kind == "find"
+        taken = entry.taken
+        what = f"{entry.key} {entry.goods} {entry.saved_utc[:10]}"
+        return ReferenceShown(
+            reference_no=entry.key,
+            picture=PictureShown(
+                picture=entry.picture,
+                width_px=taken.width_px,
+                height_px=taken.height_px,
+                mm_per_column=taken.column_mm,
+                mm_per_row=taken.row_mm,
+            ),
+            words=Text(f"{'查获' if find else '参考'} {what}", f"{'Find' if find else 'Reference'} {what}"),
+            find=find,
+        )
+
+    def references(
+        self, goods: Goods | None, sku: Sequence[Reference], chapter: Sequence[Reference]
+    ) -> Callable[[], References]:
+        """What the records and this station's library say of the same goods, newest last; made into sets on
+        the thread that asks."""
+        lines = () if goods is None else goods.lines
+        own = self._library.references_of(*goods_key((line.sku, line.hs_code) for line in lines))
+        of_sku = _compared_with(sku, own[Likeness.SKU])
+        of_chapter = _compared_with(chapter, own[Likeness.CHAPTER])
 
         def made() -> References:
-            key = (*(each.reference_no for each in of_sku), "", *(each.reference_no for each in of_chapter))
+            key = (*(number for number, _ in of_sku), "", *(number for number, _ in of_chapter))
             with self._lock:
                 known = self._sets.get(key)
                 if known is not None:
@@ -108,13 +143,21 @@ class Shelf:
         return made
 
 
-def _kept(references: Sequence[Reference]) -> tuple[Kept, ...]:
+def _compared_with(records: Sequence[Reference], entries: Sequence[Entry]) -> tuple[tuple[str, str], ...]:
+    """(number, descriptor): this station's own last, they are of its own machine; and no more than are
+    used."""
+    found = [(each.reference_no, each.descriptor) for each in records if each.descriptor]
+    found += [(entry.key, entry.descriptor) for entry in reversed(entries)]
+    return tuple(found[-MOST_REFERENCES:])
+
+
+def _kept(references: Sequence[tuple[str, str]]) -> tuple[Kept, ...]:
     found = []
-    for each in references:
+    for number, descriptor in references:
         try:
-            found.append(Kept(each.reference_no, Descriptor.read(each.descriptor)))
+            found.append(Kept(number, Descriptor.read(descriptor)))
         except DescriptorRefused as refused:
             structlog.get_logger("references").warning(
-                "a reference cannot be compared with", reference=each.reference_no, why=str(refused)
+                "a reference cannot be compared with", reference=number, why=str(refused)
             )
     return tuple(found)

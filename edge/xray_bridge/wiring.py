@@ -61,7 +61,10 @@ from edge.xray_bridge.events import (
 )
 from edge.xray_bridge.evidence.keeping import EvidenceKeeper
 from edge.xray_bridge.evidence.keeping import Settings as EvidenceSettings
+from edge.xray_bridge.evidence.library import Library
+from edge.xray_bridge.evidence.searching import Searcher
 from edge.xray_bridge.evidence.store import EvidenceStore, Limits
+from edge.xray_bridge.imaging.describing import Descriptor
 from edge.xray_bridge.looking_up import Lookups
 from edge.xray_bridge.page.door import Door
 from edge.xray_bridge.page.server import StationPage
@@ -187,11 +190,12 @@ class Program:
             put=lambda event: self._inbox.put("analysts", event),
             workers=config.pictures.workers,
         )
-        self._shelf = Shelf(self._keeper(), lambda event: self._inbox.put("library", event))
+        self._shelf = self._shelf_of()
         self._shown = Shown(
             self._pictures,
             calibration=self._calibrations.current,
             palette=palette,
+            kept=self._shelf.raw,
         )
         digest = config_digest(config_path)
         self._client = LinkClient(
@@ -224,7 +228,7 @@ class Program:
             station_id=config.station.id,
             clock=clock,
             picture=self._pictures.get,
-            reference=lambda number: None,
+            reference=self._shelf.reference,
             around=self._around,
             changed=lambda: self._page.changed(),
         )
@@ -247,7 +251,7 @@ class Program:
             Things(
                 journal=self._journal,
                 goods=lookups.goods,
-                references=lambda goods: self._shelf.references(*lookups.references(goods)),
+                references=lambda goods: self._shelf.references(goods, *lookups.references(goods)),
                 link=_Link(self._client),
                 order=self._supervisor.order,
                 put=lambda event: self._inbox.put("station", event),
@@ -315,7 +319,7 @@ class Program:
             on_news=on_news,
         )
 
-    def _keeper(self) -> EvidenceKeeper:
+    def _shelf_of(self) -> Shelf:
         part = self._config.evidence
         store = EvidenceStore(
             part.folder,
@@ -327,7 +331,9 @@ class Program:
                 keep_held_days=part.keep_held_days,
             ),
             at_centre=self._journal.blob_acknowledged,
+            told=self._journal.blob_named,
         )
+        library = Library(self._config.library.folder)
         settings = EvidenceSettings(
             station=self._config.station.id,
             site=self._config.station.site,
@@ -336,13 +342,19 @@ class Program:
             held_pictures_go_up=part.upload == "all",
             routine_previews_go_up=part.upload == "all",
         )
-        return EvidenceKeeper(
+        keeper = EvidenceKeeper(
             store,
             settings,
             clock=self._clock,
             put=lambda event: self._inbox.put("evidence", event),
             forget_blobs=self._journal.forget_blobs,
+            library=library,
         )
+        return Shelf(keeper, library, Searcher(store, library, descriptor_of=self._descriptor_of))
+
+    def _descriptor_of(self, picture: str) -> Descriptor | None:
+        held = self._pictures.get(picture)
+        return None if held is None else held.descriptor
 
     def _around(self) -> Around:
         try:

@@ -21,8 +21,10 @@ from edge.xray_bridge.evidence.searching import Query, Searcher
 from edge.xray_bridge.evidence.store import EvidenceStore, Limits
 from edge.xray_bridge.imaging.describing import MAP_COLUMNS, MAP_ROWS, Descriptor
 from edge.xray_bridge.imaging.tables import CLASSES, MATERIAL_BINS
+from edge.xray_bridge.shelving import Shelf
 from edge.xray_bridge.values import Association, Box, DeclaredLine, Goods, Likeness, Region, Verdict
 from sync.vocabulary.codec import to_json
+from sync.vocabulary.records import Reference
 from sync.vocabulary.xray_facts import ParcelXRayed
 from tests.unit.test_xray_evidence import Clock
 
@@ -337,3 +339,28 @@ def test_a_past_picture_comes_back_as_it_was_taken(searched: Searcher) -> None:
         assert raw is not None
         assert (int(raw.low[0, 0]), int(raw.high[0, 0]), raw.mm_per_column) == (value, value + 7, 0.8)
     assert searched.raw("unknown") is None
+
+
+def test_a_desk_compares_with_and_is_shown_what_this_stations_library_has(tmp_path: Path) -> None:
+    station = Station(tmp_path)
+    shelf = Shelf(station.keeper, station.library, station.searcher)
+    for number in range(2):
+        station.save(save(f"p{number}", of=goods("A", "6109100010")))
+    record = Reference(reference_no="C-1", sku="A", kind="x_ray", descriptor=descriptor(0).text())
+    unread = Reference(reference_no="C-2", sku="A", kind="x_ray", descriptor="{}")
+    found = shelf.references(goods("A", "6109100010"), (record, unread), ())
+    sets = found()
+    assert sets.sku is not None
+    assert sets.chapter is not None
+    assert [kept.reference_no for kept in sets.sku.kept] == ["C-1", "R-000001.1", "R-000002.1"]
+    assert [kept.reference_no for kept in sets.chapter.kept] == ["R-000001.1", "R-000002.1"]
+    assert found() is sets
+    nothing = shelf.references(None, (), ())()
+    assert (nothing.sku, nothing.chapter) == (None, None)
+    shown = shelf.reference("R-000001.1")
+    assert shown is not None
+    assert (shown.picture.picture, shown.find) == ("p0", False)
+    assert shown.words.en == "Reference R-000001.1 T恤 2026-03-02"
+    assert shelf.reference("C-1") is None
+    raw = shelf.raw(shown.picture.picture)
+    assert raw is not None
