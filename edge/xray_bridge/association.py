@@ -52,6 +52,10 @@ class Windows:
     longest_mm: float = 1_500.0
     """A longer one is a jam."""
 
+    def around_mm(self) -> float:
+        """Nothing farther away than this from a parcel's edge bears on whose it is."""
+        return 3 * max(self.window_mm, self.code_mm, self.code_within_mm) + self.length_mm
+
 
 @value(frozen=True, slots=True)
 class Span:
@@ -105,6 +109,7 @@ def associate(
         return Found(Association.UNMATCHED, why="no_position")
     if trailing_mm <= leading_mm:
         return Found(Association.UNMATCHED, why="no_length")
+    spans = _around(spans, leading_mm - windows.around_mm(), trailing_mm + windows.around_mm())
     overlapping = [span for span in spans if _share(span, leading_mm, trailing_mm) >= 0.5]
     names = tuple(span.number for span in overlapping)
     spoils = tuple(span.number for span in overlapping if span.has_picture and not span.over)
@@ -143,6 +148,15 @@ def associate(
     if objects != 1:
         return replace(found, association=Association.MERGED, why="several_things")
     return found
+
+
+def _around(spans: Sequence[Span], from_mm: float, to_mm: float) -> list[Span]:
+    """Those that can matter there: what is farther off is neither candidate nor neighbour."""
+    return [
+        span
+        for span in spans
+        if span.leading_mm <= to_mm and (span.trailing_mm is None or span.trailing_mm >= from_mm)
+    ]
 
 
 def _nobodys(
@@ -226,6 +240,7 @@ def owner_of(windows: Windows, spans: Sequence[Span], code_mm: float) -> int | N
 
     `code_mm` is where the belt stood, less the reader's distance from the eye.
     """
+    spans = _around(spans, code_mm - windows.around_mm(), code_mm + windows.around_mm())
     best: Span | None = None
     best_mm = second_mm = float("inf")
     for span in spans:

@@ -103,6 +103,8 @@ def whose(case: Case) -> tuple[Because, ...]:
         reasons.append(Because(XRayReason.NO_PICTURE))
     elif case.association is not Association.MATCHED:
         reasons.append(Because(_BY_ASSOCIATION[case.association]))
+    if case.analysis is not None and case.analysis.objects != 1:
+        reasons.append(Because(XRayReason.TWO_THINGS))
     if case.read != "read":
         reasons.append(Because(_BY_READ.get(case.read, XRayReason.NO_READ)))
     elif case.goods is None:
@@ -159,8 +161,6 @@ def _picture(rules: TriageRules, case: Case) -> list[Because]:
         reasons.append(Because(XRayReason.ANALYSIS_FAILED, case.analysis_failed))
     else:
         reasons += [Because(XRayReason.SUSPECT, suspect.code) for suspect in analysis.suspects]
-        if analysis.objects != 1:
-            reasons.append(Because(XRayReason.TWO_THINGS))
         if analysis.cut:
             reasons.append(Because(XRayReason.CUT))
         reasons += _compared(rules, analysis.compared, case.goods)

@@ -160,7 +160,9 @@ class StationSettings:
     pulse_within_s: float = 0.2
     """From the sight of the leading edge to the pulse: later it would move something else."""
     divert_gap_mm: float = 50.0
-    """Nearer parcels go the same way whatever is asked."""
+    """Nearer parcels may go the same way whatever is asked: one drags the other along."""
+    divert_s: float = 0.5
+    """So long the pulse lasts: what comes to the diverter meanwhile goes the same way."""
     chute_window_mm: float = 400.0
     """How far from `chute_mm` a chute's eye may see the parcel."""
     gone_mm: float = 300.0
@@ -370,6 +372,9 @@ class Station:
     feed_reasons: tuple[str, ...] = ()
     crowded: bool = False
     light: Light | None = None
+    due_mm: float = float("-inf")
+    """As long as the belt is before it, and the parcels are `due_for`, nothing is due by position."""
+    due_for: tuple[Parcel, ...] | None = None
     clear_at_mm: float | None = None
     """What lay on the belt when we did not watch is gone from here on."""
     clearing: bool = True
@@ -490,12 +495,29 @@ def step(station: Station, at_s: float, event: Event) -> Step:
     """
     if station.in_flight is not None and not isinstance(event, WriteFailed):
         station = replace(station, in_flight=None, behind=(), journal_ok=True)
+    before = station
     station, effects = _take(station, at_s, event)
+    if _nothing_new(before, station, effects, event):
+        return station, ()
     station, more = _due(station, at_s)
     effects += more
     station = _offered(station, at_s)
     station, more = _feed(station, at_s)
     return _seal(station, at_s, effects + more)
+
+
+def _nothing_new(before: Station, station: Station, effects: Acts, event: Event) -> bool:
+    """A look at the belt that only says that it moved on a little: most of all events."""
+    if effects or not isinstance(event, BeltRead) or station.belt_mm is None or before.belt is None:
+        return False
+    return (
+        station.parcels is station.due_for
+        and station.belt_mm < station.due_mm
+        and before.belt_mm is not None
+        and before.belt.emergency is event.emergency
+        and before.clearing is station.clearing
+        and before.journal_ok is station.journal_ok
+    )
 
 
 def _seal(station: Station, at_s: float, effects: Acts) -> Step:
@@ -1319,7 +1341,7 @@ def left_s(station: Station, parcel: Parcel) -> float | None:
 
 def _due(station: Station, at_s: float) -> tuple[Station, Acts]:
     belt_mm = station.belt_mm
-    if belt_mm is None or not station.parcels:
+    if belt_mm is None or (station.parcels is station.due_for and belt_mm < station.due_mm):
         return station, []
     effects: Acts = []
     settings, windows = station.settings, station.settings.windows
@@ -1345,7 +1367,30 @@ def _due(station: Station, at_s: float) -> tuple[Station, Acts]:
     if len(station.parcels) > settings.most_parcels:
         station, more = _ended(station, at_s, station.parcels[0], "", XRayReason.NOT_AT_DIVERTER)
         effects += more
-    return station, effects
+    return replace(station, due_for=station.parcels, due_mm=_next_due_mm(station, settle_mm)), effects
+
+
+_LOOK_AGAIN_MM = 300.0
+"""At the latest so far on it is looked again, since what is due depends on the belt's speed."""
+
+
+def _next_due_mm(station: Station, settle_mm: float) -> float:
+    """Where the belt may be before anything is due again, if nothing but the belt changes."""
+    assert station.belt_mm is not None  # noqa: S101  the caller asked
+    settings = station.settings
+    diverter_mm, behind_mm = settings.layout.diverter_mm, settings.layout.chute_mm + settings.chute_window_mm
+    early_mm = max(settings.reaction_mm, settings.max_speed_mm_s * settings.margin_s)
+    due_mm = station.belt_mm + _LOOK_AGAIN_MM
+    for parcel in station.parcels:
+        if not parcel.settled and parcel.trailing_mm is not None:
+            due_mm = min(due_mm, parcel.trailing_mm + settle_mm)
+        if parcel.diverter_mm is not None:
+            due_mm = min(due_mm, parcel.diverter_mm + behind_mm)
+        elif parcel.verdict is not None:
+            due_mm = min(due_mm, parcel.leading_mm + parcel.off_mm + diverter_mm + settings.gone_mm)
+        else:
+            due_mm = min(due_mm, parcel.leading_mm + parcel.off_mm + diverter_mm - early_mm)
+    return due_mm
 
 
 def _due_at_diverter(station: Station, at_s: float, number: int, here_mm: float) -> tuple[Station, Acts]:
@@ -1495,14 +1540,17 @@ def _pieces(parcel: Parcel) -> bool:
 
 def _neighbours(station: Station, parcel: Parcel, chute: Chute) -> Because | None:
     """What lies so near goes along: only if it goes there anyway."""
-    gap_mm = station.settings.divert_gap_mm
+    settings = station.settings
+    gap_mm = settings.divert_gap_mm
+    pulse_mm = station.speed_mm_s * (settings.divert_s + settings.pulse_within_s)
     leading_mm, trailing_mm = parcel.leading_mm + parcel.off_mm, parcel.end_mm() + parcel.off_mm
     for other in station.parcels:
         if other.number == parcel.number:
             continue
         before = leading_mm - other.end_mm() - other.off_mm
         behind = other.leading_mm + other.off_mm - trailing_mm
-        if max(before, behind) >= gap_mm:
+        during = 0.0 <= other.leading_mm + other.off_mm - leading_mm < pulse_mm
+        if max(before, behind) >= gap_mm and not during:
             continue
         goes = other.ordered if other.diverter_mm is not None else _goes(station, other)
         if goes is not chute:
