@@ -1178,7 +1178,7 @@ def _case(station: Station, at_s: float, parcel: Parcel) -> Case:
         too_close=parcel.too_close,
         composed=parcel.composed,
         added=parcel.entered != "portal",
-        twice=parcel.twice,
+        twice=parcel.twice and not _pieces(parcel),
     )
 
 
@@ -1345,7 +1345,9 @@ def _due(station: Station, at_s: float) -> tuple[Station, Acts]:
         return station, []
     effects: Acts = []
     settings, windows = station.settings, station.settings.windows
-    settle_mm = max(0.0, windows.reader_mm) + 2 * max(windows.code_mm, windows.code_within_mm)
+    # From here on whatever comes is too far behind to bear on this parcel's codes, or to be composed with it.
+    behind_mm = max(2 * windows.code_mm, 2 * windows.code_within_mm, windows.least_gap_mm)
+    settle_mm = max(0.0, windows.reader_mm) + behind_mm + _SAME_PLACE_MM
     reaction_mm = max(settings.reaction_mm, station.speed_mm_s * settings.margin_s)
     diverter_mm = settings.layout.diverter_mm
     for parcel in station.parcels:
@@ -2503,11 +2505,9 @@ def _feed(station: Station, at_s: float) -> tuple[Station, Acts]:
     permit = not reasons
     effects: Acts = []
     if permit is not station.permit or tuple(reasons) != station.feed_reasons:
-        told = permit is not station.permit or bool(reasons)
-        if permit is not station.permit or not permit:
+        if permit is not station.permit:
             effects.append(PermitFeed(permit))
-        if told:
-            effects.append(_commit(FeedChanged(permitted=permit, reasons=tuple(reasons))))
+        effects.append(_commit(FeedChanged(permitted=permit, reasons=tuple(reasons))))
         station = replace(station, permit=permit, feed_reasons=tuple(reasons))
     light = _light(station, at_s)
     if light is not station.light:

@@ -133,7 +133,7 @@ class Play:
         self.asked += effects
         if ready:
             self.say(WedgeChecked(True, "wedge-1", CALIBRATION))
-            self.roll(12_000.0)
+            self.roll(12_000.0, step_mm=150.0)
 
     # --- events -------------------------------------------------------------------------------------------
 
@@ -201,27 +201,32 @@ class Play:
         self.things.append(thing)
         return thing
 
-    def roll(self, millimetres: float, step_mm: float = 20.0) -> list[Effect]:
+    def roll(self, millimetres: float, step_mm: float = 50.0) -> list[Effect]:
         """The belt moves; everything on it is seen where it is."""
         new: list[Effect] = []
         end_mm = self.belt_mm + millimetres
         while self.belt_mm < end_mm - 1e-9:
             before_mm = self.belt_mm
-            self.belt_mm = min(end_mm, before_mm + step_mm)
-            self.at_s += (self.belt_mm - before_mm) / SPEED_MM_S
-            new += self.say(self.belt())
-            for event in self._between(before_mm, self.belt_mm):
+            next_mm = min(end_mm, before_mm + step_mm)
+            for at_mm, event in self._between(before_mm, next_mm):
+                new += self._moved(at_mm)
                 new += self.say(event)
+            new += self._moved(next_mm)
         return new
 
-    def _between(self, before_mm: float, now_mm: float) -> list[Event]:
+    def _moved(self, to_mm: float) -> list[Effect]:
+        self.at_s += (to_mm - self.belt_mm) / SPEED_MM_S
+        self.belt_mm = to_mm
+        return self.say(self.belt())
+
+    def _between(self, before_mm: float, now_mm: float) -> list[tuple[float, Event]]:
         """Everything that passes a place in this stretch, in order."""
         found: list[tuple[float, Event]] = []
         for thing in self.things:
             for at_mm, event in self._of(thing):
                 if before_mm < at_mm <= now_mm:
                     found.append((at_mm, event))
-        return [event for _, event in sorted(found, key=lambda each: each[0])]
+        return sorted(found, key=lambda each: each[0])
 
     def _of(self, thing: Thing) -> list[tuple[float, Event]]:
         events: list[tuple[float, Event]] = []
