@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from edge.devices.fixed_camera.source import cv2
+from edge.devices.fixed_camera.strips import Item, local_time, with_strip
+from edge.handheld.effects import TakePhoto
+from edge.handheld.ports import Spot
+from edge.handheld.words import zone_of
 
 if TYPE_CHECKING:
     from edge.devices.fixed_camera.source import Pixels
@@ -31,6 +35,30 @@ def jpeg_of(pixels: Pixels) -> bytes:
     if not done:
         raise NoPicture("the picture could not be written as JPEG")
     return bytes(jpeg)
+
+
+def photo_of(pixels: Pixels, wanted: TakePhoto, utc: str, spot: Spot | None = None) -> bytes:
+    """A photo as it is kept: of evidence with its strip below, made before it is hashed. Raises
+    `NoPicture`."""
+    if not wanted.officer:
+        return jpeg_of(pixels)
+    colours = pixels if pixels.ndim == 3 else cv2().cvtColor(pixels, cv2().COLOR_GRAY2BGR)
+    return jpeg_of(with_strip(colours, caption(wanted, utc, spot)))
+
+
+def caption(wanted: TakePhoto, utc: str, spot: Spot | None = None) -> tuple[Item, ...]:
+    """Time, officer, what is on it, order; the place where the device knows it."""
+    items = [
+        Item(local_time(utc, zone_of(wanted.zone))),
+        Item(f"关员 {wanted.officer}", latin=f"officer {wanted.officer}"),
+    ]
+    if wanted.subject != wanted.order_no:
+        items.append(Item(wanted.subject))
+    if wanted.order_no:
+        items.append(Item(f"指令 {wanted.order_no}", latin=f"order {wanted.order_no}"))
+    if spot is not None:
+        items.append(Item(f"{spot.latitude:.5f}, {spot.longitude:.5f} ±{spot.accuracy_m:.0f} m"))
+    return tuple(items)
 
 
 def marked(jpeg: bytes, strokes: Strokes) -> bytes:

@@ -127,7 +127,13 @@ class TakePhoto:
 
     request: int
     subject: str
-    """What is on it, for the overlay: waybill, officer, device and time are put beside it."""
+    """What is on it: a waybill, or the order."""
+    officer: str = ""
+    """Of an evidence photo: with time, subject and order this stands in a strip below the picture, which is
+    hashed as a whole. Empty: a picture to look at, without a strip."""
+    order_no: str = ""
+    zone: str = ""
+    """Of the site: the strip's time is told in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +166,6 @@ class UseCamera:
 
     on: bool
     torch: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Compare:
-    """Two pictures of a parcel, aligned. Answered with `Compared`. Empty sha256: the camera as it looks
-    now."""
-
-    request: int
-    reference_sha256: str
-    picture_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +241,6 @@ Effect = (
     | RecordVoice
     | StopVoice
     | UseCamera
-    | Compare
     | GoLive
     | SetLive
     | EndLive

@@ -858,7 +858,7 @@ def _carry_out(state: State, context: Context, draft: Draft, event: _Touch) -> S
             )
             return _edit(state, draft, lines=lines)
         case PhotoAsked() | PhotoMarked() | VoiceBegun() | VoiceEnded():
-            return _capture(state, draft, event)
+            return _capture(state, draft, context, event)
         case EvidenceLeftOut(sha256):
             left = tuple(item for item in draft.evidence if item.sha256 != sha256 or item.state == "taking")
             return _edit(state, draft, evidence=left)
@@ -940,8 +940,17 @@ def _sample(state: State, draft: Draft, event: SampleTaken) -> Stepped:
 # --- evidence -----------------------------------------------------------------------------------------------
 
 
+def _photo(number: int, subject: str, draft: Draft, context: Context) -> TakePhoto:
+    officer = "" if context.officer is None else context.officer.officer_no
+    zone = "" if context.site is None else context.site.zone
+    return TakePhoto(number, subject, officer, draft.order_no[:MOST_TEXT], zone)
+
+
 def _capture(
-    state: State, draft: Draft, event: PhotoAsked | PhotoMarked | VoiceBegun | VoiceEnded
+    state: State,
+    draft: Draft,
+    context: Context,
+    event: PhotoAsked | PhotoMarked | VoiceBegun | VoiceEnded,
 ) -> Stepped:
     if isinstance(event, VoiceEnded):
         return state, (StopVoice(draft.recording),) if draft.recording else ()
@@ -951,7 +960,7 @@ def _capture(
     match event:
         case PhotoAsked(subject):
             subject = (subject or draft.parcel or draft.order_no)[:MOST_TEXT]
-            item, effect = Item(number, "photo", subject), TakePhoto(number, subject)
+            item, effect = Item(number, "photo", subject), _photo(number, subject, draft, context)
             return _edit(state, draft, effect, number, evidence=(*draft.evidence, item))
         case PhotoMarked(sha256, strokes):
             plain = next(

@@ -19,10 +19,10 @@ from edge.handheld import screens
 from edge.handheld.config import HandheldConfig
 from edge.handheld.core_service import CODEC, CoreService
 from edge.handheld.desktop.attending import ThreadAttendant
+from edge.handheld.desktop.recording import ProgramMicrophone
 from edge.handheld.desktop.standing import PcGauge
-from edge.handheld.drawing import NoPicture, jpeg_of
+from edge.handheld.drawing import NoPicture, photo_of
 from edge.handheld.effects import (
-    Compare,
     EndLive,
     GoLive,
     MarkPhoto,
@@ -31,9 +31,10 @@ from edge.handheld.effects import (
     Sound,
     StopVoice,
     TakePhoto,
+    Tone,
     UseCamera,
 )
-from edge.handheld.events import BatteryChanged, Captured, EvidenceFailed, ReadGarbled, Scanned
+from edge.handheld.events import BatteryChanged, Captured, EvidenceFailed
 from edge.handheld.glass_pictures import GlassPictures
 from edge.handheld.joint.glass_end import CoreGone, CoreThere, FromCore, GlassEnd
 from edge.handheld.joint.messages import Asked, Fetched, Shown
@@ -41,7 +42,10 @@ from edge.handheld.live.connection import LivePlace
 from edge.handheld.live.performing import LivePerformer
 from edge.handheld.live.sources import CameraPictures
 from edge.handheld.performer import GlassEffect
+from edge.handheld.ports import PortFailed
+from edge.handheld.scans import event_of
 from edge.handheld.screens import Desk, Frame
+from edge.handheld.voice import recorded
 from edge.reading.decoders import found
 from edge.reading.frames import OpenedCamera, address_of
 from edge.reading.guarded import Guarded
@@ -86,6 +90,9 @@ class PcGlass:
         self._reading: ReadingThread | None = None
         self._guarded = Guarded(self._read)
         self._pictures = GlassPictures(self._end.fetch, self._say)
+        self._voices: dict[int, threading.Event] = {}
+        """Voice notes under way, by request."""
+        self._clock = SystemClock()
         self._stopping = threading.Event()
         signer, site = service.core.signer_and_site
         self._live = LivePerformer(
@@ -95,7 +102,7 @@ class PcGlass:
             signer=signer,
             pictures=lambda: CameraPictures(address),
             sound=lambda: None,
-            utc_now=SystemClock().utc_text,
+            utc_now=self._clock.utc_text,
             told=self._say,
         )
         self._scanner: Supervisor[Reading, Order] | None = None
@@ -131,6 +138,10 @@ class PcGlass:
 
     def vibrate(self, pulses_ms: tuple[int, ...]) -> None:
         """A PC has no motor."""
+
+    def play(self, tone: Tone) -> bool:
+        """The window plays its own."""
+        return False
 
     def frame(self) -> Frame | None:
         newest = self._camera.newest()
@@ -172,14 +183,16 @@ class PcGlass:
                 self._desk.sound(tone)
             case UseCamera(on):
                 self._use_camera(on)
-            case TakePhoto(request):
-                threading.Thread(target=self._photo, args=(request,), daemon=True).start()
+            case TakePhoto():
+                threading.Thread(target=self._photo, args=(effect,), daemon=True).start()
             case MarkPhoto():
                 self._pictures.mark(effect)
-            case RecordVoice(request):
-                self._say(EvidenceFailed(request, "this PC has no microphone for voice notes"))
-            case StopVoice() | Compare():
-                pass
+            case RecordVoice():
+                ending = self._voices[effect.request] = threading.Event()
+                threading.Thread(target=self._record, args=(effect, ending), daemon=True).start()
+            case StopVoice(request):
+                if request in self._voices:
+                    self._voices[request].set()
             case GoLive() | SetLive() | EndLive():
                 self._live.perform(effect)
 
@@ -198,15 +211,29 @@ class PcGlass:
         if reading is not None:
             reading.stop()
 
-    def _photo(self, request: int) -> None:
+    def _record(self, wanted: RecordVoice, ending: threading.Event) -> None:
+        """Until it is ended, its time is over, or the window closes."""
+        try:
+            content = recorded(
+                ProgramMicrophone(), wanted.longest_s, lambda: ending.is_set() or self._stopping.is_set()
+            )
+            self._say(Captured(wanted.request, "voice", content))
+        except PortFailed as failed:
+            self._say(EvidenceFailed(wanted.request, str(failed)[:200]))
+        finally:
+            self._voices.pop(wanted.request, None)
+
+    def _photo(self, wanted: TakePhoto) -> None:
         """The newest frame, or the first one of a camera that was closed."""
+        request = wanted.request
         self._camera.open()
         until_s = time.monotonic() + _PHOTO_WITHIN_S
         while time.monotonic() < until_s and not self._stopping.is_set():
             newest = self._camera.newest()
             if newest is not None:
                 try:
-                    self._say(Captured(request, "photo", jpeg_of(newest.pixels)))
+                    content = photo_of(newest.pixels, wanted, self._clock.utc_text())
+                    self._say(Captured(request, "photo", content))
                 except NoPicture as error:
                     self._say(EvidenceFailed(request, str(error)[:200]))
                 return
@@ -220,11 +247,7 @@ class PcGlass:
     # --- scans --------------------------------------------------------------------------------------------
 
     def _read(self, seen: ScanSeen | NotACode) -> None:
-        match seen:
-            case ScanSeen(text, symbology, source):
-                self._say(Scanned(text, symbology, source.value))
-            case NotACode(source, why):
-                self._say(ReadGarbled(source.value, why))
+        self._say(event_of(seen))
 
     def _on_reading(self, at_s: float, device: str, reading: Reading) -> None:
         seen = from_reading(reading, at_s)

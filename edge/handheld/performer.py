@@ -17,7 +17,6 @@ from edge.handheld.effects import (
     AnswerCommand,
     CheckPin,
     Commit,
-    Compare,
     Effect,
     EndLive,
     GoLive,
@@ -56,7 +55,7 @@ MOST_WAITING: Final = 200
 """Facts told before the stores are open: wrong PINs, which the vault slows down."""
 
 GlassEffect = (
-    Sound | UseCamera | TakePhoto | MarkPhoto | RecordVoice | StopVoice | GoLive | SetLive | EndLive | Compare
+    Sound | UseCamera | TakePhoto | MarkPhoto | RecordVoice | StopVoice | GoLive | SetLive | EndLive
 )  # fmt: skip
 """What the half with screen, camera and microphone carries out."""
 
@@ -141,7 +140,7 @@ class Performer:
             case TakePhoto(request=request) | MarkPhoto(request=request) | RecordVoice(request=request):
                 if not things.glass(effect):
                     things.put(EvidenceFailed(request, "no screen is there to take it"))
-            case Sound() | UseCamera() | StopVoice() | GoLive() | SetLive() | EndLive() | Compare():
+            case Sound() | UseCamera() | StopVoice() | GoLive() | SetLive() | EndLive():
                 things.glass(effect)
             case _:
                 assert_never(effect)

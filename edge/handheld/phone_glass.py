@@ -7,23 +7,20 @@ decoders, live picture and joint get plain bytes.
 
 from __future__ import annotations
 
-import io
 import os
 import threading
 import time
-import wave
 from collections.abc import Callable
 from typing import Any, Final, assert_never
 
-import numpy
 import structlog
 
 from edge import VERSION
 from edge.handheld.android.attending import AndroidAttendant
 from edge.handheld.android.camera import AndroidCamera
-from edge.handheld.android.feedback import AndroidMotor
+from edge.handheld.android.feedback import AndroidMotor, AndroidSpeaker
 from edge.handheld.android.java import visiting
-from edge.handheld.android.microphone import RATE_HZ, AndroidMicrophone
+from edge.handheld.android.microphone import AndroidMicrophone
 from edge.handheld.android.provisioning import (
     CONFIG,
     ProvisionRefused,
@@ -32,14 +29,13 @@ from edge.handheld.android.provisioning import (
     take_in,
 )
 from edge.handheld.android.scan_intents import ScanIntents
-from edge.handheld.android.standing import AndroidGauge
+from edge.handheld.android.standing import AndroidGauge, AndroidLocator, AndroidNetwork
 from edge.handheld.android.vendors import SHIPPED, read_vendors
 from edge.handheld.android.window import AndroidDisplay, AndroidGrants
 from edge.handheld.config import HandheldConfig, read_handheld_config
 from edge.handheld.core_service import CODEC
-from edge.handheld.drawing import NoPicture, jpeg_of
+from edge.handheld.drawing import NoPicture, photo_of
 from edge.handheld.effects import (
-    Compare,
     EndLive,
     GoLive,
     MarkPhoto,
@@ -48,6 +44,7 @@ from edge.handheld.effects import (
     Sound,
     StopVoice,
     TakePhoto,
+    Tone,
     UseCamera,
 )
 from edge.handheld.events import (
@@ -57,7 +54,6 @@ from edge.handheld.events import (
     Paused,
     ReadGarbled,
     Resumed,
-    Scanned,
 )
 from edge.handheld.glass_pictures import GlassPictures
 from edge.handheld.joint.glass_end import CoreGone, CoreThere, FromCore, GlassEnd
@@ -67,7 +63,10 @@ from edge.handheld.live.performing import LivePerformer
 from edge.handheld.live.sources import PortSound
 from edge.handheld.performer import GlassEffect
 from edge.handheld.ports import PortFailed
+from edge.handheld.scans import event_of
 from edge.handheld.screens.desk import Desk, Frame
+from edge.handheld.screens.sounding import RATE_HZ, samples
+from edge.handheld.voice import recorded
 from edge.reading.decoders import found
 from edge.reading.frames import NewestFrame
 from edge.reading.scans import NotACode, ScanSeen
@@ -82,6 +81,8 @@ from sync.store.folders import make_folder
 WANTED_AT_START: Final = ("android.permission.CAMERA", "android.permission.POST_NOTIFICATIONS")
 WANTED_FOR_SOUND: Final = ("android.permission.RECORD_AUDIO",)
 
+LIVE_WAITS_FROM: Final = 20
+"""Unsent facts and pictures from which live picture and sound take the least, as on a PC."""
 _BATTERY_EVERY_S: Final = 20.0
 _PHOTO_WITHIN_S: Final = 3.0
 _LIVE_WITHIN_S: Final = 0.5
@@ -125,6 +126,9 @@ class PhoneGlass:
         self._desk = Desk()
         self._end = GlassEnd(config.store.folder, CODEC, version=VERSION, told=self.told)
         self._motor = AndroidMotor()
+        self._speaker = AndroidSpeaker(samples, RATE_HZ)
+        self._locator = AndroidLocator()
+        self._is_metered = False
         self._grants = AndroidGrants()
         self._camera = AndroidCamera(clock)
         self._frames = NewestFrame()
@@ -176,12 +180,18 @@ class PhoneGlass:
         self._stop_reading()
         self._camera.close()
         self._live.close()
+        self._speaker.close()
         self._end.stop()
 
     # --- what the window asks (its thread) ----------------------------------------------------------------
 
     def vibrate(self, pulses_ms: tuple[int, ...]) -> None:
         self._motor.vibrate(pulses_ms)
+
+    def play(self, tone: Tone) -> bool:
+        """By the phone's own mixer, at once: Kivy would decode a file first."""
+        self._speaker.play(tone)
+        return True
 
     def frame(self) -> Frame | None:
         """Opens and lets go of the camera as it is wanted: Kivy's provider makes its texture on this
@@ -235,6 +245,8 @@ class PhoneGlass:
         match message:
             case Shown(view):
                 self._desk.show(view)
+                # What the officer shows never slows what the officer did, nor eats up somebody's mobile data.
+                self._live.sync_busy(self._is_metered or view.bar.unsent >= LIVE_WAITS_FROM)
             case Asked(effect):
                 self._perform(effect)
             case Fetched(number, content, why):
@@ -267,8 +279,8 @@ class PhoneGlass:
                     self._start_reading()
                 else:
                     self._stop_reading()
-            case TakePhoto(request):
-                self._work(self._photo, request)
+            case TakePhoto():
+                self._work(self._photo, effect)
             case MarkPhoto():
                 self._pictures.mark(effect)
             case RecordVoice(request, longest_s):
@@ -280,8 +292,6 @@ class PhoneGlass:
                     ending = self._voice.get(request)
                 if ending is not None:
                     ending.set()
-            case Compare():
-                pass
             case GoLive() | SetLive() | EndLive():
                 self._live.perform(effect)
             case _:
@@ -306,15 +316,18 @@ class PhoneGlass:
         if reading is not None:
             reading.stop()
 
-    def _photo(self, request: int) -> None:
+    def _photo(self, wanted: TakePhoto) -> None:
         """The newest frame, or the first of a camera that was closed."""
+        request = wanted.request
         was_wanted, self._camera_is_wanted = self._camera_is_wanted, True
         until_s = time.monotonic() + _PHOTO_WITHIN_S
         try:
             while time.monotonic() < until_s and not self._stopping.is_set():
                 seen = self._camera.colours()
                 if seen is not None:
-                    self.say(Captured(request, "photo", jpeg_of(seen[1])))
+                    spot = self._locator.read() if wanted.officer else None
+                    content = photo_of(seen[1], wanted, self._clock.utc_text(), spot)
+                    self.say(Captured(request, "photo", content))
                     return
                 time.sleep(0.05)
             self.say(EvidenceFailed(request, "no picture came from the camera"))
@@ -325,32 +338,24 @@ class PhoneGlass:
 
     def _record(self, request: int, longest_s: float) -> None:
         ending = self._voice[request]
-        microphone = AndroidMicrophone()
-        packets = []
         try:
             if self._grants.missing(WANTED_FOR_SOUND):
                 self._grants.ask(WANTED_FOR_SOUND, lambda missing: None)
                 raise PortFailed("the microphone is not allowed yet: allow it and record again")
-            microphone.open()
-            until_s = time.monotonic() + longest_s
-            while time.monotonic() < until_s and not ending.is_set() and not self._stopping.is_set():
-                packets.append(microphone.read())
-            self.say(Captured(request, "voice", wav_of(packets)))
+            content = recorded(
+                AndroidMicrophone(), longest_s, lambda: ending.is_set() or self._stopping.is_set()
+            )
+            self.say(Captured(request, "voice", content))
         except PortFailed as failed:
             self.say(EvidenceFailed(request, str(failed)[:200]))
         finally:
-            microphone.close()
             with self._lock:
                 self._voice.pop(request, None)
 
     # --- scans, battery, permissions ----------------------------------------------------------------------
 
     def _read(self, seen: ScanSeen | NotACode) -> None:
-        match seen:
-            case ScanSeen(text, symbology, source):
-                self.say(Scanned(text, symbology, source.value))
-            case NotACode(source, why):
-                self.say(ReadGarbled(source.value, why[:200]))
+        self.say(event_of(seen))
 
     def _granted(self, missing: tuple[str, ...]) -> None:
         if missing:
@@ -358,9 +363,10 @@ class PhoneGlass:
 
     def _watch_battery(self) -> None:
         with visiting():
-            gauge, last = AndroidGauge(), None
+            gauge, network, last = AndroidGauge(), AndroidNetwork(), None
             while not self._stopping.is_set():
                 battery = gauge.read()
+                self._is_metered = network.read().is_metered
                 if battery != last:
                     last = battery
                     self.say(BatteryChanged(battery))
@@ -406,15 +412,3 @@ class LeavingSound:
     def end(self) -> None:
         with visiting():
             self._sound.end()
-
-
-def wav_of(packets: list[Any]) -> bytes:
-    """One channel, 16 bits, 8,000 samples a second."""
-    samples = numpy.concatenate(packets) if packets else numpy.zeros(0, numpy.int16)
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(RATE_HZ)
-        writer.writeframes(samples.astype("<i2").tobytes())
-    return file.getvalue()

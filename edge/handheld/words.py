@@ -148,6 +148,11 @@ def moment(utc: str, site: Site | None) -> str:
     return utc if known is None or at.tzinfo is None else f"{at.astimezone(known):%Y-%m-%d %H:%M}"
 
 
+def zone_of(name: str) -> tzinfo:
+    """A site's zone by its name; UTC where this device does not know it."""
+    return _zone(name) or UTC
+
+
 def _zone(name: str) -> tzinfo | None:
     try:
         return ZoneInfo(name)

@@ -16,6 +16,7 @@ from kivy.tests.common import UnitTestTouch
 from numpy.typing import NDArray
 
 from edge.handheld.context import Settings
+from edge.handheld.effects import Tone
 from edge.handheld.screens.desk import Desk, Frame
 from edge.handheld.screens.widgets import BigButton, Words
 from edge.handheld.screens.window import HandheldApp
@@ -35,6 +36,9 @@ class Phone:
 
     def vibrate(self, pulses_ms: tuple[int, ...]) -> None:
         self.pulses.append(pulses_ms)
+
+    def play(self, tone: Tone) -> bool:
+        return False
 
     def frame(self) -> Frame | None:
         return label()

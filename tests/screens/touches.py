@@ -50,6 +50,27 @@ def studio(window: Any) -> Any:
     return window
 
 
+def test_a_pin_typed_after_tab_never_becomes_part_of_the_number(studio: Any) -> None:
+    """In sight, and in a fact: on the sign-in page, and where a second officer signs."""
+    for name, first in (("sign-in", "4711"), ("second-officer", "")):
+        studio.put.clear()
+        studio.show(name, EN)
+        page = studio.shell._page
+        if page.current == "pin":
+            studio.shell.key(9)
+        for digit in "15":
+            studio.shell.typed(digit)
+        studio.shell.key(9)
+        for digit in "480217":
+            studio.shell.typed(digit)
+        studio.settle()
+        assert (page.officer_no, page.pin, page.ids.pin.shown) == (first + "15", "480217", "●" * 6)
+        assert all("480217" not in widget.text for widget in page.walk() if hasattr(widget, "text"))
+        studio.shell.key(13)
+        (given,) = studio.put
+        assert (given.officer_no, given.pin) == (first + "15", "480217")
+
+
 def test_officer_number_and_pin_are_typed_on_the_pad_and_given_away_once(studio: Any) -> None:
     studio.show("sign-in", EN)
     for digit in "4802":

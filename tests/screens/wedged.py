@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.handheld.context import Settings
+from edge.handheld.effects import Tone
 from edge.handheld.events import Scanned
 from edge.handheld.screens import Desk, run
 
@@ -35,6 +36,9 @@ def main() -> None:
     class Bench:
         def vibrate(self, pulses_ms: tuple[int, ...]) -> None:
             """There is no motor."""
+
+        def play(self, tone: Tone) -> bool:
+            return False
 
         def frame(self) -> None:
             """There is no camera; its first question says that the window is drawn."""

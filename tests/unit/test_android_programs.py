@@ -23,7 +23,7 @@ from edge.handheld.android.provisioning import private_folder
 from edge.handheld.app import View
 from edge.handheld.config import read_handheld_config
 from edge.handheld.core_service import CODEC, CoreService
-from edge.handheld.effects import RecordVoice, StopVoice, TakePhoto, UseCamera
+from edge.handheld.effects import RecordVoice, StopVoice, TakePhoto, Tone, UseCamera
 from edge.handheld.events import (
     BatteryChanged,
     Captured,
@@ -41,7 +41,7 @@ from edge.handheld.phone_core import Waking
 from edge.handheld.phone_glass import PhoneGlass
 from edge.handheld.signing_in import SigningInView
 from edge.handheld.view import Page
-from tests.android_phone import Phone, put_into
+from tests.android_phone import Location, Network, Phone, put_into
 from tests.unit.test_android_adapters import Provider, declared
 
 P = "android.permission."
@@ -166,6 +166,44 @@ def test_what_the_camera_sees_is_shown_and_kept_as_a_photo_in_colours(halves: Ha
     blue, green, redness = picture.reshape(-1, 3).mean(axis=0)
     assert redness > 200
     assert max(blue, green) < 40
+
+
+def test_an_evidence_photo_has_its_strip_with_the_place_the_phone_knows(halves: Halves) -> None:
+    phone, core, glass = halves
+    phone.granted.add(P + "ACCESS_FINE_LOCATION")
+    phone.location.known = {"gps": Location(34.75, 113.62, 8.0, phone.now_ns)}
+    core.end.ask(UseCamera(True))
+    wait_until(lambda: glass._camera_is_wanted)
+    glass.frame()
+    width, height = Provider.opened[0].resolution
+    Provider.opened[0].buffer = bytes(width * height * 3 // 2)
+    assert glass.frame() is not None
+    core.end.ask(TakePhoto(7, "SF1", "4604001", "XD-1"))
+    wait_until(lambda: len(core.heard(Captured)) == 1)
+    phone.location.known = {"gps": None}
+    core.end.ask(TakePhoto(8, "SF1", "4604001", "XD-1"))
+    wait_until(lambda: len(core.heard(Captured)) == 2)
+    kept = [
+        cv2.imdecode(numpy.frombuffer(each.content, numpy.uint8), cv2.IMREAD_COLOR)
+        for each in core.heard(Captured)
+    ]
+    ink = [0 if picture is None else int((picture[width + 2 :] > 128).sum()) for picture in kept]
+    assert ink[0] > ink[1] > 0, "the place is written as well"
+
+
+def test_a_tone_is_played_by_the_phone_itself(halves: Halves) -> None:
+    phone, _, glass = halves
+    assert glass.play(Tone.HOLD)
+    assert [track.plays for track in phone.tracks].count(1) == 1
+    glass.stop()
+    assert {track.released for track in phone.tracks} == {True}
+
+
+def test_on_a_metered_network_live_picture_takes_the_least(halves: Halves) -> None:
+    phone, _, glass = halves
+    phone.connectivity.active, phone.connectivity.metered = Network((0,)), True
+    threading.Thread(target=glass._watch_battery, daemon=True).start()
+    wait_until(lambda: glass._is_metered)
 
 
 def test_a_voice_note_is_a_sound_file_and_the_microphone_is_let_go(halves: Halves) -> None:

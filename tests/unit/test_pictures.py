@@ -23,9 +23,10 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.devices.fixed_camera.source import decode
+from edge.devices.fixed_camera.strips import Item, local_time, strip
 from edge.gate.effects import TakePicture
 from edge.gate.events import DeviceSpoke, DeviceWentSilent, Event, PictureFailed, PictureKept
-from edge.gate.overlay import Caption, Item, earlier, evidence, local_time, strip
+from edge.gate.overlay import Caption, earlier, evidence
 from edge.gate.pictures import Pictures
 from edge.gate.pictures_config import CameraPart, PicturesPart, address_of, camera_errors
 from edge.runtime.clock import UNKNOWN_MS

@@ -55,6 +55,9 @@ class Platform(Protocol):
     def vibrate(self, pulses_ms: tuple[int, ...]) -> None:
         """On, off, on ... in milliseconds. Nothing where there is no motor."""
 
+    def play(self, tone: Tone) -> bool:
+        """True: the device plays it by itself; False: the window is to."""
+
     def frame(self) -> Frame | None:
         """The newest frame of the camera; None while it is off or fails."""
 

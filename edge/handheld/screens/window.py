@@ -25,13 +25,14 @@ from edge.handheld.batch import BatchView
 from edge.handheld.comparing_screen import ComparingView
 from edge.handheld.context import Settings
 from edge.handheld.effects import Tone
-from edge.handheld.events import Paused, ReadGarbled, Resumed, Scanned, Touched
+from edge.handheld.events import Paused, Resumed, Touched
 from edge.handheld.inspection import InspectionView
 from edge.handheld.lane_help import LaneHelpView
 from edge.handheld.live import LiveView
 from edge.handheld.patrol import PatrolView
 from edge.handheld.preferences import PreferencesView
 from edge.handheld.scanning import PutAway, ScanningView
+from edge.handheld.scans import event_of
 from edge.handheld.screens import captions, fonts
 from edge.handheld.screens.batch import BatchPage
 from edge.handheld.screens.choosing import Choosing
@@ -388,11 +389,7 @@ class Shell(BoxLayout):
             taker.keyboard_enter()
 
     def _scanned(self, seen: ScanSeen | NotACode) -> None:
-        match seen:
-            case ScanSeen(text, symbology, source):
-                self._put(Scanned(text, symbology, source.value))
-            case NotACode(source, why):
-                self._put(ReadGarbled(source.value, why))
+        self._put(event_of(seen))
 
     def _taker(self) -> Any:
         """Who takes what a keyboard types besides the wedge."""
@@ -460,7 +457,7 @@ class HandheldApp(App):
 
     def _sound(self, tone: Tone) -> None:
         """The newest replaces one that is still heard: two at once would be a third."""
-        if self._settings.sound:
+        if self._settings.sound and not self._platform.play(tone):
             for sound in self._sounds.values():
                 if sound is not None and sound.state == "play":
                     sound.stop()
