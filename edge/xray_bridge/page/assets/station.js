@@ -357,6 +357,7 @@ function mark(key, event) {
 function keepMark(one) {
   const regions = it.marks.get(it.screen.picture) ?? [];
   it.marks.set(it.screen.picture, [...regions, rounded(one)].slice(-16));
+  while (it.marks.size > 40) it.marks.delete(it.marks.keys().next().value);
   endMarking();
 }
 
@@ -546,12 +547,12 @@ function overlay() {
     if (it.boxes) parcel.suspects.forEach((suspect, n) => {
       if (!suspect.box) return;
       frame(suspect.box, "#ffc04a", [9, 5], 2);
-      said.push([suspect.box, `${n + 1} ${both(suspect.words)}`, "suspect"]);
+      if (inSight(suspect.box, at, canvas)) said.push([suspect.box, `${n + 1} ${both(suspect.words)}`, "suspect"]);
     });
     for (const one of it.marks.get(it.screen.picture) ?? []) {
       frame(one, "#7ce7ff", [], 2.5);
       const category = it.view.categories.find(each => each.code === one.category);
-      if (category) said.push([one, both(category.words), "mine"]);
+      if (category && inSight(one, at, canvas)) said.push([one, both(category.words), "mine"]);
     }
     if (it.marking) frame(it.marking, "#7ce7ff", [4, 3], 3);
   }
@@ -566,6 +567,12 @@ function overlay() {
   }));
   apart([...labels.children], box(canvas).height);
   scaleBar(parcel, at);
+}
+
+function inSight(one, at, canvas) {
+  const left = at.left + one.left * at.wide, top = at.top + one.top * at.tall;
+  return left < canvas.clientWidth && top < canvas.clientHeight
+    && left + one.width * at.wide > 0 && top + one.height * at.tall > 0;
 }
 
 // Labels that would lie on one another move down, so that each can be read.
@@ -848,6 +855,7 @@ function tick() {
   if (document.body.dataset.state !== "desk") return;
   const lost = it.lostSince > 0 && performance.now() - it.lostSince > 1500, stale = staleS() > STALE_S;
   $("lost").hidden = !(lost || stale);
+  $("desk").classList.toggle("dead", lost || stale);
   if (lost || stale) $("lost").textContent = say(lost ? "lost" : "stale");
   const now = new Date(), text = now.toLocaleTimeString("en-GB", { hour12: false });
   if ($("at-clock").textContent !== text) $("at-clock").textContent = text;
