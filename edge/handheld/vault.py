@@ -1,5 +1,5 @@
-"""How the key of a handheld's stores is wrapped, and who may unwrap it. Pure: chance, clock and device secrets
-arrive as arguments; files and keystores are `vault_files`'s.
+"""How the key of a handheld's stores is wrapped, and who may unwrap it. Pure: chance, clock and device
+secrets arrive as arguments; files and keystores are `vault_files`'s.
 
 One data key at random enciphers everything at rest. It is wrapped by the device's keystore where there is
 one, and otherwise for each officer, by the PIN and a secret of this device: any of them opens the same key.
