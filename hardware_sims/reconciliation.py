@@ -12,7 +12,6 @@ import base64
 import binascii
 import contextlib
 import hashlib
-import heapq
 import json
 import math
 import re
@@ -31,6 +30,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from hardware_sims.aligning import align as align
+from hardware_sims.xray_books import STATION_KINDS, PhysicalBelt, StationBook, chutes, parcels, pictures
 
 GENESIS = "0" * 64
 STREAM_NAMES = {1: "alarm", 2: "routine"}
@@ -63,6 +65,13 @@ ROWS = (
     ("rulings", "判定在先", "nobody admitted before ruling and slip use were durable"),
     ("claims", "使用申请", "grants per slip ≤ allowed; each ended, or held by a live use"),
     ("alarms", "中心告警", "no broken chain, branch or forgery at the hub; nothing parked"),
+    ("parcels", "包裹", "every parcel on the belt is one told parcel, and ends once"),
+    ("chutes", "分拣", "every parcel is in the chute its verdict says; one pulse each, judged before"),
+    (
+        "pictures",
+        "机检图像",
+        "every picture is told; a matched one shows that parcel alone, as its code says",
+    ),
 )
 """(name, zh, what is proved) in the order they are printed."""
 
@@ -172,6 +181,7 @@ TOLD_KINDS = frozenset(
         "uses_returned",
         "passage_closed",
     }
+    | STATION_KINDS
 )
 
 
@@ -454,12 +464,19 @@ class Books:
     rows: dict[str, Row]
     hub: sqlite3.Connection | None = None
     physical: dict[str, PhysicalLane] = field(default_factory=dict)
+    belts: dict[str, PhysicalBelt] = field(default_factory=dict)
     lanes: dict[str, LaneBook] = field(default_factory=dict)
     matches: dict[str, list[tuple[int | None, int | None]]] = field(default_factory=dict)
     """Per lane: (pulse, order) by index, each in its order; None where one has no other."""
 
     def physical_of(self, lane: str) -> PhysicalLane:
         return self.physical.get(lane) or PhysicalLane(lane)
+
+    def stations(self) -> Iterator[StationBook]:
+        """Every X-ray line that is told of or has a belt."""
+        for name, book in self.lanes.items():
+            if name in self.belts or book.of("station_started"):
+                yield StationBook(name, book.told, self.belts.get(name) or PhysicalBelt(name))
 
     def allowed(self, slip_no: str) -> int | None:
         """Uses the hub's records allow, or did when the slip was last among them. None: never known."""
@@ -520,10 +537,18 @@ def reconcile(folder: Path) -> Report:
             ("rulings", _rulings),
             ("claims", _claims),
             ("alarms", _alarms),
+            ("parcels", lambda books, row: _of_stations(books, row, parcels)),
+            ("chutes", lambda books, row: _of_stations(books, row, chutes)),
+            ("pictures", lambda books, row: _of_stations(books, row, pictures)),
         )
         for name, step in steps:
             _guarded(rows[name], lambda step=step, name=name: step(books, rows[name]))  # type: ignore[misc]
     return Report(tuple(rows.values()))
+
+
+def _of_stations(books: Books, row: Row, check: Callable[[StationBook, Row], None]) -> None:
+    for station in books.stations():
+        check(station, row)
 
 
 def _guarded(row: Row, work: Callable[[], None]) -> None:
@@ -539,6 +564,10 @@ def _read_physics(books: Books, row: Row) -> None:
         for number, raw in enumerate(file, start=1):
             try:
                 entry = json.loads(raw)
+                if "station" in entry:
+                    station = str(entry["station"])
+                    books.belts.setdefault(station, PhysicalBelt(station)).take(number, entry)
+                    continue
                 lane = str(entry["lane"])
                 books.physical.setdefault(lane, PhysicalLane(lane)).take(number, entry)
             except (ValueError, KeyError, TypeError) as error:
@@ -549,7 +578,7 @@ def _lanes(books: Books) -> list[str]:
     """Everybody named anywhere: in the folder, in the physics, at the hub."""
     assert books.hub is not None  # noqa: S101  opened just before
     found = {path.parent.name for path in (books.folder / "data").glob("*/journal.sqlite")}
-    found |= set(books.physical)
+    found |= set(books.physical) | set(books.belts)
     found |= {device for (device,) in books.hub.execute("SELECT device FROM devices")}
     found |= {device for (device,) in books.hub.execute("SELECT DISTINCT device FROM facts")}
     return sorted(found)
@@ -949,43 +978,6 @@ def _pulse_and_order(pulse: Pulse, order: Order) -> int:
     if pulse.present & order.evidence:
         return cost
     return cost + (_UNLIKELY if _strangers(pulse, order) else _PLAIN)
-
-
-def align(
-    left: Sequence[int], right: Sequence[int], pair: Callable[[int, int], int]
-) -> list[tuple[int | None, int | None]]:
-    """The cheapest way to pair two sequences without crossing: `left` and `right` are what leaving each alone
-    costs. Explores only what is not dearer than the answer, so that equal sequences cost their length."""
-    start, goal = (0, 0), (len(left), len(right))
-    best: dict[tuple[int, int], int] = {start: 0}
-    came: dict[tuple[int, int], tuple[int, int]] = {}
-    queue = [(0, 0, start)]
-    while queue:
-        cost, _, at = heapq.heappop(queue)
-        if at == goal:
-            break
-        if cost > best[at]:
-            continue
-        i, j = at
-        ways: list[tuple[int, tuple[int, int]]] = []
-        if i < len(left) and j < len(right):
-            ways.append((pair(i, j), (i + 1, j + 1)))
-        if i < len(left):
-            ways.append((left[i], (i + 1, j)))
-        if j < len(right):
-            ways.append((right[j], (i, j + 1)))
-        for step, to in ways:
-            if cost + step < best.get(to, cost + step + 1):
-                best[to] = cost + step
-                came[to] = at
-                heapq.heappush(queue, (cost + step, -(to[0] + to[1]), to))
-    pairs: list[tuple[int | None, int | None]] = []
-    at = goal
-    while at != start:
-        before = came[at]
-        pairs.append((before[0] if before[0] < at[0] else None, before[1] if before[1] < at[1] else None))
-        at = before
-    return pairs[::-1]
 
 
 def _raisings(books: Books, row: Row) -> None:

@@ -464,6 +464,7 @@ class XrayBelt:
             waybill=parcel.waybill_no,
             length_mm=parcel.length_mm,
             at_mm=round(leading, 1),
+            base_mm=round(base, 1),
             case=parcel.case,
         )
 

@@ -15,7 +15,7 @@ from hardware_sims.devices.scanner import Scanner
 from hardware_sims.devices.xray_line_stream import XrayLineStream
 from hardware_sims.faults import Fault
 from hardware_sims.xray_belt import BeltParcel, BeltSettings, XrayBelt
-from hardware_sims.xray_machine import PLAIN, Rendered, XrayMachine
+from hardware_sims.xray_machine import EDGE_LINES, PLAIN, Rendered, XrayMachine
 from hardware_sims.xray_physics import DetectorSettings
 
 PictureFeed = Literal["stream", "folder"]
@@ -30,6 +30,10 @@ class Sent:
     at_s: float
     device: str
     data: bytes
+
+
+def _places(settings: BeltSettings) -> dict[str, float]:
+    return {"diverter_mm": settings.diverter_mm, "chute_mm": settings.chute_mm}
 
 
 class XrayLine:
@@ -68,6 +72,9 @@ class XrayLine:
                 self.machine, first_count=MACHINE_COUNTS_FROM, speed=speed, seed=f"{seed}/{name}/stream"
             )
         self.now_s = 0.0
+        settings = self.belt.settings
+        edge_mm = EDGE_LINES * detector.line_mm
+        self.log(0.0, "layout", {"xray_mm": settings.xray_mm, "edge_mm": edge_mm, **_places(settings)})
 
     def log(self, at_s: float, kind: str, fields: dict[str, Any]) -> None:
         self._sink({"t": round(at_s, 3), "station": self.name, "kind": kind, **fields})
