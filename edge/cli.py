@@ -101,6 +101,10 @@ def _become(*module_and_args: str) -> None:
 @app.command()
 def demo(
     vehicles: Annotated[int, typer.Option(help="how many vehicles come")] = 30,
+    parcels: Annotated[
+        int | None,
+        typer.Option(help="how many go over the X-ray line; 0: no line [default: 40; 0 with --handheld]"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="who comes, and what goes wrong")] = 7,
     speed: Annotated[float, typer.Option(help="virtual seconds per second")] = 4.0,
     as_json: Json = False,
@@ -114,6 +118,7 @@ def demo(
 ) -> None:
     """A whole simulated site through the real programs; ends with the reconciliation."""
     args = ["--vehicles", str(vehicles), "--seed", str(seed), "--speed", f"{speed:g}"]
+    args += ["--parcels", str(parcels)] if parcels is not None else []
     args += ["--kills", str(kills)] if kills else []
     args += ["--broker", broker]
     args += ["--json"] if as_json else []
@@ -175,8 +180,10 @@ def sims(
     scenario: Annotated[Path, typer.Argument(metavar="CONFIG", help="scenario file")],
     folder: Annotated[Path | None, typer.Option(help="where ports/ and physics.jsonl go")] = None,
     speed: Annotated[float, typer.Option(help="virtual seconds per second")] = 1.0,
-    hold: Annotated[bool, typer.Option("--hold", help="no vehicle before the line `go` on stdin")] = False,
-    until_idle: Annotated[bool, typer.Option("--until-idle", help="end with the last vehicle")] = False,
+    hold: Annotated[bool, typer.Option("--hold", help="nobody comes before the line `go` on stdin")] = False,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="end with the last vehicle or parcel")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """The simulated devices a scenario names, on ptys and sockets; prints each address."""

@@ -37,6 +37,11 @@ from hardware_sims.cast import SCOPE
 from hardware_sims.goods import OFFICERS, PINS
 from hardware_sims.processes import Child, python, run_to_end
 from hardware_sims.site import HANDHELD, LANES, Site, new_folder, write_site
+from hardware_sims.xray_cast import OFFICERS as XRAY_OFFICERS
+from hardware_sims.xray_cast import PINS as XRAY_PINS
+from hardware_sims.xray_cast import STATION
+from hardware_sims.xray_officer import ScriptedOfficer
+from hardware_sims.xray_site import DESKS
 
 READY_WITHIN_S = 40.0
 DRAIN_WITHIN_S = 60.0
@@ -46,6 +51,8 @@ AROUND_THE_TABLE = 14
 WIDE = 120
 """Columns of a terminal from which slips and stages find room beside the reasons."""
 BROKERS = ("amqtt", "mosquitto")
+PARCELS = 40
+"""Over the X-ray line, where nobody says how many."""
 KILLED_AT_WORK = 0.8
 """Share of the kills that wait until a program has come up; the others may hit it while it starts."""
 
@@ -59,9 +66,19 @@ MANUAL_STEPS_S: tuple[tuple[str, str, float], ...] = (
 """The baseline, an assumption written out: 155 s, within the 2.5 to 3 minutes press reports give for a
 normal gate transaction before automation. Zhengzhou's own report is a fall of 60 %."""
 
-_SAYS_WHEN_UP = {"hub": b"hub ready", **dict.fromkeys(LANES, b"lane is listening")}
+BELT = "belt-sims"
+"""The process that plays the X-ray line."""
+MOST_PARCELS = 5
+"""Rows of the live table for the X-ray line."""
+_SAYS_WHEN_UP = {
+    "hub": b"hub ready",
+    STATION: b"station is listening",
+    **dict.fromkeys(LANES, b"lane is listening"),
+}
 _COLOURS = {"release": "green", "inspect": "yellow", "hold": "red"}
 _VERDICTS = {"release": "放行 release", "inspect": "查验 inspect", "hold": "等待 hold"}
+_XRAY_COLOURS = {"passed": "green", "flagged": "yellow", "recheck": "magenta"}
+_XRAY_VERDICTS = {"passed": "放行 passed", "flagged": "布控 flagged", "recheck": "复检 recheck"}
 
 
 @dataclass(slots=True)
@@ -85,11 +102,29 @@ class Row:
     inspected: bool = False
 
 
+@dataclass(slots=True)
+class ParcelRow:
+    """One parcel of the X-ray line as the table shows it."""
+
+    parcel: int
+    waybill_no: str = ""
+    association: str = ""
+    verdict: str = ""
+    by: str = ""
+    officer: str = ""
+    reasons: tuple[str, ...] = ()
+    outcome: str = ""
+    """How it ended: passed, flagged, recheck, or gone."""
+    seen: str = ""
+
+
 class Watch:
     """Reads the hub's archive as it grows. Never writes, never holds it up."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._devices = tuple(site.facts_from)
+        self.parcels: dict[int, ParcelRow] = {}
         self._positions: dict[str, int] = {}
         self.rows: dict[tuple[str, int], Row] = {}
         self.alarms: deque[str] = deque(maxlen=6)
@@ -112,7 +147,7 @@ class Watch:
         with self._archive() as archive:
             if archive is None:
                 return
-            for lane in LANES:
+            for lane in self._devices:
                 after = self._positions.get(lane, 0)
                 try:
                     found = archive.execute(
@@ -152,11 +187,28 @@ class Watch:
                 row = self._row(lane, data)
                 row.outcome, row.lane_s = data["outcome"], data["lane_s"]
                 row.stages = data.get("stage_s") or row.stages
+            case "parcel_seen":
+                self._parcel(data).waybill_no = data.get("waybill_no") or ""
+            case "parcel_x_rayed":
+                parcel = self._parcel(data)
+                parcel.verdict, parcel.by = data["verdict"], data["by"]
+                parcel.association = data.get("association") or ""
+                parcel.officer = data.get("officer") or ""
+                parcel.reasons = tuple(data.get("reasons", ()))
+            case "parcel_sorted":
+                parcel = self._parcel(data)
+                parcel.outcome, parcel.seen = data["verdict"], data.get("seen") or ""
+            case "parcel_gone":
+                self._parcel(data).outcome = "gone"
             case "alarm":
                 self.alarm_count += 1
                 self.alarms.append(f"{lane}  {data['zh']} / {data['en']}")
             case _:
                 pass
+
+    def _parcel(self, data: dict[str, Any]) -> ParcelRow:
+        number = data["parcel"]
+        return self.parcels.setdefault(number, ParcelRow(number))
 
     def statuses(self) -> dict[str, dict[str, Any]]:
         with self._archive() as archive:
@@ -208,6 +260,10 @@ class Demo:
         self._children: dict[str, Child] = {}
         self._events: queue.Queue[dict[str, Any]] = queue.Queue()
         self._sims_idle = False
+        self._belt_events: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._belt_done = site.xray is None
+        self._belt_to_come = 0 if site.xray is None else len(site.xray.cast.scenario.parcels)
+        self._officers: list[ScriptedOfficer] = []
         self._to_come = len(site.cast.scenario.vehicles)
         self._virtual_s = 0.0
         self._story: deque[str] = deque(maxlen=5)
@@ -251,6 +307,10 @@ class Demo:
     def _start_lane(self, lane: str) -> None:
         self._start(lane, python("-m", "edge.gate", str(self.site.lane_config(lane))))
 
+    def _start_station(self) -> None:
+        if self.site.xray is not None:
+            self._start(STATION, python("-m", "edge.xray_bridge", str(self.site.xray.config)))
+
     def _broker_listens(self) -> bool:
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", self.site.broker_port), 0.2).close()
@@ -288,15 +348,51 @@ class Demo:
             ),
             talks=True,
         )  # fmt: skip
-        threading.Thread(target=self._hear, args=(sims,), name="sims", daemon=True).start()
+        self._listen_to(sims, self._events)
+        if site.xray is not None:
+            belt = self._start(
+                BELT,
+                python(
+                    "-m", "hardware_sims", "serve", str(site.xray.scenario_file), "--folder",
+                    str(site.folder), "--speed", f"{site.xray.speed:g}", "--hold", "--json",
+                ),
+                talks=True,
+            )  # fmt: skip
+            self._listen_to(belt, self._belt_events)
         self._await(lambda: (site.folder / "ports" / f"{LANES[-1]}-led").exists(), "sims", "to open ports")
         if site.warehouse is not None:
-            self._set_pins()
+            self._set_pins(HANDHELD, OFFICERS, PINS)
         for lane in LANES:
             self._start_lane(lane)
+        if site.xray is not None:
+            self._set_pins(STATION, XRAY_OFFICERS, XRAY_PINS)
+            self._start_station()
         number = self.watch.scope_number()
-        for lane in LANES:
-            self._await(lambda lane=lane: self._lane_is_up(lane, number), lane, "to have the records")
+        for device in site.facts_from:
+            self._await(lambda device=device: self._lane_is_up(device, number), device, "to have the records")
+        if site.xray is not None:
+            self._await(self._belt_is_up, BELT, "to have drawn its parcels")
+            self._seat_officers()
+
+    def _listen_to(self, sims: Child, events: queue.Queue[dict[str, Any]]) -> None:
+        threading.Thread(target=self._hear, args=(sims, events), name=sims.name, daemon=True).start()
+
+    def _belt_is_up(self) -> bool:
+        return any(event["event"] == "READY" for event in self._heard(self._belt_events))
+
+    def _seat_officers(self) -> None:
+        line = self.site.xray
+        assert line is not None  # noqa: S101  asked by the caller
+        for officer, desk in zip(XRAY_OFFICERS, DESKS, strict=True):
+            script = line.cast.judgements
+            seated = ScriptedOfficer(
+                line.page_port, officer, XRAY_PINS[officer], script, desk=desk, speed=line.speed
+            )
+            seated.start()
+            self._officers.append(seated)
+        self._await(
+            lambda: all(each.signed_in.is_set() for each in self._officers), STATION, "to seat its officers"
+        )
 
     def _import_records(self) -> None:
         log = self.site.folder / "import.log"
@@ -311,17 +407,17 @@ class Demo:
         if code != 0:
             raise DemoFailed(f"the records were not imported; see {log}")
 
-    def _set_pins(self) -> None:
-        """At the centre, as anywhere: what goes down proves a PIN to the handheld alone."""
+    def _set_pins(self, device: str, officers: Sequence[str], pins: dict[str, str]) -> None:
+        """At the centre, as anywhere: what goes down proves a PIN to that device alone."""
         log = self.site.folder / "pins.log"
         with log.open("ab") as file:
-            for officer in OFFICERS:
+            for officer in officers:
                 command = python(
                     "-m", "edge.cli", "centre", "officer-pin", str(self.site.hub_config), officer,
-                    "--officer", "ZZ9001", "--reason", "demo", "--device", HANDHELD, "--new-key",
+                    "--officer", "ZZ9001", "--reason", "demo", "--device", device, "--new-key",
                 )  # fmt: skip
                 done = subprocess.run(
-                    command, input=PINS[officer] + "\n", text=True, stdout=file, stderr=file, check=False,
+                    command, input=pins[officer] + "\n", text=True, stdout=file, stderr=file, check=False,
                     timeout=60.0,
                 )  # fmt: skip
                 if done.returncode != 0:
@@ -345,7 +441,7 @@ class Demo:
             self._out.print(f"[bold]登录 sign in[/]  {numbers}", highlight=False)
             self._out.print(f"[bold]可扫 to scan[/]  {scan}", highlight=False)
         app = self._start(HANDHELD, python("-m", "edge.handheld", str(self.site.handheld_config)))
-        self._children["sims"].tell("go")
+        self._go()
         while app.running and not self._stopping.is_set():
             # Traffic goes on behind the officer's back: nobody waits for a pause to be over.
             if any(event["event"] == "PAUSED" for event in self._heard()):
@@ -362,23 +458,28 @@ class Demo:
         self.watch.look()
         return status.get("online") is True and status.get("records", {}).get(SCOPE, 0) >= number
 
-    def _hear(self, sims: Child) -> None:
+    def _go(self) -> None:
+        for name in ("sims", BELT):
+            if name in self._children:
+                self._children[name].tell("go")
+
+    def _hear(self, sims: Child, events: queue.Queue[dict[str, Any]]) -> None:
         assert sims.process.stdout is not None  # noqa: S101  started with talks=True
         for line in sims.process.stdout:
             with contextlib.suppress(ValueError):
-                self._events.put(json.loads(line))
-        self._events.put({"event": "GONE"})
+                events.put(json.loads(line))
+        events.put({"event": "GONE"})
 
     # --- the story ----------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Until the last vehicle has gone and everything said has arrived."""
-        self._children["sims"].tell("go")
+        """Until the last vehicle and parcel have gone and everything said has arrived."""
+        self._go()
         self._released_s = time.monotonic()
         pauses = 0
         paused = over = False
         with self._shown() as show:
-            while not over:
+            while not (over and self._belt_done):
                 if self._stopping.is_set():
                     raise KeyboardInterrupt
                 for event in self._heard():
@@ -397,6 +498,7 @@ class Demo:
                             pass
                     self._to_come = event.get("to_come", self._to_come)
                     self._virtual_s = event.get("t", self._virtual_s)
+                self._hear_belt()
                 if self._sims_idle and self._to_come == 0 and not paused:
                     over = True
                 if paused and self._sims_idle:
@@ -419,6 +521,17 @@ class Demo:
                 time.sleep(0.02)
             self._drain(show)
             show()
+
+    def _hear_belt(self) -> None:
+        for event in self._heard(self._belt_events):
+            match event["event"]:
+                case "DONE":
+                    self._belt_done = True
+                case "GONE":
+                    raise DemoFailed(f"the X-ray line's simulator ended; see {self._log_of(BELT)}")
+                case _:
+                    pass
+            self._belt_to_come = event.get("to_come", self._belt_to_come)
 
     def _pause(self, number: int) -> None:
         """Both lanes are idle: the named points at which the broker dies, and comes back."""
@@ -446,11 +559,14 @@ class Demo:
                             self._start_broker(wait=False)
                     case "hub":
                         self._start_hub()
+                    case _ if name == STATION:
+                        self._start_station()
                     case _:
                         self._start_lane(name)
         if not self._kill_at_s or now_s < self._kill_at_s[0]:
             return
-        victims = [n for n in (*LANES, "hub", "broker") if n in self._children and self._children[n].running]
+        mortal = (*self.site.facts_from, "hub", "broker")
+        victims = [name for name in mortal if name in self._children and self._children[name].running]
         if self._draw.random() < KILLED_AT_WORK:
             # A program that never gets to work has little to lose.
             victims = [name for name in victims if self._is_up(name)]
@@ -487,17 +603,20 @@ class Demo:
                 raise KeyboardInterrupt
             self.watch.look()
             show()
-            equal = all(self.watch.stored(lane) == self.watch.committed(lane) for lane in LANES)
+            counts = {
+                device: (self.watch.committed(device), self.watch.stored(device))
+                for device in self.site.facts_from
+            }
+            equal = all(committed == stored for committed, stored in counts.values())
             quiet_since = (quiet_since or time.monotonic()) if equal else None
             if time.monotonic() > until:
-                counts = {lane: (self.watch.committed(lane), self.watch.stored(lane)) for lane in LANES}
                 raise DemoFailed(f"facts did not all arrive within {DRAIN_WITHIN_S:.0f} s: {counts}")
             time.sleep(0.1)
 
-    def _heard(self) -> Iterator[dict[str, Any]]:
+    def _heard(self, events: queue.Queue[dict[str, Any]] | None = None) -> Iterator[dict[str, Any]]:
         with contextlib.suppress(queue.Empty):
             while True:
-                yield self._events.get_nowait()
+                yield (events or self._events).get_nowait()
 
     def _tell(self, text: str, **fields: Any) -> None:
         self._story.append(text)
@@ -538,16 +657,27 @@ class Demo:
         )
         total = len(self.site.cast.scenario.vehicles)
         progress.add_task("", total=total, completed=total - self._to_come)
-        return Group(self._header(), self.table(self._rows_shown()), progress, self._notes())
+        if self.site.xray is None:
+            return Group(self._header(), self.table(self._rows_shown()), progress, self._notes())
+        parcels = len(self.site.xray.cast.scenario.parcels)
+        progress.add_task("", total=parcels, completed=parcels - self._belt_to_come)
+        return Group(
+            self._header(),
+            self.table(self._rows_shown()),
+            self.parcel_table(MOST_PARCELS),
+            progress,
+            self._notes(),
+        )
 
     def _rows_shown(self) -> int:
-        return max(3, min(SHOWN_PASSAGES, self._out.height - AROUND_THE_TABLE))
+        line = 0 if self.site.xray is None else MOST_PARCELS + 5
+        return max(3, min(SHOWN_PASSAGES, self._out.height - AROUND_THE_TABLE - line))
 
     def _header(self) -> Panel:
         broker = Text("断 DOWN", "bold white on red") if self._broker_down else Text("通 up", "bold green")
         line = Text("  消息代理 broker ")
         line.append_text(broker)
-        for lane in LANES:
+        for lane in self.site.facts_from:
             backlog = self.watch.committed(lane) - self.watch.stored(lane)
             line.append(f"   {lane} ", "bold")
             line.append(f"积压 backlog {backlog}", "yellow" if backlog > 20 else "green")
@@ -555,7 +685,8 @@ class Demo:
         minutes = (time.monotonic() - self._begun) * self.site.speed / 60
         line.append(f"   {minutes:.1f} min × {self.site.speed:g}", "dim")
         line.append("\n  页面 pages  ", "dim")
-        line.append("   ".join(self.site.page(lane) for lane in LANES), "cyan")
+        desks = () if self.site.xray is None else (self.site.xray.page,)
+        line.append("   ".join((*(self.site.page(lane) for lane in LANES), *desks)), "cyan")
         return Panel(line, title="卡口 kakou · 仿真场站 simulated site", border_style="cyan")
 
     def table(self, most: int | None = None) -> Table:
@@ -585,6 +716,33 @@ class Demo:
             else:
                 table.add_row(name, plate, ruled, why, row.outcome)
         return table
+
+    def parcel_table(self, most: int | None = None) -> Table:
+        """The last parcels of the X-ray line."""
+        table = Table(expand=True, header_style="bold", row_styles=("", "dim"))
+        table.add_column("机检 X-ray", no_wrap=True)
+        table.add_column("运单 waybill", no_wrap=True)
+        table.add_column("判图 verdict", no_wrap=True)
+        table.add_column("依据 on what", ratio=3)
+        table.add_column("去向 chute", no_wrap=True)
+        rows = [row for _, row in sorted(self.watch.parcels.items())]
+        for row in rows[-most:] if most else rows:
+            verdict = row.outcome if row.outcome in _XRAY_VERDICTS else row.verdict
+            told = Text(_XRAY_VERDICTS.get(verdict, row.outcome or "…"), _XRAY_COLOURS.get(verdict, ""))
+            who = row.officer or {"machine": "自动 machine", "default": "默认 default"}.get(row.by, row.by)
+            why = " · ".join(each for each in (who, row.association, ", ".join(row.reasons)) if each)
+            table.add_row(f"{STATION} #{row.parcel}", row.waybill_no or "–", told, why, row.seen or "–")
+        return table
+
+    def _parcel_counts(self) -> dict[str, int]:
+        ended = Counter(row.outcome for row in self.watch.parcels.values())
+        return {
+            "parcels": len(self.watch.parcels),
+            **{name: ended[name] for name in ("passed", "flagged", "recheck", "gone")},
+            "passed_by_machine": sum(
+                row.outcome == "passed" and row.by == "machine" for row in self.watch.parcels.values()
+            ),
+        }
 
     def _stages(self, row: Row) -> str:
         short = {"identify": "识", "weigh": "磅", "rule": "判", "raise": "起", "cross": "过", "close": "落"}
@@ -620,6 +778,7 @@ class Demo:
             "manual_s": manual_s,
             "lane_time_change_percent": round(100 * (mean_s / manual_s - 1)) if crossed else None,
             "speed": self.site.speed,
+            **({} if self.site.xray is None else {"x_ray": self._parcel_counts()}),
         }
 
     def report(self) -> None:
@@ -638,10 +797,26 @@ class Demo:
                         "outcome": row.outcome,
                     }
                 )
+            for _, parcel in sorted(self.watch.parcels.items()):
+                self._print(
+                    {
+                        "event": "parcel",
+                        "parcel": parcel.parcel,
+                        "waybill_no": parcel.waybill_no,
+                        "association": parcel.association,
+                        "verdict": parcel.verdict,
+                        "by": parcel.by,
+                        "reasons": list(parcel.reasons),
+                        "outcome": parcel.outcome,
+                        "seen": parcel.seen,
+                    }
+                )
             self._print(self.summary())
             return
         if self._out.is_terminal:
             self._out.print(self._header(), self.table(), self._notes())
+            if self.site.xray is not None:
+                self._out.print(self.parcel_table())
         self._out.print(self._summary_table())
 
     def _summary_table(self) -> Table:
@@ -659,6 +834,10 @@ class Demo:
         table.add_row("人工基线（假定） manual baseline, assumed", f"{told['manual_s']:.0f} s = {manual}")
         change = told["lane_time_change_percent"]
         table.add_row("变化 change", "–" if change is None else f"{change:+d} %")
+        if self.site.xray is not None:
+            counts = self._parcel_counts()
+            told_of = f"{counts['passed']} · {counts['flagged']} · {counts['recheck']}"
+            table.add_row("机检 放行·布控·复检 X-ray passed · flagged · recheck", told_of)
         if self.site.speed != 1:
             table.add_row(
                 "说明 note",
@@ -669,7 +848,9 @@ class Demo:
 
     def stop_programs(self) -> None:
         """Lanes first, so that their last words arrive; the physics last, so that nothing moves unseen."""
-        for name in (HANDHELD, *LANES, "hub", "sims", "broker"):
+        for officer in self._officers:
+            officer.stop()
+        for name in (HANDHELD, *self.site.facts_from, "hub", "sims", BELT, "broker"):
             child = self._children.pop(name, None)
             if child is not None:
                 child.stop()
@@ -694,6 +875,15 @@ class Demo:
             "physics": str(self.site.physics_log),
             **{f"{lane} page": self.site.page(lane) for lane in LANES},
             **{f"{lane} config": str(self.site.lane_config(lane)) for lane in LANES},
+            **(
+                {}
+                if self.site.xray is None
+                else {
+                    f"{STATION} page": self.site.xray.page,
+                    f"{STATION} config": str(self.site.xray.config),
+                    f"{STATION} officers": ", ".join(f"{who} PIN {XRAY_PINS[who]}" for who in XRAY_OFFICERS),
+                }
+            ),
             "ports": str(self.site.folder / "ports"),
         }
         if self._as_json:
@@ -713,6 +903,11 @@ class Demo:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vehicles", type=int, default=30, help="how many vehicles come (default 30)")
+    parser.add_argument(
+        "--parcels",
+        type=int,
+        help="how many parcels go over the X-ray line; 0: no line (default 40; 0 with --handheld)",
+    )
     parser.add_argument("--seed", type=int, default=7, help="who comes, and what goes wrong (default 7)")
     parser.add_argument("--speed", type=float, default=4.0, help="virtual seconds per second (default 4)")
     parser.add_argument("--json", action="store_true", help="JSON lines on stdout instead of a live table")
@@ -733,8 +928,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def demo(args: argparse.Namespace) -> int:
     """0 everything reconciled, 1 a finding, 2 wrong use, 130 interrupted."""
-    if not 1 <= args.vehicles <= 500 or not 0.1 <= args.speed <= 60 or args.seed < 0:
-        sys.stderr.write("expected --vehicles 1 to 500, --speed 0.1 to 60, --seed 0 or more\n")
+    parcels = args.parcels if args.parcels is not None else 0 if args.handheld else PARCELS
+    in_range = 1 <= args.vehicles <= 500 and 0 <= parcels <= 1000
+    if not in_range or not 0.1 <= args.speed <= 60 or args.seed < 0:
+        sys.stderr.write(
+            "expected --vehicles 1 to 500, --parcels 0 to 1000, --speed 0.1 to 60, --seed 0 or more\n"
+        )
         return 2
     if args.folder is not None and args.folder.exists() and any(args.folder.iterdir()):
         sys.stderr.write(f"--folder: expected a new or empty folder, {args.folder} is not\n")
@@ -749,7 +948,12 @@ def demo(args: argparse.Namespace) -> int:
     folder = args.folder if args.folder is not None else new_folder(Path(tempfile.gettempdir()))
     out = Console()
     site = write_site(
-        folder, seed=args.seed, vehicles=args.vehicles, speed=args.speed, handheld=args.handheld
+        folder,
+        seed=args.seed,
+        vehicles=args.vehicles,
+        speed=args.speed,
+        handheld=args.handheld,
+        parcels=parcels,
     )
     running = Demo(site, as_json=args.json, out=out, kills=args.kills, mosquitto=mosquitto)
     signal.signal(signal.SIGINT, running.ask_to_stop)

@@ -14,6 +14,7 @@ import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hardware_sims.cast import FIRM_HIGH, FIRM_MEDIUM, LANE_IN, LANE_OUT, SCOPE, SITE, Cast, make_cast
 from hardware_sims.goods import Warehouse, make_warehouse
 from hardware_sims.scenario import scenario_to_toml
+from hardware_sims.xray_cast import STATION, make_xray_cast
+from hardware_sims.xray_site import MOST_SPEED, XraySite, write_xray_site
 
 LANES = (LANE_IN, LANE_OUT)
 HANDHELD = "hh-1"
@@ -38,6 +41,8 @@ class Site:
     speed: float
     warehouse: Warehouse | None = None
     """With a handheld: what lies there."""
+    xray: XraySite | None = None
+    """With parcels: the X-ray line they go over."""
 
     @property
     def scenario_file(self) -> Path:
@@ -65,6 +70,12 @@ class Site:
     @property
     def handheld_data(self) -> Path:
         return self.folder / "data" / HANDHELD
+
+    @property
+    def facts_from(self) -> dict[str, Path]:
+        """Whoever journals in plain sight -> its data folder; a handheld's journal is enciphered."""
+        devices = LANES if self.xray is None else (*LANES, STATION)
+        return {device: self.folder / "data" / device for device in devices}
 
     def page(self, lane: str) -> str:
         """Where the lane's own page is, for a browser of this machine."""
@@ -95,11 +106,12 @@ def write_site(
     mean_gap_s: float = 34.0,
     now: datetime | None = None,
     handheld: bool = False,
+    parcels: int = 0,
 ) -> Site:
     """Make the folder with everything a demo needs. It must not hold an older site. `handheld`: with a
-    warehouse and an officer's device."""
+    warehouse and an officer's device. `parcels`: that many over an X-ray line, behind the step wedge."""
     folder.mkdir(parents=True, exist_ok=True)
-    broker_port, camera_in, camera_out, page_in, page_out = free_ports(5)
+    broker_port, camera_in, camera_out, page_in, page_out, *xray_ports = free_ports(8)
     today = now if now is not None else datetime.now(UTC)
     cast = make_cast(
         seed,
@@ -114,16 +126,27 @@ def write_site(
         free = [slip for slip in cast.records["release_slips"] if slip["plate"] not in controlled]
         slips = tuple(str(slip["slip_no"]) for slip in free[:4])
         warehouse = make_warehouse(seed, today=today, firms=(FIRM_HIGH, FIRM_MEDIUM), slips=slips)
-        cast.records.update(warehouse.records)
-    site = Site(folder, cast, broker_port, (camera_in, camera_out), (page_in, page_out), speed, warehouse)
-    devices = (*LANES, HANDHELD) if handheld else LANES
+        _join(cast.records, warehouse.records)
+    line = None
+    if parcels:
+        board_port, machine_port, desk_port = xray_ports
+        over = make_xray_cast(
+            seed, parcels, today=today, firms=(FIRM_HIGH, FIRM_MEDIUM), ports=(board_port, machine_port)
+        )
+        _join(cast.records, over.records)
+        line = XraySite(folder, over, desk_port, min(speed, MOST_SPEED))
+    site = Site(
+        folder, cast, broker_port, (camera_in, camera_out), (page_in, page_out), speed, warehouse, line
+    )
+    devices = (*LANES, *((HANDHELD,) if handheld else ()), *((STATION,) if line is not None else ()))
     for name in ("configs", "keys", "records", "data/hub", *(f"data/{device}" for device in devices)):
         (folder / name).mkdir(parents=True, exist_ok=True)
     site.scenario_file.write_text(scenario_to_toml(cast.scenario), encoding="utf-8")
     for collection, rows in cast.records.items():
         file = folder / "records" / f"{collection}.json"
         file.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
-    (folder / "cast.json").write_text(json.dumps(cast.cases, indent=1), encoding="utf-8")
+    cases = cast.cases if line is None else {**cast.cases, **line.cast.cases}
+    (folder / "cast.json").write_text(json.dumps(cases, indent=1), encoding="utf-8")
     for name in ("hub", *devices):
         _write_key(folder / "keys", name)
     draw = random.Random(f"{seed}/draw")
@@ -133,7 +156,14 @@ def write_site(
         site.handheld_config.write_text(_handheld_toml(site), encoding="utf-8")
     for lane, camera_port in zip(LANES, site.camera_ports, strict=True):
         site.lane_config(lane).write_text(_lane_toml(site, lane, camera_port), encoding="utf-8")
+    if line is not None:
+        write_xray_site(line, site=SITE, scope=SCOPE, broker_port=broker_port)
     return site
+
+
+def _join(records: dict[str, list[dict[str, Any]]], more: dict[str, list[dict[str, Any]]]) -> None:
+    for collection, rows in more.items():
+        records.setdefault(collection, []).extend(rows)
 
 
 def _write_key(folder: Path, name: str) -> None:
