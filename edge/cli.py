@@ -103,7 +103,7 @@ def demo(
     vehicles: Annotated[int, typer.Option(help="how many vehicles come")] = 30,
     parcels: Annotated[
         int | None,
-        typer.Option(help="how many go over the X-ray line; 0: no line [default: 40; 0 with --handheld]"),
+        typer.Option(help="how many go over the X-ray line; 0: no line [default: 0]"),
     ] = None,
     seed: Annotated[int, typer.Option(help="who comes, and what goes wrong")] = 7,
     speed: Annotated[float, typer.Option(help="virtual seconds per second")] = 4.0,
@@ -181,9 +181,7 @@ def sims(
     folder: Annotated[Path | None, typer.Option(help="where ports/ and physics.jsonl go")] = None,
     speed: Annotated[float, typer.Option(help="virtual seconds per second")] = 1.0,
     hold: Annotated[bool, typer.Option("--hold", help="nobody comes before the line `go` on stdin")] = False,
-    until_idle: Annotated[
-        bool, typer.Option("--until-idle", help="end with the last vehicle or parcel")
-    ] = False,
+    until_idle: Annotated[bool, typer.Option("--until-idle", help="end when the last has gone")] = False,
     as_json: Json = False,
 ) -> None:
     """The simulated devices a scenario names, on ptys and sockets; prints each address."""

@@ -188,7 +188,7 @@ def test_an_officers_day_reconciles_with_the_hub(tmp_path: Path) -> None:
         running._start_hub()
         running._await(site.archive.exists, "hub", "to open its archive")
         running._import_records()
-        running._set_pins()
+        running._set_pins(HANDHELD, OFFICERS, PINS)
         day.begin()
         work(day, chance)
         # What is shown of the sync is looked at once a second.
