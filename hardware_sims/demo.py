@@ -850,6 +850,14 @@ class Demo:
         """Lanes first, so that their last words arrive; the physics last, so that nothing moves unseen."""
         for officer in self._officers:
             officer.stop()
+        if self._officers:
+            said = [
+                {"officer": each.officer, "judged": each.judged, "refused": each.refused}
+                for each in self._officers
+            ]
+            log = self.site.folder / "officers.json"
+            log.write_text(json.dumps(said, ensure_ascii=False, indent=1), encoding="utf-8")
+            self._officers.clear()
         for name in (HANDHELD, *self.site.facts_from, "hub", "sims", BELT, "broker"):
             child = self._children.pop(name, None)
             if child is not None:

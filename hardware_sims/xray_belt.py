@@ -193,6 +193,7 @@ class XrayBelt:
         self.on_travel: Callable[[float, float, float, float], None] | None = None
         """Called with (from_s, to_s, from_mm, to_mm) for each step of the belt, either way."""
         self._to_feed = deque(parcels)
+        self._by_hand: list[BeltParcel] = []
         self._released = released
         self._tick = 0
         self._last_base: float | None = None
@@ -245,7 +246,7 @@ class XrayBelt:
 
     @property
     def parcels_to_come(self) -> int:
-        return len(self._to_feed)
+        return len(self._to_feed) + len(self._by_hand)
 
     def is_free(self, place_mm: float, before_mm: float) -> bool:
         """Nothing lies within `before_mm` in front of a place."""
@@ -257,7 +258,7 @@ class XrayBelt:
 
     @property
     def is_over(self) -> bool:
-        return not self.on_belt and not self._to_feed
+        return not self.on_belt and not self.parcels_to_come
 
     @property
     def emergency(self) -> bool:
@@ -398,18 +399,12 @@ class XrayBelt:
 
     def _feed(self) -> None:
         running = self._feeding()
+        self._add_by_hand()
         while self._to_feed:
             parcel = self._to_feed[0]
-            by_hand = parcel.trouble(TroubleKind.ADDED)
-            if by_hand is not None:
-                # Laid down behind the one that was fed before it.
-                beyond = any(each.leading(self.belt_mm) > by_hand.at_mm for each in self.on_belt)
-                if (beyond or self.is_idle) and self._room(by_hand.at_mm, parcel.length_mm):
-                    self._to_feed.popleft()
-                    self._put(parcel, self.belt_mm - by_hand.at_mm)
-                    self._note("added", parcel=parcel.id, at_mm=by_hand.at_mm)
-                    continue
-                return
+            if parcel.trouble(TroubleKind.ADDED) is not None:
+                self._by_hand.append(self._to_feed.popleft())
+                continue
             if not running:
                 self._last_base = None
                 return
@@ -419,6 +414,9 @@ class XrayBelt:
                 base = self._last_base + parcel.gap_mm
                 if base > here:
                     return
+                # The infeed stood, or waited: nothing is fed into the past.
+                if here - base > self.settings.speed_mm_s * 2 * TICK_S:
+                    base = here
             elif self.on_belt and not self._room(
                 self.settings.infeed_mm, parcel.length_mm, before_mm=parcel.gap_mm
             ):
@@ -426,6 +424,17 @@ class XrayBelt:
             self._to_feed.popleft()
             self._put(parcel, base)
             self._last_base = base + parcel.length_mm
+
+    def _add_by_hand(self) -> None:
+        """Somebody lays a parcel down where there is room, behind those that were fed before it."""
+        for parcel in tuple(self._by_hand):
+            trouble = parcel.trouble(TroubleKind.ADDED)
+            at_mm = 0.0 if trouble is None else trouble.at_mm
+            beyond = any(each.leading(self.belt_mm) > at_mm for each in self.on_belt) or not self._to_feed
+            if beyond and self.speed_mm_s > 0 and self._room(at_mm, parcel.length_mm):
+                self._by_hand.remove(parcel)
+                self._put(parcel, self.belt_mm - at_mm)
+                self._note("added", parcel=parcel.id, at_mm=at_mm)
 
     def _feeding(self) -> bool:
         return self._released and self._relays[PERMIT] and self.speed_mm_s > 0 and not self.emergency

@@ -36,6 +36,8 @@ NEAR_MM = 150.0
 """Farther from where it should be, a told parcel is not this one, whatever else fits."""
 PICTURE_NEAR_MM = 80.0
 LENGTH_MM = 90.0
+TOUCH_MM = 40.0
+"""Parcels nearer to each other pass an eye, looked at every few milliseconds, as one."""
 
 CHUTE_OF = {"passed": "pass", "flagged": "flag", "recheck": "recheck"}
 
@@ -84,6 +86,12 @@ class Parcel:
     slipped_mm: float = 0.0
     blind: bool = False
     """Nobody was at the board's line for some of its way."""
+    block: list[Parcel] = field(default_factory=list)
+    """Others nose to tail with it, which no eye can tell apart: told as one parcel."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return (self.id, *(each.id for each in self.block))
 
     def name(self, station: str) -> str:
         return f"{station}: {self.id}" + (f" ({self.waybill_no})" if self.waybill_no else "")
@@ -315,7 +323,7 @@ class StationBook:
             else:
                 pairs.append((mine, theirs))
         self.zeros = zeros
-        return pairs
+        return _blocks(pairs)
 
     zeros: dict[tuple[int, int], float]
     """(run of the simulators, run of the program) -> told position less real one."""
@@ -327,8 +335,51 @@ class StationBook:
     @cached_property
     def told_of(self) -> dict[tuple[int, str], ToldParcel]:
         return {
-            (real.run, real.id): told for real, told in self.pairs if real is not None and told is not None
+            (real.run, name): told
+            for real, told in self.pairs
+            if real is not None and told is not None
+            for name in real.ids
         }
+
+
+def _blocks(
+    pairs: list[tuple[Parcel | None, ToldParcel | None]],
+) -> list[tuple[Parcel | None, ToldParcel | None]]:
+    """Parcels nose to tail are one block to every eye: where such a one is told as one parcel, it is one."""
+    kept: list[tuple[Parcel | None, ToldParcel | None]] = []
+    for place, (real, told) in enumerate(pairs):
+        if real is None or told is not None:
+            kept.append((real, told))
+            continue
+        beside = [pairs[at] for at in (place - 1, place + 1) if 0 <= at < len(pairs)]
+        joined = next(
+            (
+                other
+                for other, said in beside
+                if other is not None
+                and said is not None
+                and _touch(real, other)
+                and _spans(real, other, said)
+            ),
+            None,
+        )
+        if joined is None:
+            kept.append((real, told))
+        else:
+            joined.block.append(real)
+    return kept
+
+
+def _touch(one: Parcel, other: Parcel) -> bool:
+    if one.run != other.run or one.base_mm is None or other.base_mm is None:
+        return False
+    first, second = sorted((one, other), key=lambda each: each.base_mm or 0.0)
+    return (second.base_mm or 0.0) - (first.base_mm or 0.0) - first.length_mm <= TOUCH_MM
+
+
+def _spans(one: Parcel, other: Parcel, told: ToldParcel) -> bool:
+    long = told.length_mm
+    return long is not None and abs(long - one.length_mm - other.length_mm) <= LENGTH_MM + TOUCH_MM
 
 
 _ALONE = 40
@@ -387,6 +438,10 @@ def parcels(book: StationBook, row: Row) -> None:
         name = told.name(station)
         if real is None:
             _ghost(row, told, name)
+        elif real.block and any(told.verdict_before(fact.position) == "passed" for fact in told.sorted):
+            row.wrong(f"{name} is {' and '.join(real.ids)}, and passed")
+        elif real.block:
+            row.note(f"{name} is {' and '.join(real.ids)}, nose to tail")
         elif real.removed and told.sorted and not told.gone and told.sorted[-1].data.get("seen"):
             row.wrong(f"{name} was taken off the belt, and is told seen in a chute")
         ends = len(told.sorted) + len(told.gone)
@@ -531,6 +586,8 @@ def _shows(book: StationBook, row: Row, fact: Told, shot: Shot, name: str) -> No
     real = book.real_of.get(number) if isinstance(number, int) else None
     if real is None:
         row.wrong(f"{name} is matched with parcel {number}, which nothing on the belt is")
+    elif real.block and set(shot.parcels) <= set(real.ids):
+        row.note(f"{name} shows {', '.join(shot.parcels)}, told as one parcel, which did not pass")
     elif shot.parcels != (real.id,):
         row.wrong(f"{name} is matched with parcel {number} ({real.id}) and shows {', '.join(shot.parcels)}")
 

@@ -176,7 +176,8 @@ class _Maker:
             extra=_extra(extra),
             beside=beside,
             seed=draw.randrange(1, 10**6),
-            gap_mm=round(draw.uniform(170.0, 420.0), 1),
+            # The wedge is looked at before the first parcel is judged.
+            gap_mm=2_500.0 if number == 1 else round(draw.uniform(170.0, 420.0), 1),
             waybill_no=waybill,
             case=case,
         )

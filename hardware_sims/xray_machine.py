@@ -30,7 +30,7 @@ from hardware_sims.xray_physics import (
 )
 
 LINES_A_BLOCK = 16
-EDGE_LINES = 8
+EDGE_LINES = 16
 """Empty lines before and behind an object, where the gap allows."""
 CALIBRATION_LINES = 64
 CALIBRATION_ROOM_MM = 500.0
@@ -148,7 +148,7 @@ class XrayMachine:
         self._noise = np.random.default_rng((seed, 0x0B5E))
         self._line_mm = detector.line_mm
         self._next_mm = self._line_mm
-        self._tail = max(EDGE_LINES, math.ceil(merge_mm / self._line_mm))
+        self._merge_lines = math.ceil(merge_mm / self._line_mm)
         self._before: deque[_Line] = deque(maxlen=EDGE_LINES)
         self._empty: list[_Line] = []
         self._empty_from_s = 0.0
@@ -223,6 +223,10 @@ class XrayMachine:
         self._parcels = [parcel.id for parcel, _ in seen]
 
     def _go_on(self, line: _Line, seen: list[tuple[BeltParcel, float]]) -> None:
+        if seen and self._free >= self._merge_lines:
+            self._end(self._status())
+            self._begin(line, seen)
+            return
         for parcel, depth in seen:
             cut = parcel.trouble(TroubleKind.SPLIT)
             if cut is not None and parcel.id not in self._split and depth >= cut.mm:
@@ -235,15 +239,18 @@ class XrayMachine:
         self._open.append(line)
         self._lines += 1
         self._free = 0 if seen else self._free + 1
-        if self._free >= self._tail:
-            # It knows of two objects where it saw daylight between them, and not always then.
-            knows = len(self._parcels) > 1 and self._noise.random() < 0.5
-            self._end(Status.MERGED if knows else Status.SUCCESSFUL)
+        if self._free >= EDGE_LINES:
+            self._end(self._status())
         elif self._lines >= MOST_LINES:
             self._end(Status.OVERSIZE)
         elif len(self._open) > LINES_A_BLOCK:
             self._send(self._open[:LINES_A_BLOCK], end=False)
             del self._open[:LINES_A_BLOCK]
+
+    def _status(self) -> Status:
+        """It knows of two objects where it saw daylight between them, and not always then."""
+        knows = len(self._parcels) > 1 and self._noise.random() < 0.5
+        return Status.MERGED if knows else Status.SUCCESSFUL
 
     def _idle(self, line: _Line, hidden: bool) -> None:
         self._before.append(line)

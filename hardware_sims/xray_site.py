@@ -12,8 +12,8 @@ from pathlib import Path
 from hardware_sims.xray_cast import STATION, WEDGE_CODE, XrayCast
 from hardware_sims.xray_scenario import xray_scenario_to_toml
 
-MOST_SPEED = 4.0
-"""Virtual seconds to the second at which a belt of 0.3 m/s is still seen by looks of a few milliseconds."""
+MOST_SPEED = 2.0
+"""Virtual seconds to the second: faster, a busy machine's pauses would look like a belt that jumps."""
 JITTER_S = 0.25
 DESKS = ("desk-1", "desk-2")
 

@@ -85,8 +85,9 @@ class Lookups:
             *_credit(firm, site),
         ]
         return Goods(
-            waybill_no=waybill.waybill_no,
-            enterprise=waybill.enterprise or "",
+            # Plain texts: a desk's view is encoded as it is, and a record's numbers are types of their own.
+            waybill_no=str(waybill.waybill_no),
+            enterprise=str(waybill.enterprise or ""),
             enterprise_name="" if firm is None else firm.name,
             credit="" if firm is None else firm.tier.value,
             gross_kg=f"{waybill.gross_kg.normalize():f}" if waybill.gross_kg else "",

@@ -277,7 +277,7 @@ def test_a_picture_is_as_long_as_its_parcel_and_says_where_the_belt_was() -> Non
     machine, log = photographed(parcel(1, length_mm=330.0), keep=True)
     (line,) = log.of("picture")
     leading = log.of("portal")[0]["belt_mm"] + SHORT.xray_mm
-    assert line["first_mm"] == pytest.approx(leading - 8 * 3.0, abs=3.0)
+    assert line["first_mm"] == pytest.approx(leading - 16 * 3.0, abs=3.0)
     (taken,) = machine.pictures
     dark = (taken.high < 0.8 * 60_000).all(axis=1)
     assert dark.sum() * 3.0 == pytest.approx(330.0, abs=6.0)
@@ -395,5 +395,5 @@ def test_the_folder_gets_its_sidecar_last_and_pictures_with_the_leading_edge_fir
         high = np.asarray(cv2.imread(str(tmp_path / "P000001_high.png"), cv2.IMREAD_UNCHANGED))
     assert high.shape == (sidecar["rows"], sidecar["columns"])
     assert high.dtype == np.uint16
-    assert sidecar["columns"] == pytest.approx(8 + 80 + 8, abs=2)
-    assert high[:, 10:16].mean() < 0.25 * 60_000 < high[:, 40:60].mean()
+    assert sidecar["columns"] == pytest.approx(16 + 80 + 16, abs=2)
+    assert high[:, 18:24].mean() < 0.25 * 60_000 < high[:, 48:68].mean()

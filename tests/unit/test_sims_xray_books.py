@@ -134,7 +134,7 @@ def told_of(log: list[dict[str, Any]]) -> list[Fact]:
         )
     for shot in (line for line in log if line["kind"] == "picture"):
         alone = len(shot["parcels"]) == 1 and shot["parcels"][0] != "p7"
-        leading = shot["first_mm"] + 24.0 - SHORT.xray_mm + ZERO_MM
+        leading = shot["first_mm"] + 48.0 - SHORT.xray_mm + ZERO_MM
         tell(
             "picture_told",
             picture=f"m-{shot['picture']}",
