@@ -510,7 +510,7 @@ class XrayBelt:
         if each.chute is None and leading >= gate:
             way = self._way()
             each.chute = "pass" if way == "pass" else "flag" if way == "flag" else "recheck"
-            self._note("gate", parcel=parcel.id, chute=each.chute, arm=way, belt_mm=round(self.belt_mm, 1))
+            self._note("gate", parcel=parcel.id, chute=each.chute, arm=way, base_mm=round(each.base, 1))
         each.furthest = max(each.furthest, leading)
 
     def _befall(self, each: OnBelt, trouble: Trouble, now: float) -> bool:

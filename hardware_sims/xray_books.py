@@ -78,6 +78,8 @@ class Parcel:
     by_hand: bool
     base_mm: float | None = None
     """Where the belt stood when its leading edge was at the portal; None: it never came there."""
+    last_mm: float | None = None
+    """The same when it came to the diverter: what slipped or was held is further back."""
     texts: list[str] = field(default_factory=list)
     """Codes of it that were before the reader."""
     chute: str = ""
@@ -152,6 +154,8 @@ class PhysicalBelt:
                 self._placed(line, entry)
             case "portal" if parcel is not None and entry["edge"] == "leading":
                 parcel.base_mm = float(entry["belt_mm"])
+            case "gate" if parcel is not None:
+                parcel.last_mm = float(entry["base_mm"])
             case "label" if parcel is not None:
                 parcel.texts.append(str(entry["text"]))
             case "slip" if parcel is not None:
@@ -437,11 +441,13 @@ def parcels(book: StationBook, row: Row) -> None:
             continue
         name = told.name(station)
         if real is None:
-            _ghost(row, told, name)
+            _ghost(book, row, told, name)
         elif real.block and any(told.verdict_before(fact.position) == "passed" for fact in told.sorted):
             row.wrong(f"{name} is {' and '.join(real.ids)}, and passed")
         elif real.block:
             row.note(f"{name} is {' and '.join(real.ids)}, nose to tail")
+        elif told.gone and not real.removed and real.chute != "recheck":
+            row.wrong(f"{name} is told gone, and is in the {real.chute or 'unknown'} chute")
         elif real.removed and told.sorted and not told.gone and told.sorted[-1].data.get("seen"):
             row.wrong(f"{name} was taken off the belt, and is told seen in a chute")
         ends = len(told.sorted) + len(told.gone)
@@ -468,15 +474,33 @@ def _unseen(book: StationBook, row: Row, real: Parcel) -> None:
         row.note(f"{text}: nobody looked, or it was taken off")
 
 
-def _ghost(row: Row, told: ToldParcel, name: str) -> None:
+def _ghost(book: StationBook, row: Row, told: ToldParcel, name: str) -> None:
     text = f"{name} was told, and nothing on the belt is it"
     ended = told.sorted[-1].data if told.sorted else {}
-    if ended.get("verdict") in ("passed", "flagged") or ended.get("ordered") in ("pass", "flag"):
+    again = _told_before(book, told)
+    if again is not None and ended.get("ordered") == "recheck" and again[0].chute == "recheck":
+        row.note(f"{name} is {again[0].id}, which was parcel {again[1].number} and lost its place")
+    elif ended.get("verdict") in ("passed", "flagged") or ended.get("ordered") in ("pass", "flag"):
         row.wrong(text)
     elif told.gone or (ended.get("verdict") == "recheck" and not ended.get("seen")):
         row.note(f"{text}; it passed nowhere")
     else:
         row.wrong(text)
+
+
+def _told_before(book: StationBook, told: ToldParcel) -> tuple[Parcel, ToldParcel] | None:
+    """Who lay where this one was found, and was given up there as gone, or not seen at its end."""
+    if told.leading_mm is None or told.entered == "portal":
+        return None
+    for real, other in book.pairs:
+        if real is None or other is None or real.last_mm is None:
+            continue
+        zero = book.zeros.get((real.run, told.run))
+        if zero is None or abs(told.leading_mm - zero - real.last_mm) > NEAR_MM:
+            continue
+        if other.gone or not any(fact.data.get("seen") for fact in other.sorted):
+            return real, other
+    return None
 
 
 def chutes(book: StationBook, row: Row) -> None:

@@ -326,6 +326,9 @@ class XrayMachine:
         last = lines[-1]
         first = self._first
         assert first is not None  # noqa: S101  a picture has begun
+        while len(lines) > LINES_A_BLOCK:
+            self._send(lines[:LINES_A_BLOCK], end=False)
+            del lines[:LINES_A_BLOCK]
         self._send(lines, end=True, status=status)
         self._begun = False
         self._before.clear()

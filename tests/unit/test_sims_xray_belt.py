@@ -397,3 +397,14 @@ def test_the_folder_gets_its_sidecar_last_and_pictures_with_the_leading_edge_fir
     assert high.dtype == np.uint16
     assert sidecar["columns"] == pytest.approx(16 + 80 + 16, abs=2)
     assert high[:, 18:24].mean() < 0.25 * 60_000 < high[:, 48:68].mean()
+
+
+def test_no_block_has_more_lines_than_the_machine_says_and_none_is_lost() -> None:
+    for length_mm in (240.0, 243.0, 246.0, 270.0, 285.0):
+        belt, _ = running([parcel(1, length_mm=length_mm)])
+        machine = XrayMachine(belt, lambda name: GLASS, detector=SMALL)
+        until_over(belt)
+        blocks = [each for each in machine.blocks if each.picture]
+        assert max(len(each.low) for each in blocks) <= 16
+        assert sum(len(each.low) for each in blocks) == pytest.approx(length_mm / 3 + 32, abs=1.5)
+        assert [each.end for each in blocks] == [False] * (len(blocks) - 1) + [True]
