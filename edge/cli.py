@@ -103,7 +103,7 @@ def demo(
     vehicles: Annotated[int, typer.Option(help="how many vehicles come")] = 30,
     parcels: Annotated[
         int | None,
-        typer.Option(help="how many go over the X-ray line; 0: no line [default: 0]"),
+        typer.Option(help="how many go over the X-ray line; 0: no line [default: 40; 0 with --handheld]"),
     ] = None,
     seed: Annotated[int, typer.Option(help="who comes, and what goes wrong")] = 7,
     speed: Annotated[float, typer.Option(help="virtual seconds per second")] = 4.0,

@@ -51,7 +51,7 @@ AROUND_THE_TABLE = 14
 WIDE = 120
 """Columns of a terminal from which slips and stages find room beside the reasons."""
 BROKERS = ("amqtt", "mosquitto")
-PARCELS = 0
+PARCELS = 40
 """Over the X-ray line, where nobody says how many."""
 KILLED_AT_WORK = 0.8
 """Share of the kills that wait until a program has come up; the others may hit it while it starts."""
@@ -914,7 +914,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parcels",
         type=int,
-        help="how many parcels go over the X-ray line; 0: no line (default 0)",
+        help="how many parcels go over the X-ray line; 0: no line (default 40; 0 with --handheld)",
     )
     parser.add_argument("--seed", type=int, default=7, help="who comes, and what goes wrong (default 7)")
     parser.add_argument("--speed", type=float, default=4.0, help="virtual seconds per second (default 4)")

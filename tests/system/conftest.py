@@ -266,7 +266,10 @@ class SiteRuns:
 
 def _run_demo(folder: Path, options: Sequence[str], within_s: float) -> tuple[int, list[str]]:
     """Exit code, and the command lines of what it left running."""
-    command = kakou("demo", "--speed", f"{SPEED:g}", "--json", "--folder", str(folder / "site"), *options)
+    line = () if "--parcels" in options else ("--parcels", "0")
+    command = kakou(
+        "demo", "--speed", f"{SPEED:g}", "--json", "--folder", str(folder / "site"), *line, *options
+    )
     with launching(folder / "programs") as launch:
         demo = launch.run(command, within_s)
         return demo.process.returncode, [_words(each) for each in demo.family()]
