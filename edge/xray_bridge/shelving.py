@@ -15,7 +15,7 @@ from edge.xray_bridge.analysing import PREVIEW
 from edge.xray_bridge.contract import Found, PictureShown, ReferenceShown
 from edge.xray_bridge.effects import KeepEvidence, SavePicture
 from edge.xray_bridge.evidence.dicos import Scan
-from edge.xray_bridge.evidence.keeping import EvidenceKeeper
+from edge.xray_bridge.evidence.keeping import EvidenceKeeper, earlier
 from edge.xray_bridge.evidence.library import Entry, Library, goods_key
 from edge.xray_bridge.evidence.manifest import Machine, Taken
 from edge.xray_bridge.evidence.searching import Searcher
@@ -50,6 +50,7 @@ def scan_of(held: Held) -> Scan:
             tube_current_ua=float(seen.microamperes or 0),
         ),
         acquisition=Acquisition.INCOMPLETE if seen.status == "STITCHED" else Acquisition(seen.status.lower()),
+        calibrated_utc="" if seen.gain_age_s is None else earlier(held.utc, seen.gain_age_s),
         column_mm=seen.mm_per_column,
         row_mm=seen.mm_per_pixel,
         belt_mm_s=round(speed, 1),

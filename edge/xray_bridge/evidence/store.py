@@ -50,6 +50,7 @@ _OPEN: Final = "open.json"
 _MANIFEST: Final = re.compile(r"manifest(?:-([2-9]|[1-9][0-9]{1,3}))?\.json")
 
 _touched = decoder(list[str])
+_sums = decoder(dict[str, tuple[int, int]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,15 +170,24 @@ class EvidenceStore:
         there = {path.name for path in self._folder.iterdir() if DAY.fullmatch(path.name) and path.is_dir()}
         indexed = set(self._days.days())
         for day in sorted(touched | there | indexed):
-            if day in touched or day not in indexed or not self._is_whole(day):
+            if day in touched or day not in indexed:
                 self._write_anew(day)
-        self._bytes = 0
+        counted = self._counted()
+        sums: dict[str, tuple[int, int]] = {}
         untold: list[Stored] = []
         for day in self._days.days():
-            entries = self._days.entries(day)
-            self._bytes += sum(entry.size_bytes for entry in entries.values())
+            mark = self._days.mark(day)
+            known = counted.get(day)
+            if known is None or known[0] != mark:
+                if not self._is_whole(day):
+                    self._write_anew(day)
+                    mark = self._days.mark(day) if self._days.size_bytes(day) else 0
+                known = (mark, sum(entry.size_bytes for entry in self._days.entries(day).values()))
+            sums[day] = known
             if day in touched:
-                untold += self._untold(entries)
+                untold += self._untold(self._days.entries(day))
+        self._bytes = sum(size for _, size in sums.values())
+        replace_whole(self._sums, to_json(sums))
         for day in self._days.days()[-2:]:
             for picture, entry in self._days.entries(day).items():
                 self._places[picture] = self.place_of(entry)
@@ -444,6 +454,18 @@ class EvidenceStore:
     @property
     def _marker(self) -> Path:
         return self._folder / ".index" / _OPEN
+
+    @property
+    def _sums(self) -> Path:
+        return self._folder / ".index" / "sums.json"
+
+    def _counted(self) -> dict[str, tuple[int, int]]:
+        """(mark of the index, bytes of its pictures) by day, as the last start counted: of days that stayed
+        as they were nothing need be read but the mark."""
+        try:
+            return _sums(self._sums.read_bytes())
+        except (OSError, Malformed):
+            return {}
 
     def _read_touched(self) -> set[str]:
         """The days written to by a program that did not end well."""
