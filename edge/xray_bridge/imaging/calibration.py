@@ -38,7 +38,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     organic_z: Annotated[float, Meta(ge=8.0, le=11.5)] = 10.0
     metal_z: Annotated[float, Meta(ge=14.0, le=24.0)] = 18.0
-    thickest_organic_mm: Annotated[float, Meta(ge=20.0, le=600.0)] = 180.0
+    thickest_organic_mm: Annotated[float, Meta(ge=20.0, le=600.0)] = 150.0
     """Of water. What looks organic and is darker is called impenetrable: lead and gold look so (K edges), and
     so does steel through which only scatter comes."""
     thickest_light_mm: Annotated[float, Meta(ge=10.0, le=300.0)] = 60.0
