@@ -108,6 +108,45 @@ def test_two_parcels_in_a_picture_are_counted_and_said() -> None:
     assert sorted(each.box.left < 0.5 for each in found if each.box) == [False, True]
 
 
+def test_a_diodes_stripe_and_dark_first_lines_are_no_goods_and_cut_nothing() -> None:
+    whole = photograph(packed(MASKS, 1), 1)
+    low, high = whole.low.astype(float), whole.high.astype(float)
+    for counts in (low, high):
+        counts[20:22, 30:150] *= 0.8
+        counts[:, :12] *= 0.966
+        counts[280:284] *= 0.98
+    spoiled = replace(whole, low=low.astype(np.uint16), high=high.astype(np.uint16))
+    analysis, _ = analyse(spoiled, CALIBRATION)
+    assert (analysis.objects, analysis.cut) == (1, False)
+    assert analysis.length_mm == pytest.approx(analysed(MASKS, 1)[0].length_mm, abs=4.0)
+
+
+def test_goods_within_an_outline_are_one_with_it() -> None:
+    rim = ((-80.0, -60.0), (80.0, -60.0), (80.0, 60.0), (-80.0, 60.0), (-80.0, -60.0))
+    bag = Packed(
+        (
+            Thing("iron", "wire", 0, 0, 160, 9, 9, points=rim),
+            Thing("pmma", "box", 0, 0, 50, 40, 30),
+        ),
+        200.0,
+        160.0,
+        30.0,
+        0,
+    )
+    analysis, _ = analyse(photograph(bag, 1), CALIBRATION)
+    assert analysis.objects == 1
+    assert analysis.length_mm == pytest.approx(169.0, abs=8.0)
+
+
+def test_a_blade_in_a_coat_is_told_by_its_metal() -> None:
+    coats = references("SKU-COAT-M", 5)
+    found = compared(analysed("SKU-COAT-M", 9, extra="blade 90 x 18 x 2 mm steel")[1], coats)
+    normal = compared(analysed("SKU-COAT-M", 8)[1], coats)
+    assert found.materials_z is not None
+    assert normal.materials_z is not None
+    assert found.materials_z > 4.0 > 2.0 > normal.materials_z
+
+
 @pytest.mark.parametrize("side", [slice(0, 180), slice(180, None)])
 def test_a_parcel_that_the_frame_cuts_is_told(side: slice) -> None:
     whole = photograph(packed(MASKS, 1), 1)

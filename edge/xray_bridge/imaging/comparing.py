@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edge.xray_bridge.imaging.describing import Descriptor
 from edge.xray_bridge.imaging.opencv import cv2
+from edge.xray_bridge.imaging.tables import IMPENETRABLE, METAL
 from edge.xray_bridge.values import Compared, Likeness
 
 Floats = NDArray[np.float64]
@@ -32,6 +33,8 @@ _BELIEF: Final = 3.0
 """So many imagined references hold the spread near its floor: five give a poor standard deviation."""
 _MASS_FLOOR: Final = 0.03
 """Of the mass: fan beam, filling, thickness beyond the ladder."""
+_DENSE_FLOOR: Final = 0.15
+_DENSE_FLOOR_CM2: Final = 1.5
 _DISTANCE_FLOOR: Final = 0.20
 """Of the references' own mean distance."""
 
@@ -68,6 +71,16 @@ class ReferenceSet:
         return np.array([each.descriptor.mass_g for each in self.kept])
 
     @cached_property
+    def dense_cm2(self) -> tuple[Floats, Floats]:
+        """(mean, deviation) of the areas of metal and of the impenetrable. A blade is a hundredth of a coat's
+        area and lost in its histogram; of the coat's metal it is most."""
+        areas = np.stack([_dense_cm2(each.descriptor) for each in self.kept])
+        mean, count = areas.mean(axis=0), len(self.kept)
+        floor = np.maximum(_DENSE_FLOOR * mean, _DENSE_FLOOR_CM2)
+        deviation = np.sqrt((count * areas.var(axis=0) + _BELIEF * floor**2) / (count + _BELIEF))
+        return mean, deviation * _caution(count)
+
+    @cached_property
     def spread(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """(mean, deviation) of the leave-one-out distances, for materials and for layout."""
         numbers = np.arange(len(self.kept))
@@ -94,6 +107,10 @@ def _caution(count: int) -> float:
     """Few references know their own spread badly; so much wider it is taken, that five and ten of them raise
     false alarms alike (measured on simulated goods)."""
     return 1.0 + 2.0 / count
+
+
+def _dense_cm2(descriptor: Descriptor) -> Floats:
+    return np.array([descriptor.shares[number] * descriptor.area_cm2 for number in (METAL, IMPENETRABLE)])
 
 
 def _to_others(distances: Floats) -> float:
@@ -157,6 +174,9 @@ def compared(descriptor: Descriptor, references: References) -> Compared:
     materials_z = (
         _to_others(_chi2(_histogram(descriptor), chosen.histograms)) - materials_mean
     ) / materials_spread
+    dense_mean, dense_spread = chosen.dense_cm2
+    dense_z = float(((_dense_cm2(descriptor) - dense_mean) / dense_spread).max())
+    materials_z = max(materials_z, dense_z)
     layout_z = (_to_others(_apart(descriptor, chosen.layouts)) - layout_mean) / layout_spread
     mass_z = _mass_z(descriptor.mass_g, chosen.masses_g)
     score = max(0.0, materials_z) + abs(mass_z) + max(0.0, layout_z)
