@@ -6,16 +6,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
 from edge.devices.catalogue import driver_maker, settings_of
+from edge.devices.fixed_camera.source import Address, FileAddress, LocalAddress, StreamAddress
 from edge.devices.readings import Order, Reading
 from edge.devices.settings import SettingsRefused
 from edge.devices.xray_folder.watching import folder_settings
 from edge.linking import ClockPart, Name, Seconds, SpotCheckPart, SyncPart, sync_errors
 from edge.runtime.channels import ListenAddress, SerialAddress
-from edge.runtime.config_reading import ConfigError, ConfigRefused, read_config
+from edge.runtime.config_reading import ConfigError, ConfigRefused, SecretFile, read_config
 from edge.runtime.supervisor import BackOff, Device
 from edge.xray_bridge.association import Near, Windows
 from edge.xray_bridge.page.server import PageSettings
@@ -78,6 +80,25 @@ class FolderPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     path: Path
     settings: dict[str, Any] = {}
     """See the hot folder's page."""
+
+
+class PortalCameraPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A camera above the portal that reads barcodes, for scanners or beside them. Exactly one of `url`,
+    `device` and `path`."""
+
+    url: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
+    """`rtsp://`, `rtsps://`, `http://` or `https://` (motion JPEG), without user and password."""
+    username: str = ""
+    password_file: SecretFile | None = None
+    device: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    """A camera of this machine: a V4L2 device path, or its number."""
+    path: Path | None = None
+    """A folder whose newest picture counts, or a still picture, for trying out."""
+    along: Literal["columns", "rows"] = "columns"
+    """Which way of the picture the belt runs."""
+    strip_share: Annotated[float, msgspec.Meta(ge=0.05, le=1)] = 0.5
+    """How much of the picture, along the belt and in its middle, is looked at. A code counts as standing at
+    `layout.reader_mm`: the strip should show little more than the longest code."""
 
 
 class BeltPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -260,6 +281,8 @@ class XRayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     devices: dict[DeviceName, DevicePart]
     folder: FolderPart | None = None
     """Instead of `devices.xray`."""
+    portal_camera: PortalCameraPart | None = None
+    """Instead of `devices.portal`, or beside it."""
     sync: SyncPart
     store: StorePart
     evidence: EvidencePart
@@ -278,6 +301,7 @@ class XRayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     back_off: BackOff = BackOff()
 
 
+STREAMS = ("rtsp", "rtsps", "http", "https")
 LONGEST_SILENCE_S = 3.0
 """A belt's board that is silent for longer leaves parcels unwatched."""
 
@@ -319,9 +343,11 @@ def _layout_errors(config: XRayConfig) -> Iterator[ConfigError]:
 
 def _device_errors(config: XRayConfig) -> Iterator[ConfigError]:
     devices = config.devices
-    for name in ("belt", "portal"):
-        if name not in devices:
-            yield ConfigError(f"devices.{name}", "expected a table: no X-ray line works without it")
+    if "belt" not in devices:
+        yield ConfigError("devices.belt", "expected a table: no X-ray line works without it")
+    if "portal" not in devices and config.portal_camera is None:
+        yield ConfigError("devices.portal", "expected a table, or `portal_camera`: who reads the codes?")
+    yield from _camera_errors(config)
     if ("xray" in devices) == (config.folder is not None):
         yield ConfigError("devices.xray", "expected exactly one of `devices.xray` and `folder`")
     for name, part in devices.items():
@@ -353,6 +379,37 @@ def _device_errors(config: XRayConfig) -> Iterator[ConfigError]:
 
 
 _PROTOCOL_OF = {"belt": "xray.belt_io", "xray": "xray.line_stream"}
+
+
+def _camera_errors(config: XRayConfig) -> Iterator[ConfigError]:
+    camera = config.portal_camera
+    if camera is None:
+        return
+    if [camera.url, camera.device, camera.path].count(None) != 2:
+        yield ConfigError("portal_camera", "expected exactly one of `url`, `device` and `path`")
+    if camera.url is not None:
+        parts = urlsplit(camera.url)
+        if parts.scheme not in STREAMS or not parts.hostname:
+            yield ConfigError(
+                "portal_camera.url", f"expected {', '.join(f'{s}://host/...' for s in STREAMS)}"
+            )
+        if "@" in parts.netloc:
+            expected = "expected no user in it: use `username` and `password_file`"
+            yield ConfigError("portal_camera.url", expected)
+    elif camera.username or camera.password_file is not None:
+        yield ConfigError("portal_camera.username", "only with `url`")
+
+
+def camera_address(part: PortalCameraPart) -> Address:
+    """Reads the password. Raises `OSError` and `UnicodeDecodeError` where it cannot."""
+    if part.url is not None:
+        password = part.password_file.read_text() if part.password_file is not None else ""
+        return StreamAddress(part.url, part.username, password)
+    if part.device is not None:
+        return LocalAddress(part.device)
+    if part.path is not None:
+        return FileAddress(part.path)
+    raise ValueError("expected one of url, device and path")
 
 
 def _pulse_errors(config: XRayConfig) -> Iterator[ConfigError]:

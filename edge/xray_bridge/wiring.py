@@ -40,6 +40,7 @@ from edge.xray_bridge.analysing import Analysts, Prepare
 from edge.xray_bridge.calibrating import Calibrations
 from edge.xray_bridge.config import (
     XRayConfig,
+    camera_address,
     device_of,
     page_settings,
     read_xray_config,
@@ -70,6 +71,7 @@ from edge.xray_bridge.page.door import Door
 from edge.xray_bridge.page.server import StationPage
 from edge.xray_bridge.performer import StationPerformer, Things, read_memory
 from edge.xray_bridge.pictures import Pictures
+from edge.xray_bridge.portal_camera import PortalCamera
 from edge.xray_bridge.publishing import Around, Publisher
 from edge.xray_bridge.roster import Roster
 from edge.xray_bridge.shelving import Shelf
@@ -172,6 +174,7 @@ class Program:
             back_off=config.back_off,
         )
         self._folder = self._hot_folder()
+        self._camera = self._portal_camera()
         palette = palette_of(config.library.palette)
         self._pictures = Pictures(
             plane_mm=config.layout.xray_mm,
@@ -305,18 +308,27 @@ class Program:
         part = self._config.folder
         if part is None:
             return None
-
-        def on_news(at_s: float, name: str, why: str) -> None:
-            news: Event = DeviceLost(name, why[:200]) if why else DeviceBack(name)
-            self._inbox.put(f"{name}-report", news, at_s)
-
         return HotFolder(
             "xray",
             part.path,
             folder_settings(part.settings),
             monotonic_s=self._clock.monotonic_s,
             on_reading=self._on_reading,
-            on_news=on_news,
+            on_news=self._on_news,
+        )
+
+    def _portal_camera(self) -> PortalCamera | None:
+        part = self._config.portal_camera
+        if part is None:
+            return None
+        return PortalCamera(
+            camera_address(part),
+            along=part.along,
+            strip_share=part.strip_share,
+            monotonic_s=self._clock.monotonic_s,
+            delay_s=self._config.back_off.delay_s,
+            on_reading=self._on_reading,
+            on_news=self._on_news,
         )
 
     def _shelf_of(self) -> Shelf:
@@ -384,6 +396,8 @@ class Program:
         self._analysts.start()
         if self._folder is not None:
             self._folder.start()
+        if self._camera is not None:
+            self._camera.start()
         self._supervisor.start()
         self._client.start()
         for what, seconds in self._every.items():
@@ -398,6 +412,8 @@ class Program:
         self._performer.withdraw()
         self._page.stop()
         self._supervisor.stop()
+        if self._camera is not None:
+            self._camera.stop()
         if self._folder is not None:
             self._folder.stop()
             self._folder.join(_FOLDER_CLOSE_S)
@@ -485,6 +501,10 @@ class Program:
         event = to_report(report)
         if event is not None:
             self._inbox.put(f"{report.device}-report", event, at_s)
+
+    def _on_news(self, at_s: float, name: str, why: str) -> None:
+        news: Event = DeviceLost(name, why[:200]) if why else DeviceBack(name)
+        self._inbox.put(f"{name}-report", news, at_s)
 
     def _on_notice(self, notice: link_words.Notice) -> None:
         for event in _of_notice(notice):
