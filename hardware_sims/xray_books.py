@@ -29,6 +29,7 @@ STATION_KINDS = frozenset(
         "judgement_undone",
         "parcel_sorted",
         "parcel_gone",
+        "belt_changed",
     }
 )
 RESTART_S = 0.5
@@ -85,6 +86,9 @@ class Parcel:
     chute: str = ""
     removed: bool = False
     line: int = 0
+    """Of the log: when it was laid down, when it had passed the portal's eye, when it was gone."""
+    portal_line: int = 0
+    end_line: int = 0
     slipped_mm: float = 0.0
     blind: bool = False
     """Nobody was at the board's line for some of its way."""
@@ -154,6 +158,8 @@ class PhysicalBelt:
                 self._placed(line, entry)
             case "portal" if parcel is not None and entry["edge"] == "leading":
                 parcel.base_mm = float(entry["belt_mm"])
+            case "portal" if parcel is not None:
+                parcel.portal_line = line
             case "gate" if parcel is not None:
                 parcel.last_mm = float(entry["base_mm"])
             case "label" if parcel is not None:
@@ -161,10 +167,10 @@ class PhysicalBelt:
             case "slip" if parcel is not None:
                 parcel.slipped_mm += float(entry["mm"])
             case "removed" if parcel is not None:
-                parcel.removed = True
+                parcel.removed, parcel.end_line = True, line
                 del self._on[parcel.id]
             case "chute" if parcel is not None:
-                parcel.chute = str(entry["chute"])
+                parcel.chute, parcel.end_line = str(entry["chute"]), line
                 del self._on[parcel.id]
             case "picture":
                 self._shot(entry)
@@ -437,7 +443,7 @@ def parcels(book: StationBook, row: Row) -> None:
         row.checked += 1
         if told is None:
             assert real is not None  # noqa: S101  one of the two is there
-            _unseen(book, row, real)
+            _unseen(row, real, real.name(station), blind=real.blind or _saw_no_belt(book, real))
             continue
         name = told.name(station)
         if real is None:
@@ -466,12 +472,34 @@ def parcels(book: StationBook, row: Row) -> None:
             row.note(f"{station}: parcel {number} ended and was never told seen")
 
 
-def _unseen(book: StationBook, row: Row, real: Parcel) -> None:
-    text = f"{real.name(book.station)} went over the belt and no told parcel is it"
-    if real.chute == "pass" or not (real.blind or real.removed):
-        row.wrong(text)
+def _unseen(row: Row, real: Parcel, name: str, *, blind: bool) -> None:
+    text = f"{name} went over the belt and no told parcel is it"
+    if real.chute == "recheck" and blind:
+        row.note(f"{text}: nobody could see it")
+    elif real.removed and blind:
+        row.note(f"{text}: nobody could see it, and it was taken off")
     else:
-        row.note(f"{text}: nobody looked, or it was taken off")
+        row.wrong(text)
+
+
+def _saw_no_belt(book: StationBook, real: Parcel) -> bool:
+    """While it lay there, the station said that it did not see the belt: after what was told of those that
+    had come past the portal before, and before those that were laid down when it had gone."""
+    first, last = 0, None
+    for other, told in book.pairs:
+        if other is None or told is None or other.run != real.run:
+            continue
+        if other.portal_line and other.portal_line < real.line:
+            first = max(first, told.position)
+        elif real.end_line and other.line > real.end_line:
+            last = told.position if last is None else min(last, told.position)
+    return any(
+        fact.kind == "belt_changed"
+        and fact.data.get("state") == "unknown"
+        and fact.position > first
+        and (last is None or fact.position < last)
+        for fact in book.told
+    )
 
 
 def _ghost(book: StationBook, row: Row, told: ToldParcel, name: str) -> None:
@@ -550,6 +578,8 @@ def _in_its_chute(row: Row, real: Parcel, told: ToldParcel, where: str, *, has_f
     if real.chute == expected:
         if seen and seen != real.chute:
             row.wrong(f"{where}: parcel {told.number} is told seen in the {seen} chute")
+    elif real.chute == "recheck" and end.data.get("ordered") == "recheck":
+        row.note(f"{where}: parcel {told.number} was {verdict}, and was led to recheck all the same")
     elif real.chute == "recheck" and end.data.get("confirmed") is False:
         row.note(f"{where}: parcel {told.number} was {verdict}, and is told as not confirmed there")
     else:

@@ -318,6 +318,20 @@ def lie(name: str) -> Callable[[list[dict[str, Any]], list[Fact]], None]:
     return lies[name]
 
 
+@pytest.mark.parametrize(("said", "listed"), [(True, 1), (False, 0)])
+def test_a_parcel_unseen_is_listed_only_where_the_station_said_it_saw_no_belt(
+    day: tuple[list[dict[str, Any]], list[Fact]], said: bool, listed: int
+) -> None:
+    log, facts = copy.deepcopy(day[0]), copy.deepcopy(day[1])
+    at = facts_on(facts, "parcel_seen", "XR2")[0].position
+    lie("never_told")(log, facts)
+    for fact in facts:
+        fact.position += 10 if fact.position > at else 0
+    facts.append(Fact(at + 5 if said else 9_999, "belt_changed", {"state": "unknown" if said else "stopped"}))
+    rows = checked(log, facts)
+    assert (len(rows["parcels"].listed), len(rows["parcels"].mismatches)) == (listed, 1 - listed)
+
+
 def test_a_parcel_that_lost_its_place_and_was_found_again_is_listed_not_failed(
     day: tuple[list[dict[str, Any]], list[Fact]],
 ) -> None:
