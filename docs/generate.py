@@ -14,6 +14,7 @@ from edge.gate.config import INPUT_NAMES, GateConfig  # noqa: E402
 from edge.gate.transitions import diagram, table  # noqa: E402
 from edge.handheld.config import HandheldConfig  # noqa: E402
 from edge.runtime.config_reading import reference_table  # noqa: E402
+from edge.xray_bridge.config import XRayConfig  # noqa: E402
 from sync.vocabulary.rulings import GUIDES, OWNERS, TEXTS, WAYS, Guide, Reason, Text, Way  # noqa: E402
 from tests.unit.test_lane_rules_site import shown_by  # noqa: E402
 
@@ -28,6 +29,10 @@ def gate_keys() -> str:
 
 def handheld_keys() -> str:
     return reference_table(HandheldConfig)
+
+
+def xray_keys() -> str:
+    return reference_table(XRayConfig)
 
 
 def device_settings() -> str:
@@ -102,6 +107,7 @@ SECTIONS = {
     "configuration.md": {
         "gate-keys": gate_keys,
         "handheld-keys": handheld_keys,
+        "xray-keys": xray_keys,
         "device-settings": device_settings,
         "signals": signals,
     },

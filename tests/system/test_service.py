@@ -335,7 +335,7 @@ def unit(name: str) -> dict[str, dict[str, list[str]]]:
     return found
 
 
-NAMES = ["kakou-gate@.service", "kakou-hub.service", "kakou-hub@.service"]
+NAMES = ["kakou-gate@.service", "kakou-xray@.service", "kakou-hub.service", "kakou-hub@.service"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -352,7 +352,7 @@ def test_a_unit_starts_again_watches_and_shuts_in(name: str) -> None:
     assert int(service["WatchdogSec"][0]) >= 10
     command = service["ExecStart"][0].split()
     assert command[0].endswith("/kakou")
-    assert command[1] in ("gate", "hub")
+    assert command[1] in ("gate", "xray", "hub")
 
 
 def test_a_lane_may_ask_how_far_its_clock_is_off_and_use_its_ports() -> None:

@@ -231,6 +231,10 @@ few_references_tiers = {'["high"]' if self.few_references else "[]"}
         finally:
             process.terminate()
             process.wait(10)
+            for pipe in (process.stdin, process.stdout):
+                assert pipe is not None
+                with suppress(BrokenPipeError):
+                    pipe.close()
 
     @contextmanager
     def station(self) -> Iterator[subprocess.Popen[bytes]]:
@@ -244,6 +248,13 @@ few_references_tiers = {'["high"]' if self.few_references else "[]"}
                 if process.poll() is None:
                     process.terminate()
                     process.wait(20)
+
+    def listens(self, times: int, timeout_s: float = 40.0) -> None:
+        """Until the station has said so often that it listens."""
+        until_s = time.monotonic() + timeout_s
+        while (self.folder / "station.log").read_text().count("station is listening") < times:
+            assert time.monotonic() < until_s, "the station does not listen"
+            time.sleep(0.05)
 
     def facts(self) -> list[FactData]:
         """All that the journal tells, in the order it was written."""
