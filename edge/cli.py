@@ -203,13 +203,12 @@ def doctor(
     from rich.console import Console
     from rich.markup import escape
 
-    from edge.gate.doctor import examine
     from edge.runtime.log import set_up_log
 
     # What the devices' threads log must not come between the lines on stdout.
     log_writer = set_up_log("error") if live else None
     try:
-        findings = examine(config, live=live)
+        findings = _examined(config, live)
     finally:
         if log_writer is not None:
             log_writer.close()
@@ -227,6 +226,22 @@ def doctor(
             to_do = f"  [cyan]→ {escape(finding.zh)} · {escape(finding.en)}[/]" if finding.en else ""
             console.print(f"{mark} [bold]{finding.check}[/]  {escape(finding.text)}{to_do}", soft_wrap=True)
     raise typer.Exit(1 if bad else 0)
+
+
+def _examined(config: Path, live: bool) -> Any:
+    """By what the file is of: a station has a table of that name. One that cannot be read is a lane's, which
+    says why not."""
+    import contextlib
+    import tomllib
+
+    with contextlib.suppress(OSError, ValueError):
+        if "station" in tomllib.loads(config.read_text(encoding="utf-8-sig")):
+            from edge.xray_bridge.doctor import examine as examine_station
+
+            return examine_station(config, live=live)
+    from edge.gate.doctor import examine
+
+    return examine(config, live=live)
 
 
 # --- tools ------------------------------------------------------------------------------------------------

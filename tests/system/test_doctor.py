@@ -360,7 +360,7 @@ def test_a_disk_nearly_full_and_one_that_is_full_are_found(examined: LaneSite) -
             encoding="utf-8",
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("edge.gate.doctor.shutil.disk_usage", usage)
+            patch.setattr("edge.examining.shutil.disk_usage", usage)
             (told,) = [each for each in examine(examined.config) if each.check == "disk"]
         examined.config.write_text(text, encoding="utf-8")
         assert (told.level, expected in told.text) == ("bad", True), told

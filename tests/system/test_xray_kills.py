@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ SHORT_BELT = BeltSettings(
     gate_mm=200.0, chute_mm=500.0,
 )  # fmt: skip
 PARCELS_A_KILL = 8
-SKUS = ("SKU-MASK-10", "SKU-VITC-100", "SKU-MILK-800")
+SKUS = ("SKU-MASK-10", "SKU-VITC-100", "SKU-DIAPER-L")
+WEDGE_EVERY = 5
+"""A wedge that was on the belt at a kill was no check."""
 SPEED = 2.0
 
 
@@ -89,7 +92,11 @@ def passes(facts: Sequence[FactData]) -> list[str]:
 
 def test_killed_at_any_instant_no_unjudged_parcel_passes_and_none_is_pulsed_for_twice(tmp_path: Path) -> None:
     count = PARCELS_A_KILL * (POINTS + 1)
-    planned = [WEDGE, *(parcel(n, SKUS[n % len(SKUS)]) for n in range(1, count + 1))]
+    planned = []
+    for n in range(1, count + 1):
+        if n % WEDGE_EVERY == 1:
+            planned.append(replace(WEDGE, id=f"wedge-{n}"))
+        planned.append(parcel(n, SKUS[n % len(SKUS)]))
     site = XraySite(
         tmp_path / "site",
         XrayScenario(parcels=tuple(planned), belt=SHORT_BELT, seed=POINTS),

@@ -171,6 +171,7 @@ reader_mm = {belt.reader_mm}
 protocol = "xray.belt_io"
 serial = {{ url = "{io}" }}
 silent_after_s = 2.0
+settings = {{ stale_s = 1.0 }}
 {xray}
 [devices.portal]
 protocol = "scanner.line"
