@@ -38,7 +38,10 @@ class Calibrations:
 
     def check(self, held: Held) -> WedgeFound:
         """The daily look. Where nothing was measured yet, the first picture of the wedge is measured."""
-        calibration = self.current()
+        calibration, seen = self.current(), held.seen
+        if seen.status != "SUCCESSFUL" or seen.calibration != "good":
+            why = f"status {seen.status}, offset and gain {seen.calibration}"
+            return WedgeFound(False, calibration.id, f"图像不合格：{why} / not a good picture: {why}")
         if not calibration.measured:
             try:
                 made = calibrated(held.developed.picture, made=held.utc, machine=held.seen.serial)

@@ -87,8 +87,8 @@ def examine(
             "safety",
             "note",
             "emergency stop, interlocks and the source's key must be wired to the X-ray machine and the "
-            "drives, which act alone (S0, X1): no order of this program reaches them, and no program can see whether "
-            "somebody wired a relay to them",
+            "drives, which act alone (S0, X1): no order of this program reaches them, and no program can "
+            "see whether somebody wired a relay to them",
             "请人工确认急停、联锁、射线源钥匙已硬接到设备，本机继电器不得接入",
             "have somebody prove it at the machine, and follow each relay's wire to its end",
         )

@@ -51,7 +51,6 @@ class XrayLineStream:
         self._connected = False
         self._state_s = 0.0
         self._state = -1
-        self._calibrated = False
 
     def connect(self, at_s: float) -> None:
         self._line.clear()
@@ -73,10 +72,8 @@ class XrayLineStream:
         )
         self._line.send(at_s, framed(HELLO, 0, self._number, body))
         self._state_s = at_s
-        if not self._calibrated:
-            # A reader that came late has no offset: it is given one while the belt is still empty.
-            self._calibrated = True
-            self._machine.calibrate()
+        # A reader that came late has no offset: it is given one as soon as the belt is empty.
+        self._machine.calibrate()
 
     def disconnect(self, at_s: float) -> None:
         self._line.clear()

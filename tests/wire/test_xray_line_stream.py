@@ -459,11 +459,21 @@ def calibration(made: Driver, machine: Machine, at_s: float = 0.0) -> str:
 def test_without_a_gain_and_with_an_old_one_a_picture_says_so() -> None:
     machine = Machine()
     made = driver()
-    told(made, machine.hello())
+    told(made, machine.hello(), machine.dark())
     assert calibration(made, machine) == "none"
     told(made, machine.empty(), at_s=10.0)
     assert calibration(made, machine, at_s=900.0) == "good"
     assert calibration(made, machine, at_s=911.0) == "old"
+
+
+def test_without_an_offset_no_picture_is_good_enough_to_pass_by() -> None:
+    """Seen with a program that was killed: thick steps of the wedge looked thinner than they are."""
+    machine = Machine()
+    made = driver()
+    told(made, machine.hello(), machine.empty())
+    assert calibration(made, machine) == "none"
+    told(made, machine.dark(), machine.empty())
+    assert calibration(made, machine) == "good"
 
 
 def test_a_drifting_tube_is_followed() -> None:
@@ -522,7 +532,8 @@ def test_something_that_moved_through_empty_lines_is_refused() -> None:
 def test_lines_of_an_object_are_never_gain_and_break_off_a_gain_that_was_gathering() -> None:
     machine = Machine()
     made = driver()
-    told(made, machine.hello(), machine.empty(2), machine.whole_picture(), machine.empty(3))
+    told(made, machine.hello(), machine.dark())
+    told(made, machine.empty(2), machine.whole_picture(), machine.empty(3))
     assert calibration(made, machine) == "none"
     told(made, machine.empty(4))
     assert calibration(made, machine) == "good"

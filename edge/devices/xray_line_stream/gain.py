@@ -128,7 +128,8 @@ class Correction:
 
     def state(self, at_s: float) -> tuple[Literal["good", "old", "none"], float | None]:
         """How good the gain is, and its age."""
-        if self._air is None:
+        if self._air is None or not self._dark:
+            # Without an offset thick things look thinner than they are: no ground to pass anything by.
             return "none", None
         age_s = at_s - self._air_at_s
         old = age_s > self._limits.gain_most_age_s or self._fresh_start
