@@ -26,7 +26,9 @@ PER_DAY = 2_000
 DAY_S = 86_400.0
 PARTS = 10
 RECORDS_BYTES = 32_000_000
-"""Records and their write-ahead log, which is written round at sixteen megabytes."""
+"""Of a short life: records and their write-ahead log, which is written round at sixteen megabytes. Where a
+tenth of the life is a day and more, slips of a whole day lie there from the first look on, and all that counts
+is that it stays so."""
 
 pytestmark = pytest.mark.timeout(120 + 120 * DAYS)
 
@@ -112,7 +114,8 @@ def test_days_of_traffic_leave_nothing_behind(lived: tuple[Rig, list[Look]]) -> 
     for name, slack in (("journal", 65_536), ("wal", 262_144), ("facts", 50), ("uses", 20)):
         before, after = max(getattr(each, name) for each in early), max(getattr(each, name) for each in late)
         assert after <= before * 1.1 + slack, f"{name}\n{told}"
-    assert max(each.records for each in looks) < RECORDS_BYTES, told
+    most_bytes = RECORDS_BYTES if DAYS < PARTS else 1.02 * max(each.records for each in early)
+    assert max(each.records for each in looks) < most_bytes, told
     assert max(each.recording for each in looks) < 2 * RECORDING_BYTES + 20_000, told
 
     # Memory.
