@@ -27,8 +27,8 @@ DAY_S = 86_400.0
 PARTS = 10
 RECORDS_BYTES = 32_000_000
 """Of a short life: records and their write-ahead log, which is written round at sixteen megabytes. Where a
-tenth of the life is a day and more, slips of a whole day lie there from the first look on, and all that counts
-is that it stays so."""
+tenth of the life is a day and more, slips of a whole day lie there from the first look on, and all that
+counts is that it stays so."""
 
 pytestmark = pytest.mark.timeout(120 + 120 * DAYS)
 
