@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import re
 import struct
+import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -527,6 +529,20 @@ def test_something_that_moved_through_empty_lines_is_refused() -> None:
         lines[:, :, :20] = lines[:, :, :1]
         lines[:, :, 20:] = 1.0
     assert faults(told(made, *(machine.lines(lines, ON | EMPTY) for lines in passing))) == ["gain_refused"]
+
+
+def test_an_offset_that_comes_behind_the_gain_counts_for_it_as_well() -> None:
+    machine = Machine()
+    made = driver()
+    told(made, machine.hello(), machine.empty(), machine.dark())
+    (seen,) = pictures(told(made, machine.whole_picture()))
+    assert abs(float(seen.low[25:].mean()) / seen.air_low - 1) < 0.002
+    assert abs(float(seen.low[5:20, 12:44].mean()) / seen.air_low - 0.6) < 0.002
+
+
+def test_a_lane_that_has_no_x_ray_machine_does_not_carry_numpy() -> None:
+    code = "import sys, edge.devices.catalogue; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
 def test_lines_of_an_object_are_never_gain_and_break_off_a_gain_that_was_gathering() -> None:

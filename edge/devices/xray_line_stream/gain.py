@@ -49,7 +49,8 @@ class Correction:
         self._largest = largest
         self._dark: deque[tuple[int, Reals]] = deque()
         self._offset: Reals = np.zeros((2, pixels))
-        self._air: Reals | None = None
+        self._bright: Reals | None = None
+        """Raw, of the empty belt: an offset that comes later is taken off it too."""
         self._air_at_s = 0.0
         self._fresh_start = True
         """No gain since the source came on after a rest."""
@@ -57,6 +58,10 @@ class Correction:
         self._sums: list[Reals] = []
         self._lines = 0
         self.dead: tuple[int, ...] = ()
+
+    @property
+    def _air(self) -> Reals | None:
+        return None if self._bright is None else self._bright - self._offset
 
     def source(self, at_s: float, *, on: bool) -> None:
         """After a long rest what comes on again may be another tube, or another voltage."""
@@ -93,11 +98,12 @@ class Correction:
             return None
         means = np.stack(self._sums)
         self.interrupted()
-        air = means.mean(axis=0) - self._offset
+        bright = means.mean(axis=0)
+        air = bright - self._offset
         why = self._implausible(means, air)
         if why:
             return why
-        self._air, self._air_at_s, self._fresh_start = air, at_s, False
+        self._bright, self._air_at_s, self._fresh_start = bright, at_s, False
         self.dead = tuple(int(at) for at in np.flatnonzero((air < self._limits.least_air).any(axis=0)))
         return ""
 
@@ -114,10 +120,11 @@ class Correction:
             moved = np.abs(first[:, alive] / second[:, alive] - 1) > _HALVES_BY
             if (moved.mean(axis=1) > _MOVED_SHARE).any():
                 return "its lines differ among themselves: something moved"
-        if self._air is None or self._fresh_start:
+        before = self._air
+        if before is None or self._fresh_start:
             return ""
-        known = alive & (self._air >= self._limits.least_air).all(axis=0)
-        ratio = air[:, known] / self._air[:, known]
+        known = alive & (before >= self._limits.least_air).all(axis=0)
+        ratio = air[:, known] / before[:, known]
         common = np.median(ratio, axis=1, keepdims=True)
         moved_share = (np.abs(ratio / common - 1) > _MOVED_BY).mean(axis=1)
         if (moved_share > _MOVED_SHARE).any():
@@ -139,9 +146,10 @@ class Correction:
         """(2, lines, pixels) -> the same with air at `air_value`; without a gain only the offset is taken
         off."""
         offset = self._offset.astype(np.float32)[:, None, :]
-        if self._air is None:
+        air = self._air
+        if air is None:
             return np.asarray(np.clip(raw - offset, 0, 65535), dtype=np.uint16)
-        factor = self._limits.air_value / np.maximum(self._air, 1.0)
+        factor = self._limits.air_value / np.maximum(air, 1.0)
         values = raw.astype(np.float32)
         values -= offset
         values *= factor.astype(np.float32)[:, None, :]
