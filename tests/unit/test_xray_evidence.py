@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -20,6 +21,7 @@ import msgspec
 import numpy as np
 import pydicom
 import pytest
+from jsonschema import Draft202012Validator
 
 from edge.xray_bridge.effects import KeepEvidence
 from edge.xray_bridge.events import Event, EvidenceFailed, EvidenceKept, EvidenceShed, Room
@@ -627,6 +629,26 @@ def test_a_folder_that_cannot_be_used_withholds_the_feed(tmp_path: Path) -> None
     keeper.close()
     assert events[0] == Room(False, 0)
     assert [type(event) for event in events if not isinstance(event, Room)] == [EvidenceFailed]
+
+
+def test_a_manifests_schema_is_what_the_code_says_and_manifests_fit_it(tmp_path: Path) -> None:
+    here = Path(__file__).resolve().parents[2] / "docs" / "contract"
+    spec = importlib.util.spec_from_file_location("make_xray_manifest", here / "make_xray_manifest.py")
+    assert spec is not None
+    assert spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(made)
+    schema = (here / "xray_manifest.json").read_text("utf-8")
+    assert schema == made.text()
+    keeper = Keeper(store(tmp_path))
+    keeper.keep(asked(), scan())
+    keeper.keep(asked(judged=OFFICER), None)
+    fits = Draft202012Validator(json.loads(schema))
+    for name in ("manifest.json", "manifest-2.json"):
+        shown = json.loads((tmp_path / PLACE / name).read_text())
+        fits.validate(shown)
+        del shown["said"]
+        assert not fits.is_valid(shown)
 
 
 def test_a_manifest_is_json_for_people_too(tmp_path: Path) -> None:

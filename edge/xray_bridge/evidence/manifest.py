@@ -58,7 +58,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     """What a person, or the lack of one, made of it; None while nobody has. Its `preview` is not kept
     twice."""
     judged_ago_s: Seconds | None = None
-    descriptor: msgspec.Raw = msgspec.Raw(b"null")
+    descriptor: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
     """By which similar pictures are found: the analysis' own, opaque here."""
 
 
