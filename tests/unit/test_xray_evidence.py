@@ -10,6 +10,7 @@ import importlib.util
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -410,6 +411,27 @@ def test_killed_at_any_instant_every_folder_is_whole_and_what_no_fact_tells_is_t
     assert at >= 25
 
 
+def test_what_was_whole_but_not_in_its_place_is_put_there(tmp_path: Path, monkeypatch: Any) -> None:
+    def killed(*_: Any) -> None:
+        raise Killed
+
+    keeper = Keeper(store(tmp_path))
+    monkeypatch.setattr(EvidenceStore, "_move_in", killed)
+    with pytest.raises(Killed):
+        keeper.keep(asked(), scan())
+    monkeypatch.undo()
+    assert tree(tmp_path) == []
+    assert [stored.manifest.picture for stored in EvidenceStore(tmp_path, PLENTY).open()] == []
+    assert len(assert_whole(tmp_path)) == 1
+    (tmp_path / ".aside").joinpath("half").mkdir()
+    (tmp_path / ".aside/half/low.dcs").touch()
+    shutil.copytree(tmp_path / PLACE, tmp_path / ".aside/changed")
+    (tmp_path / ".aside/changed/low.dcs").write_bytes(b"x")
+    store(tmp_path)
+    assert list((tmp_path / ".aside").iterdir()) == []
+    assert len(assert_whole(tmp_path)) == 1
+
+
 def test_a_start_after_a_good_end_tells_nothing_again(tmp_path: Path) -> None:
     told: set[str] = set()
     made = EvidenceStore(tmp_path, PLENTY, told=told.__contains__)
@@ -522,6 +544,19 @@ def test_what_is_neither_at_the_centre_nor_beyond_its_time_never_goes_and_the_fe
     there |= {up.sha256 for event in kept for up in event.up}
     assert keeper.keeper._tended(0.0) >= 0
     assert [event.ok for event in keeper.of(Room) if isinstance(event, Room)] == [True, False, True]
+
+
+def test_by_a_clock_nobody_vouches_for_nothing_grows_old_even_where_room_is_short(tmp_path: Path) -> None:
+    """G7."""
+    one = size_of_one(tmp_path)
+    limits = dataclasses.replace(PLENTY, most_bytes=one * 6, room_bytes=one * 4)
+    keeper = Keeper(store(tmp_path / "all", limits))
+    keeper.clock.known = False
+    filled(keeper, ["2026-01-01"] * 3)
+    keeper.clock.utc = UTC
+    assert keeper.keeper._shed() is False
+    keeper.clock.known = True
+    assert keeper.keeper._shed() is True
 
 
 def test_on_a_full_disk_what_was_asked_waits_and_is_written_when_there_is_room_again(tmp_path: Path) -> None:
