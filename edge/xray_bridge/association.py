@@ -43,8 +43,8 @@ class Windows:
     """And no other parcel was so near to it: a reader sees codes so far from where it says."""
     reader_mm: float = 0.0
     """Of the reader's line from the portal's eye, along the belt."""
-    diverter_mm: float = 60.0
-    """Of the leading edge at the diverter's eye."""
+    diverter_mm: float = 40.0
+    """Of the leading edge at the diverter's eye, from where the X-ray saw it."""
     least_gap_mm: float = 150.0
     near: Near = Near.DISCARD
     shortest_mm: float = 50.0

@@ -1,13 +1,15 @@
-"""Does every guard of the lane matter to some test? `python -m tests.machine.guards`, part of `make prove`.
+"""Does every guard of the machines matter to some test? `python -m tests.machine.guards`, part of `make prove`.
 
-Every condition on the way to an order that moves the arm is taken out once, in a copy of the tree, and the
-lane's tests must fail. A guard is an operand of an `and` or `or`, or a whole condition where it has none: of
+Every condition on the way to an order that moves the arm, or a pulse at an X-ray line's diverter, is taken out
+once, in a copy of the tree, and that machine's tests must fail. A guard is an operand of an `and` or `or`, or a whole condition where it has none: of
 an `if`, a `case`, a comprehension, or a boolean a function answers. Taken out means: the operand is dropped,
 the early return never happens, the case always matches.
 
 Which guards: of every function in `edge/gate/lane.py` from which an order or the phases `Raising`, `Lowering`
 and `Reading` (the way out of a hold) can be reached, of the predicates those ask, and of every function in
-`edge/gate/rules.py`.
+`edge/gate/rules.py`. Of the X-ray station: of every function from which a pulse can be reached, of the
+predicates those ask, of those named in `JUDGING` (they decide what later gets the pulse), and of every function
+in its `rules.py` and `association.py`.
 """
 
 from __future__ import annotations
@@ -54,6 +56,34 @@ TESTS = (
     "tests/machine/test_lane_guards.py",
     "tests/unit/test_release_codes.py",
     "tests/machine/test_lane_stories.py",
+)
+STATION = "edge/xray_bridge/station.py"
+JUDGING = frozenset(
+    {
+        "_analysed",
+        "_case",
+        "_chute_of",
+        "_drawn_for_second",
+        "_goes",
+        "_goods",
+        "_is_waybill",
+        "_judgement",
+        "_judged",
+        "_jumped",
+        "_not_to_pass",
+        "_ready",
+        "_refused",
+        "_spoiled",
+        "_triaged",
+        "may_pass",
+        "wedge_valid",
+    }
+)
+XRAY_ROOMS = ("edge/xray_bridge/rules.py", "edge/xray_bridge/association.py")
+XRAY_TESTS = (
+    "tests/unit/test_xray_rules.py",
+    "tests/unit/test_xray_association.py",
+    "tests/machine/test_xray_station.py",
 )
 LONGEST_S = 180
 _NEEDED = (
@@ -192,11 +222,11 @@ def _operands(node: ast.expr, becomes: str) -> Iterator[tuple[ast.expr, str]]:
             yield node, becomes
 
 
-def on_the_way(text: str) -> frozenset[str]:
-    """Functions that can reach an order, and the predicates asked by those."""
+def on_the_way(text: str, targets: frozenset[str] = TARGETS) -> frozenset[str]:
+    """Functions that can reach one of these, and the predicates asked by those."""
     functions = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
     calls = {name: _called(node) for name, node in functions.items()}
-    reaching = {name for name in functions if calls[name] & TARGETS}
+    reaching = {name for name in functions if calls[name] & targets}
     while more := {name for name in functions if name not in reaching and calls[name] & reaching}:
         reaching |= more
     asked = reaching
@@ -225,7 +255,20 @@ def _is_predicate(function: ast.FunctionDef) -> bool:
 def all_guards(root: Path) -> list[Guard]:
     lane = (root / LANE).read_text("utf-8")
     rules = (root / RULES).read_text("utf-8")
-    return [*guards_of(LANE, lane, on_the_way(lane)), *guards_of(RULES, rules)]
+    station = (root / STATION).read_text("utf-8")
+    pulsing = on_the_way(station, frozenset({"Pulse"})) | JUDGING
+    rooms = [(path, (root / path).read_text("utf-8")) for path in XRAY_ROOMS]
+    return [
+        *guards_of(LANE, lane, on_the_way(lane)),
+        *guards_of(RULES, rules),
+        *guards_of(STATION, station, pulsing),
+        *(guard for path, text in rooms for guard in guards_of(path, text)),
+    ]
+
+
+def tests_of(path: str) -> tuple[str, ...]:
+    """Those that have to notice when something is missing there."""
+    return XRAY_TESTS if path.startswith("edge/xray_bridge/") else TESTS
 
 
 def changed_lines(revision: str, path: str) -> set[int]:
@@ -268,13 +311,13 @@ class _FirstFailure:
         self.pytest_runtest_logreport(report)
 
 
-def run_tests(tree: Path) -> str:
+def run_tests(tree: Path, tests: tuple[str, ...] = TESTS) -> str:
     """In a process of its own, libraries already loaded. Answers what failed, "" if nothing did."""
     answer = tree / "answer.txt"
     answer.unlink(missing_ok=True)
     child = os.fork()
     if child == 0:
-        _be_the_tests(tree, answer)
+        _be_the_tests(tree, answer, tests)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         return f"stopped by {signal.Signals(os.WTERMSIG(status)).name} after at most {LONGEST_S} s"
@@ -283,7 +326,7 @@ def run_tests(tree: Path) -> str:
     return answer.read_text("utf-8")
 
 
-def _be_the_tests(tree: Path, answer: Path) -> None:
+def _be_the_tests(tree: Path, answer: Path, tests: tuple[str, ...]) -> None:
     """Never returns."""
     import pytest
 
@@ -293,14 +336,17 @@ def _be_the_tests(tree: Path, answer: Path) -> None:
         sys.path[:] = [str(tree), *(p for p in sys.path if Path(p or ".").resolve() != ROOT)]
         sys.dont_write_bytecode = True
         for name in [
-            n for n in sys.modules if n in ("edge", "tests") or n.startswith(("edge.gate", "tests."))
+            n
+            for n in sys.modules
+            if n in ("edge", "tests")
+            or n.startswith(("edge.gate", "edge.xray_bridge", "edge.runtime.values", "tests."))
         ]:
             del sys.modules[name]
         with (tree / "output.txt").open("w") as output:
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
             first = _FirstFailure()
-            there = [name for name in TESTS if (tree / name).exists()]
+            there = [name for name in tests if (tree / name).exists()]
             code = pytest.main(
                 ["-x", "-q", "--no-header", "-p", "no:cacheprovider", *_LOADED_BEFORE, *there],
                 plugins=[first],
@@ -320,7 +366,7 @@ def take_out(guards: list[Guard], folder: Path, report: Path) -> None:
             path = folder / guard.path
             whole = path.read_text("utf-8")
             path.write_text(without(whole, guard), "utf-8")
-            caught = run_tests(folder)
+            caught = run_tests(folder, tests_of(guard.path))
             path.write_text(whole, "utf-8")
             lines.write(f"{caught}\n")
             lines.flush()
@@ -341,15 +387,15 @@ def main() -> int:
     """0 when every guard is caught or listed as equivalent; 1 otherwise, naming what survived."""
     parser = argparse.ArgumentParser(prog="python -m tests.machine.guards", description=__doc__)
     parser.add_argument("--list", action="store_true", help="only list the guards")
-    parser.add_argument("--only", default="", help="only guards whose function or source contains this")
+    parser.add_argument("--only", default="", help="only guards whose file, function or source contains this")
     parser.add_argument("--since", default="", help="only guards on lines changed since this Git revision")
     parser.add_argument("--workers", type=int, default=max(1, min(4, os.cpu_count() or 1)))
     chosen = parser.parse_args()
     known = all_guards(ROOT)
     stale = set(EQUIVALENT) - {guard.key for guard in known}
-    guards = [guard for guard in known if chosen.only in f"{guard.function}: {guard.source}"]
+    guards = [guard for guard in known if chosen.only in f"{guard.path} {guard.function}: {guard.source}"]
     if chosen.since:
-        changed = {path: changed_lines(chosen.since, path) for path in (LANE, RULES)}
+        changed = {path: changed_lines(chosen.since, path) for path in {guard.path for guard in guards}}
         guards = [guard for guard in guards if guard.line in changed[guard.path]]
     if chosen.list:
         for guard in guards:
@@ -399,14 +445,14 @@ def _be_a_worker(share: list[Guard], folder: Path, report: Path) -> None:
 def _whole_tree_passes(folder: Path) -> bool:
     """Tests that fail anyway prove nothing."""
     copy_tree(folder)
-    failed = run_tests(folder)
+    failed = run_tests(folder) or run_tests(folder, XRAY_TESTS)
     if failed:
         print(f"with every guard in place this fails: {failed}")
     return not failed
 
 
 def _load_libraries() -> None:
-    """What every run of the tests needs and no guard changes; `edge.gate` is loaded anew by each."""
+    """What every run of the tests needs and no guard changes; the machines are loaded anew by each."""
     for name in _NEEDED:
         importlib.import_module(name)
 

@@ -207,18 +207,9 @@ class Belt:
         """The same things at the end of a stretch: fewer, more, elsewhere."""
         chance = self._chance
         there: list[Thing] = []
-        for thing in things:
+        for n, thing in enumerate(things):
             if chance.random() < ADDED:
-                added = Thing(
-                    self._next_id,
-                    thing.front_mm + chance.uniform(-400.0, 600.0),
-                    chance.uniform(120.0, 600.0),
-                    f"YT{self._next_id:013d}",
-                    at_portal=False,
-                )
-                self._next_id += 1
-                self.tally.added += 1
-                there.append(added)
+                there.append(self._put_on(things[n : n + 4]))
             if chance.random() < REMOVED:
                 self.tally.removed += 1
                 thing.gone = True
@@ -231,6 +222,18 @@ class Belt:
                 moved_mm += chance.gauss(0.0, 2 * NOISE_MM)
             there.append(replace(thing, front_mm=thing.front_mm + moved_mm))
         return _pushed(chance, there)
+
+    def _put_on(self, near: list[Thing]) -> Thing:
+        """By hand, into the widest gap within reach: somewhere in it where it fits, else at its beginning, and
+        what comes behind is pushed back."""
+        chance, length_mm = self._chance, self._chance.uniform(120.0, 600.0)
+        gaps = [(behind.front_mm - before.back_mm(), before.back_mm()) for before, behind in pairwise(near)]
+        room_mm, begin_mm = max(gaps, default=(1_000.0, near[0].back_mm()))
+        front_mm = begin_mm + chance.uniform(0.0, max(30.0, room_mm - length_mm))
+        self._next_id += 1
+        self.tally.added += 1
+        code = f"YT{self._next_id:013d}"
+        return Thing(self._next_id, front_mm, length_mm, code, at_portal=False)
 
     def _pictures(self, things: list[Thing]) -> None:
         chance = self._chance
