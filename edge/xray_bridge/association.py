@@ -45,6 +45,9 @@ class Windows:
     """Of the reader's line from the portal's eye, along the belt."""
     diverter_mm: float = 40.0
     """Of the leading edge at the diverter's eye, from where the X-ray saw it."""
+    slip_mm: float = 300.0
+    """So far may a parcel be held up on a stretch: one that has not been accounted for may turn up so far
+    behind its place."""
     least_gap_mm: float = 150.0
     near: Near = Near.DISCARD
     shortest_mm: float = 50.0
@@ -54,7 +57,7 @@ class Windows:
 
     def around_mm(self) -> float:
         """Nothing farther away than this from a parcel's edge bears on whose it is."""
-        return 3 * max(self.window_mm, self.code_mm, self.code_within_mm) + self.length_mm
+        return 3 * max(self.window_mm, self.code_mm, self.code_within_mm, self.slip_mm / 3) + self.length_mm
 
 
 @value(frozen=True, slots=True)
@@ -143,11 +146,32 @@ def associate(
         return replace(found, association=Association.AMBIGUOUS, why="second_picture", spoils=(span.number,))
     if not _inside(off_mm, off_mm + length_off_mm, before_mm, after_mm):
         return replace(found, association=Association.AMBIGUOUS, why="nearer_to_neighbour")
+    held_up = _held_up(windows, spans, span, leading_mm, trailing_mm)
+    if held_up:
+        names = (span.number, *held_up)
+        return replace(found, association=Association.AMBIGUOUS, candidates=names, why="may_be_held_up")
     if acquisition is not Acquisition.SUCCESSFUL:
         return replace(found, association=_NOT_WHOLE[acquisition], why=acquisition.value)
     if objects != 1:
         return replace(found, association=Association.MERGED, why="several_things")
     return found
+
+
+def _held_up(
+    windows: Windows, spans: Sequence[Span], span: Span, leading_mm: float, trailing_mm: float
+) -> tuple[int, ...]:
+    """Those before it, as long as the picture, that have no picture yet: it may be theirs, held up."""
+    length_mm = trailing_mm - leading_mm
+    return tuple(
+        other.number
+        for other in spans
+        if other.leading_mm < span.leading_mm
+        and not other.has_picture
+        and not other.over
+        and other.trailing_mm is not None
+        and leading_mm - other.leading_mm <= windows.slip_mm
+        and abs(other.trailing_mm - other.leading_mm - length_mm) <= windows.length_mm
+    )
 
 
 def _around(spans: Sequence[Span], from_mm: float, to_mm: float) -> list[Span]:

@@ -1532,7 +1532,19 @@ def _against(station: Station, at_s: float, parcel: Parcel, chute: Chute) -> Bec
         return Because(XRayReason.UNMATCHED)
     if parcel.twice and not _pieces(parcel):
         return Because(XRayReason.WAYBILL_TWICE)
+    if _held_up_before(station, parcel):
+        return Because(XRayReason.TWO_AT_DIVERTER)
     return _neighbours(station, parcel, chute)
+
+
+def _held_up_before(station: Station, parcel: Parcel) -> bool:
+    """One that should have been here before and was not seen: this may be it, held up."""
+    place_mm = parcel.leading_mm + parcel.off_mm
+    return any(
+        other.diverter_mm is None
+        and 0.0 < place_mm - other.leading_mm - other.off_mm <= station.settings.windows.slip_mm
+        for other in station.parcels
+    )
 
 
 def _pieces(parcel: Parcel) -> bool:

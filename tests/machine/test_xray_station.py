@@ -450,6 +450,22 @@ def test_one_that_is_not_in_its_place_at_the_diverter_gets_no_pulse() -> None:
     assert ended(new).seen == "recheck"
 
 
+def test_one_that_may_be_the_held_up_one_before_it_gets_no_pulse() -> None:
+    play = Play(replace(SETTINGS, windows=Windows(near=Near.IGNORE)))
+    play.put(length_mm=200.0, diverter=False)
+    play.put(SECOND, behind_mm=390.0, length_mm=320.0)
+    new = play.roll(13_000.0)
+    assert pulses(new) == []
+    assert why(new, 2) == "two_at_diverter"
+
+
+def test_one_that_is_missing_far_before_keeps_nobody_up() -> None:
+    play = Play()
+    play.put(diverter=False)
+    play.put(SECOND, behind_mm=801.0)
+    assert pulses(play.roll(13_000.0)) == [("pass", 2)]
+
+
 def test_a_belt_that_stands_pulses_nothing() -> None:
     play = Play()
     thing = play.put(diverter=False)

@@ -224,8 +224,8 @@ class Belt:
         return _pushed(chance, there)
 
     def _put_on(self, near: list[Thing]) -> Thing:
-        """By hand, into the widest gap within reach: somewhere in it where it fits, else at its beginning, and
-        what comes behind is pushed back."""
+        """By hand, into the widest gap within reach: somewhere in it where it fits, else at its beginning,
+        and what comes behind is pushed back."""
         chance, length_mm = self._chance, self._chance.uniform(120.0, 600.0)
         gaps = [(behind.front_mm - before.back_mm(), before.back_mm()) for before, behind in pairwise(near)]
         room_mm, begin_mm = max(gaps, default=(1_000.0, near[0].back_mm()))

@@ -116,6 +116,25 @@ def test_a_window_ends_half_way_to_the_neighbour() -> None:
     assert found(in_the_eye, 1_021.0, 1_421.0).association is Association.AMBIGUOUS
 
 
+def test_one_before_it_that_is_missing_may_be_the_one_in_its_place() -> None:
+    before, here = Span(1, 1_000.0, 1_200.0), Span(2, 1_290.0, 1_500.0)
+    held_up = found((before, here), 1_290.0, 1_495.0)
+    assert (held_up.association, held_up.why, held_up.candidates) == (
+        Association.AMBIGUOUS,
+        "may_be_held_up",
+        (2, 1),
+    )
+    for accounted in (
+        Span(1, 1_000.0, 1_200.0, has_picture=True),
+        Span(1, 1_000.0, 1_200.0, over=True),
+        Span(1, 980.0, 1_180.0),
+        Span(1, 1_000.0, 1_140.0),
+    ):
+        assert found((accounted, here), 1_290.0, 1_495.0).association is Association.MATCHED
+    behind = Span(3, 1_650.0, 1_860.0)
+    assert found((here, behind), 1_290.0, 1_495.0).association is Association.MATCHED
+
+
 def test_a_parcel_still_in_the_eye_has_no_picture_yet() -> None:
     assert found((Span(1, 1_000.0, None),), 1_000.0, 1_400.0).association is Association.UNMATCHED
 
