@@ -1,10 +1,11 @@
 """Does every guard of the machines matter to some test? `python -m tests.machine.guards`, part of
 `make prove`.
 
-Every condition on the way to an order that moves the arm, or to a pulse at an X-ray line's diverter, is taken
-out once, in a copy of the tree, and that machine's tests must fail. A guard is an operand of an `and` or `or`,
-or a whole condition where it has none: of an `if`, a `case`, a comprehension, or a boolean a function answers.
-Taken out means: the operand is dropped, the early return never happens, the case always matches.
+Every condition on the way to an order that moves the arm, or to a pulse at an X-ray line's diverter, is
+taken out once, in a copy of the tree, and that machine's tests must fail. A guard is an operand of an `and`
+or `or`, or a whole condition where it has none: of an `if`, a `case`, a comprehension, or a boolean a
+function answers. Taken out means: the operand is dropped, the early return never happens, the case always
+matches.
 
 Which guards: of every function in `edge/gate/lane.py` from which an order or the phases `Raising`, `Lowering`
 and `Reading` (the way out of a hold) can be reached, of the predicates those ask, and of every function in
