@@ -24,7 +24,7 @@ from edge.xray_bridge.imaging.palettes import CHINESE
 from edge.xray_bridge.imaging.pictures import RawPicture
 from edge.xray_bridge.imaging.views import coloured_and_classed, develop, drawn
 from edge.xray_bridge.imaging.wedge import calibrated
-from hardware_sims.xray_goods import ARTICLES, wedge
+from hardware_sims.xray_goods import ARTICLES, Article, wedge
 
 TIMES_ASKED: Final = 10.0
 P95_MS_ASKED: Final = 60.0
@@ -38,10 +38,11 @@ FALSE_ALARMS: Final = 0.05
 
 
 def run(folder: Path, scale: float) -> Bench:
-    """Timing in 12 to 60 rounds; comparison over 13 articles, at full scale 24 parcels of each kind."""
+    """Timing in 12 to 60 rounds; comparison over 13 articles (fewer below 0.1), 24 parcels of a kind at 1."""
     calibration = calibrated(photograph(wedge(), 1))
     figures = _timed(calibration, max(12, min(ROUNDS, round(600 * scale))))
-    figures += _detected(calibration, max(2, round(24 * scale)))
+    articles = ARTICLES[: max(3, min(len(ARTICLES), round(130 * scale)))]
+    figures += _detected(calibration, articles, max(2, round(24 * scale)))
     setting = (
         f"{COLUMNS} x {ROWS}, two 16-bit channels, one {SKU} parcel, {REFERENCES} references; "
         "simulated goods, 4,000 photons a dot; CPU of one thread"
@@ -101,18 +102,17 @@ def _timed(calibration: Calibration, rounds: int) -> list[Figure]:
             times,
             "as quick as the plain path",
             at_least=TIMES_ASKED,
-            note=f"p95 {p95_ms:.1f} ms CPU",
         ),
         Figure("the plain float-numpy path", plain_ms, "ms CPU"),
         Figure(
-            "p95 on the wall",
-            wall_p95_ms,
-            "ms",
-            wall_p95_ms / P95_MS_ASKED,
+            "p95",
+            p95_ms,
+            "ms CPU",
+            p95_ms / P95_MS_ASKED,
             f"the {P95_MS_ASKED:g} ms asked",
             at_most=1.0,
-            note="beside whatever else the machine does",
         ),
+        Figure("p95 on the wall", wall_p95_ms, "ms", note="beside whatever else the machine does"),
         Figure(
             "pictures a second a core",
             1000.0 / median_ms,
@@ -154,14 +154,14 @@ class Found:
         return float(np.quantile(self.normal, 1.0 - FALSE_ALARMS))
 
 
-def detection(calibration: Calibration, each: int, references: int) -> Found:
+def detection(calibration: Calibration, articles: Sequence[Article], each: int, references: int) -> Found:
     """`each`: parcels of every kind for every article."""
     found = Found([], {"wrong goods": [], "one of two pieces missing": [], **{name: [] for name in EXTRAS}})
 
     def described(sku: str, seed: int, *, pieces: int = 2, extra: str | None = None) -> Descriptor:
         return analyse(photograph(packed(sku, seed, pieces=pieces, extra=extra), seed), calibration)[1]
 
-    for number, article in enumerate(ARTICLES):
+    for number, article in enumerate(articles):
         seed = 10_000 * (number + 1)
         kept = References.of([Kept(f"R{n}", described(article.sku, seed + n)) for n in range(references)])
 
@@ -184,13 +184,13 @@ def detection(calibration: Calibration, each: int, references: int) -> Found:
     return found
 
 
-def _detected(calibration: Calibration, each: int) -> list[Figure]:
+def _detected(calibration: Calibration, articles: Sequence[Article], each: int) -> list[Figure]:
     figures = []
     for references in DETECTION_REFERENCES:
-        found = detection(calibration, each, references)
+        found = detection(calibration, articles, each, references)
         border = found.border()
         count = len(found.normal)
-        note = f"{count} normal parcels of {len(ARTICLES)} articles, simulated: real goods differ more"
+        note = f"{count} normal parcels of {len(articles)} articles, simulated: real goods differ more"
         name = f"score that 5 % of normal parcels pass, {references} references"
         figures.append(Figure(name, border, "", note=note))
         for kind, scores in found.wrong.items():

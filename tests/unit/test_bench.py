@@ -24,10 +24,12 @@ from bench import (
     storing,
     storing_ours,
     vault,
+    xray,
 )
 from bench.harness import Bench, Figure, Rounds, in_turns, missed, show
 from bench.lane_minimum import shortest_s
 from bench.postgres import binaries
+from bench.xray_goods import EXTRAS
 from edge.gate.config import GateConfig, read_gate_config
 from hardware_sims.cast import LANE_IN, LANE_OUT
 from hardware_sims.scenario import LaneSettings
@@ -294,6 +296,29 @@ def test_what_a_kill_left_is_counted_in_the_file_and_not_believed(tmp_path: Path
             ["one queue (paho): an alarm waits", "alarm acknowledged, p99"],
             marks=[pytest.mark.system, IN_PROVE],
             id="alarms",
+        ),
+        pytest.param(
+            xray.run,
+            [
+                "colours, materials, score",
+                "the plain float-numpy path",
+                "p95",
+                "p95 on the wall",
+                "pictures a second a core",
+                "another view of the same picture",
+                *(
+                    name
+                    for count in (5, 10)
+                    for name in (
+                        f"score that 5 % of normal parcels pass, {count} references",
+                        "  wrong goods found",
+                        "  one of two pieces missing found",
+                        *(f"  {extra} found" for extra in EXTRAS),
+                    )
+                ),
+            ],
+            marks=[IN_PROVE, pytest.mark.timeout(600)],
+            id="xray",
         ),
         pytest.param(
             vault.run,

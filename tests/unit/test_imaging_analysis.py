@@ -157,10 +157,10 @@ def test_a_parcel_that_the_frame_cuts_is_told(side: slice) -> None:
     assert not analyse(whole, CALIBRATION)[0].cut
 
 
-def test_a_dead_row_of_one_energy_is_no_lead_bar() -> None:
+def test_dead_rows_of_one_energy_are_no_lead_bar() -> None:
     whole = photograph(packed(MASKS, 1), 1)
     low = whole.low.copy()
-    low[150] = 3
+    low[150:153] = 3
     analysis, _ = analyse(replace(whole, low=low), CALIBRATION)
     assert "impenetrable" not in codes(analysis.suspects)
     assert analysis.mass_kg == pytest.approx(analysed(MASKS, 1)[0].mass_kg, rel=0.02)
@@ -196,6 +196,29 @@ def test_the_same_goods_score_low_and_others_high() -> None:
     ]
     assert max(normal) < 7.0
     assert min(swapped) > 4 * max(normal)
+
+
+def test_the_score_is_the_sum_of_what_differs_and_nearer_than_usual_counts_nothing() -> None:
+    known = references(MASKS, 6)
+    for descriptor in (analysed(MASKS, 1)[1], analysed(MASKS, 2)[1], analysed(SHOES, 1)[1]):
+        found = compared(descriptor, known)
+        assert found.materials_z is not None
+        assert found.layout_z is not None
+        assert found.mass_z is not None
+        parts = max(found.materials_z, 0) + abs(found.mass_z) + max(found.layout_z, 0)
+        assert found.score == pytest.approx(parts, abs=0.005)
+
+
+def test_few_references_are_trusted_less_than_many_of_the_same_spread() -> None:
+    """Twice the same references know no more of their spread; they only seem to."""
+    six = references(MASKS, 6).sku
+    assert six is not None
+    twelve = ReferenceSet((*six.kept, *six.kept))
+    heavier = analysed(MASKS, 9, extra="telephone")[1]
+    few, many = compared(heavier, References(six)), compared(heavier, References(twelve))
+    assert few.mass_z is not None
+    assert many.mass_z is not None
+    assert 1.05 < many.mass_z / few.mass_z < 1.6
 
 
 def test_a_missing_piece_is_lighter_and_an_added_thing_heavier_and_each_is_said_in_words() -> None:

@@ -32,6 +32,8 @@ def materials(hs_codes: list[str], impenetrable_cm2: float = 0.0, **kg: float) -
     [
         ("6110300011", {"organic": 0.9, "metal": 0.03}, 0.0, []),  # a zip
         ("6110300011", {"organic": 0.9, "metal": 0.5}, 0.0, [Material.METAL]),
+        ("6110300011", {"organic": 0.2, "metal": 0.06}, 0.0, []),  # a light thing with a heavy zip
+        ("6110300011", {"organic": 9.0, "metal": 0.5}, 0.0, []),  # twenty coats with their zips
         ("6110300011", {"organic": 0.9}, 12.0, [Material.IMPENETRABLE]),
         ("6110300011", {"organic": 0.05, "metal": 0.6}, 0.0, [Material.METAL, Material.ORGANIC]),
         ("1901101000", {"organic": 0.4, "light": 1.5, "metal": 0.1}, 0.0, []),  # powder in tins
