@@ -402,6 +402,31 @@ def test_orders_go_between_looks_and_a_look_is_never_torn() -> None:
     assert len([r for r in line.told if isinstance(r, OrderDone)]) == 20
 
 
+def test_an_order_nobody_answers_hides_neither_belt_nor_eyes() -> None:
+    line = board(retries=20, stale_s=0.3)
+    line.run(0.5, mm_s=300)
+    line.deaf_to_writes = True
+    for n in range(3):
+        line.order(EnergiseOutput("tower_red", 1.0), str(n))
+    line.run(2.0, mm_s=300)
+    line.inputs ^= PORTAL
+    (edge,) = edges(line.run(2.4, mm_s=300))
+    assert unknowns(line.told) == []
+    assert line.asked.count(5) > 3
+    assert edge.within_mm <= 300 * 0.15
+
+
+def test_many_orders_let_a_look_through_between_each_other() -> None:
+    line = board(poll_s=0.0)
+    line.run(0.1, mm_s=300)
+    for n in range(30):
+        line.order(EnergiseOutput("tower_red", 1.0), str(n))
+    line.run(0.5, mm_s=300)
+    between = "".join(str(function) for function in line.asked)
+    assert "55" not in between
+    assert len([r for r in line.told if isinstance(r, OrderDone)]) == 30
+
+
 @pytest.mark.parametrize(
     ("order", "why"),
     [

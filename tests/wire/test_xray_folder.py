@@ -553,6 +553,22 @@ def test_a_link_put_in_place_of_a_file_after_the_look_is_not_followed(watched: W
         watched.hot._bytes("N_low.png", 10**6)
 
 
+def test_a_link_in_place_of_our_own_folders_is_refused(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "hot", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    (folder / "taken").symlink_to(elsewhere)
+    one = Watched(folder, look_s=0.01)
+    one.put(picture("Y"))
+    one.hot.start()
+    assert until(lambda: one.news != [])
+    one.hot.stop()
+    assert one.hot.join(3.0)
+    assert "taken is a link" in one.news[0]
+    assert list(elsewhere.iterdir()) == []
+    assert one.told == []
+
+
 def test_a_file_larger_than_allowed_is_never_read(watched: Watched, tmp_path: Path) -> None:
     files = picture("O")
     watched.put(files)

@@ -1,8 +1,8 @@
 """The conversation with the belt's board: looks and orders, one outstanding request. Pure: bytes and time in.
 
 A look is two reads, encoder first, inputs at once behind it; both must be answered for it to be one. Orders
-go between looks. An order has a time after which it is of no use: what cannot be sent by then, or sent again,
-is refused instead.
+go between looks, one at most, so that neither many of them nor one without an answer hide the belt. An order
+has a time after which it is of no use: what cannot be sent by then, or sent again, is refused instead.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ class BoardTalk:
         """Answered of the look under way."""
         self._encoder_at_s = 0.0
         self._attempts = 0
+        self._look_first = False
+        """An order was just served or went unanswered: a look that is due goes before the next."""
         self._settle_until_s: float | None = None
         self._settle_at_most_s = 0.0
         self._next_look_s = 0.0
@@ -96,6 +98,7 @@ class BoardTalk:
         self._asked = None
         self._registers = None
         self._attempts = 0
+        self._look_first = False
         self._settle_until_s = None
         self._missed = 0
         self._fault = ""
@@ -169,9 +172,14 @@ class BoardTalk:
         if self._registers is not None:
             # a look is of one moment as nearly as can be: nothing comes between its two reads
             return self._inputs
-        if self._orders:
+        look_due = at_s >= self._next_look_s
+        if self._orders and not (self._look_first and look_due):
+            self._look_first = True
             return self._orders[0].request
-        return self._encoder if at_s >= self._next_look_s else None
+        if look_due:
+            self._look_first = False
+            return self._encoder
+        return None
 
     def _refuse_late(self, at_s: float, readings: list[Reading]) -> None:
         """Orders whose time is over, but for the one that is outstanding."""

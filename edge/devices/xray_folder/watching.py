@@ -180,6 +180,8 @@ class HotFolder:
         try:
             for below in (TAKEN, QUARANTINE):
                 (self._folder / below).mkdir(exist_ok=True)
+                if (self._folder / below).is_symlink():
+                    raise _Lost(f"{self._folder}: {below} is a link: expected a folder of its own")
             with os.scandir(self._folder) as found:
                 for each in found:
                     if each.name in (TAKEN, QUARANTINE):
