@@ -73,7 +73,7 @@ class Studio:
 
     def show(self, name: str, settings: Settings) -> None:
         self.shell.close_over()
-        self.shell._pressed_until_s = 0.0
+        self.shell._let_go()
         page = {
             "menu": "scan",
             "pad": "stock-counting",

@@ -72,6 +72,8 @@ PRESS_S: Final = 1.0
 that is made anew beneath it takes the touch away."""
 LEFT_S: Final = 0.3
 """A short touch on what scrolls is told 0.2 s after the finger has left."""
+LEFT_FRAMES: Final = 5
+"""And not before so many frames, however slow they are: Kivy tells it frame by frame."""
 
 _PAGES: Final[dict[type, type]] = {
     SigningInView: SignInPage,
@@ -176,6 +178,8 @@ class Shell(BoxLayout):
         self._touched_s = 0.0
         self._pressed_until_s = 0.0
         """Until then a finger may still mean what it saw."""
+        self._frames = 0
+        self._pressed_until_frame = 0
         self._waits: View | None = None
         self._last: tuple[Any, Settings] | None = None
         """What the page was given last."""
@@ -197,7 +201,9 @@ class Shell(BoxLayout):
         if before is not None and (before.page is not view.page or is_asked):
             self._over = None
         if self.menu_is_open:
-            self._menu.show(view.doors, view.page, self.go)
+            shown = (view.doors, view.page, view.settings)
+            if before is None or shown != (before.doors, before.page, before.settings):
+                self._menu.show(view.doors, view.page, self.go)
         elif self._over is not None and before is not None and before.settings != view.settings:
             self._over.speak()
         if self._page is None or self._last != (view.shown, view.settings):
@@ -207,20 +213,31 @@ class Shell(BoxLayout):
 
     def _is_small_news(self, before: View, view: View) -> bool:
         """The same page with other numbers, while a finger is on it. A verdict never waits."""
-        if time.monotonic() >= self._pressed_until_s or type(before.shown) is not type(view.shown):
+        if not self._is_pressed() or type(before.shown) is not type(view.shown):
             return False
         if isinstance(view.shown, ScanningView) and isinstance(before.shown, ScanningView):
             return before.shown.verdict == view.shown.verdict and before.settings == view.settings
         return before.settings == view.settings
 
     def show_what_waits(self) -> None:
-        """Every frame."""
-        if self._waits is not None and time.monotonic() >= self._pressed_until_s:
+        """Every frame without a new view."""
+        if self._waits is not None and not self._is_pressed():
             self.show(self._waits)
+
+    def drawn(self) -> None:
+        """Another frame begins."""
+        self._frames += 1
+
+    def _is_pressed(self) -> bool:
+        """A finger may still mean what it saw."""
+        return time.monotonic() < self._pressed_until_s or self._frames < self._pressed_until_frame
+
+    def _let_go(self) -> None:
+        self._pressed_until_s, self._pressed_until_frame = 0.0, 0
 
     def _answered(self, intent: Any) -> None:
         """A hand has said what it meant: what follows from it is shown at once."""
-        self._pressed_until_s = 0.0
+        self._let_go()
         self._put(intent)
 
     def _page_of(self, shown: Any) -> Any:
@@ -306,7 +323,7 @@ class Shell(BoxLayout):
 
     def ask(self, over: Over) -> None:
         """Lays it over the page, in place of what lay there."""
-        self._pressed_until_s = 0.0
+        self._let_go()
         match over:
             case Asked():
                 self._over = Entry(over)
@@ -407,6 +424,7 @@ class Shell(BoxLayout):
     def on_touch_up(self, touch: Any) -> bool:
         if self._pressed_until_s:
             self._pressed_until_s = min(self._pressed_until_s, time.monotonic() + LEFT_S)
+            self._pressed_until_frame = self._frames + LEFT_FRAMES
         return bool(super().on_touch_up(touch))
 
 
@@ -444,6 +462,7 @@ class HandheldApp(App):
         return False
 
     def _look_at_the_desk(self, _: float) -> None:
+        self.root.drawn()
         view, tones, is_closed = self._desk.take()
         if view is not None:
             self._settings = view.settings
