@@ -42,6 +42,7 @@ from edge.handheld.events import (
     Scanned,
     SyncChanged,
 )
+from edge.handheld.said import said
 from edge.handheld.view import Row, both
 from sync.vocabulary import handheld_facts as fact
 from sync.vocabulary.blobs import BlobClass
@@ -1011,7 +1012,8 @@ def _not_kept(state: State, request: int, why: str) -> Stepped:
     draft = _with_item(state, request)
     if draft is None:
         return state, ()
-    told = Text(f"未能保存：{why[:80]}", f"Not kept: {why[:80]}")
+    words_of_it = said(why)
+    told = Text(f"未能保存：{words_of_it.zh[:80]}", f"Not kept: {words_of_it.en[:80]}")
     return _changed(_put(state, _failed(draft, request, why)), told=told), (Sound(Tone.ERROR),)
 
 

@@ -36,6 +36,7 @@ from edge.handheld.events import (
     SyncChanged,
     TimePassed,
 )
+from edge.handheld.said import said as in_words
 from edge.handheld.view import both
 from sync.vocabulary import handheld_facts as fact
 from sync.vocabulary.commands import MAX_PASSAGE, Command, RequestAnswered
@@ -540,7 +541,8 @@ def _answered(state: State, command: Command, answer: RequestAnswered) -> tuple[
         return state, effects
     said, is_good = _ANSWERS[answer.outcome]
     if answer.outcome == "refused":
-        said = Text(said.zh + answer.why, said.en + answer.why)
+        why = in_words(answer.why)
+        said = Text(said.zh + why.zh, said.en + why.en)
     tone = Tone.RELEASE if is_good else Tone.ERROR
     sounds = () if is_good is None else (Sound(tone),)
     # Done: the code is used up, nobody needs to see it.

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from edge.handheld import words
+from edge.handheld.said import said
 from sync.vocabulary.records import Site
 from sync.vocabulary.rulings import Because, Reason, Text
 from tests.unit.test_parcel_rules import SITE
@@ -60,3 +61,23 @@ def test_what_is_no_moment_stays_as_it_came(text: str) -> None:
 )
 def test_documents_that_differ_are_told_in_words(told: str, text: Text) -> None:
     assert words.why(Because(Reason.DOCUMENTS_DIFFER, told)) == text
+
+
+@pytest.mark.parametrize(
+    ("why", "zh"),
+    [
+        ("no answer", "通道未应答"),
+        ("officer 4604001 has no authorisation manual_release", "关员 4604001 无此授权"),
+        ("passage 17 is not held now", "过卡 17 已不在扣留中"),
+        (
+            "the code was issued at 2026-01-31T07:58:59Z, it came at 2026: kept, and not given",
+            "放行码已过时，未下令",
+        ),
+        ("no picture came from 0", "相机没有画面"),
+        ("this PC has no parecord or arecord to record with", "本机没有录音程序"),
+        ("something newer", "something newer"),
+        ("no answer\n", "no answer\n"),
+    ],
+)
+def test_what_hub_lane_and_camera_say_is_said_in_the_officers_language(why: str, zh: str) -> None:
+    assert said(why) == Text(zh, why)

@@ -15,6 +15,7 @@ from edge.handheld import inspection as wants
 from edge.handheld.comparing_screen import ComparisonAsked
 from edge.handheld.events import Scanned
 from edge.handheld.inspection import DraftShown, InspectionView
+from edge.handheld.said import said as in_words
 from edge.handheld.screens import captions
 from edge.handheld.screens.hands import Asked, Hands, Marked, Offered, OfficerAsked, Shot
 from edge.handheld.screens.listing import beside, button, figures, heading, pair, set_out, sheet, words
@@ -406,7 +407,12 @@ class InspectionPage(BoxLayout):
 
     def _evidence(self, piece: Any, is_open: bool) -> Any:
         state = {"taking": captions.TAKING, "kept": captions.KEPT, "failed": captions.FAILED}[piece.state]
-        said = [LOOK.say(captions.KINDS[piece.kind]), LOOK.say(state), piece.taken, piece.why]
+        said = [
+            LOOK.say(captions.KINDS[piece.kind]),
+            LOOK.say(state),
+            piece.taken,
+            LOOK.say(in_words(piece.why)),
+        ]
         return RowButton(
             text=piece.subject or LOOK.say(captions.KINDS[piece.kind]),
             under="  ".join(part for part in said if part),
