@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,18 @@ def test_references_and_finds_are_numbered_apart_and_for_ever(tmp_path: Path) ->
     again = Station(tmp_path)
     entries.append(again.save(save("p9")).entry)
     assert entries == ["R-000001.1", "F-000001.1", "R-000002.1", "R-000003.1"]
+
+
+def test_a_number_is_never_used_twice_whatever_became_of_the_entry(tmp_path: Path) -> None:
+    station = Station(tmp_path)
+    for number in range(3):
+        station.save(save(f"p{number}"))
+    shutil.rmtree(tmp_path / "library" / "R-000001")
+    (tmp_path / "library" / "R-000003" / "1.json").write_bytes(b"no entry")
+    (tmp_path / "library" / "index.jsonl").unlink()
+    again = Station(tmp_path)
+    assert [entry.number for entry in again.library.entries()] == ["R-000002"]
+    assert again.save(save("p9")).entry == "R-000004.1"
 
 
 def test_saved_again_with_other_words_it_is_a_further_version_that_names_the_one_before(

@@ -224,9 +224,11 @@ class Library:
     # --- inside ---
 
     def _next(self, kind: Kind) -> str:
+        """Never one that was used: what lies there unread has its number too."""
         letter = LETTERS[kind]
+        lying = (path.name for path in self._folder.iterdir() if _NUMBER.fullmatch(path.name))
         with self._lock:
-            used = [int(number[2:]) for number in self._latest if number.startswith(letter)]
+            used = {int(number[2:]) for number in (*lying, *self._latest) if number.startswith(letter)}
         return f"{letter}-{max(used, default=0) + 1:06d}"
 
     def _note(self, entry: Entry) -> None:
