@@ -653,14 +653,17 @@ class Demo:
 
     def _screen(self) -> Group:
         progress = Progress(
-            TextColumn("[bold]车辆 vehicles"), BarColumn(bar_width=40), MofNCompleteColumn(), expand=False
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=40),
+            MofNCompleteColumn(),
+            expand=False,
         )
         total = len(self.site.cast.scenario.vehicles)
-        progress.add_task("", total=total, completed=total - self._to_come)
+        progress.add_task("车辆 vehicles", total=total, completed=total - self._to_come)
         if self.site.xray is None:
             return Group(self._header(), self.table(self._rows_shown()), progress, self._notes())
         parcels = len(self.site.xray.cast.scenario.parcels)
-        progress.add_task("", total=parcels, completed=parcels - self._belt_to_come)
+        progress.add_task("包裹 parcels", total=parcels, completed=parcels - self._belt_to_come)
         return Group(
             self._header(),
             self.table(self._rows_shown()),

@@ -285,7 +285,9 @@ def test_a_picture_is_as_long_as_its_parcel_and_says_where_the_belt_was() -> Non
     assert taken.low[dark].mean() == pytest.approx(0.5 * 60_000, rel=0.02)
 
 
-@pytest.mark.parametrize(("gap_mm", "shown"), [(9.0, [["p1", "p2"]]), (60.0, [["p1"], ["p2"]])])
+@pytest.mark.parametrize(
+    ("gap_mm", "shown"), [(9.0, [["p1", "p2"]]), (30.0, [["p1"], ["p2"]]), (80.0, [["p1"], ["p2"]])]
+)
 def test_parcels_nearer_than_the_machines_gap_are_one_picture(gap_mm: float, shown: list[list[str]]) -> None:
     _, log = photographed(parcel(1), parcel(2, gap_mm=gap_mm))
     assert [line["parcels"] for line in log.of("picture")] == shown

@@ -254,6 +254,9 @@ def lie(name: str) -> Callable[[list[dict[str, Any]], list[Fact]], None]:
     def not_judged(log: list[dict[str, Any]], facts: list[Fact]) -> None:
         facts.remove(facts_on(facts, "parcel_x_rayed", "XR1")[0])
 
+    def judged_otherwise(log: list[dict[str, Any]], facts: list[Fact]) -> None:
+        facts_on(facts, "parcel_x_rayed", "XR1")[0].data["verdict"] = "flagged"
+
     def judged_after(log: list[dict[str, Any]], facts: list[Fact]) -> None:
         facts_on(facts, "parcel_x_rayed", "XR1")[0].position = 900
 
@@ -311,6 +314,7 @@ def lie(name: str) -> Callable[[list[dict[str, Any]], list[Fact]], None]:
         each.__name__: each
         for each in (
             never_told, never_ended, ended_twice, invented, other_chute, not_judged, judged_after, undone,
+            judged_otherwise,
             two_pulses, pulse_for_nobody, flag_seen_elsewhere, passed_unmatched, wrong_picture,
             merged_matched, picture_forgotten, other_waybill, gone_and_passed, found_again,
         )
@@ -353,6 +357,7 @@ def test_a_parcel_that_lost_its_place_and_was_found_again_is_listed_not_failed(
         ("invented", {"parcels"}),
         ("other_chute", {"chutes"}),
         ("not_judged", {"chutes"}),
+        ("judged_otherwise", {"chutes"}),
         ("judged_after", {"chutes"}),
         ("undone", {"chutes"}),
         ("two_pulses", {"chutes"}),
