@@ -252,7 +252,8 @@ def test_a_key_held_down_or_pressed_blindly_judges_nothing_more(line: DeskSite, 
     # At once, as no hand could and no busy machine would delay: one press, its repeats, two presses more.
     officer.page.evaluate(
         """() => {
-          const press = (key, repeat) => document.dispatchEvent(new KeyboardEvent("keydown", { key, repeat }));
+          const down = (key, repeat) => new KeyboardEvent("keydown", { key, repeat });
+          const press = (key, repeat) => document.dispatchEvent(down(key, repeat));
           press(" ", false);
           for (let n = 0; n < 6; n++) press(" ", true);
           press(" ", false);

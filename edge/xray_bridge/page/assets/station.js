@@ -420,7 +420,7 @@ function press(key, event) {
     b: () => { it.boxes = !it.boxes; if (!it.boxes) tell(say("boxes_off"), "note"); overlay(); },
     c: () => { it.refs += 1; beside(); },
     m: startMarking,
-    x: () => { if (it.screen) it.marks.delete(it.screen.picture); tell(say("marks_off"), "note"); overlay(); },
+    x: () => { if (it.screen && it.marks.delete(it.screen.picture)) { tell(say("marks_off"), "note"); overlay(); } },
     F8: () => once && save("reference", ""), F9: () => pick("find"),
     F6: () => once && command("wedge", { on: !it.view.wedge.waiting }), F7: () => once && command("reset", {}),
     F1: () => over("help"), "?": () => over("help"), F3: () => over("search"), F10: signOut,
