@@ -178,13 +178,13 @@ class Analysts:
 
 
 def planes(developed: Developed) -> bytes:
-    """PNG of both codes of every dot: red the high channel's, green the low channel's, blue 0."""
+    """PNG of both codes of every dot: red the low channel's, green the high channel's, blue 0."""
     import numpy
 
     cells = developed.cells
     bgr = numpy.zeros((*cells.shape, 3), numpy.uint8)
-    bgr[..., 2] = cells & 0xFF
-    bgr[..., 1] = cells >> 8
+    bgr[..., 2] = cells >> 8
+    bgr[..., 1] = cells & 0xFF
     return _encoded(".png", bgr, (cv2().IMWRITE_PNG_COMPRESSION, PNG_LEVEL))
 
 

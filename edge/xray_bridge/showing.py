@@ -46,7 +46,7 @@ class Shown:
         self._known: OrderedDict[str, Calibration] = OrderedDict()
 
     def planes(self, picture: str) -> bytes | None:
-        """PNG: red the high, green the low channel's code."""
+        """PNG: red the low, green the high channel's code."""
         held = self._pictures.get(picture)
         if held is not None:
             made = held.made.get(PLANES)
@@ -80,15 +80,14 @@ class Shown:
         )
 
     def table(self, table: str, mode: str) -> bytes | None:
-        """65,536 x (red, green, blue), the cell of a dot being high x 256 + low."""
+        """65,536 x (red, green, blue, class), the cell of a dot being low x 256 + high."""
         with self._lock:
             calibration = self._known.get(table)
         if calibration is None or mode not in {each.value for each in Mode}:
             return None
         colours = packed(calibration, self._palette, Mode(mode))
-        bgr = colours.view(numpy.uint8).reshape(256, 256, 4)[..., :3]
-        # The tables' cell is low x 256 + high.
-        return bytes(numpy.ascontiguousarray(bgr.transpose(1, 0, 2)[..., ::-1]))
+        blue_first = colours.astype("<u4").view(numpy.uint8).reshape(-1, 4)
+        return blue_first[:, (2, 1, 0, 3)].tobytes()
 
 
 def palette_of(name: str) -> Palette:
