@@ -55,7 +55,7 @@ def test_planes_and_table_give_the_picture_the_analysis_draws(shown: Shown, mode
     # As `picture.js` does it: red is the upper byte of a cell, green the lower one.
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     assert decoded is not None
-    cells = (decoded[..., 2].astype(np.uint32) << 8) | decoded[..., 1]
+    cells = decoded[..., 2].astype(np.uint32) * 256 + decoded[..., 1].astype(np.uint32)
     developed = np.frombuffer(table, np.uint8).reshape(65_536, 4)[cells][..., :3]
     expected = drawn(develop(PICTURE), Calibration(), CHINESE, View(mode=mode))[..., ::-1]
     assert np.array_equal(developed, expected)
