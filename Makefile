@@ -26,6 +26,8 @@ PROVE_HANDHELD_PLAYS ?= 1000
 PROVE_FORGOTTEN_FACTS ?= 5000
 PROVE_BIT_FLIPS ?= 20000
 PROVE_DAYS ?= 30
+PROVE_XRAY_SEEDS ?= 10
+PROVE_XRAY_PARCELS ?= 60000
 # What `make lock` may move: everything stays where it is unless told otherwise, make lock LOCK_FLAGS=--upgrade
 LOCK_FLAGS ?=
 UV_VERSION := 0.13.9
@@ -108,6 +110,7 @@ prove: $(VENV)/.installed-dev android-recipes
 	KAKOU_KILL_POINTS=$(PROVE_KILL_POINTS) $(BIN)/pytest tests/system -m system --timeout 0 --benchmark-disable
 	KAKOU_DAYS=$(PROVE_DAYS) $(BIN)/pytest tests/endurance --timeout 0 --benchmark-disable
 	KAKOU_WORKER_ROUNDS=$(PROVE_WORKER_ROUNDS) $(BIN)/pytest tests/unit/test_hub_workers.py --benchmark-disable
+	KAKOU_XRAY_SEEDS=$(PROVE_XRAY_SEEDS) KAKOU_XRAY_PARCELS=$(PROVE_XRAY_PARCELS) $(BIN)/pytest tests/machine/test_xray_world.py -s --timeout 0
 	KAKOU_HANDHELD_PLAYS=$(PROVE_HANDHELD_PLAYS) $(BIN)/pytest tests/machine/test_handheld_*.py --timeout 0
 	KAKOU_PROVE=1 $(BIN)/pytest tests/screens --timeout 0 --benchmark-disable
 	KAKOU_PROVE=1 $(BIN)/pytest tests/unit/test_bench.py tests/unit/test_bench_reading.py tests/unit/test_reading_cascade.py tests/world --benchmark-disable

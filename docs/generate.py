@@ -16,6 +16,13 @@ from edge.handheld.config import HandheldConfig  # noqa: E402
 from edge.runtime.config_reading import reference_table  # noqa: E402
 from edge.xray_bridge.config import XRayConfig  # noqa: E402
 from sync.vocabulary.rulings import GUIDES, OWNERS, TEXTS, WAYS, Guide, Reason, Text, Way  # noqa: E402
+from sync.vocabulary.xray_reasons import (  # noqa: E402
+    AT_THE_DIVERTER,
+    NOBODY_PASSES,
+    TO_AN_OFFICER,
+    XRayReason,
+)
+from sync.vocabulary.xray_reasons import TEXTS as XRAY_TEXTS  # noqa: E402
 from tests.unit.test_lane_rules_site import shown_by  # noqa: E402
 
 
@@ -102,6 +109,24 @@ def reasons() -> str:
     return "\n".join([*head, "|---|---|---|---|---|---|", *reason_rows(TEXTS, GUIDES, shown_by())]) + "\n"
 
 
+def x_ray_reasons() -> str:
+    rows = ["| code | 关员看到 the officer reads | 去向 where it leads |", "|---|---|---|"]
+    rows += [f"| `{code.value}` | {_both(text)} | {_leads(code)} |" for code, text in XRAY_TEXTS.items()]
+    return "\n".join(rows) + "\n"
+
+
+def _leads(code: XRayReason) -> str:
+    if code in (XRayReason.CLEAR, XRayReason.JUDGED):
+        return "判定成立 the verdict stands"
+    if code in NOBODY_PASSES:
+        return "关员判图，不得放行 to an officer, who cannot pass it"
+    if code in TO_AN_OFFICER:
+        return "关员判图 to an officer"
+    if code in AT_THE_DIVERTER:
+        return "已判也转复查 to recheck, whatever was judged"
+    return "复查 to recheck"
+
+
 SECTIONS = {
     "architecture.md": {"lane-states": lane_states},
     "configuration.md": {
@@ -111,7 +136,7 @@ SECTIONS = {
         "device-settings": device_settings,
         "signals": signals,
     },
-    "reasons.md": {"reasons": reasons},
+    "reasons.md": {"reasons": reasons, "x-ray-reasons": x_ray_reasons},
 }
 
 

@@ -151,3 +151,43 @@ NOBODY_PASSES: Final = frozenset(
 )
 """An officer sees it and may flag it; nobody at an X-ray line lets it pass: an X-ray does not answer what
 these ask."""
+
+TO_AN_OFFICER: Final = frozenset(
+    {
+        XRayReason.AUTOMATIC_OFF,
+        XRayReason.SUSPECT,
+        XRayReason.SCORE_HIGH,
+        XRayReason.NO_REFERENCES,
+        XRayReason.FEW_REFERENCES,
+        XRayReason.CHAPTER_ONLY,
+        XRayReason.NOISY,
+        XRayReason.CUT,
+        XRayReason.ANALYSIS_FAILED,
+        XRayReason.WEDGE_INVALID,
+        XRayReason.CONTROL,
+        XRayReason.SPOT_CHECK,
+        XRayReason.RECORDS_TOO_OLD,
+        XRayReason.TOO_CLOSE,
+        XRayReason.COMPOSED,
+    }
+)
+"""Nothing of it passes by itself; an officer may let it pass."""
+
+AT_THE_DIVERTER: Final = frozenset(
+    {
+        XRayReason.NOT_AT_DIVERTER,
+        XRayReason.TWO_AT_DIVERTER,
+        XRayReason.NEIGHBOUR_ELSEWHERE,
+        XRayReason.BELT_STOPPED,
+        XRayReason.BELT_REVERSED,
+        XRayReason.BELT_UNKNOWN,
+        XRayReason.EMERGENCY,
+        XRayReason.JAM,
+        XRayReason.RESTARTED,
+        XRayReason.CLEARING,
+        XRayReason.CLOSED,
+        XRayReason.NOT_RECORDED,
+        XRayReason.WRONG_CHUTE,
+    }
+)
+"""No pulse is sent, or it went elsewhere, whatever had been judged."""

@@ -101,7 +101,19 @@ _LOADED_BEFORE = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
 # (function, guard as written, what it became) -> why nobody can see that it is gone.
 _TYPES = "says to the type checker what the caller has matched; never false here"
 _TWICE = "`_rule_if_ready` asks the same itself, and looking early changes nothing"
+_FASTER = "only saves time: every event that is no mere look at the belt, and every tick, does the same"
 EQUIVALENT: dict[tuple[str, str, str], str] = {
+    ("step", "station.in_flight is not None", "True"): (
+        "nothing in flight is nothing to clear; what is unwritten still holds everything back"
+    ),
+    ("step", "_nothing_new(before, station, effects, event)", "False"): _FASTER,
+    ("_nothing_new", "station.belt_mm is None", "False"): "told as unknown: then there are effects",
+    ("_nothing_new", "before.belt is None", "False"): "before the first look nothing was reckoned as due",
+    ("_nothing_new", "station.parcels is station.due_for", "True"): _FASTER,
+    ("_nothing_new", "before.belt_mm is not None", "True"): _FASTER,
+    ("_nothing_new", "before.belt.emergency is event.emergency", "True"): _FASTER,
+    ("_nothing_new", "before.clearing is station.clearing", "True"): _FASTER,
+    ("_nothing_new", "before.journal_ok is station.journal_ok", "True"): _FASTER,
     ("step", "lane.in_flight is not None", "True"): "clears what is empty already",
     ("_count_parts", "not isinstance(lane.phase, Raising | Passing | Lowering)", "False"): (
         "an admission begins the count anew, and nobody counts before one"

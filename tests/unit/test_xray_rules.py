@@ -9,7 +9,7 @@ import pytest
 from edge.xray_bridge.rules import REFUSALS, Case, TriageRules, Way, bars, triage, whose
 from edge.xray_bridge.values import Analysis, Association, Compared, Goods, Likeness, Suspect
 from sync.vocabulary.rulings import Text
-from sync.vocabulary.xray_reasons import TEXTS, XRayReason
+from sync.vocabulary.xray_reasons import NOBODY_PASSES, TEXTS, TO_AN_OFFICER, XRayReason
 
 RULES = TriageRules(most_score=4.0, least_references=5, most_records_age_s=3_600.0)
 GOODS = Goods(waybill_no="SF1234567890123", credit="high", records_age_s=60.0)
@@ -133,6 +133,14 @@ def test_what_nobody_at_the_line_may_pass() -> None:
     assert [b.code.value for b in bars(replace(GOODS, recalls=("R",)))] == ["recalled"]
     assert [b.code.value for b in bars(replace(GOODS, documents_match=False))] == ["documents_differ"]
     assert [b.code.value for b in bars(None)] == ["waybill_unknown"]
+
+
+def test_where_a_reason_leads_is_what_the_vocabulary_says() -> None:
+    told = {code for case, _ in OFFICER.values() for code in triage(RULES, case).codes()}
+    told.add(triage(replace(RULES, automatic=False), PERFECT).codes()[0])
+    assert told == {code.value for code in TO_AN_OFFICER | NOBODY_PASSES}
+    rechecked = {code for case, _ in RECHECK.values() for code in triage(RULES, case).codes()}
+    assert rechecked.isdisjoint({code.value for code in TO_AN_OFFICER | NOBODY_PASSES})
 
 
 def test_every_reason_and_every_refusal_has_words_in_both_languages() -> None:
