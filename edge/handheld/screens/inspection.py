@@ -357,17 +357,15 @@ class InspectionPage(BoxLayout):
     def _line(self, line: Any, is_open: bool) -> Any:
         under = [line.sku, line.hs_code, line.origin]
         if line.is_extra:
-            under.append(LOOK.say(captions.EXTRA_LINE))
+            declared = LOOK.say(captions.EXTRA_LINE)
         else:
-            under.append(
-                LOOK.say(captions.filled(captions.DECLARED, n=f"{line.declared} {line.unit}".strip()))
-            )
-        under.append(line.remark)
+            declared = LOOK.say(captions.filled(captions.DECLARED, n=f"{line.declared} {line.unit}".strip()))
+        about = "  ".join(part for part in under if part)
         is_done = bool(line.counted)
         return RowButton(
             text=f"{line.no}. {line.name}",
-            under="  ".join(part for part in under if part),
-            trailing=f"{line.counted} {line.unit}".strip() if is_done else LOOK.say(captions.NOT_COUNTED),
+            under="\n".join(part for part in (declared, about, line.remark) if part),
+            trailing=f"{line.counted} {line.unit}".strip() if is_done else LOOK.say(captions.LINE_TO_COUNT),
             shape="octagon" if line.differs else "circle" if is_done else "ring",
             shape_fill="bad" if line.differs else "good" if is_done else "soft",
             is_plain=not is_open,
