@@ -23,6 +23,7 @@ from bench import (
     storing,
     vault,
     xray,
+    xray_station,
 )
 from bench.harness import Bench, missed, show
 
@@ -40,6 +41,7 @@ BENCHES: Mapping[str, Callable[[Path, float], Bench]] = {
     "vault": vault.run,
     "handheld": handheld.run,
     "xray": xray.run,
+    "xray-station": xray_station.run,
 }
 SCALE = 0.1
 

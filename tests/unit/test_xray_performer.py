@@ -1,0 +1,172 @@
+"""What a station's performer sends to the belt's board, and what it never sends (X1, X2, G8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from edge.devices.readings import BeltSeen, CodeSeen, EnergiseOutput, EyeEdge, Order, ReleaseOutput
+from edge.runtime.loop import EffectFailed
+from edge.xray_bridge.analysing import PREVIEW, in_a_fact
+from edge.xray_bridge.config import PulsePart
+from edge.xray_bridge.effects import Commit, Light, Memory, PermitFeed, Pulse, SetTower, Told
+from edge.xray_bridge.events import BeltRead, CodeRead, EyeSeen
+from edge.xray_bridge.performer import StationPerformer, Things, read_memory
+from edge.xray_bridge.pictures import Held
+from edge.xray_bridge.translation import Translator
+from edge.xray_bridge.values import Chute, Eye
+from sync.store.journal import Journal
+from sync.vocabulary.facts import FactData, Stream, read_body
+from sync.vocabulary.xray_facts import ParcelSeen, ParcelSorted, ParcelXRayed
+
+JPEG = b"\xff\xd8 small"
+
+
+class OneHeld:
+    def __init__(self) -> None:
+        self.made = {PREVIEW: JPEG}
+
+
+@dataclass
+class Bench:
+    journal: Journal
+    now_s: float = 100.0
+    orders: list[tuple[str, str, Order]] = field(default_factory=list)
+
+    def monotonic_s(self) -> float:
+        return self.now_s
+
+    def utc_text(self) -> str:
+        return "2026-11-22T08:00:00.000000Z"
+
+    def boot_id(self) -> str:
+        return "boot"
+
+    def uncertainty_ms(self) -> int:
+        return 5
+
+    def facts_waiting(self) -> None:
+        """The link is told; nothing to see here."""
+
+    def get(self, picture: str) -> Held | None:
+        return cast(Held, OneHeld()) if picture == "p-1" else None
+
+    def performer(self, *, has_flag_chute: bool = True) -> StationPerformer:
+        here = cast(Any, self)
+        return StationPerformer(
+            Things(
+                journal=self.journal, goods=here, references=here, link=here,
+                order=lambda *order: self.orders.append(order), put=here, wake_after=here, clock=here,
+                pulses=PulsePart(divert_s=0.7), pictures=here, analyse=here, evidence=here,
+                answer_desk=here, has_flag_chute=has_flag_chute,
+            )
+        )  # fmt: skip
+
+    def sent(self) -> list[str]:
+        return [order.output for _, _, order in self.orders if isinstance(order, EnergiseOutput)]
+
+    def facts(self) -> list[FactData]:
+        found = self.journal.facts_from(Stream.ROUTINE, 1, max_facts=100, max_bytes=1 << 20)
+        return [read_body(fact.body).data for fact in found]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with Journal.open(tmp_path / "journal.sqlite", device="xray-1", reserve_bytes=0) as journal:
+        yield Bench(journal)
+
+
+def xrayed(verdict: str, picture: str = "p-1") -> Told:
+    return Told(Stream.ROUTINE, ParcelXRayed(parcel=1, picture=picture, verdict=verdict, by="officer"))
+
+
+def test_a_pass_is_one_pulse_of_the_length_the_config_says(bench: Bench) -> None:
+    bench.performer().perform(Pulse(Chute.PASS, 7, not_after_s=100.2))
+    assert bench.orders == [("belt", "pass-7", EnergiseOutput("pass", 0.7, 100.2))]
+
+
+def test_a_late_pulse_is_not_sent(bench: Bench) -> None:
+    bench.performer().perform(Pulse(Chute.PASS, 7, not_after_s=99.9))
+    assert bench.orders == []
+
+
+def test_a_second_pulse_for_a_parcel_is_not_sent(bench: Bench) -> None:
+    performer = bench.performer()
+    for _ in range(2):
+        performer.perform(Pulse(Chute.PASS, 7, not_after_s=101.0))
+    assert bench.sent() == ["pass"]
+
+
+def test_recheck_is_no_pulse_and_a_site_without_inspection_chute_gets_none_there(bench: Bench) -> None:
+    performer = bench.performer(has_flag_chute=False)
+    performer.perform(Pulse(Chute.RECHECK, 7, not_after_s=101.0))
+    performer.perform(Pulse(Chute.FLAG, 8, not_after_s=101.0))
+    assert bench.orders == []
+
+
+def test_the_feed_permit_stands_only_as_long_as_it_is_renewed(bench: Bench) -> None:
+    performer = bench.performer()
+    performer.renew()
+    assert bench.sent() == []
+    performer.perform(PermitFeed(True))
+    performer.renew()
+    performer.perform(PermitFeed(False))
+    performer.renew()
+    assert bench.sent() == ["feed_permit", "feed_permit"]
+    assert bench.orders[-1][2] == ReleaseOutput("feed_permit")
+    assert all(
+        order.not_after_s == 101.0 for _, _, order in bench.orders[:2] if isinstance(order, EnergiseOutput)
+    )
+
+
+def test_a_program_that_ends_withdraws_the_permit_and_renews_nothing(bench: Bench) -> None:
+    performer = bench.performer()
+    performer.perform(PermitFeed(True))
+    performer.perform(SetTower(Light.GREEN))
+    performer.withdraw()
+    bench.orders.clear()
+    performer.renew()
+    assert bench.orders == []
+
+
+def test_what_is_flagged_or_rechecked_carries_its_picture_and_what_passed_does_not(bench: Bench) -> None:
+    performer = bench.performer()
+    performer.perform(Commit((xrayed("passed"), xrayed("recheck"), xrayed("recheck", "another"))))
+    told = [each.preview for each in bench.facts() if isinstance(each, ParcelXRayed)]
+    assert told == ["", in_a_fact(JPEG), ""]
+
+
+def test_on_a_full_disk_nothing_begins_or_passes_and_what_is_under_way_ends(tmp_path: Path) -> None:
+    with Journal.open(tmp_path / "journal.sqlite", device="xray-1", reserve_bytes=1 << 60) as journal:
+        bench = Bench(journal)
+        performer = bench.performer()
+        for refused in (xrayed("passed"), Told(Stream.ROUTINE, ParcelSeen(parcel=1, leading_mm=0.0))):
+            with pytest.raises(EffectFailed):
+                performer.perform(Commit((refused,)))
+        ended = ParcelSorted(parcel=1, verdict="recheck", ordered="recheck", confirmed=True)
+        performer.perform(Commit((xrayed("recheck"), Told(Stream.ROUTINE, ended))))
+        assert ended in bench.facts()
+
+
+def test_the_memory_comes_back_with_how_long_ago_it_was_written(bench: Bench) -> None:
+    bench.performer().perform(Commit((), Memory(next_parcel=9, on_belt=(7, 8))))
+    raw = bench.journal.lane_state()
+    assert read_memory(raw, "2026-11-22T08:00:30.000000Z") == (Memory(next_parcel=9, on_belt=(7, 8)), 30.0)
+    assert read_memory(raw, "2026-11-22T07:00:00.000000Z")[1] is None
+    assert read_memory(b"{}", "2026-11-22T08:00:30.000000Z") == (None, None)
+
+
+def test_a_code_is_placed_where_the_belt_stood_when_it_was_read() -> None:
+    translator = Translator()
+    assert translator.to_event(9.0, "portal", CodeSeen("YT1")) == CodeRead("YT1", None, "")
+    seen = BeltSeen(1_000.0, 300.0, 3, running=True, forward=True)
+    assert translator.to_event(10.0, "belt", seen) == BeltRead(1_000.0, True, True, origin=3)
+    assert translator.to_event(10.1, "portal", CodeSeen(" YT1 ", "]C0")) == CodeRead(
+        "YT1", 1_030.0, "code128"
+    )
+    edge = translator.to_event(10.1, "belt", EyeEdge("diverter", True, 1_030.0, 4.0, 3))
+    assert edge == EyeSeen(Eye.DIVERTER, True, 1_030.0, 4.0, 3)
