@@ -120,6 +120,20 @@ def test_another_beam_is_told_by_its_steps() -> None:
     assert "steps" in codes(harder)
 
 
+def test_amounts_that_still_pass_may_show_other_materials_and_that_is_told() -> None:
+    """Both channels within their tolerance, in opposite directions: every ratio is a fifth too small."""
+    low, high = AIR * (first().low / AIR) ** 0.90, AIR * (first().high / AIR) ** 1.10
+    shifted = RawPicture(
+        np.clip(low, 0, 65_535).astype(np.uint16),
+        np.clip(high, 0, 65_535).astype(np.uint16),
+        AIR,
+        AIR,
+        1.5,
+        2.0,
+    )
+    assert codes(shifted) == ["materials"]
+
+
 def test_channels_that_are_mixed_up_show_other_materials() -> None:
     swapped = RawPicture(first().high, first().low, AIR, AIR, 1.5, 2.0)
     assert codes(swapped)[0] in {"not_found", "steps"}
