@@ -60,7 +60,7 @@ def killed(site: XraySite, points: int, seed: int) -> int:
                     station.kill()
                     station.wait(10)
                     continue
-                line.wait_for("DONE", 240.0)
+                line.wait_for("DONE", 240.0 + 10.0 * points)
                 time.sleep(1.0)
             return starts
 
