@@ -330,6 +330,7 @@ def test_one_officer_sits_at_one_desk_and_one_desk_has_one_officer(site: DeskSit
     assert other.sign_in("4604010", desk="desk-2")["desk"] == "desk-2"
     assert again.ask("GET", "/v1/view")[0] == 401
     assert Client(site).sign_in(desk="desk-7")["code"] == "desk_unknown"
+    assert Client(site).sign_in("4604010")["desk"] == "desk-2"
 
 
 def test_a_remote_desk_is_told_to_be_one(site: DeskSite) -> None:

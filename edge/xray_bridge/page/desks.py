@@ -7,7 +7,7 @@ present only while the desk's stream is open: a closed browser is given no parce
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -68,6 +68,11 @@ class Desks:
 
     def at(self, desk: str) -> Seat | None:
         return next((seat for seat in self.seats.values() if seat.desk == desk), None)
+
+    def of(self, officer: str, desks: Mapping[str, bool], *, remote: bool) -> str | None:
+        """The desk this officer sits at, if it is one of those asked for."""
+        held = (seat.desk for seat in self.seats.values() if seat.officer == officer)
+        return next((desk for desk in held if desks.get(desk) is remote), None)
 
     def free(self, names: Iterable[str]) -> str | None:
         taken = {seat.desk for seat in self.seats.values()}

@@ -372,10 +372,7 @@ class StationPage:
         if isinstance(asked, Response):
             return asked
         desks = self._settings.desks
-        desk = asked.desk or self._desks.free(name for name in desks if desks[name] is asked.remote)
-        if desk is None:
-            return _refused(503, "no_desk", "席位已满", "All desks are taken")
-        if desk not in desks:
+        if asked.desk and asked.desk not in desks:
             return _refused(422, "desk_unknown", "没有此席位", "There is no such desk")
         whole = self._latest()
         if whole is None:
@@ -385,9 +382,15 @@ class StationPage:
             self._log.warning("sign-in refused", why=checked.outcome, tries=checked.tries)
             return _turned_away(checked)
         now_s = self._clock.monotonic_s()
+        officer_no = checked.officer.officer_no
+        # Without a name: the desk this officer left open elsewhere, or the first free one.
+        desk = asked.desk or self._desks.of(officer_no, desks, remote=asked.remote)
+        desk = desk or self._desks.free(name for name in desks if desks[name] is asked.remote)
+        if desk is None:
+            return _refused(503, "no_desk", "席位已满", "All desks are taken")
         seat = Seat(
             desk=desk,
-            officer=checked.officer.officer_no,
+            officer=officer_no,
             authorisations=tuple(checked.officer.authorisations),
             remote=desks[desk],
             cookie=secrets.token_urlsafe(32),
