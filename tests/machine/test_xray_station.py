@@ -488,6 +488,19 @@ def test_a_belt_that_runs_back_pulses_nothing() -> None:
     assert why(new) == "belt_reversed"
 
 
+@pytest.mark.parametrize("forward", [None, True])
+def test_a_belt_of_unknown_direction_or_behind_its_farthest_pulses_nothing(forward: bool | None) -> None:
+    play = Play()
+    thing = play.put(diverter=False)
+    place = thing.leading_mm + LAYOUT.diverter_mm
+    play.roll(place - play.belt_mm + (0.0 if forward is None else 30.0))
+    play.belt_mm = place
+    play.at_s += 0.1
+    look = replace(play.belt(), forward=forward)
+    new = play.say(look, EyeSeen(Eye.DIVERTER, True, place))
+    assert why(new) == "belt_reversed"
+
+
 def test_an_emergency_pulses_nothing() -> None:
     play = Play()
     thing = play.put(diverter=False)
