@@ -33,7 +33,7 @@ def schema() -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """0.0 as 0: equal bounds of other modules are one object, which one depends on what was imported first."""
+    """0.0 as 0: equal bounds are one object, and which one depends on what was imported first."""
     match value:
         case dict():
             return {key: _plain(each) for key, each in value.items()}
