@@ -25,6 +25,7 @@ PROVE_WORKER_ROUNDS ?= 60
 PROVE_HANDHELD_PLAYS ?= 1000
 PROVE_FORGOTTEN_FACTS ?= 5000
 PROVE_BIT_FLIPS ?= 20000
+PROVE_STATION_KILLS ?= 100
 PROVE_DAYS ?= 30
 PROVE_XRAY_SEEDS ?= 10
 PROVE_XRAY_PARCELS ?= 60000
@@ -103,7 +104,7 @@ prove: $(VENV)/.installed-dev android-recipes
 	export KAKOU_POWER_CUTS=$(PROVE_POWER_CUTS) KAKOU_SIGKILLS=$(PROVE_SIGKILLS)
 	export KAKOU_BLOB_KILL_POINTS=$(PROVE_BLOB_KILL_POINTS)
 	export KAKOU_DATABASE_KILLS=$(PROVE_DATABASE_KILLS) KAKOU_WORKER_KILLS=$(PROVE_WORKER_KILLS)
-	export KAKOU_FORGOTTEN_FACTS=$(PROVE_FORGOTTEN_FACTS) KAKOU_PROVE=1
+	export KAKOU_FORGOTTEN_FACTS=$(PROVE_FORGOTTEN_FACTS) KAKOU_STATION_KILLS=$(PROVE_STATION_KILLS) KAKOU_PROVE=1
 	KAKOU_BIT_FLIPS=$(PROVE_BIT_FLIPS) $(BIN)/pytest tests/unit/test_journal_adversary.py --timeout 0 --benchmark-disable
 	KAKOU_KILL_POINTS=all $(BIN)/pytest tests/unit/test_vault.py --benchmark-disable
 	$(BIN)/pytest -p tests.enciphered_disk tests/unit/test_journal.py tests/unit/test_records_store.py --benchmark-disable

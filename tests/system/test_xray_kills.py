@@ -1,7 +1,7 @@
 """X3: killed at any instant an X-ray station passes no unjudged parcel.
 
 What the belt's board and the chutes did is the simulator's own log; what was judged is the station's journal.
-`KAKOU_KILL_POINTS` says at how many instants the station is killed.
+`KAKOU_STATION_KILLS` says at how many instants the station is killed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from sync.vocabulary.facts import FactData
 from sync.vocabulary.xray_facts import DivertOrdered, ParcelXRayed, StationStarted
 from tests.system.xray_site import WEDGE, XraySite, go, parcel, records_of
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("xray"), pytest.mark.timeout(0)]
+POINTS = int(os.environ.get("KAKOU_STATION_KILLS", "3"))
+pytestmark = [pytest.mark.system, pytest.mark.xdist_group("xray"), pytest.mark.timeout(300 + 60 * POINTS)]
 
-POINTS = int(os.environ.get("KAKOU_KILL_POINTS", "3"))
 SHORT_BELT = BeltSettings(
     infeed_mm=-300.0, reader_mm=60.0, xray_eye_mm=700.0, xray_mm=700.0, diverter_mm=1_900.0,
     gate_mm=200.0, chute_mm=500.0,
