@@ -119,12 +119,12 @@ def _leads(code: XRayReason) -> str:
     if code in (XRayReason.CLEAR, XRayReason.JUDGED):
         return "判定成立 the verdict stands"
     if code in NOBODY_PASSES:
-        return "关员判图，不得放行 to an officer, who cannot pass it"
+        return "关员判图，不得机检通过 to an officer, who cannot pass it"
     if code in TO_AN_OFFICER:
         return "关员判图 to an officer"
     if code in AT_THE_DIVERTER:
-        return "已判也转复查 to recheck, whatever was judged"
-    return "复查 to recheck"
+        return "已判也转复检 to recheck, whatever was judged"
+    return "复检 to recheck"
 
 
 SECTIONS = {

@@ -78,7 +78,7 @@ _SAYS_WHEN_UP = {
 _COLOURS = {"release": "green", "inspect": "yellow", "hold": "red"}
 _VERDICTS = {"release": "放行 release", "inspect": "查验 inspect", "hold": "等待 hold"}
 _XRAY_COLOURS = {"passed": "green", "flagged": "yellow", "recheck": "magenta"}
-_XRAY_VERDICTS = {"passed": "放行 passed", "flagged": "布控 flagged", "recheck": "复检 recheck"}
+_XRAY_VERDICTS = {"passed": "通过 passed", "flagged": "异常 flagged", "recheck": "复检 recheck"}
 
 
 @dataclass(slots=True)
@@ -840,7 +840,7 @@ class Demo:
         if self.site.xray is not None:
             counts = self._parcel_counts()
             told_of = f"{counts['passed']} · {counts['flagged']} · {counts['recheck']}"
-            table.add_row("机检 放行·布控·复检 X-ray passed · flagged · recheck", told_of)
+            table.add_row("机检 通过·异常·复检 X-ray passed · flagged · recheck", told_of)
         if self.site.speed != 1:
             table.add_row(
                 "说明 note",

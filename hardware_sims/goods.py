@@ -34,7 +34,7 @@ CASES: tuple[tuple[str, str, str], ...] = (
     ("quarantine", "应检未检", "quarantine due"),
     ("documents", "三单不符", "documents do not match"),
     ("recalled", "召回", "its batch is recalled"),
-    ("x_ray_flagged", "机检存疑", "flagged at the X-ray line"),
+    ("x_ray_flagged", "机检异常", "flagged at the X-ray line"),
     ("return", "退货", "a return"),
 )
 
@@ -205,7 +205,7 @@ class _Maker:
                 "order_no": number,
                 "waybill_nos": [parcel.waybill_no],
                 "cause": "x_ray" if parcel.case == "x_ray_flagged" else "officer",
-                "cause_detail": "机检图像存疑" if parcel.case == "x_ray_flagged" else "双随机",
+                "cause_detail": "机检图像异常" if parcel.case == "x_ray_flagged" else "双随机",
                 "officers_needed": 2 if place % 10 == 0 else 1,
                 "parts": ["quantities", "photos"] if place % 2 else ["quantities"],
                 "instructions_zh": "核对品名、数量",

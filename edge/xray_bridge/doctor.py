@@ -129,7 +129,7 @@ def _wires(config: XRayConfig) -> Iterator[Finding]:
                 "bad",
                 f"{name} is inverted: a cut wire would "
                 + (f"read as {means}" if (name, means) in _MEANS_GO else f"hide {means}"),
-                "极性接反：断线时必须等同于不放行",
+                "极性接反：断线时必须等同于不通过",
                 "wire it the other way and take it out of `inverted`",
             )
     inputs, relays = int(wired.get("inputs", 0)), int(wired.get("relays", 0))

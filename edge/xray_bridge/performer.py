@@ -172,7 +172,7 @@ class StationPerformer:
             case PermitFeed(permitted):
                 self._permit(permitted)
             case AskStop(why):
-                _log().warning("asks the belt to stop", why=why)
+                _logger().warning("asks the belt to stop", why=why)
                 self._try("belt", EnergiseOutput("stop_request", STOP_S))
             case SetTower(light):
                 self._set_tower(light)
@@ -262,10 +262,10 @@ class StationPerformer:
             case _:
                 assert_never(pulse.chute)
         if late_s > 0:
-            _log().warning("a pulse came too late and was not sent", parcel=pulse.parcel, late_s=late_s)
+            _logger().warning("a pulse came too late and was not sent", parcel=pulse.parcel, late_s=late_s)
             return
         if pulse.parcel in self._pulsed:
-            _log().error("a second pulse for a parcel was not sent", parcel=pulse.parcel)
+            _logger().error("a second pulse for a parcel was not sent", parcel=pulse.parcel)
             return
         self._pulsed.append(pulse.parcel)
         order = EnergiseOutput(output, things.pulses.divert_s, pulse.not_after_s)
@@ -312,7 +312,7 @@ class StationPerformer:
         except OrderNotTaken as refused:
             # Nothing is sent, so nothing passes; the device's loss is reported by whoever watches it.
             what = type(order).__name__
-            _log().warning("an order was not taken", device=device, order=what, why=str(refused))
+            _logger().warning("an order was not taken", device=device, order=what, why=str(refused))
 
     # --- pictures -----------------------------------------------------------------------------------------
 
@@ -337,6 +337,6 @@ def _blobs_of(facts: tuple[Told, ...]) -> list[BlobOwed]:
     return owed
 
 
-def _log() -> structlog.stdlib.BoundLogger:
-    log: structlog.stdlib.BoundLogger = structlog.get_logger("performer")
-    return log
+def _logger() -> structlog.stdlib.BoundLogger:
+    found: structlog.stdlib.BoundLogger = structlog.get_logger("performer")
+    return found

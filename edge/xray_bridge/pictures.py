@@ -144,7 +144,7 @@ class Pictures:
             try:
                 self.take(came.at_s, came.says)
             except Exception as error:  # noqa: BLE001 - one picture's fault must not end all others
-                _log().error("a picture failed", exc_info=error)
+                _logger().error("a picture failed", exc_info=error)
                 self._put(PictureLost(f"fault of the program: {error!r}"[:200]))
 
     def take(self, at_s: float, says: PictureSays) -> None:
@@ -221,7 +221,7 @@ class Pictures:
             self._held[seen.picture] = held
             self._bytes += size_bytes
         if silent:
-            _log().warning("diodes give nothing", rows=silent, picture=seen.picture)
+            _logger().warning("diodes give nothing", rows=silent, picture=seen.picture)
         self._ready(held)
         rows, columns = seen.low.shape
         self._put(
@@ -272,6 +272,6 @@ def _acquisition(seen: XrayPictureSeen) -> Acquisition:
     return Acquisition(seen.status.lower())
 
 
-def _log() -> structlog.stdlib.BoundLogger:
-    log: structlog.stdlib.BoundLogger = structlog.get_logger("pictures")
-    return log
+def _logger() -> structlog.stdlib.BoundLogger:
+    found: structlog.stdlib.BoundLogger = structlog.get_logger("pictures")
+    return found

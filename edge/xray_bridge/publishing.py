@@ -349,9 +349,9 @@ def _judged(station: Station, at_s: float, desk: Desk) -> Iterable[JudgedShown]:
 
 
 _WORDS: Final = {
-    "passed": Text("放行", "Passed"),
-    "flagged": Text("布控查验", "Flagged"),
-    "recheck": Text("复检", "Recheck"),
+    "passed": Text("机检通过", "Passed"),
+    "flagged": Text("机检异常", "Flagged"),
+    "recheck": Text("送复检", "Recheck"),
 }
 
 
@@ -407,7 +407,7 @@ def _wedge(station: Station, at_s: float) -> WedgeShown:
         hours = left / 3600
         words = Text(f"阶梯楔校验有效，剩 {hours:.0f} 小时", f"Wedge check valid, {hours:.0f} h left")
     else:
-        words = Text("须做阶梯楔校验，否则不自动放行", "Wedge check due: nothing passes by itself")
+        words = Text("须做阶梯楔校验，否则不自动通过", "Wedge check due: nothing passes by itself")
     return WedgeShown(
         ok=valid,
         due=not valid,

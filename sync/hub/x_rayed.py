@@ -93,7 +93,7 @@ def _sorted(
     return XRay(
         waybill_no=number,
         verdict=XRayVerdict.RECHECK,
-        words_zh="分拣口未放行，须复检",
+        words_zh="分拣时未通过，须复检",
         words_en="Not let go at the diverter: to be checked again",
         station=fact.device,
         judged=judged,

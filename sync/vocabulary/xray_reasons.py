@@ -89,7 +89,7 @@ class Because(msgspec.Struct, frozen=True):
 TEXTS: Final[dict[XRayReason, Text]] = {
     XRayReason.CLEAR: Text("自动通过", "Passed by itself"),
     XRayReason.JUDGED: Text("关员判图", "Judged by an officer"),
-    XRayReason.AUTOMATIC_OFF: Text("本机不自动放行", "This station passes nothing by itself"),
+    XRayReason.AUTOMATIC_OFF: Text("本机不自动通过", "This station passes nothing by itself"),
     XRayReason.SUSPECT: Text("图像可疑", "Something in the picture"),
     XRayReason.SCORE_HIGH: Text("与同类商品图像不符", "Unlike the references of the same goods"),
     XRayReason.NO_REFERENCES: Text("无参考图像", "No reference pictures"),

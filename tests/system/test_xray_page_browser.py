@@ -297,7 +297,7 @@ def test_a_region_is_marked_by_keys_and_goes_with_the_verdict(line: DeskSite, of
 
 
 def test_what_may_not_pass_is_not_passed_by_any_key(line: DeskSite, officer: Officer) -> None:
-    words = Text("应检未检，不得放行", "Quarantine check due: it may not pass")
+    words = Text("应检未检，不得通过", "Quarantine check due: it may not pass")
     line.line.place(parcel_of(2, may_pass=False, no_pass_words=words), 60.0)
     officer.sees(2)
     officer.press("Space")
@@ -386,7 +386,7 @@ def _trouble(site: DeskSite, officer: Officer) -> None:
         wedge=WedgeShown(
             ok=False,
             due=True,
-            words=Text("须做阶梯楔校验，否则不自动放行", "Wedge check due: nothing passes by itself"),
+            words=Text("须做阶梯楔校验，否则不自动通过", "Wedge check due: nothing passes by itself"),
         ),
         online=False,
     )
@@ -410,7 +410,7 @@ def _forbidden(site: DeskSite, officer: Officer) -> None:
             may_pass=False,
             second_review=True,
             noisy=True,
-            no_pass_words=Text("应检未检，不得放行", "Quarantine check due: it may not pass"),
+            no_pass_words=Text("应检未检，不得通过", "Quarantine check due: it may not pass"),
         ),
         30.0,
     )

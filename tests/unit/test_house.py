@@ -286,6 +286,7 @@ ALLOWED = {
     ("input", "edge/handheld/screens/"): "a field that is typed into, as Kivy calls it",
     ("data", "sync/store/enciphered.py"): "the key that enciphers data, as key wrapping calls it",
     ("log", "edge/handheld/config.py"): "the table of settings for what the program says on stderr",
+    ("log", "edge/xray_bridge/config.py"): "the table of settings for what the program says on stderr",
     ("log", "edge/gate/config.py"): "the table of settings for what the program says on stderr",
     ("log", "edge/runtime/"): "what a program says about itself on stderr; facts never go there",
     ("log", "sync/hub/"): "the numbered log of a scope, the glossary's own word",

@@ -64,6 +64,7 @@ def test_what_a_desk_hears_and_says_fits_the_schema(site: DeskSite) -> None:
     _validator("Refusal").validate(client.told("POST", "/v1/commands", {**command, "id": "a b"})[1])
     _validator("Found").validate(client.told("GET", "/v1/search?by=picture&text=pic-1")[1])
     client.hang_up()
+    assert client.answers[0]["id"] == "a1"
 
 
 @pytest.mark.parametrize(

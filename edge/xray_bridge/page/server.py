@@ -552,7 +552,7 @@ class StationPage:
         if isinstance(command, Judge):
             known = {each.code for each in self._settings.categories}
             if command.verdict is Verdict.FLAGGED and command.category not in known:
-                return _refused(422, "no_category", "布控须选类别", "A flag needs one of the categories")
+                return _refused(422, "no_category", "标为异常须选类别", "A flag needs one of the categories")
         if not seat.present:
             return _refused(409, "not_watching", "画面未连接", "Open the desk's stream before judging")
         return None
