@@ -518,6 +518,7 @@ def station_settings(
         reaction_mm=belt.reaction_mm,
         margin_s=judging.margin_s,
         divert_gap_mm=belt.divert_gap_mm,
+        divert_s=config.pulses.divert_s,
         chute_window_mm=belt.chute_window_mm,
         gone_mm=belt.gone_mm,
         belt_stale_s=belt.stale_s,

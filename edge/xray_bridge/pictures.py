@@ -188,6 +188,10 @@ class Pictures:
         self._put(PictureLost(why, lay.leading_mm, lay.trailing_mm))
 
     def _picture(self, at_s: float, seen: XrayPictureSeen) -> None:
+        if self.get(seen.picture) is not None:
+            # A machine that uses a name again must not change what is already judged, shown or kept.
+            self._put(PictureLost(f"{seen.picture}: a second picture of this name"[:200]))
+            return
         size_bytes = 2 * (seen.low.nbytes + seen.high.nbytes)
         if not self._room_for(size_bytes, at_s):
             self._put(PictureLost(f"{seen.picture}: no memory left for pictures"))

@@ -344,6 +344,8 @@ class Station:
     last_s: float = -1e9
     origin: int = 0
     speed_mm_s: float = 0.0
+    top_mm_s: float = 0.0
+    """The belt's usual pace: a belt that starts again is as fast as ever before a pulse is over."""
     going_back: bool = False
     state_told: str = ""
     parcels: tuple[Parcel, ...] = ()
@@ -392,6 +394,8 @@ class Station:
     behind: tuple[Effect, ...] = ()
     unwritten: tuple[Told, ...] = ()
     unwritten_lost: int = 0
+    unsaid: tuple[AnswerCommand, ...] = ()
+    """Answers to the centre whose facts are not written yet."""
 
 
 Step = tuple[Station, tuple[Effect, ...]]
@@ -399,11 +403,13 @@ Acts = list[Effect]
 
 _MOST_COMMANDS = 64
 _MOST_OVER = 64
-_MOST_CODES = 64
+_MOST_CODES = 512
 _MOST_DESKS = 32
 _MOST_TIMES = 20
 _MOST_UNWRITTEN = 5_000
 _SAME_PLACE_MM = 5.0
+_PACE_FORGOTTEN_MM = 20_000.0
+"""After so much belt half of a pace is forgotten; standing forgets nothing."""
 _BEFORE_COMMIT = PermitFeed | AskStop | SetTower
 
 
@@ -506,6 +512,14 @@ def step(station: Station, at_s: float, event: Event) -> Step:
     return _seal(station, at_s, effects + more)
 
 
+def noted(station: Station, at_s: float, told: Told) -> Step:
+    """What another room has to tell, for the journal: it moves nothing. As a step of its own, so that a write
+    that fails is this one's, and not taken for the step's before."""
+    station = replace(station, in_flight=None, behind=(), journal_ok=True)
+    station, more = _feed(station, at_s)
+    return _seal(station, at_s, [Commit((told,)), *more])
+
+
 def _nothing_new(before: Station, station: Station, effects: Acts, event: Event) -> bool:
     """A look at the belt that only says that it moved on a little: most of all events."""
     if effects or not isinstance(event, BeltRead) or station.belt_mm is None or before.belt is None:
@@ -527,8 +541,11 @@ def _seal(station: Station, at_s: float, effects: Acts) -> Step:
         return station, tuple(effects)
     whole = Commit((*station.unwritten, *told), _memory(station, at_s))
     safe = tuple(effect for effect in effects if _withholds(effect))
-    behind = tuple(e for e in effects if not isinstance(e, Commit) and not _withholds(e))
-    station = replace(station, in_flight=whole, behind=behind, unwritten=())
+    behind = (
+        *(e for e in effects if not isinstance(e, Commit) and not _withholds(e)),
+        *station.unsaid,
+    )
+    station = replace(station, in_flight=whole, behind=behind, unwritten=(), unsaid=())
     return station, (*safe, whole, *behind)
 
 
@@ -625,6 +642,8 @@ def _belt(station: Station, at_s: float, read: BeltRead) -> tuple[Station, Acts]
     if before_mm is not None and at_s > before_s:
         share = min(1.0, (at_s - before_s) / 0.5)
         speed += share * ((read.belt_mm - before_mm) / (at_s - before_s) - speed)
+    moved_mm = abs(read.belt_mm - before_mm) if before_mm is not None else 0.0
+    top = max(speed, station.top_mm_s * 0.5 ** (moved_mm / _PACE_FORGOTTEN_MM))
     station = replace(
         station,
         belt=read,
@@ -635,6 +654,7 @@ def _belt(station: Station, at_s: float, read: BeltRead) -> tuple[Station, Acts]
         far_mm=far_mm,
         origin=read.origin,
         speed_mm_s=speed,
+        top_mm_s=top,
         going_back=read.forward is False or back_mm > _SAME_PLACE_MM,
     )
     if station.clearing and station.clear_at_mm is None:
@@ -789,7 +809,7 @@ def _at_portal(
             return station, []
         if edge_mm - last.leading_mm < windows.shortest_mm:
             gone = tuple(p for p in station.parcels if p.number != last.number)
-            return replace(station, parcels=gone), []
+            return replace(station, parcels=gone, wedge_next=station.wedge_next or last.wedge), []
         return _put(station, replace(last, trailing_mm=edge_mm)), []
     if last is not None and last.trailing_mm is None:
         return station, []
@@ -875,6 +895,13 @@ def _code(
         return station, []
     windows = station.settings.windows
     code = CodeSeen(belt_mm - windows.reader_mm, text[:200], symbology, why)
+    if any(_again(code, before) for before in station.codes):
+        return station, []
+    if len(station.codes) >= _MOST_CODES:
+        # One of those that must make way may be the second code of a parcel that is taken for one-coded.
+        doubt = Because(XRayReason.TWO_CODES, "too many codes")
+        for each in [p for p in station.parcels if not p.settled and p.doubt is None]:
+            station = _put(station, replace(each, doubt=doubt))
     station = replace(station, codes=(*station.codes, code)[-_MOST_CODES:])
     if not text or not _is_waybill(station.settings, code):
         return station, []
@@ -884,6 +911,12 @@ def _code(
         return station, []
     # It came late, and the parcel has another number, or none.
     return _put(station, replace(parcel, doubt=Because(XRayReason.TWO_CODES, text))), []
+
+
+def _again(code: CodeSeen, before: CodeSeen) -> bool:
+    """The same at the same place: readers and cameras say it many times."""
+    same = (code.text, code.symbology, code.why) == (before.text, before.symbology, before.why)
+    return same and abs(code.at_mm - before.at_mm) <= _SAME_PLACE_MM
 
 
 def _portal_spans(station: Station) -> list[Span]:
@@ -1189,6 +1222,8 @@ def wedge_valid(station: Station, at_s: float) -> bool:
 def _triaged(station: Station, at_s: float, parcel: Parcel) -> tuple[Station, Acts]:
     ruled = triage(station.settings.triage, _case(station, at_s, parcel))
     parcel = replace(parcel, reasons=ruled.reasons)
+    if ruled.way is Way.PASS and parcel.doubt is not None:
+        return _decided(station, at_s, parcel, Verdict.RECHECK, "default", (parcel.doubt,))
     match ruled.way:
         case Way.PASS:
             return _decided(station, at_s, parcel, Verdict.PASSED, "machine", ruled.reasons)
@@ -1556,7 +1591,7 @@ def _neighbours(station: Station, parcel: Parcel, chute: Chute) -> Because | Non
     """What lies so near goes along: only if it goes there anyway."""
     settings = station.settings
     gap_mm = settings.divert_gap_mm
-    pulse_mm = station.speed_mm_s * (settings.divert_s + settings.pulse_within_s)
+    pulse_mm = max(station.speed_mm_s, station.top_mm_s) * (settings.divert_s + settings.pulse_within_s)
     leading_mm, trailing_mm = parcel.leading_mm + parcel.off_mm, parcel.end_mm() + parcel.off_mm
     for other in station.parcels:
         if other.number == parcel.number:
@@ -2051,7 +2086,9 @@ def _undone(station: Station, at_s: float, undone: Undone) -> tuple[Station, Act
     why = _not_undone(station, at_s, desk, parcel, undone)
     if why or desk is None or parcel is None:
         return station, [AnswerDesk(undone.desk, undone.parcel, False, why, undone.command_id)]
-    parcel = replace(parcel, verdict=None, by="", judged=None, first=None, waits=True)
+    # Only one's own word is taken back: whoever looked first has judged all the same.
+    first = parcel.first if parcel.verdict is not None else None
+    parcel = replace(parcel, verdict=None, by="", judged=None, first=first, waits=True)
     station = _out_of_hands(_put(station, parcel), parcel.number)
     desk = desk_of(station, undone.desk) or desk
     desk = replace(desk, parcel=parcel.number, shown_s=None, offered_s=at_s, ahead=desk.parcel)
@@ -2204,6 +2241,9 @@ def _wedge_checked(station: Station, at_s: float, checked: WedgeChecked) -> tupl
     )
     effects: Acts = [_commit(judged)]
     if not checked.ok:
+        for parcel in [p for p in station.parcels if p.verdict is Verdict.PASSED and p.by == "machine"]:
+            station, more = _not_to_pass(station, at_s, parcel.number, Because(XRayReason.WEDGE_INVALID))
+            effects += more
         effects.append(
             _alarm(AlarmCode.WEDGE_FAILED, checked.why, "阶梯楔校验不合格", "The wedge check failed")
         )
@@ -2362,7 +2402,8 @@ def _commanded(station: Station, command: Command) -> tuple[Station, Acts]:
     """Idempotent by command id. The centre may close the station; only an officer at it opens it again."""
     known = next((each for each in station.commands if each[0] == command.command_id), None)
     if known is not None:
-        return station, [AnswerCommand(*known)]
+        unsaid = any(each.command_id == command.command_id for each in station.unsaid)
+        return station, [] if unsaid else [AnswerCommand(*known)]
     match command.act:
         case commands.LaneClose():
             return _closed(station, command, _CLOSED, revoked=station.revoked)
@@ -2443,6 +2484,9 @@ def _write_failed(station: Station, why: str) -> tuple[Station, Acts]:
                 pass
             case AnswerDesk(desk, number, True, _, command):
                 again.append(AnswerDesk(desk, number, False, "not_recorded", command))
+            case AnswerCommand():
+                # The centre hears nothing that is not durable: the answer waits with its fact.
+                station = replace(station, unsaid=(*station.unsaid, effect))
             case PermitFeed():
                 station = replace(station, permit=False)
             case _:

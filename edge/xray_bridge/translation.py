@@ -49,6 +49,8 @@ def is_valid(reading: Reading) -> bool:
     return not isinstance(reading, ReadTruncated | ReadGarbled | OrderRefused)
 
 
+MACHINE_FRESH_S: Final = 3.0
+"""It says its state every second: what it said before is no word on an emergency stop now."""
 FRESH_S: Final = 0.5
 """A look at the belt that is older says nothing of where it stands now."""
 
@@ -66,6 +68,7 @@ class Translator:
     def __init__(self) -> None:
         self._look: _Look | None = None
         self._machine: XrayStateSeen | None = None
+        self._machine_s = 0.0
 
     def belt_mm(self, at_s: float) -> float | None:
         """Where the belt stood then; None where nobody knows."""
@@ -78,10 +81,12 @@ class Translator:
         """What the board has no wire for, the machine may say."""
         self._look = _Look(at_s, seen.belt_mm, seen.speed_mm_s)
         machine = self._machine
+        if machine is not None and at_s - self._machine_s > MACHINE_FRESH_S:
+            machine = None
         source_on, emergency = seen.source_on, seen.emergency_stop
         if machine is not None:
             source_on = machine.source_on if source_on is None else source_on
-            emergency = machine.emergency_stop or emergency
+            emergency = machine.emergency_stop if emergency is None else machine.emergency_stop or emergency
         return BeltRead(
             seen.belt_mm,
             running=seen.running,
@@ -110,6 +115,7 @@ class Translator:
             case ReadGarbled(_, why) if device in PORTALS:
                 return events.NothingRead(self.belt_mm(at_s), why[:200])
             case XrayStateSeen():
+                self._machine_s = at_s
                 self._machine = reading
                 return None
             case XrayPictureSeen() | XrayPictureFailed():

@@ -47,7 +47,7 @@ from edge.xray_bridge.config import (
     station_settings,
     triggered,
 )
-from edge.xray_bridge.effects import Commit, Effect, Told
+from edge.xray_bridge.effects import Effect, Told
 from edge.xray_bridge.events import (
     BeltRead,
     CommandCame,
@@ -76,7 +76,7 @@ from edge.xray_bridge.publishing import Around, Publisher
 from edge.xray_bridge.roster import Roster
 from edge.xray_bridge.shelving import Shelf
 from edge.xray_bridge.showing import Shown, palette_of
-from edge.xray_bridge.station import Station, step, woken
+from edge.xray_bridge.station import Station, noted, step, woken
 from edge.xray_bridge.translation import Translator, is_valid, to_report
 from sync.link import words as link_words
 from sync.link.client import LinkClient
@@ -442,7 +442,7 @@ class Program:
                 self._house_keeping(what)
                 return station, ()
             case _Noted(stream, data):
-                return station, (Commit((Told(stream, data),)),)
+                return noted(station, at_s, Told(stream, data))
             case _:
                 after, effects = step(station, at_s, event)
                 self._publisher.stepped(after, effects)

@@ -86,6 +86,7 @@ XRAY_TESTS = (
     "tests/unit/test_xray_rules.py",
     "tests/unit/test_xray_association.py",
     "tests/machine/test_xray_station.py",
+    "tests/machine/test_xray_review.py",
 )
 LONGEST_S = 180
 _NEEDED = (

@@ -41,6 +41,14 @@ def test_the_machine_is_told_what_the_file_says(site: XraySite) -> None:
     assert settings.triage.few_references_tiers == ("high",)
 
 
+def test_the_machine_reckons_with_the_pulse_the_board_gives(site: XraySite) -> None:
+    """X3: what comes while it lasts goes the same way."""
+    text = site.config.read_text()
+    site.config.write_text(text.replace("[page]", "[pulses]\ndivert_s = 1.7\n[page]"))
+    config = read_xray_config(site.config)
+    assert station_settings(config, version="1", digest="d", boot_id="b").divert_s == 1.7
+
+
 @pytest.mark.parametrize(
     ("change", "keys"),
     [

@@ -9,7 +9,15 @@ from typing import Any, cast
 
 import pytest
 
-from edge.devices.readings import BeltSeen, CodeSeen, EnergiseOutput, EyeEdge, Order, ReleaseOutput
+from edge.devices.readings import (
+    BeltSeen,
+    CodeSeen,
+    EnergiseOutput,
+    EyeEdge,
+    Order,
+    ReleaseOutput,
+    XrayStateSeen,
+)
 from edge.runtime.loop import EffectFailed
 from edge.xray_bridge.analysing import PREVIEW, in_a_fact
 from edge.xray_bridge.config import PulsePart
@@ -170,3 +178,34 @@ def test_a_code_is_placed_where_the_belt_stood_when_it_was_read() -> None:
     )
     edge = translator.to_event(10.1, "belt", EyeEdge("diverter", True, 1_030.0, 4.0, 3))
     assert edge == EyeSeen(Eye.DIVERTER, True, 1_030.0, 4.0, 3)
+
+
+def machine_says(*, emergency_stop: bool) -> XrayStateSeen:
+    return XrayStateSeen(
+        count=0, mm_per_count=0.1, source_on=True, belt_running=True, belt_forward=True, jam=False,
+        emergency_stop=emergency_stop, interlock_open=False, warming_up=False, fault_code=0,
+        kilovolts=160.0, microamperes=400, start="a1",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("board", "machine", "later_s", "emergency"),
+    [
+        (None, False, 1.0, False),
+        (None, True, 1.0, True),
+        (False, True, 1.0, True),
+        (True, False, 1.0, True),
+        (None, False, 4.0, None),
+        (False, True, 4.0, False),
+    ],
+)
+def test_an_emergency_stop_is_what_board_or_machine_say_now(
+    board: bool | None, machine: bool, later_s: float, emergency: bool | None
+) -> None:
+    """A machine that fell silent says nothing of now."""
+    translator = Translator()
+    translator.to_event(10.0, "xray", machine_says(emergency_stop=machine))
+    seen = BeltSeen(1_000.0, 300.0, 3, running=True, forward=True, emergency_stop=board)
+    read = translator.to_event(10.0 + later_s, "belt", seen)
+    assert isinstance(read, BeltRead)
+    assert read.emergency is emergency

@@ -1,0 +1,233 @@
+"""What a reader found who wanted a parcel past the X-ray station that nobody judged: each once, as a test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edge.xray_bridge.effects import AnswerCommand, Commit, Effect, Told
+from edge.xray_bridge.events import (
+    BeltRead,
+    CodeRead,
+    CommandCame,
+    EyeSeen,
+    Judged,
+    Shown,
+    Undone,
+    WedgeAsked,
+    WedgeChecked,
+    WriteFailed,
+)
+from edge.xray_bridge.station import noted, step
+from edge.xray_bridge.values import Eye, Verdict
+from sync.vocabulary import commands
+from sync.vocabulary.commands import Command
+from sync.vocabulary.facts import Stream
+from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.xray_facts import BeltChanged, ParcelSeen, ParcelSorted, ParcelXRayed
+from tests.machine.xray_plays import (
+    CALIBRATION,
+    LAYOUT,
+    SETTINGS,
+    WAYBILL,
+    Play,
+    analysis,
+    facts,
+    kinds,
+    of_kind,
+    pulses,
+)
+
+OTHER = "SF1234567890124"
+DRAWN = replace(SETTINGS, second_per_mille=1000, draw_key=b"k" * 32)
+
+
+def raw_step(play: Play, event: object) -> list[Effect]:
+    play.station, effects = step(play.station, play.at_s, event)  # type: ignore[arg-type]
+    return list(effects)
+
+
+# --- the pulse and what comes behind ------------------------------------------------------------------------
+
+
+def behind_one_that_passes(play: Play) -> None:
+    """A small parcel that passes, and 200 mm behind its front another that does not; the first one's front
+    is about to be at the diverter."""
+    play.answers.analysis = lambda picture: analysis(picture) if picture == "p-first" else None
+    first = play.put(length_mm=100.0, picture="p-first", diverter=False)  # type: ignore[arg-type]
+    play.put(OTHER, behind_mm=300.0, length_mm=100.0, picture="p-second", diverter=False)  # type: ignore[arg-type]
+    play.roll(first.leading_mm + LAYOUT.diverter_mm - play.belt_mm)
+
+
+NEAR = replace(SETTINGS, windows=replace(SETTINGS.windows, least_gap_mm=50.0, window_mm=25.0), divert_s=1.0)
+
+
+def test_what_comes_while_the_pulse_lasts_is_not_swept_along() -> None:
+    play = Play(NEAR)
+    behind_one_that_passes(play)
+    assert pulses(play.say(EyeSeen(Eye.DIVERTER, True, play.belt_mm))) == []
+
+
+def test_a_belt_that_has_just_started_is_as_fast_as_ever_before_the_pulse_is_over() -> None:
+    play = Play(NEAR)
+    behind_one_that_passes(play)
+    play.stand(10.0)
+    play.say(play.belt())
+    assert play.station.speed_mm_s < 1.0
+    assert pulses(play.say(EyeSeen(Eye.DIVERTER, True, play.belt_mm))) == []
+
+
+def test_a_pace_is_forgotten_with_the_belt_that_runs_slower() -> None:
+    play = Play()
+    fast_mm_s = play.station.top_mm_s
+    for _ in range(400):
+        play.at_s += 1.0
+        play.belt_mm += 150.0
+        play.say(play.belt())
+    assert 150.0 <= play.station.top_mm_s < 0.6 * fast_mm_s
+
+
+# --- what could not be written ------------------------------------------------------------------------------
+
+
+def test_a_note_that_cannot_be_written_is_not_the_order_before_it() -> None:
+    play = Play()
+    thing = play.put(diverter=False)
+    play.roll(thing.leading_mm + LAYOUT.diverter_mm - play.belt_mm)
+    assert pulses(raw_step(play, EyeSeen(Eye.DIVERTER, True, play.belt_mm))) == [("pass", 1)]
+    ordered = play.station.parcels[0].ordered
+    data = BeltChanged(state="running")
+    play.station, new = noted(play.station, play.at_s, Told(Stream.ROUTINE, data))
+    assert facts(list(new)) == [data]
+    again = facts(raw_step(play, WriteFailed("disk full")))
+    assert play.station.parcels[0].ordered is ordered
+    assert again[0] == data
+    assert [each for each in again if isinstance(each, ParcelSeen | ParcelXRayed | ParcelSorted)] == []
+
+
+def close(number: int = 1) -> CommandCame:
+    return CommandCame(
+        Command(
+            command_id=f"command-{number}",
+            device="x-ray-1",
+            nonce="0" * 32,
+            issued=UtcText("2026-11-22T03:00:00Z"),
+            valid_s=60,
+            officers=("0001",),
+            reason="drill",
+            act=commands.LaneClose(),
+        )
+    )
+
+
+def said(effects: list[Effect]) -> list[str]:
+    return [each.command_id for each in effects if isinstance(each, AnswerCommand)]
+
+
+def test_the_centre_hears_nothing_that_is_not_durable() -> None:
+    play = Play()
+    raw_step(play, close())
+    new = raw_step(play, WriteFailed("disk full"))
+    assert [type(each) for each in new if isinstance(each, Commit | AnswerCommand)] == [Commit, AnswerCommand]
+    assert "command_taken" in kinds(new)
+    assert said(raw_step(play, WriteFailed("disk full"))) == []
+    assert said(raw_step(play, close())) == []
+    new = play.tick()
+    assert "command_taken" in kinds(new)
+    assert said(new) == ["command-1"]
+    assert said(play.say(close())) == ["command-1"]
+
+
+# --- verdicts -----------------------------------------------------------------------------------------------
+
+
+def to_judge(play: Play, picture: str = "p-x") -> None:
+    play.answers.analysis = lambda each: replace(analysis(each), noisy=True)
+    play.sign_in()
+    play.put(picture=picture, diverter=False)  # type: ignore[arg-type]
+    play.roll(5_000.0)
+
+
+def judge(play: Play, officer: str, desk: str, verdict: Verdict) -> list[Effect]:
+    play.say(Shown(1, "p-x", desk))
+    return play.say(Judged(1, "p-x", officer, desk, verdict, "weapon"))
+
+
+def test_whoever_looks_second_takes_back_the_own_word_only() -> None:
+    play = Play(DRAWN)
+    to_judge(play)
+    play.sign_in("desk-2", "0018")
+    judge(play, "0017", "desk-1", Verdict.FLAGGED)
+    judge(play, "0018", "desk-2", Verdict.PASSED)
+    play.say(Undone(1, "0018", "desk-2"))
+    first = play.station.parcels[0].first
+    assert first is not None
+    assert first.officer == "0017"
+    new = judge(play, "0018", "desk-2", Verdict.PASSED)
+    assert of_kind(new, ParcelXRayed)[-1].verdict == "flagged"
+
+
+def test_a_first_look_is_taken_back_whole() -> None:
+    play = Play(DRAWN)
+    to_judge(play)
+    judge(play, "0017", "desk-1", Verdict.PASSED)
+    play.say(Undone(1, "0017", "desk-1"))
+    assert play.station.parcels[0].first is None
+
+
+def test_a_wedge_that_fails_takes_back_what_the_machine_passed_on_it() -> None:
+    play = Play()
+    thing = play.put(diverter=False)
+    play.roll(5_000.0)
+    assert play.station.parcels[0].verdict is Verdict.PASSED
+    new = play.say(WedgeChecked(False, "wedge-2", CALIBRATION, "moved"))
+    told = of_kind(new, ParcelXRayed)[-1]
+    assert (told.verdict, told.reasons[0]) == ("recheck", "wedge_invalid")
+    play.roll(thing.leading_mm + LAYOUT.diverter_mm - play.belt_mm)
+    assert pulses(play.say(EyeSeen(Eye.DIVERTER, True, play.belt_mm))) == []
+
+
+def test_what_is_in_doubt_is_never_told_as_passed() -> None:
+    play = Play()
+    play.put(diverter=False)
+    play.roll(2_000.0)
+    play.say(BeltRead(None))
+    told = of_kind(play.roll(3_000.0), ParcelXRayed)
+    assert [each.verdict for each in told] == ["recheck"]
+    assert told[0].reasons == ("belt_unknown",)
+
+
+# --- the portal ---------------------------------------------------------------------------------------------
+
+
+def test_a_second_code_is_not_talked_away() -> None:
+    """S7: a reader that says one code a thousand times hides no other."""
+    play = Play()
+    play.put(code=None)
+    play.roll(150.0)
+    play.say(CodeRead(OTHER, play.belt_mm))
+    for number in range(1_000):
+        play.say(CodeRead(WAYBILL, play.belt_mm + number % 7))
+    seen = of_kind(play.roll(1_000.0), ParcelSeen)
+    assert [each.read for each in seen] == ["two_codes"]
+
+
+def test_a_flood_of_codes_lets_nothing_pass() -> None:
+    play = Play()
+    thing = play.put(diverter=False)
+    play.roll(150.0)
+    for number in range(600):
+        play.say(CodeRead(f"{number}", play.belt_mm))
+    play.roll(thing.leading_mm + LAYOUT.diverter_mm - play.belt_mm)
+    assert len(play.station.codes) <= 512
+    assert pulses(play.say(EyeSeen(Eye.DIVERTER, True, play.belt_mm))) == []
+
+
+def test_a_flicker_of_the_eye_is_not_the_wedge() -> None:
+    play = Play()
+    play.sign_in()
+    play.say(WedgeAsked(True, "0017", "desk-1"))
+    play.say(EyeSeen(Eye.PORTAL, True, play.belt_mm))
+    play.roll(20.0)
+    play.say(EyeSeen(Eye.PORTAL, False, play.belt_mm))
+    assert play.station.parcels == ()
+    assert play.station.wedge_next is True
