@@ -650,6 +650,15 @@ class Demo:
                     highlight=False,
                     markup=False,
                 )
+        for number, parcel in sorted(self.watch.parcels.items()):
+            if parcel.outcome and (STATION, number) not in told:
+                told.add((STATION, number))
+                self._out.print(
+                    f"{STATION} #{number} {parcel.waybill_no or '–'} {_XRAY_VERDICTS.get(parcel.outcome, '')} "
+                    f"{', '.join(parcel.reasons)} [{parcel.seen or parcel.outcome}]",
+                    highlight=False,
+                    markup=False,
+                )
 
     def _screen(self) -> Group:
         progress = Progress(
@@ -880,6 +889,16 @@ class Demo:
 
     def serve(self) -> None:
         """Leave the site running until told to stop."""
+        self.say_where("serving")
+        if not self._as_json:
+            self._out.print("Ctrl-C 结束 ends it")
+        while not self._stopping.is_set():
+            self._look_after_programs()
+            time.sleep(0.2)
+        self._stopping.clear()
+
+    def say_where(self, event: str) -> None:
+        """What can be opened and read while the site runs, and who may sign in."""
         said = {
             "broker": f"mqtt://127.0.0.1:{self.site.broker_port}",
             "archive": str(self.site.archive),
@@ -898,15 +917,18 @@ class Demo:
             "ports": str(self.site.folder / "ports"),
         }
         if self._as_json:
-            self._print({"event": "serving", **said})
-        else:
-            for name, where in said.items():
-                self._out.print(f"[bold]{name}[/]  {where}", highlight=False)
-            self._out.print("Ctrl-C 结束 ends it")
-        while not self._stopping.is_set():
-            self._look_after_programs()
-            time.sleep(0.2)
-        self._stopping.clear()
+            self._print({"event": event, **said})
+            return
+        for name, where in said.items():
+            self._out.print(f"[bold]{name}[/]  {where}", highlight=False, soft_wrap=True)
+        if event == "up" and self.site.xray is not None:
+            self._out.print(
+                "以上述关员登录机检页面即接替其判图；否则由脚本判图\n"
+                "sign in at the X-ray page as one of its officers to judge in their place: they leave the desk to "
+                "you; at --speed 1 there is time to look",
+                highlight=False,
+                soft_wrap=True,
+            )
 
     def ask_to_stop(self, number: int = 0, frame: object = None) -> None:
         self._stopping.set()
@@ -972,6 +994,8 @@ def demo(args: argparse.Namespace) -> int:
     code = 1
     try:
         running.start()
+        if args.serve:
+            running.say_where("up")
         if args.handheld:
             running.run_handheld()
         else:

@@ -21,10 +21,12 @@ Judgement = tuple[str, str, float]
 SIGN_IN_EVERY_S = 1.0
 PATIENCE_S = 5.0
 TOUCH_EVERY_S = 20.0
+REPLACED = ("elsewhere", "other_officer")
 
 
 class ScriptedOfficer(threading.Thread):
-    """Signs in, watches the desk's stream, judges what comes first. Comes back when the station was away."""
+    """Signs in, watches the desk's stream, judges what comes first. Comes back when the station was away;
+    goes for good when somebody signs in in their place: that one judges now."""
 
     def __init__(
         self,
@@ -129,6 +131,8 @@ class ScriptedOfficer(threading.Thread):
             case "answer" if not said.get("ok", False):
                 self.refused.append(json.dumps(said.get("words"), ensure_ascii=False))
             case "ended":
+                if said.get("why") in REPLACED:
+                    self._stopping.set()
                 raise Refused(str(said))
             case _:
                 pass
