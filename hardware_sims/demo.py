@@ -654,7 +654,8 @@ class Demo:
             if parcel.outcome and (STATION, number) not in told:
                 told.add((STATION, number))
                 self._out.print(
-                    f"{STATION} #{number} {parcel.waybill_no or '–'} {_XRAY_VERDICTS.get(parcel.outcome, '')} "
+                    f"{STATION} #{number} {parcel.waybill_no or '–'} "
+                    f"{_XRAY_VERDICTS.get(parcel.outcome, parcel.outcome)} "
                     f"{', '.join(parcel.reasons)} [{parcel.seen or parcel.outcome}]",
                     highlight=False,
                     markup=False,
@@ -924,8 +925,8 @@ class Demo:
         if event == "up" and self.site.xray is not None:
             self._out.print(
                 "以上述关员登录机检页面即接替其判图；否则由脚本判图\n"
-                "sign in at the X-ray page as one of its officers to judge in their place: they leave the desk to "
-                "you; at --speed 1 there is time to look",
+                "sign in at the X-ray page as one of its officers to judge in their place; --speed 1 leaves "
+                "time to look",
                 highlight=False,
                 soft_wrap=True,
             )

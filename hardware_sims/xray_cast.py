@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from hardware_sims.xray_belt import Label, Trouble, TroubleKind
-from hardware_sims.xray_goods import ARTICLES, BY_SKU, Article, Extra
+from hardware_sims.xray_goods import ARTICLES, BY_SKU, Article, Extra, gross_kg
 from hardware_sims.xray_scenario import WEDGE, PlannedParcel, XrayScenario
 
 STATION = "xray-1"
@@ -233,7 +233,7 @@ class _Maker:
             "enterprise": self._firms[number % len(self._firms)],
             "platform": "跨境商城",
             "pieces": 1,
-            "gross_kg": f"{0.3 + 0.8 * declared:.3f}",
+            "gross_kg": f"{gross_kg(article, declared):.3f}",
             "direction": "import",
             "state": "released",
             "control": "BK-XRAY" if case == "control" else "",

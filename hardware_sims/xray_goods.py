@@ -598,6 +598,13 @@ def pack(
     return Packed(closed, round(length, 1), round(width, 1), inner_h + 8, seed)
 
 
+def gross_kg(article: Article, pieces: int) -> float:
+    """What so many of it weigh in their carton, as a sender with a scale would declare it."""
+    packed = pack(0, article.sku, pieces)
+    plan = draw(packed.things, packed.length_mm, packed.width_mm, line_mm=4.0, pixel_mm=4.0, seed=0)
+    return plan.mass_kg
+
+
 def _grid(count: int) -> tuple[int, int]:
     """Columns along the belt, rows across it."""
     return {1: (1, 1), 2: (2, 1), 3: (3, 1), 4: (2, 2)}.get(count, (3, (count + 2) // 3))

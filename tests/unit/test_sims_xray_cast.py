@@ -12,6 +12,7 @@ import pytest
 
 from hardware_sims.scenario import ScenarioRefused
 from hardware_sims.xray_cast import CASES, NEVER_PASSED, WEDGE_CODE, XrayCast, make_xray_cast
+from hardware_sims.xray_goods import draw
 from hardware_sims.xray_scenario import XrayScenario, xray_scenario_from, xray_scenario_to_toml
 from sync.vocabulary.codec import from_json, to_json
 from sync.vocabulary.records import COLLECTIONS, key_of
@@ -71,6 +72,19 @@ def test_a_file_that_cannot_be_played_says_what_was_expected(document: dict[str,
     with pytest.raises(ScenarioRefused) as refused:
         xray_scenario_from(document)
     assert expected in str(refused.value)
+
+
+def test_a_waybill_declares_what_its_goods_weigh() -> None:
+    made = cast()
+    declared = {row["waybill_no"]: float(row["gross_kg"]) for row in made.records["waybills"]}
+    off = []
+    for parcel in made.scenario.parcels:
+        if parcel.case == "ordinary":
+            packed = parcel.packed()
+            plan = draw(packed.things, packed.length_mm, packed.width_mm, line_mm=4.0, pixel_mm=4.0, seed=1)
+            off.append(abs(declared[parcel.waybill_no] / plan.mass_kg - 1))
+    assert len(off) >= 10
+    assert max(off) < 0.15
 
 
 def test_nothing_of_a_buyer_is_in_the_papers() -> None:

@@ -19,6 +19,7 @@ from edge.xray_bridge.events import Judged, OfficerCame, OfficerLeft, Shown
 from edge.xray_bridge.page.door import TRIES, Door
 from edge.xray_bridge.page.server import MOST_BODY_BYTES, MOST_CONNECTIONS, PageSettings, StationPage
 from edge.xray_bridge.values import Verdict
+from hardware_sims.xray_officer import ScriptedOfficer
 from tests.xray_desk import DEVICE, PIN, Album, DeskSite, Line, Roll, desk_site, parcel_of, site_of
 
 OFFICER = "4604009"
@@ -448,3 +449,17 @@ def test_a_port_that_is_taken_stops_nothing(tmp_path: Path) -> None:
         page.changed()
         assert page.bound_port is None
         page.stop()
+
+
+def test_a_scripted_officer_leaves_the_desk_to_the_person_who_signs_in(site: DeskSite) -> None:
+    scripted = ScriptedOfficer(site.port, OFFICER, PIN, {})
+    scripted.start()
+    try:
+        assert scripted.signed_in.wait(10.0)
+        person = Client(site)
+        assert person.sign_in()["status"] == 200
+        scripted.join(10.0)
+        assert not scripted.is_alive()
+    finally:
+        scripted.stop()
+    assert person.told("GET", "/v1/session")[1]["officer"] == OFFICER
