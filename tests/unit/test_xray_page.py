@@ -6,18 +6,31 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from edge.runtime.clock import SystemClock
 from edge.xray_bridge.events import Judged, OfficerCame, OfficerLeft, Shown
 from edge.xray_bridge.page.door import TRIES, Door
-from edge.xray_bridge.page.server import MOST_BODY_BYTES, MOST_CONNECTIONS, PageSettings, StationPage
+from edge.xray_bridge.page.server import (
+    MOST_BODY_BYTES,
+    MOST_CONNECTIONS,
+    MOST_FROM_ONE,
+    PageSettings,
+    StationPage,
+    has_room,
+)
 from edge.xray_bridge.values import Verdict
 from hardware_sims.xray_officer import ScriptedOfficer
 from tests.xray_desk import DEVICE, PIN, Album, DeskSite, Line, Roll, desk_site, parcel_of, site_of
@@ -429,6 +442,74 @@ def _answers(desk: Client) -> bool:
     with contextlib.suppress(OSError, http.client.HTTPException):
         return desk.ask("GET", "/v1/view")[0] == 200
     return False
+
+
+def test_callers_who_say_nothing_before_tls_hold_no_more_files_than_others_and_not_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.xray_bridge.page.server.PATIENCE_S", 0.5)
+    key, certificate = self_signed(tmp_path)
+    secured = desk_site(tmp_path, PageSettings(port=0, certificate_file=certificate, key_file=key))
+    before = open_files()
+    callers = [socket.create_connection(("127.0.0.1", secured.port)) for _ in range(MOST_CONNECTIONS * 2)]
+    try:
+        held = []
+        for _ in range(20):
+            time.sleep(0.02)
+            held.append(open_files() - before - len(callers))
+        assert 0 < max(held) <= MOST_CONNECTIONS
+        trusting = ssl.create_default_context(cafile=str(certificate))
+
+        def health() -> bool:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                secure = http.client.HTTPSConnection("localhost", secured.port, timeout=5, context=trusting)
+                with contextlib.closing(secure):
+                    secure.request("GET", "/healthz")
+                    return secure.getresponse().status == 200
+            return False
+
+        wait(health)
+    finally:
+        for each in callers:
+            each.close()
+        secured.page.stop()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """Key and certificate of `localhost`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    key_file, certificate_file = folder / "key.pem", folder / "certificate.pem"
+    plain = serialization.NoEncryption()
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    )
+    certificate_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    return key_file, certificate_file
+
+
+def test_one_machine_elsewhere_leaves_room_for_the_others() -> None:
+    assert has_room("10.0.0.8", ["10.0.0.9"] * MOST_FROM_ONE)
+    assert not has_room("10.0.0.9", ["10.0.0.9"] * MOST_FROM_ONE)
+    assert has_room("127.0.0.1", ["127.0.0.1"] * MOST_FROM_ONE)
+    assert not has_room("127.0.0.1", ["127.0.0.1"] * MOST_CONNECTIONS)
+    assert has_room("fe80::1%eth0", [])
 
 
 def test_a_port_that_is_taken_stops_nothing(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import re
 import secrets
 import socket
 import threading
+import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -74,6 +75,8 @@ from sync.vocabulary.rulings import Text
 
 MOST_BODY_BYTES: Final = 32_768
 MOST_CONNECTIONS: Final = 64
+MOST_FROM_ONE: Final = 32
+"""Of those, from one address that is not this machine's."""
 PATIENCE_S: Final = 10.0
 """For a client to say what it wants, and to take what it is given."""
 HEARTBEAT_S: Final = 1.0
@@ -222,7 +225,7 @@ class StationPage:
                 listener.close()
             return
 
-    async def _serve(self, listener: socket.socket) -> None:
+    async def _serve(self, listener: _Listening) -> None:
         settings = self._settings
         config = uvicorn.Config(
             self._app(),
@@ -247,7 +250,7 @@ class StationPage:
         if self._stopping.is_set():
             return
         self._log.info("page served", host=settings.host, port=self._bound_port)
-        minder = asyncio.create_task(self._mind())
+        minder = asyncio.create_task(self._mind(listener, self._server))
         try:
             await self._server.serve(sockets=[listener])
         finally:
@@ -278,11 +281,13 @@ class StationPage:
         kept.append((self._answer_number, told))
         self._wake_all()
 
-    async def _mind(self) -> None:
-        """Time passes for desks: locks, ended shifts, closed browsers, revoked officers."""
+    async def _mind(self, listener: _Listening, server: uvicorn.Server) -> None:
+        """Time passes for desks: locks, ended shifts, closed browsers, revoked officers; and for who calls and
+        says nothing."""
         looked_s = self._clock.monotonic_s()
         while True:
             await asyncio.sleep(0.5)
+            listener.hang_up(_numbers_of(server), PATIENCE_S)
             now_s = self._clock.monotonic_s()
             for seat, why in self._desks.overdue(now_s, self._settings.lock_s):
                 self._leave(seat, why)
@@ -854,16 +859,12 @@ def _is_ours(host: str, configured: str, port: int, scheme: str) -> bool:
 
 
 class _Patient(H11Protocol):
-    """uvicorn's protocol with two limits it lacks: how many connections, and for how long one may say nothing
-    whole."""
+    """uvicorn's protocol with a limit it lacks: for how long a connection may say nothing whole."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._seen: object = None
         self._looking: asyncio.TimerHandle | None = None
-        if len(self.connections) > MOST_CONNECTIONS:
-            transport.abort()
-            return
         self._looking = self.loop.call_later(PATIENCE_S, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -880,9 +881,53 @@ class _Patient(H11Protocol):
         self._looking = self.loop.call_later(PATIENCE_S, self._look)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+class _Listening(socket.socket):
+    """Counts who calls where they call: before TLS, which waits a minute for a stranger's first word and lets
+    any number of them wait. Else those who say nothing took every file this program may open."""
+
+    def __init__(self, family: int) -> None:
+        super().__init__(family, socket.SOCK_STREAM)
+        self._callers: dict[socket.socket, tuple[str, float]] = {}
+        """Connection -> address, since."""
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        caller, address = super().accept()
+        self._callers = {each: of for each, of in self._callers.items() if each.fileno() >= 0}
+        if not has_room(str(address[0]), [name for name, _ in self._callers.values()]):
+            caller.close()
+            raise ConnectionAbortedError("too many connections")
+        self._callers[caller] = (str(address[0]), time.monotonic())
+        return caller, address
+
+    def hang_up(self, served: Container[int], after_s: float) -> None:
+        """On those that have not come as far as a request's first byte."""
+        for caller, (_, since_s) in self._callers.items():
+            if (
+                caller.fileno() >= 0
+                and caller.fileno() not in served
+                and time.monotonic() - since_s > after_s
+            ):
+                with contextlib.suppress(OSError):
+                    caller.shutdown(socket.SHUT_RDWR)
+
+
+def has_room(address: str, others: Sequence[str]) -> bool:
+    """Whether one more may call from there. One machine elsewhere cannot keep all others out."""
+    if len(others) >= MOST_CONNECTIONS:
+        return False
+    return (
+        ipaddress.ip_address(address.partition("%")[0]).is_loopback or others.count(address) < MOST_FROM_ONE
+    )
+
+
+def _numbers_of(server: uvicorn.Server) -> set[int]:
+    transports = (getattr(each, "transport", None) for each in server.server_state.connections)
+    sockets = (None if each is None else each.get_extra_info("socket") for each in transports)
+    return {each.fileno() for each in sockets if each is not None}
+
+
+def _listen(host: str, port: int) -> _Listening:
+    listener = _Listening(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
