@@ -282,8 +282,8 @@ class StationPage:
         self._wake_all()
 
     async def _mind(self, listener: _Listening, server: uvicorn.Server) -> None:
-        """Time passes for desks: locks, ended shifts, closed browsers, revoked officers; and for who calls and
-        says nothing."""
+        """Time passes for desks: locks, ended shifts, closed browsers, revoked officers; and for
+        who calls and says nothing."""
         looked_s = self._clock.monotonic_s()
         while True:
             await asyncio.sleep(0.5)
