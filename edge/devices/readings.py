@@ -290,6 +290,8 @@ class EyeEdge:
     belt_mm: float
     within_mm: float
     origin: int
+    ago_s: float = 0.0
+    """Since that look: a change is told when it was seen to last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ class EyeSeen:
     belt_mm: float | None
     within_mm: float = 0.0
     origin: int = 0
+    ago_s: float = 0.0
+    """It was seen so long before it was told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -783,7 +783,7 @@ def _eye(station: Station, at_s: float, seen: EyeSeen) -> tuple[Station, Acts]:
             return _at_xray(station, seen.blocked, edge_mm), effects
         case Eye.DIVERTER:
             if seen.blocked:
-                return _at_diverter(station, at_s, edge_mm)
+                return _at_diverter(station, at_s, edge_mm, at_s - seen.ago_s)
             return _behind_diverter(station, edge_mm)
         case Eye.PASS_CHUTE | Eye.FLAG_CHUTE | Eye.RECHECK_CHUTE:
             return _in_chute(station, at_s, seen.eye, edge_mm) if seen.blocked else (station, effects)
@@ -1491,8 +1491,10 @@ def _gone(station: Station, at_s: float, parcel: Parcel) -> tuple[Station, Acts]
 # --- the diverter -----------------------------------------------------------------------------------------
 
 
-def _at_diverter(station: Station, at_s: float, edge_mm: float) -> tuple[Station, Acts]:
-    """X2: one pulse for one parcel, when its own leading edge is here. Every doubt means none."""
+def _at_diverter(station: Station, at_s: float, edge_mm: float, sight_s: float) -> tuple[Station, Acts]:
+    """X2: one pulse for one parcel, when its own leading edge is here. Every doubt means none.
+
+    `sight_s`: when the edge was seen, which may be before it was told."""
     settings = station.settings
     at = at_eye(settings.windows.diverter_mm, _expected(station, settings.layout.diverter_mm), edge_mm)
     parcel = _parcel(station, at.number) if at.number is not None else None
@@ -1504,11 +1506,11 @@ def _at_diverter(station: Station, at_s: float, edge_mm: float) -> tuple[Station
     off_mm = at.off_mm if at.off_mm is not None else 0.0
     parcel = replace(parcel, diverter_mm=edge_mm, off_mm=parcel.off_mm + off_mm)
     station = _put(station, parcel)
-    return _led(station, at_s, parcel, edge_mm, off_mm)
+    return _led(station, at_s, parcel, edge_mm, off_mm, sight_s)
 
 
 def _led(
-    station: Station, at_s: float, parcel: Parcel, edge_mm: float, off_mm: float
+    station: Station, at_s: float, parcel: Parcel, edge_mm: float, off_mm: float, sight_s: float
 ) -> tuple[Station, Acts]:
     effects: Acts = []
     if parcel.verdict is None:
@@ -1529,7 +1531,7 @@ def _led(
         off_mm=off_mm,
     )
     station = _put(station, replace(parcel, ordered=chute))
-    pulse = Pulse(chute, parcel.number, at_s + station.settings.pulse_within_s)
+    pulse = Pulse(chute, parcel.number, sight_s + station.settings.pulse_within_s)
     return station, [*effects, _commit(ordered), pulse]
 
 

@@ -104,8 +104,8 @@ class Translator:
             case BeltUnknown():
                 self._look = None
                 return BeltRead(None)
-            case EyeEdge(eye, blocked, belt_mm, within_mm, origin):
-                return EyeSeen(Eye(eye), blocked, belt_mm, within_mm, origin)
+            case EyeEdge(eye, blocked, belt_mm, within_mm, origin, ago_s):
+                return EyeSeen(Eye(eye), blocked, belt_mm, within_mm, origin, ago_s)
             case CodeSeen(text, aim):
                 return CodeRead(text.strip()[:MOST_CODE], self.belt_mm(at_s), symbology_of_aim(aim))
             case NothingRead():

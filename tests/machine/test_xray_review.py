@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edge.xray_bridge.effects import AnswerCommand, Commit, Effect, Told
+import pytest
+
+from edge.xray_bridge.effects import AnswerCommand, Commit, Effect, Pulse, Told
 from edge.xray_bridge.events import (
     BeltRead,
     CodeRead,
@@ -74,6 +76,18 @@ def test_a_belt_that_has_just_started_is_as_fast_as_ever_before_the_pulse_is_ove
     play.say(play.belt())
     assert play.station.speed_mm_s < 1.0
     assert pulses(play.say(EyeSeen(Eye.DIVERTER, True, play.belt_mm))) == []
+
+
+def test_a_pulse_counts_from_the_sight_of_the_edge_not_from_when_it_was_told() -> None:
+    """X2: late means recheck."""
+    play = Play()
+    thing = play.put(diverter=False)
+    place = thing.leading_mm + LAYOUT.diverter_mm
+    play.roll(place - play.belt_mm)
+    play.at_s += 0.15
+    new = play.say(EyeSeen(Eye.DIVERTER, True, place, ago_s=0.15))
+    (pulse,) = [each for each in new if isinstance(each, Pulse)]
+    assert pulse.not_after_s == pytest.approx(play.at_s - 0.15 + SETTINGS.pulse_within_s)
 
 
 def test_a_pace_is_forgotten_with_the_belt_that_runs_slower() -> None:

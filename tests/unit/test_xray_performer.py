@@ -176,8 +176,8 @@ def test_a_code_is_placed_where_the_belt_stood_when_it_was_read() -> None:
     assert translator.to_event(10.1, "portal", CodeSeen(" YT1 ", "]C0")) == CodeRead(
         "YT1", 1_030.0, "code128"
     )
-    edge = translator.to_event(10.1, "belt", EyeEdge("diverter", True, 1_030.0, 4.0, 3))
-    assert edge == EyeSeen(Eye.DIVERTER, True, 1_030.0, 4.0, 3)
+    edge = translator.to_event(10.1, "belt", EyeEdge("diverter", True, 1_030.0, 4.0, 3, 0.02))
+    assert edge == EyeSeen(Eye.DIVERTER, True, 1_030.0, 4.0, 3, 0.02)
 
 
 def machine_says(*, emergency_stop: bool) -> XrayStateSeen:

@@ -203,6 +203,31 @@ def test_a_flicker_of_an_eye_is_no_edge_and_a_change_counts_from_its_first_look(
     assert edge.belt_mm - edge.within_mm <= true_mm <= edge.belt_mm
 
 
+def test_an_edge_says_how_long_ago_it_was_seen() -> None:
+    line = board(poll_s=0.05, steady_looks=3)
+    line.run(0.5, mm_s=300)
+    line.inputs ^= PORTAL
+    (edge,) = edges(line.run(0.8, mm_s=300))
+    assert edge.ago_s == pytest.approx(0.1, abs=0.02)
+    assert edge.ago_s == pytest.approx((edges_told_mm(line) - edge.belt_mm) / 300, abs=0.01)
+
+
+def edges_told_mm(line: Board) -> float:
+    """Where the belt was told to stand with the edge."""
+    at = next(n for n, each in enumerate(line.told) if isinstance(each, EyeEdge))
+    return belts(line.told[at:])[0].belt_mm
+
+
+def test_an_answer_nobody_looked_at_in_time_is_no_look() -> None:
+    """X2: the program stood still; what lay there meanwhile says nothing of when."""
+    driver = make_driver("xray.belt_io", {})
+    driver.opened(0.0)
+    driver.received(0.15, bytes.fromhex("00 01 00 00 00 07 01 04 04 00 01 E2 40"))
+    driver.due(0.2)
+    output = driver.received(0.21, bytes.fromhex("00 02 00 00 00 05 01 02 02 3F 1C"))
+    assert belts(list(output.readings)) == []
+
+
 def test_states_are_told_with_the_look_that_saw_them() -> None:
     line = board()
     line.run(0.5)

@@ -54,6 +54,7 @@ class _Eye:
     """Looks in a row that showed the other state."""
     belt_mm: float = 0.0
     within_mm: float = 0.0
+    at_s: float = 0.0
     """Of the first of them."""
 
 
@@ -144,10 +145,12 @@ class Belt:
                 continue
             if not eye.changing:
                 eye.belt_mm, eye.within_mm = known.belt_mm + known.ahead_mm, abs(moved_mm)
+                eye.at_s = at_s
             eye.changing += 1
             if eye.changing >= self._rules.steady_looks:
                 eye.blocked, eye.changing = not eye.blocked, 0
-                out.append(EyeEdge(name, eye.blocked, eye.belt_mm, eye.within_mm, self._origin))
+                ago_s = at_s - eye.at_s
+                out.append(EyeEdge(name, eye.blocked, eye.belt_mm, eye.within_mm, self._origin, ago_s))
         self._tell(known, at_s, inputs, out)
 
     def _tell(self, known: _Known, at_s: float, inputs: tuple[bool, ...], out: list[Reading]) -> None:

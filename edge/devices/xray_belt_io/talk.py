@@ -73,6 +73,7 @@ class BoardTalk:
         self._cutter = self._idle
         self._orders: deque[_Order] = deque()
         self._asked: wire.WriteOne | wire.ReadRequest | None = None
+        self._asked_at_s = 0.0
         self._registers: tuple[int, ...] | None = None
         """Answered of the look under way."""
         self._encoder_at_s = 0.0
@@ -160,6 +161,7 @@ class BoardTalk:
             self.wake_at_s = self._next_look_s
             return b""
         self._asked = request
+        self._asked_at_s = at_s
         self.wake_at_s = at_s + self._timing.reply_timeout_s
         if self._framing == "rtu":
             self._cutter = Cutter(wire.answers_to(request))
@@ -193,6 +195,7 @@ class BoardTalk:
     def _answered(self, at_s: float, reply: wire.Reply, readings: list[Reading]) -> Look | None:
         order = self._orders[0] if self._orders and self._asked is self._orders[0].request else None
         self._missed = 0
+        late = at_s - self._asked_at_s > self._timing.reply_timeout_s
         asked, registers = self._asked, self._registers
         self._release(readings)
         match reply:
@@ -208,6 +211,9 @@ class BoardTalk:
                 if self._fault != reply.name:
                     readings.append(DeviceFault(reply.name, f"to reading its {what}"))
                 self._fault = reply.name
+            case wire.RegistersReply() | wire.BitsReply() if late:
+                # It lay there while nobody looked: what it says was so then, and nobody knows when.
+                self._looked(at_s)
             case wire.RegistersReply(values=values):
                 self._registers, self._encoder_at_s = values, at_s
             case wire.BitsReply(values=values) if registers is not None:
