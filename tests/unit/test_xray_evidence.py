@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from edge.xray_bridge.evidence.keeping import EvidenceKeeper, Settings
 from edge.xray_bridge.evidence.manifest import Machine, Manifest, Said, Taken, read
 from edge.xray_bridge.evidence.store import EvidenceStore, Limits, sanitised
 from edge.xray_bridge.values import Association, Verdict
+from sync.store.journal import JournalFull
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.xray_facts import ParcelXRayed, PictureTold, RegionTold, SuspectTold
 from tests.dicos_checker import problems
@@ -509,6 +510,36 @@ def test_beyond_its_time_it_goes_once_the_centre_has_it(tmp_path: Path) -> None:
     assert set(keeper.forgotten) == {up.sha256 for event in kept[:2] for up in event.up}
     assert made.size_bytes == sum((tmp_path / name).stat().st_size for name in tree(tmp_path))
     assert store(tmp_path).size_bytes == made.size_bytes
+
+
+def test_a_journal_that_cannot_note_what_was_shed_is_asked_again_and_ends_nothing(tmp_path: Path) -> None:
+    """The disk that is full is the journal's too."""
+    made = store(tmp_path, at_centre=lambda sha256: True)
+    keeper = Keeper(made)
+    kept = filled(keeper, ["2026-01-01", "2026-03-02"])
+    noted: list[str] = []
+
+    def full(sha256s: Sequence[str]) -> None:
+        raise JournalFull("no room")
+
+    keeper.keeper._forget_blobs = full
+    keeper.clock.utc = "2026-03-02T00:00:00.000000Z"
+    keeper.keeper._tended(0.0)
+    assert len(keeper.of(EvidenceShed)) == 1
+    keeper.keeper._forget_blobs = noted.extend
+    keeper.keeper._tended(0.0)
+    keeper.keeper._tended(0.0)
+    assert noted == [up.sha256 for up in kept[0].up]
+
+
+def test_a_folder_nobody_can_read_is_not_written_over_and_holds_up_no_other_parcel(tmp_path: Path) -> None:
+    keeper = Keeper(store(tmp_path))
+    keeper.keep(asked(), scan())
+    manifest = next(tmp_path.rglob("manifest.json"))
+    manifest.write_bytes(b"{")
+    assert isinstance(keeper.keep(asked(), scan()), EvidenceFailed)
+    assert manifest.read_bytes() == b"{"
+    assert keeper.of(Room) == [Room(True, PLENTY.most_bytes - keeper.keeper._store.size_bytes)]
 
 
 def test_short_of_room_routine_goes_before_held_and_the_oldest_first(tmp_path: Path) -> None:

@@ -112,6 +112,8 @@ class EvidenceKeeper:
         self._stuck: deque[_Asked] = deque()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="evidence", daemon=True)
+        self._forgotten: list[str] = []
+        """Blobs that went, and that the journal may still think are owed."""
         self._room: bool | None = None
         self._why = "not open yet"
 
@@ -403,6 +405,7 @@ class EvidenceKeeper:
         if now_s < tend_s:
             return tend_s
         went = self._shed()
+        self._forget()
         self._look_at_room()
         if went:
             return now_s + _SHED_AT_ONCE_S
@@ -431,7 +434,19 @@ class EvidenceKeeper:
         self._put(
             EvidenceShed(shed.pictures, shed.size_bytes, shed.first_day, shed.last_day, shed.keep_class)
         )
-        self._forget_blobs(shed.sha256s)
+        self._forgotten += shed.sha256s
+        self._forget()
+
+    def _forget(self) -> None:
+        """The journal writes that down, and a disk that is full for it is why something was shed."""
+        if not self._forgotten:
+            return
+        try:
+            self._forget_blobs(tuple(self._forgotten))
+        except Exception as error:  # noqa: BLE001 - asked again; until then the centre is offered what is not there
+            _logger().warning("what was shed is still owed", blobs=len(self._forgotten), why=str(error))
+        else:
+            self._forgotten.clear()
 
     def _look_at_room(self) -> None:
         try:

@@ -208,13 +208,16 @@ class EvidenceStore:
 
     def keep(self, draft: Manifest, files: Mapping[str, tuple[bytes, bool]]) -> Stored:
         """A first version, durable when this returns; `files`: content, and whether it goes to the centre.
-        Of a picture that is there already, what is there. Raises `DiskNearlyFull`, or another `OSError`."""
+        Of a picture that is there already, what is there. Raises `DiskNearlyFull`, or another `OSError`;
+        `ValueError` where something else is in its place, which no waiting would change."""
         place = self._place(draft)
         if (place / manifest_name(1)).exists():
             self._places.setdefault(draft.picture, place)
         there = self.latest(draft.picture)
         if there is not None:
             return there
+        if place.is_dir() and any(place.iterdir()):
+            raise ValueError("expected a place of its own: files nobody can read as evidence lie there")
         named = tuple(
             FileNamed(name, sha256_of(content), len(content), up) for name, (content, up) in files.items()
         )
