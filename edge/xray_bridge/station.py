@@ -355,6 +355,8 @@ class Station:
     blocked: dict[Eye, float] = {}  # noqa: RUF012  as it runs, a struct: each gets its own
     """Eyes something cuts now, and where the belt stood when it began."""
     jammed: frozenset[Eye] = frozenset()
+    chute_mm: dict[Eye, float] = {}  # noqa: RUF012
+    """Up to here what a chute's eye sees is still the parcel it saw last."""
     desks: tuple[Desk, ...] = ()
     rested: tuple[tuple[str, float, float], ...] = ()
     """(officer, at work since, left at) of those who left lately."""
@@ -439,6 +441,10 @@ def woken(settings: StationSettings, at_s: float, memory: Memory | None, down_s:
             leftover=len(open_numbers),
         )
         told = [each for number in open_numbers for each in _ended_by_restart(memory, number)]
+        told += [
+            _routine(XRayEvidenceMissed(parcel=number, picture=picture, why=XRayReason.RESTARTED.value))
+            for number, picture in memory.pictures
+        ]
     started = StationStarted(
         version=settings.version,
         config_digest=settings.config_digest,
@@ -703,6 +709,7 @@ def _belt_lost(station: Station, at_s: float, why: str) -> tuple[Station, Acts]:
         codes=(),
         blocked={},
         jammed=frozenset(),
+        chute_mm={},
         far_mm=float("-inf"),
         clearing=True,
         clear_at_mm=None,
@@ -1695,6 +1702,8 @@ _EYE_OF: Final[dict[Chute, Eye]] = {chute: eye for eye, chute in _CHUTE_OF.items
 def _in_chute(station: Station, at_s: float, eye: Eye, edge_mm: float) -> tuple[Station, Acts]:
     """分拣确认: the parcel whose time it is; where several could be, the one that was sent here."""
     settings, chute = station.settings, _CHUTE_OF[eye]
+    if edge_mm <= station.chute_mm.get(eye, float("-inf")):
+        return station, []
     near = [
         p
         for p in station.parcels
@@ -1703,9 +1712,24 @@ def _in_chute(station: Station, at_s: float, eye: Eye, edge_mm: float) -> tuple[
     ]
     sent = [p for p in near if (p.ordered or Chute.RECHECK) is chute]
     if not near:
-        return station, []
+        return _nobodys_in_chute(station, chute, edge_mm)
     parcel = min(sent or near, key=lambda p: abs(edge_mm - (p.diverter_mm or 0.0) - settings.layout.chute_mm))
+    length_mm = max(_SAME_PLACE_MM, parcel.end_mm() - parcel.leading_mm)
+    station = replace(station, chute_mm=station.chute_mm | {eye: edge_mm + length_mm})
     return _ended(station, at_s, parcel, chute.value, None)
+
+
+def _nobodys_in_chute(station: Station, chute: Chute, edge_mm: float) -> tuple[Station, Acts]:
+    """Nothing was on its way there: nothing passes any more before an officer has looked."""
+    if chute is not Chute.PASS or station.clearing or station.fault:
+        return station, []
+    detail = f"nobody's parcel seen in {chute.value} at {edge_mm:.0f} mm"
+    return replace(station, fault="diverter"), [
+        _alarm(
+            AlarmCode.WRONG_CHUTE, detail, "放行滑槽出现来历不明的包裹", "Nobody's parcel in the pass chute"
+        ),
+        AskStop(detail),
+    ]
 
 
 def _due_in_chute(station: Station, at_s: float, number: int, belt_mm: float) -> tuple[Station, Acts]:
@@ -1715,6 +1739,10 @@ def _due_in_chute(station: Station, at_s: float, number: int, belt_mm: float) ->
     settings = station.settings
     if belt_mm <= parcel.diverter_mm + settings.layout.chute_mm + settings.chute_window_mm:
         return station, []
+    if parcel.ordered is not None:
+        # It may still come.
+        eye, late_mm = _EYE_OF[parcel.ordered], belt_mm + settings.chute_window_mm
+        station = replace(station, chute_mm=station.chute_mm | {eye: late_mm})
     return _ended(station, at_s, parcel, "", None)
 
 
@@ -2518,6 +2546,7 @@ def _memory(station: Station, at_s: float) -> Memory:
         next_parcel=station.next_parcel,
         on_belt=tuple(p.number for p in station.parcels),
         waybills=tuple((p.number, p.waybill_no) for p in station.parcels if p.waybill_no),
+        pictures=tuple((p.number, p.picture) for p in station.parcels if p.picture in station.pictures),
         ordered=tuple((p.number, p.ordered.value) for p in station.parcels if p.ordered is not None),
         wedge_left_s=max(0.0, station.wedge_until_s - at_s),
         wedge_calibration=station.wedge_calibration,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge.xray_bridge.effects import AnswerCommand, Commit, Effect, Pulse, Told
+from edge.xray_bridge.effects import AnswerCommand, AskStop, Commit, Effect, Pulse, Told
 from edge.xray_bridge.events import (
     BeltRead,
     CodeRead,
@@ -25,13 +25,14 @@ from sync.vocabulary import commands
 from sync.vocabulary.commands import Command
 from sync.vocabulary.facts import Stream
 from sync.vocabulary.numbers import UtcText
-from sync.vocabulary.xray_facts import BeltChanged, ParcelSeen, ParcelSorted, ParcelXRayed
+from sync.vocabulary.xray_facts import BeltChanged, ParcelSeen, ParcelSorted, ParcelXRayed, XRayEvidenceMissed
 from tests.machine.xray_plays import (
     CALIBRATION,
     LAYOUT,
     SETTINGS,
     WAYBILL,
     Play,
+    alarms,
     analysis,
     facts,
     kinds,
@@ -245,3 +246,64 @@ def test_a_flicker_of_the_eye_is_not_the_wedge() -> None:
     play.say(EyeSeen(Eye.PORTAL, False, play.belt_mm))
     assert play.station.parcels == ()
     assert play.station.wedge_next is True
+
+
+# --- chutes and restarts ------------------------------------------------------------------------------------
+
+
+def passed_and_next_to_recheck(play: Play) -> float:
+    """One lies in the pass chute; one that goes to recheck is at the diverter. Where the first was seen."""
+    play.answers.analysis = lambda picture: analysis(picture) if picture == "p-first" else None
+    first = play.put(picture="p-first")  # type: ignore[arg-type]
+    play.put(OTHER, behind_mm=650.0, picture="p-second", diverter=False)  # type: ignore[arg-type]
+    seen_mm = first.leading_mm + LAYOUT.diverter_mm + LAYOUT.chute_mm
+    play.roll(seen_mm + 10.0 - play.belt_mm)
+    play.say(EyeSeen(Eye.DIVERTER, True, play.belt_mm))
+    return seen_mm
+
+
+def test_a_flicker_of_a_chutes_eye_is_not_the_next_parcel() -> None:
+    play = Play()
+    passed_and_next_to_recheck(play)
+    assert [p.number for p in play.station.parcels] == [2]
+    play.roll(250.0)
+    new = play.say(EyeSeen(Eye.PASS_CHUTE, True, play.belt_mm))
+    assert of_kind(new, ParcelSorted) == []
+    assert play.station.fault == ""
+
+
+def test_nobodys_parcel_in_the_pass_chute_ends_all_passing() -> None:
+    play = Play()
+    new = play.say(EyeSeen(Eye.PASS_CHUTE, True, play.belt_mm))
+    assert alarms(new) == ["wrong_chute"]
+    assert [type(each) for each in new if isinstance(each, AskStop)] == [AskStop]
+    assert play.station.feed_reasons == ("fault: diverter",)
+    assert play.say(EyeSeen(Eye.PASS_CHUTE, True, play.belt_mm)) == []
+
+
+def test_what_was_sent_on_before_a_restart_is_nobodys_and_no_fault() -> None:
+    play = Play(ready=False)
+    play.say(play.belt())
+    play.say(EyeSeen(Eye.PASS_CHUTE, True, play.belt_mm))
+    assert play.station.fault == ""
+
+
+def test_one_that_comes_late_into_the_pass_chute_is_no_fault() -> None:
+    play = Play()
+    thing = play.put(diverter=False)
+    play.roll(thing.leading_mm + LAYOUT.diverter_mm - play.belt_mm)
+    play.say(EyeSeen(Eye.DIVERTER, True, play.belt_mm))
+    new = play.roll(1_100.0)
+    assert [each.why for each in of_kind(new, ParcelSorted)] == ["not_seen"]
+    play.say(EyeSeen(Eye.PASS_CHUTE, True, play.belt_mm))
+    assert play.station.fault == ""
+
+
+def test_a_picture_that_is_lost_with_the_program_is_told_as_lost() -> None:
+    play = Play()
+    play.put(picture="p-x", diverter=False)  # type: ignore[arg-type]
+    play.roll(5_000.0)
+    memory = [each.memory for each in play.asked if isinstance(each, Commit)][-1]
+    again = Play(memory=memory, ready=False)
+    missed = of_kind(again.asked, XRayEvidenceMissed)
+    assert [(each.parcel, each.picture, each.why) for each in missed] == [(1, "p-x", "restarted")]
