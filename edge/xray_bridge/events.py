@@ -292,6 +292,13 @@ class CommandCame:
 
 
 @dataclass(frozen=True, slots=True)
+class NotPulsed:
+    """The pulse of this parcel was not sent, and never will be."""
+
+    parcel: int
+
+
+@dataclass(frozen=True, slots=True)
 class WriteFailed:
     """The effect and all after it in that step were not carried out."""
 
@@ -335,6 +342,7 @@ Event = (
     | DeviceBack
     | LinkSeen
     | CommandCame
+    | NotPulsed
     | WriteFailed
     | TimerRang
 )

@@ -45,7 +45,7 @@ from edge.xray_bridge.effects import (
     TriggerPortal,
     WakeAfter,
 )
-from edge.xray_bridge.events import Event, GoodsFound, Saved, Timer
+from edge.xray_bridge.events import Event, GoodsFound, NotPulsed, Saved, Timer
 from edge.xray_bridge.imaging.comparing import References
 from edge.xray_bridge.pictures import Held
 from edge.xray_bridge.values import Chute, Goods, Verdict
@@ -263,13 +263,15 @@ class StationPerformer:
                 assert_never(pulse.chute)
         if late_s > 0:
             _logger().warning("a pulse came too late and was not sent", parcel=pulse.parcel, late_s=late_s)
+            things.put(NotPulsed(pulse.parcel))
             return
         if pulse.parcel in self._pulsed:
             _logger().error("a second pulse for a parcel was not sent", parcel=pulse.parcel)
             return
         self._pulsed.append(pulse.parcel)
         order = EnergiseOutput(output, things.pulses.divert_s, pulse.not_after_s)
-        self._try("belt", order, f"{output}-{pulse.parcel}")
+        if not self._try("belt", order, f"{output}-{pulse.parcel}"):
+            things.put(NotPulsed(pulse.parcel))
 
     def _permit(self, permitted: bool) -> None:
         before, self._permitted = self._permitted, permitted
@@ -305,7 +307,8 @@ class StationPerformer:
             for device in self._things.triggered:
                 self._try(device, TriggerRead())
 
-    def _try(self, device: str, order: Order, name: str = "") -> None:
+    def _try(self, device: str, order: Order, name: str = "") -> bool:
+        """False: it was not taken."""
         self._orders += 1
         try:
             self._things.order(device, name or f"order-{self._orders}", order)
@@ -313,6 +316,8 @@ class StationPerformer:
             # Nothing is sent, so nothing passes; the device's loss is reported by whoever watches it.
             what = type(order).__name__
             _logger().warning("an order was not taken", device=device, order=what, why=str(refused))
+            return False
+        return True
 
     # --- pictures -----------------------------------------------------------------------------------------
 

@@ -64,6 +64,7 @@ from edge.xray_bridge.events import (
     Judged,
     LinkSeen,
     NothingRead,
+    NotPulsed,
     OfficerCame,
     OfficerLeft,
     PictureLost,
@@ -622,6 +623,8 @@ def _take(station: Station, at_s: float, event: Event) -> tuple[Station, Acts]:
             return replace(station, online=online), []
         case CommandCame(command):
             return _commanded(station, command)
+        case NotPulsed(number):
+            return _not_pulsed(station, at_s, number)
         case WriteFailed(why):
             return _write_failed(station, why)
         case TimerRang():
@@ -1540,6 +1543,15 @@ def _led(
     station = _put(station, replace(parcel, ordered=chute))
     pulse = Pulse(chute, parcel.number, sight_s + station.settings.pulse_within_s)
     return station, [*effects, _commit(ordered), pulse]
+
+
+def _not_pulsed(station: Station, at_s: float, number: int) -> tuple[Station, Acts]:
+    """X2: what was not sent is recheck, and the record says so."""
+    parcel = _parcel(station, number)
+    if parcel is None:
+        return station, []
+    station = _put(station, replace(parcel, ordered=None))
+    return _not_to_pass(station, at_s, number, Because(XRayReason.NOT_PULSED))
 
 
 def _chute_of(station: Station, parcel: Parcel) -> Chute:

@@ -72,6 +72,7 @@ class XRayReason(enum.StrEnum):
     CLOSED = "closed"
     NOT_RECORDED = "not_recorded"
     WRONG_CHUTE = "wrong_chute"
+    NOT_PULSED = "not_pulsed"
     LATE = "late"
 
 
@@ -139,6 +140,7 @@ TEXTS: Final[dict[XRayReason, Text]] = {
     XRayReason.CLOSED: Text("本机已停用", "The station is closed"),
     XRayReason.NOT_RECORDED: Text("无法记录", "It could not be recorded"),
     XRayReason.WRONG_CHUTE: Text("进了另一个滑槽", "Seen in another chute"),
+    XRayReason.NOT_PULSED: Text("分拣指令未能及时发出", "The diverter's order could not be sent in time"),
     XRayReason.LATE: Text("判图太晚", "Judged too late"),
 }
 
@@ -188,6 +190,7 @@ AT_THE_DIVERTER: Final = frozenset(
         XRayReason.CLOSED,
         XRayReason.NOT_RECORDED,
         XRayReason.WRONG_CHUTE,
+        XRayReason.NOT_PULSED,
     }
 )
 """No pulse is sent, or it went elsewhere, whatever had been judged."""

@@ -13,6 +13,7 @@ from edge.xray_bridge.events import (
     CommandCame,
     EyeSeen,
     Judged,
+    NotPulsed,
     Shown,
     Undone,
     WedgeAsked,
@@ -89,6 +90,18 @@ def test_a_pulse_counts_from_the_sight_of_the_edge_not_from_when_it_was_told() -
     new = play.say(EyeSeen(Eye.DIVERTER, True, place, ago_s=0.15))
     (pulse,) = [each for each in new if isinstance(each, Pulse)]
     assert pulse.not_after_s == pytest.approx(play.at_s - 0.15 + SETTINGS.pulse_within_s)
+
+
+def test_a_pulse_that_was_not_sent_is_recheck_in_the_record_too() -> None:
+    play = Play(replace(SETTINGS, chute_eyes=frozenset()))
+    thing = play.put(diverter=False)
+    play.roll(thing.leading_mm + LAYOUT.diverter_mm - play.belt_mm)
+    assert pulses(play.say(EyeSeen(Eye.DIVERTER, True, play.belt_mm))) == [("pass", 1)]
+    told = of_kind(play.say(NotPulsed(1)), ParcelXRayed)
+    assert [(each.verdict, each.reasons[0]) for each in told] == [("recheck", "not_pulsed")]
+    ended = of_kind(play.roll(1_100.0), ParcelSorted)
+    assert [(each.verdict, each.ordered) for each in ended] == [("recheck", "recheck")]
+    assert play.say(NotPulsed(1)) == []
 
 
 def test_a_pace_is_forgotten_with_the_belt_that_runs_slower() -> None:

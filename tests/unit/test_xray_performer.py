@@ -19,10 +19,11 @@ from edge.devices.readings import (
     XrayStateSeen,
 )
 from edge.runtime.loop import EffectFailed
+from edge.runtime.ports import OrderNotTaken
 from edge.xray_bridge.analysing import PREVIEW, in_a_fact
 from edge.xray_bridge.config import PulsePart
 from edge.xray_bridge.effects import Commit, Light, Memory, PermitFeed, Pulse, SetTower, Told
-from edge.xray_bridge.events import BeltRead, CodeRead, EyeSeen
+from edge.xray_bridge.events import BeltRead, CodeRead, Event, EyeSeen, NotPulsed
 from edge.xray_bridge.performer import StationPerformer, Things, read_memory
 from edge.xray_bridge.pictures import Held
 from edge.xray_bridge.translation import Translator
@@ -43,6 +44,8 @@ class OneHeld:
 class Bench:
     journal: Journal
     now_s: float = 100.0
+    hung_up: bool = False
+    told: list[Event] = field(default_factory=list)
     orders: list[tuple[str, str, Order]] = field(default_factory=list)
 
     def monotonic_s(self) -> float:
@@ -68,11 +71,16 @@ class Bench:
         return StationPerformer(
             Things(
                 journal=self.journal, goods=here, references=here, link=here,
-                order=lambda *order: self.orders.append(order), put=here, wake_after=here, clock=here,
+                order=self.order, put=self.told.append, wake_after=here, clock=here,
                 pulses=PulsePart(divert_s=0.7), pictures=here, analyse=here, evidence=here,
                 answer_desk=here, has_flag_chute=has_flag_chute,
             )
         )  # fmt: skip
+
+    def order(self, device: str, order_id: str, order: Order) -> None:
+        if self.hung_up:
+            raise OrderNotTaken("the line is not open")
+        self.orders.append((device, order_id, order))
 
     def sent(self) -> list[str]:
         return [order.output for _, _, order in self.orders if isinstance(order, EnergiseOutput)]
@@ -100,6 +108,13 @@ def test_a_pass_is_one_pulse_of_the_length_the_config_says(bench: Bench) -> None
 def test_a_late_pulse_is_not_sent(bench: Bench) -> None:
     bench.performer().perform(Pulse(Chute.PASS, 7, not_after_s=99.9))
     assert bench.orders == []
+    assert bench.told == [NotPulsed(7)]
+
+
+def test_a_pulse_the_board_does_not_take_is_said_to_be_none(bench: Bench) -> None:
+    bench.hung_up = True
+    bench.performer().perform(Pulse(Chute.PASS, 7, not_after_s=100.2))
+    assert bench.told == [NotPulsed(7)]
 
 
 def test_a_second_pulse_for_a_parcel_is_not_sent(bench: Bench) -> None:
