@@ -9,6 +9,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from edge.xray_bridge.contract import (
 )
 from edge.xray_bridge.values import Verdict
 from sync.vocabulary.rulings import Text
-from tests.xray_desk import PIN, DeskSite, desk_site, parcel_of
+from tests.xray_desk import GOODS, PIN, DeskSite, desk_site, parcel_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -306,6 +307,23 @@ def test_what_may_not_pass_is_not_passed_by_any_key(line: DeskSite, officer: Off
     officer.press("0")
     wait(lambda: len(line.line.judged) == 1)
     assert line.line.judged[0].verdict is Verdict.RECHECK
+
+
+def test_what_the_records_say_is_words_and_nothing_else(line: DeskSite, officer: Officer) -> None:
+    """G11: names of goods and firms come from whoever declared them."""
+    hostile = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+    goods = replace(
+        GOODS,
+        waybill_no="SF14000000002",
+        enterprise=hostile,
+        lines=tuple(replace(each, name=hostile, sku=hostile, unit=hostile) for each in GOODS.lines),
+    )
+    why = (Why(code=hostile, words=Text(hostile, hostile)),)
+    line.line.place(parcel_of(2, goods=goods, why=why), 60.0)
+    officer.sees(2)
+    assert officer.page.inner_text("#facts").count("<img src=x onerror=") >= 3
+    assert officer.page.locator("#facts img, #facts script").count() == 0
+    assert officer.page.title() != "owned"
 
 
 def test_a_search_by_keys_puts_an_earlier_picture_beside(line: DeskSite, officer: Officer) -> None:

@@ -176,6 +176,16 @@ def test_every_category_is_one_of_the_standards(category: str, flag: Flag) -> No
 
 
 @pytest.mark.parametrize(
+    ("category", "written"),
+    [("prohibited", "PI"), ("undeclared", "CONTRABAND"), ("other", "OTHER"), ("infringing", "ANOMALY")],
+)
+def test_what_an_officer_flags_for_is_said_in_the_standards_words(category: str, written: str) -> None:
+    item = Item(Box(0.1, 0.1, 0.5, 0.5), category, "words")
+    told = pydicom.dcmread(io.BytesIO(report_file(TAKEN, WHOSE, dataclasses.replace(OFFICER, items=(item,)))))
+    assert told[0x40101011].value[0][0x40101038].value[0][0x40101012].value == written
+
+
+@pytest.mark.parametrize(
     "text", ["", "A\\B", "x" * 300, "\0\r\n", "北京海关" * 40, " spaced ", "a\tb"], ids=range(7)
 )
 def test_no_text_from_outside_breaks_a_file(text: str) -> None:

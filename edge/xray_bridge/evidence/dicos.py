@@ -120,6 +120,9 @@ _CATEGORIES: Final = {
     "other": "OTHER",
     "pharmaceutical": "PHARMACEUTICAL",
     "prohibited_item": "PI",
+    # What officers flag a parcel for, where the standard has a word for it.
+    "prohibited": "PI",
+    "undeclared": "CONTRABAND",
 }
 _STATUS: Final = {
     Acquisition.SUCCESSFUL: "SUCCESSFUL",
