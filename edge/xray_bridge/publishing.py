@@ -4,6 +4,7 @@ whole, in words of both languages. Never a reason to stop a station: what cannot
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -181,7 +182,7 @@ class Publisher:
                         utc=self._clock.utc_text(),
                         code=data.code.value,
                         words=Text(data.zh, data.en),
-                        detail=data.detail[:200],
+                        detail=neutral(data.detail)[:200],
                     )
                 )
 
@@ -376,6 +377,11 @@ def scores_of(compared: Compared) -> Scores:
         parts=parts,
         words=words,
     )
+
+
+def neutral(detail: str) -> str:
+    """`parcel 14 at x_ray` as the desk numbers it, in no language: `#14 · x_ray`."""
+    return re.sub(r"^parcel (\d+):?(?: (?:at|after))?(?= |$) ?", r"#\1 · ", detail).removesuffix(" · ")
 
 
 def _why(because: Because) -> Why:

@@ -13,6 +13,7 @@ from edge.xray_bridge.imaging.pictures import RawPicture
 from edge.xray_bridge.imaging.views import View, develop, drawn
 from edge.xray_bridge.page.ports import TABLE_BYTES
 from edge.xray_bridge.pictures import Pictures
+from edge.xray_bridge.publishing import neutral
 from edge.xray_bridge.showing import Shown
 
 DICE = np.random.default_rng(6)
@@ -69,3 +70,17 @@ def test_what_is_not_there_is_none(shown: Shown) -> None:
     assert shown.preview("past-2") is None
     assert shown.table(looks.table, "upside_down") is None
     assert shown.table("another", "colour") is None
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("parcel 14 at x_ray", "#14 · x_ray"),
+        ("parcel 14 SF1 after portal", "#14 · SF1 after portal"),
+        ("parcel 7: 120 mm longer at the diverter", "#7 · 120 mm longer at the diverter"),
+        ("parcel 7", "#7"),
+        ("belt: timeout", "belt: timeout"),
+    ],
+)
+def test_an_alarm_names_a_parcel_as_the_desk_does(told: str, shown: str) -> None:
+    assert neutral(told) == shown
