@@ -38,8 +38,21 @@ def schema() -> dict[str, Any]:
     }
 
 
+def _plain(value: Any) -> Any:
+    """0.0 as 0: equal bounds are one object, and which one depends on what was imported first."""
+    match value:
+        case dict():
+            return {key: _plain(each) for key, each in value.items()}
+        case list():
+            return [_plain(each) for each in value]
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value
+
+
 def text() -> str:
-    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(_plain(schema()), indent=1, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def commands() -> dict[str, click.Command]:
 
 def test_the_commands_are_those_of_the_design() -> None:
     groups = {
-        "": "demo gate handheld hub sims doctor frames decode replay world bench",
+        "": "demo gate handheld hub xray sims doctor frames decode replay world bench",
         "records": "import digest diff receipts blobs rehearse retire show",
         "journal": "verify export",
         "slips": "issue key show verify",

@@ -82,10 +82,10 @@ class Device:
         self.facts = {stream: [] for stream in Stream}
         self.say(EpochBegan(why, old, heads), Stream.ALARM)
 
-    def say(self, data: FactData, stream: Stream = Stream.ROUTINE, *, time: str = AT) -> Fact:
+    def say(self, data: FactData, stream: Stream = Stream.ROUTINE, *, time: str | None = None) -> Fact:
         said = self.facts[stream]
         self.position += 1
-        draft = FactDraft(f"{self.name}-{next(self.ids)}", stream, time, "boot", 5, data)
+        draft = FactDraft(f"{self.name}-{next(self.ids)}", stream, time or AT, "boot", 5, data)
         fact = seal(
             draft,
             device=self.name,
