@@ -422,9 +422,14 @@ def _expected_of_own(cls: type) -> str:
 
 
 def _bounded(what: str, kind: mi.IntType | mi.FloatType) -> str:
-    lower = f"from {kind.ge}" if kind.ge is not None else f"above {kind.gt}" if kind.gt is not None else ""
-    upper = f"to {kind.le}" if kind.le is not None else f"below {kind.lt}" if kind.lt is not None else ""
-    step = f"in steps of {kind.multiple_of}" if kind.multiple_of is not None else ""
+    # Equal bounds of two modules are one object, 0 or 0.0 by what was imported first: said as 0 either way.
+    least, above, most, below, each = (
+        int(bound) if isinstance(bound, float) and bound.is_integer() else bound
+        for bound in (kind.ge, kind.gt, kind.le, kind.lt, kind.multiple_of)
+    )
+    lower = f"from {least}" if least is not None else f"above {above}" if above is not None else ""
+    upper = f"to {most}" if most is not None else f"below {below}" if below is not None else ""
+    step = f"in steps of {each}" if each is not None else ""
     return " ".join(part for part in (what, lower, upper, step) if part)
 
 
