@@ -229,6 +229,17 @@ def _code(subs: Substitutes, text: str) -> str:
     return f"KKR1:{subs.tag('code', text)}"
 
 
+def _because(subs: Substitutes, text: str) -> str:
+    """A reason of an X-ray station: the second code it read may be a waybill's; all other detail stays."""
+    code, colon, detail = text.partition(": ")
+    return f"{code}: {_number(subs, detail)}" if colon and code == "two_codes" else in_text(subs, text)
+
+
+def _preview(subs: Substitutes, text: str) -> str:
+    """What lies in somebody's parcel; empty means: none."""
+    return ""
+
+
 _FIELDS: Final[dict[str, Callable[[Substitutes, str], str]]] = {
     "CardRead.number": other,
     "ReleaseSlip.card_no": other,
@@ -364,6 +375,38 @@ _FIELDS: Final[dict[str, Callable[[Substitutes, str], str]]] = {
     "UnknownScanned.text": other,
     "Waybill.batch_no": other,
     "RequestAnswered.why": _with_officer,
+    "DeskChanged.officer": _officer,
+    "DivertOrdered.waybill_no": other,
+    "JudgementUndone.officer": _officer,
+    "ParcelGone.waybill_no": other,
+    "ParcelSeen.texts": _number,
+    "ParcelSeen.waybill_no": other,
+    "ParcelSorted.waybill_no": other,
+    "ParcelSorted.why": _because,
+    "ParcelXRayed.note": _words,
+    "ParcelXRayed.officer": _officer,
+    "ParcelXRayed.picture": other,
+    "ParcelXRayed.preview": _preview,
+    "ParcelXRayed.reasons": _because,
+    "ParcelXRayed.second_of": _officer,
+    "ParcelXRayed.waybill_no": other,
+    "PictureSaved.officer": _officer,
+    "PictureSaved.picture": other,
+    "PictureSaved.sku": other,
+    "PictureSaved.waybill_no": other,
+    "PictureTold.picture": other,
+    "PictureTold.waybill_no": other,
+    "RegionTold.note": _words,
+    "RestDue.officer": _officer,
+    "WedgeJudged.officer": _officer,
+    "WedgeJudged.picture": other,
+    "XRayEvidenceKept.picture": other,
+    "XRayEvidenceKept.waybill_no": other,
+    "XRayEvidenceMissed.picture": other,
+    "XRayEvidenceMissed.why": _raw,
+    "XRayEvidenceShed.pictures": other,
+    "XRayFileKept.picture": other,
+    "XRayFileKept.waybill_no": other,
     "Memory.plates": _number,
     "Memory.tags": _number,
 }

@@ -45,6 +45,7 @@ from sync.vocabulary.numbers import (
 )
 from sync.vocabulary.release_codes import PREFIX
 from sync.vocabulary.uses import SlipUse
+from sync.vocabulary.xray_facts import ParcelSeen, ParcelXRayed, PictureTold, RegionTold
 
 KEY = bytes(range(32))
 
@@ -201,6 +202,28 @@ def test_the_memory_of_a_lane_is_scrubbed_like_its_events() -> None:
     assert (made.uses[0].use_id, made.phase, made.next_passage) == ("lane-1-r1-3-u0", "Raising", 4)
 
 
+def test_what_an_x_ray_station_tells_names_nobody_and_still_joins() -> None:
+    """A hot folder's picture may be called by its waybill; a late second code is one."""
+    scrub = Scrubber(KEY)
+    told = scrub(
+        ParcelXRayed(
+            parcel=7, waybill_no="YT1910099127295", picture="YT1910099127295@81", verdict="recheck",
+            by="officer", officer="ZZ2026", second_of="ZZ2027", note="王师傅的包裹", preview="/9j/4AAQ",
+            reasons=("two_codes: YT3684037193395", "score_high: 4.2"),
+            regions=(RegionTold(0, 0, 1, 1, note="李"),),
+        )
+    )  # fmt: skip
+    seen = scrub(
+        ParcelSeen(parcel=7, leading_mm=1.0, waybill_no="YT1910099127295", texts=("YT3684037193395",))
+    )
+    drawn = scrub(PictureTold(picture="YT1910099127295@81", association="matched"))
+    hidden = ("1910099127295", "3684037193395", "ZZ2026", "ZZ2027", "王", "李", "4AAQ")
+    assert [each for each in hidden if each in repr((told, seen, drawn))] == []
+    assert (told.waybill_no, told.picture) == (seen.waybill_no, drawn.picture)
+    assert told.reasons == (f"two_codes: {seen.texts[1]}", "score_high: 4.2")
+    assert told.preview == ""
+
+
 # --- every field has been thought about ---------------------------------------------------------------------
 
 NOBODYS = """
@@ -208,6 +231,7 @@ Alarm: zh en
 ArmRaised: order_id
 BatchClosed: batch_id
 Because: detail
+BeltChanged: detail state
 ClaimAnswered: claim_id why
 CodeJudged: kid sha256 why
 Command: command_id device nonce
@@ -215,19 +239,23 @@ CommandTaken: command_id kind outcome
 ContainerRead: place
 Control: control_id
 CountedLine: counted declared no unit
+DeskChanged: desk why
 DeviceBack: device role
 DeviceLocked: why
 DeviceLost: device role why
 DeviceSpoke: device
 DeviceWentSilent: device why
+DivertOrdered: chute
 DraftDropped: held what
 EpochBegan: why old_epoch old_heads
 EvidenceTaken: kind of order_no sha256 taken
+FeedChanged: reasons
 FindingMade: order_no finding handling sample_no
 Findings: day local_time scope epoch
 HandheldStarted: boot_id config_digest version
 InspectionBegun: order_no
 InspectionMade: order_no method pictures marked seal_no voice_notes
+JudgementUndone: desk
 LaboratoryResult: handling order_no report_no sample_no
 LaneClosed: why
 LaneStarted: version config_digest boot_id
@@ -245,15 +273,23 @@ OrderFailed: order_id why
 OrderInterrupted: order_id why
 OrderTaken: order_no
 ParcelChecked: slip result
+ParcelGone: after
 ParcelJudged: batch_id control_versions order_nos reasons recall_nos records_epoch records_scope source
 ParcelJudged: symbology verdict
+ParcelSeen: entered read
+ParcelSorted: ordered seen verdict
+ParcelXRayed: association by calibration category compared_on control_versions desk
+ParcelXRayed: recall_nos records_epoch verdict
 PassageClosed: outcome stage_s
 PatrolBegun: patrol_id route_no
 PatrolEnded: patrol_id route_no
 PictureFailed: moment camera why
 PictureKept: moment camera sha256
 PictureMissed: moment camera why
+PictureSaved: category entry hs_code kind
+PictureSpoiled: why
 PictureTaken: moment camera sha256
+PictureTold: acquisition association why
 PicturesShed: first_day last_day
 PlatformAnswered: seq_no check_result why
 PlatformAsked: seq_no
@@ -270,14 +306,17 @@ ReadsGarbled: source why
 Recall: recall_no
 RecordsMoved: scope epoch why
 RecordsRepaired: scope epoch
+RegionTold: category
 ReleaseCodeMade: action field lane sha256 value
 ReleaseSlip: related_type customs_code control quarantine
 RequestAnswered: code_sha256
+RestDue: desk why
 RulingMade: direction plate slips gross_kg expected_kg records_scope records_epoch control_versions would_be
 RulingMade: owner ways platform claim claim_id use_ids stage_s texts_zh texts_en
 SampleSent: laboratory order_no quantity sample_no tests unit
 ScaleFault: code detail
 ScanUndone: batch_id
+ShareTold: material
 SignInRefused: why
 Site: site name_zh name_en zone customs_codes
 SiteLane: lane name_zh name_en
@@ -286,19 +325,25 @@ SlipParcelsChecked: batch_id records_epoch
 SlipShown: kid sha256
 SlipUse: use_id claim_id
 SpotCheck: day
+StationStarted: boot_id config_digest version
 StockCounted: booked counted location records_epoch row_no take_id unit
 StockTakeClosed: location take_id
 Supplement: value
 SupplementEntered: field value
 SupplementGiven: field value
+SuspectTold: code en zh
 Timer: name
 UnknownScanned: batch_id kind records_epoch source symbology
 UsesReturned: use_ids claim_id why
 Vehicle: plate_colour
 VehicleCrossed: order_id use_ids claim_id
 Waybill: three_documents direction state control quarantine regime
+WedgeJudged: calibration why
 Wiped: why
 WriteFailed: why
+XRayEvidenceKept: keep_class manifest_sha256
+XRayEvidenceShed: first_day keep_class last_day
+XRayFileKept: name sha256
 """
 """Text of no person: words of ours, numbers of ours, what a machine or the centre says. It is still searched
 for plates, tags, slips and containers. A text field that is neither here nor in `edge/gate/scrubbing.py` has
