@@ -24,7 +24,7 @@ from sync.vocabulary.facts import FactData
 from sync.vocabulary.xray_facts import DivertOrdered, ParcelXRayed, StationStarted
 from tests.system.xray_site import WEDGE, XraySite, go, parcel, records_of
 
-POINTS = int(os.environ.get("KAKOU_STATION_KILLS", "3"))
+POINTS = int(os.environ.get("KAKOU_STATION_KILLS", "2"))
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("xray"), pytest.mark.timeout(300 + 60 * POINTS)]
 
 SHORT_BELT = BeltSettings(

@@ -1,6 +1,6 @@
 """Every guarantee of the lane and the sync in a whole site under a virtual clock, seed by seed.
 
-80 seeds in parts that share the processors, 200 in `make prove`, where the last part to end looks whether
+40 seeds in parts that share the processors, 200 in `make prove`, where the last part to end looks whether
 everything there is was reached. `python -m tests.world` runs any others.
 """
 
@@ -22,8 +22,8 @@ from tests.world.chaos import make_plan, run_seed
 from tests.world.tally import Tally, repeat_with
 
 WHOLE = os.environ.get("KAKOU_PROVE") == "1"
-SEEDS = range(1, 201 if WHOLE else 81)
-PARTS = 20
+SEEDS = range(1, 201 if WHOLE else 41)
+PARTS = 10
 
 pytestmark = [pytest.mark.world, pytest.mark.timeout(900)]
 
