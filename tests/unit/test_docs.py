@@ -68,3 +68,14 @@ def test_the_hub_guide_names_every_key_the_hub_reads() -> None:
     guide = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     assert {key for key in read if key not in guide} == set()
     assert read >= {"host", "key_file", "scopes"}
+
+
+@pytest.mark.parametrize("page", ["xray.md", "xray-station.md", "xray-evidence.md", "operations.md"])
+def test_a_key_of_an_x_ray_stations_config_that_a_guide_names_is_one(page: str) -> None:
+    tables = "belt|calibration|evidence|judging|page|pictures|portal|pulses|triage"
+    named = re.findall(rf"`((?:{tables})\.[a-z_]+)(?: = [^`]*)?`", (ROOT / "docs" / page).read_text("utf-8"))
+    guide = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert [key for key in named if key.partition(".")[2] not in FILES and f"| `{key}` |" not in guide] == []
+
+
+FILES = {"py", "json", "md", "toml", "sqlite"}
