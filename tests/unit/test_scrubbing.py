@@ -213,9 +213,8 @@ def test_what_an_x_ray_station_tells_names_nobody_and_still_joins() -> None:
             regions=(RegionTold(0, 0, 1, 1, note="李"),),
         )
     )  # fmt: skip
-    seen = scrub(
-        ParcelSeen(parcel=7, leading_mm=1.0, waybill_no="YT1910099127295", texts=("YT3684037193395",))
-    )
+    both = ("YT1910099127295", "YT3684037193395")
+    seen = scrub(ParcelSeen(parcel=7, leading_mm=1.0, waybill_no=both[0], texts=both))
     drawn = scrub(PictureTold(picture="YT1910099127295@81", association="matched"))
     hidden = ("1910099127295", "3684037193395", "ZZ2026", "ZZ2027", "王", "李", "4AAQ")
     assert [each for each in hidden if each in repr((told, seen, drawn))] == []
