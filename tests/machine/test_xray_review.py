@@ -224,6 +224,16 @@ def test_what_is_in_doubt_is_never_told_as_passed() -> None:
     assert told[0].reasons == ("belt_unknown",)
 
 
+def test_what_is_in_doubt_is_still_shown_to_an_officer_who_may_flag_it() -> None:
+    play = Play()
+    play.answers.analysis = lambda picture: replace(analysis(picture), noisy=True)
+    play.put(diverter=False)
+    play.roll(2_000.0)
+    play.say(BeltRead(None))
+    play.roll(3_000.0)
+    assert play.station.parcels[0].waits is True
+
+
 # --- the portal ---------------------------------------------------------------------------------------------
 
 
