@@ -421,6 +421,8 @@ class Lane:
     """The commit of the last step: durable unless the very next event is `WriteFailed`."""
     behind: tuple[Effect, ...] = ()
     """What stood behind that commit in its step: not performed if it failed."""
+    unsaid: tuple[AnswerCommand, ...] = ()
+    """What the centre is told to be done, once the fact of it is durable."""
     unwritten: tuple[Told, ...] = ()
     """Facts whose commit failed: written with the next one that succeeds. Never dropped."""
     unwritten_uses: tuple[SlipUse, ...] = ()
@@ -636,8 +638,16 @@ def _seal(lane: Lane, effects: list[Effect]) -> Step:
     place = effects.index(commits[0])
     kept = [effect for effect in effects if not isinstance(effect, Commit)]
     before = sum(1 for effect in effects[:place] if not isinstance(effect, Commit))
-    behind = tuple(kept[before:])
-    lane = replace(lane, in_flight=whole, behind=behind, unwritten=(), unwritten_uses=(), unwritten_checks=())
+    behind = (*kept[before:], *lane.unsaid)
+    lane = replace(
+        lane,
+        in_flight=whole,
+        behind=behind,
+        unsaid=(),
+        unwritten=(),
+        unwritten_uses=(),
+        unwritten_checks=(),
+    )
     return lane, (*kept[:before], whole, *behind)
 
 
@@ -2299,6 +2309,12 @@ _MOST_COMMANDS = 16
 _MOST_REMOTE = 8
 
 
+def _said_again(lane: Lane, known: tuple[str, Outcome, str]) -> list[Effect]:
+    """Nothing while the first answer still waits for its fact to be durable."""
+    waits = any(each.command_id == known[0] for each in lane.unsaid)
+    return [] if waits else [AnswerCommand(*known)]
+
+
 def _command_given(lane: Lane, at_s: float, command: Command) -> tuple[Lane, list[Effect]]:
     """Idempotent by command id. What lets somebody go is checked against the roster first (S8); what only
     stops or shows something stands on the centre's signature alone."""
@@ -2307,8 +2323,8 @@ def _command_given(lane: Lane, at_s: float, command: Command) -> tuple[Lane, lis
     if known is not None:
         if isinstance(act, commands.Wipe) and _is_to_be_wiped(lane, command):
             # Who does it forgets it with the power: asked again, it is begun again, and begun twice is once.
-            return lane, [AnswerCommand(*known), Wipe(command, act.force)]
-        return lane, [AnswerCommand(*known)]
+            return lane, [*_said_again(lane, known), Wipe(command, act.force)]
+        return lane, _said_again(lane, known)
     match act:
         case commands.ManualRelease() | commands.Supplement():
             return lane, [CheckCommand(command)]
@@ -2913,8 +2929,13 @@ def _write_failed(lane: Lane, at_s: float, why: str) -> tuple[Lane, list[Effect]
             _ruling_text(ruling),
             WakeAfter(Timer("hold", passage.number), lane.settings.hold_s),
         ]
+    # The centre hears of nothing done that is not durable: that answer waits with its fact.
+    wait = tuple(e for e in behind if isinstance(e, AnswerCommand) and e.outcome is not Outcome.REFUSED)
+    lane = replace(lane, unsaid=wait)
     # An arm left up is no safer than one lowered over a free loop; the fact waits in memory.
-    effects += [e for e in behind if not isinstance(e, LowerArm) or _may_lower(lane, at_s)]
+    effects += [
+        e for e in behind if e not in wait and (not isinstance(e, LowerArm) or _may_lower(lane, at_s))
+    ]
     return lane, effects
 
 

@@ -191,6 +191,29 @@ def test_a_release_that_could_not_be_recorded_is_none_and_the_centre_is_told() -
     assert answers(play.say(CommandGiven(RELEASE))) == [(REFUSED, "it could not be recorded")]
 
 
+def test_the_centre_hears_that_a_lane_is_closed_when_the_fact_of_it_is_durable() -> None:
+    """A lane killed before would come up open, and the centre would believe it closed."""
+    play = at_rest()
+    given(play, CLOSE)
+    assert answers(play.say(WriteFailed("disk full"), after_s=0.0)) == []
+    assert isinstance(play.lane.phase, Shut)
+    assert answers(play.say(CommandGiven(CLOSE), after_s=0.01)) == []
+    later = play.say(TimePassed(Timer("journal", 0)))
+    names = [type(effect).__name__ for effect in later]
+    assert names.index("Commit") < names.index("AnswerCommand")
+    assert answers(later) == [(DONE, "")]
+    assert answers(play.say(CommandGiven(CLOSE), after_s=0.01)) == [(DONE, "")]
+
+
+def test_an_answer_that_fails_again_with_its_fact_waits_again() -> None:
+    play = at_rest()
+    given(play, CLOSE)
+    play.say(WriteFailed("disk full"), after_s=0.0)
+    play.say(TimePassed(Timer("journal", 0)))
+    assert answers(play.say(WriteFailed("disk full"), after_s=0.0)) == []
+    assert answers(play.say(TimePassed(Timer("journal", 0)))) == [(DONE, "")]
+
+
 def at_rest() -> Play:
     play = Play()
     play.say(InputsRead(CLEAR))
