@@ -120,7 +120,7 @@ def test_from_enrolment_to_wipe(tmp_path: Path) -> None:
             (judged,) = centre.told(ParcelJudged)
             assert (judged.waybill_no, judged.officer, judged.verdict) == (code, OFFICER, "release")
             assert [each.offline for each in centre.told(OfficerSignedIn)] == [False]
-            assert "in hand" in centre.say_lanes()
+            until(lambda: "in hand" in centre.say_lanes(), "the centre sees who has it in hand")
             centre.revoke(OFFICER)
             until(lambda: centre.told(OfficerSignedOut), "the officer is out at the next contact")
             assert [each.why for each in centre.told(OfficerSignedOut)] == ["revoked"]
