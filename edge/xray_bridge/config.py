@@ -20,9 +20,9 @@ from edge.runtime.channels import ListenAddress, SerialAddress
 from edge.runtime.config_reading import ConfigError, ConfigRefused, SecretFile, read_config
 from edge.runtime.supervisor import BackOff, Device
 from edge.xray_bridge.association import Near, Windows
+from edge.xray_bridge.deciding.state import StationSettings
 from edge.xray_bridge.page.server import PageSettings
 from edge.xray_bridge.rules import TriageRules
-from edge.xray_bridge.station import StationSettings
 from edge.xray_bridge.values import Eye, Layout
 from sync.vocabulary.records import CreditTier
 

@@ -35,19 +35,12 @@ from edge.xray_bridge.contract import (
     WedgeShown,
     Why,
 )
+from edge.xray_bridge.deciding.desks import rest_due, waiting
+from edge.xray_bridge.deciding.due import left_s
+from edge.xray_bridge.deciding.state import Desk, Parcel, Station, wedge_valid
+from edge.xray_bridge.deciding.verdicts import may_pass, undo_left_s
 from edge.xray_bridge.effects import Commit, Effect
 from edge.xray_bridge.pictures import Held
-from edge.xray_bridge.station import (
-    Desk,
-    Parcel,
-    Station,
-    left_s,
-    may_pass,
-    rest_due,
-    undo_left_s,
-    waiting,
-    wedge_valid,
-)
 from edge.xray_bridge.values import Association, Compared, Likeness
 from sync.vocabulary.facts import Alarm
 from sync.vocabulary.rulings import Text

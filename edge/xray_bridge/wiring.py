@@ -47,6 +47,7 @@ from edge.xray_bridge.config import (
     station_settings,
     triggered,
 )
+from edge.xray_bridge.deciding.state import Station
 from edge.xray_bridge.effects import Effect, Told
 from edge.xray_bridge.events import (
     BeltRead,
@@ -76,7 +77,7 @@ from edge.xray_bridge.publishing import Around, Publisher
 from edge.xray_bridge.roster import Roster
 from edge.xray_bridge.shelving import Shelf
 from edge.xray_bridge.showing import Shown, palette_of
-from edge.xray_bridge.station import Station, noted, step, woken
+from edge.xray_bridge.station import noted, step, woken
 from edge.xray_bridge.translation import Translator, is_valid, to_report
 from sync.link import words as link_words
 from sync.link.client import LinkClient

@@ -9,9 +9,9 @@ matches.
 
 Which guards: of every function in `edge/gate/lane.py` from which an order or the phases `Raising`, `Lowering`
 and `Reading` (the way out of a hold) can be reached, of the predicates those ask, and of every function in
-`edge/gate/rules.py`. Of the X-ray station: of every function from which a pulse can be reached, of the
-predicates those ask, of those named in `JUDGING` (they decide what later gets the pulse), and of every
-function in its `rules.py` and `association.py`.
+`edge/gate/rules.py`. Of the X-ray station (`station.py` and the rooms of `deciding`): of every function from
+which a pulse can be reached, of the predicates those ask, of those named in `JUDGING` (they decide what later
+gets the pulse), and of every function in its `rules.py` and `association.py`.
 """
 
 from __future__ import annotations
@@ -60,20 +60,21 @@ TESTS = (
     "tests/machine/test_lane_stories.py",
 )
 STATION = "edge/xray_bridge/station.py"
+DECIDING = "edge/xray_bridge/deciding"
 JUDGING = frozenset(
     {
-        "_analysed",
-        "_case",
+        "analysed",
+        "case_of",
         "_chute_of",
         "_drawn_for_second",
         "_goes",
-        "_goods",
+        "goods_found",
         "_is_waybill",
         "_judgement",
-        "_judged",
+        "judged",
         "_jumped",
-        "_not_to_pass",
-        "_ready",
+        "not_to_pass",
+        "ready",
         "_refused",
         "_spoiled",
         "_triaged",
@@ -270,13 +271,19 @@ def _is_predicate(function: ast.FunctionDef) -> bool:
 def all_guards(root: Path) -> list[Guard]:
     lane = (root / LANE).read_text("utf-8")
     rules = (root / RULES).read_text("utf-8")
-    station = (root / STATION).read_text("utf-8")
-    pulsing = on_the_way(station, frozenset({"Pulse"})) | JUDGING
+    deciding = [each.relative_to(root).as_posix() for each in sorted((root / DECIDING).glob("*.py"))]
+    machine = {path: (root / path).read_text("utf-8") for path in (STATION, *deciding)}
+    names = [name for text in machine.values() for name in re.findall(r"^def (\w+)", text, re.MULTILINE)]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(
+            f"two of the station's functions have one name, so calls cannot be told apart: {twice}"
+        )
+    pulsing = on_the_way("".join(machine.values()), frozenset({"Pulse"})) | JUDGING
     rooms = [(path, (root / path).read_text("utf-8")) for path in XRAY_ROOMS]
     return [
         *guards_of(LANE, lane, on_the_way(lane)),
         *guards_of(RULES, rules),
-        *guards_of(STATION, station, pulsing),
+        *(guard for path, text in machine.items() for guard in guards_of(path, text, pulsing)),
         *(guard for path, text in rooms for guard in guards_of(path, text)),
     ]
 

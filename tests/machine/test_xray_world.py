@@ -14,9 +14,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from edge.xray_bridge.deciding.state import Station, StationSettings
 from edge.xray_bridge.effects import Effect
 from edge.xray_bridge.events import Event
-from edge.xray_bridge.station import Station, StationSettings, step, woken
+from edge.xray_bridge.station import step, woken
 from edge.xray_bridge.values import Eye
 from tests.machine.xray_belt import LAYOUT, Belt, Tally
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from edge.xray_bridge.deciding.state import Parcel, Station, StationSettings
 from edge.xray_bridge.effects import (
     Analyse,
     AnswerDesk,
@@ -32,7 +33,7 @@ from edge.xray_bridge.events import (
     WedgeChecked,
 )
 from edge.xray_bridge.rules import JUDGE
-from edge.xray_bridge.station import Parcel, Station, StationSettings, step, woken
+from edge.xray_bridge.station import step, woken
 from edge.xray_bridge.values import (
     Analysis,
     Compared,
