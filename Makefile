@@ -82,9 +82,12 @@ check: $(VENV)/.installed-dev
 	test -z "$$failed" || { echo "make check: failed:$$failed" >&2; exit 1; }
 
 # `logical`: two workers suit two cores, a third makes programs late that others wait for; beyond four, brokers and ptys of
-# neighbouring tests begin to fight for time. Timings under xdist mean nothing, so benchmarks only run in `make bench`.
+# neighbouring tests begin to fight for time. What failed is run once more alone: docs/decisions/0021. Timings under xdist mean nothing, so benchmarks only run in `make bench`.
 test: packages check
-	@$(BIN)/pytest -n logical --maxprocesses 4 --dist loadgroup --benchmark-disable $(ARGS)
+	@code=0
+	$(BIN)/pytest -n logical --maxprocesses 4 --dist loadgroup --benchmark-disable --cache-clear $(ARGS) || code=$$?
+	test "$$code" != 1 || { $(BIN)/python -m tests.alone; exit; }
+	exit "$$code"
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/kakou bench $(ARGS)

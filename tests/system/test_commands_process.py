@@ -43,7 +43,7 @@ class Commanded:
     """One lane with its hub and broker; the vehicle that comes weighs three tonnes more than declared."""
 
     def __init__(self, folder: Path, launch: Launcher) -> None:
-        self.lane_site = LaneSite.written(folder, launch, speed=4.0)
+        self.lane_site = LaneSite.written(folder, launch, speed=2.0)
         self.launch = launch
         site = self.lane_site.site
         slips = site.folder / "records" / "release_slips.json"

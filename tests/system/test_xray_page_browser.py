@@ -47,7 +47,14 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # A container's /dev/shm is small, and a window without a screen must be painted all the same.
+    "--disable-dev-shm-usage",
+    "--disable-renderer-backgrounding",
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
 ]
+LOOK_EVERY_MS = 50.0
+"""By the clock: a page that paints nothing for a while is asked all the same."""
 PICTURES = bool(os.environ.get("KAKOU_PROVE"))
 """Of every state, both sizes: `make prove`."""
 NEXT_MS = 100.0
@@ -110,13 +117,13 @@ class Officer:
         for key in keys:
             self.page.keyboard.press(key)
 
-    def sees(self, parcel: int) -> None:
-        """The picture of this parcel is on the screen, and long enough to be judged."""
-        waybill = f"SF14{parcel:09d}"
+    def sees(self, parcel: int, picture: str | None = None) -> None:
+        """This picture of this parcel is on the screen, and long enough to be judged."""
         self.page.wait_for_function(
-            "w => document.querySelector('#facts .waybill')?.textContent === w"
-            " && document.querySelector('#empty').hidden",
-            arg=waybill,
+            "([w, p]) => document.querySelector('#facts .waybill')?.textContent === w"
+            " && document.querySelector('#picture').dataset.picture === p",
+            arg=[f"SF14{parcel:09d}", picture or f"pic-{parcel}"],
+            polling=LOOK_EVERY_MS,
         )
         time.sleep(0.3)
 
@@ -129,7 +136,8 @@ class Officer:
         self.page.wait_for_selector("#lost", state="hidden")
         self.page.wait_for_function(
             "() => document.querySelector('#facts').childElementCount === 0"
-            " && document.querySelector('#judged').childElementCount === 0"
+            " && document.querySelector('#judged').childElementCount === 0",
+            polling=LOOK_EVERY_MS,
         )
         self.press("h", "x")
         self.page.evaluate("performance.clearMeasures()")
@@ -223,7 +231,7 @@ def test_a_judgement_of_a_picture_that_was_replaced_is_refused_in_sight(
     line.line.changed()
     assert "未接受" in officer.said()
     assert line.line.judged == []
-    officer.sees(2)
+    officer.sees(2, "pic-7")
     officer.press("Space")
     wait(lambda: len(line.line.judged) == 1)
     assert line.line.judged[0].picture == "pic-7"

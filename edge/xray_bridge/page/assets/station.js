@@ -514,6 +514,7 @@ function picture() {
     tellShown();
   }
   it.at = at;
+  $("picture").dataset.picture = it.screen?.picture ?? "";
   overlay();
 }
 
