@@ -1,7 +1,7 @@
 """`python -m tests.alone`: what failed beside other tests is run once more, with the machine to itself.
 
-Programs that talk to each other within seconds fail on a build machine that stands still for as long. A test that
-fails twice has found something; one that fails once is named here, in sight, and has a reason to be looked for.
+Programs that talk to each other within seconds fail on a build machine that stands still for as long. A test
+that fails twice has found something; one that fails once is named here, in sight, and somebody looks for why.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ def main(file: Path = FAILED) -> int:
         print(f"tests.alone: {len(failed)} failed; expected 1 to {MOST}: not tried again", file=sys.stderr)
         return 1
     print(f"tests.alone: {len(failed)} failed beside others, each once more alone:", *failed, sep="\n  ")
-    again = subprocess.run([sys.executable, "-m", "pytest", "--benchmark-disable", "-p", "no:cacheprovider", *failed])
-    said = "passed alone; they failed beside others, look for why" if again.returncode == 0 else "failed again"
+    again = subprocess.run(
+        [sys.executable, "-m", "pytest", "--benchmark-disable", "-p", "no:cacheprovider", *failed]
+    )
+    said = (
+        "passed alone; they failed beside others, look for why" if again.returncode == 0 else "failed again"
+    )
     print(f"tests.alone: {said}:", *failed, sep="\n  ")
     return again.returncode
 
