@@ -529,10 +529,6 @@ def _compared(slip: SlipList, counted: Sequence[Scan]) -> Compared:
     )
 
 
-def unfinished(state: State) -> int:
-    return int(state.batch is not None)
-
-
 def _with(state: State, batch: Batch, **changes: object) -> State:
     return _changed(state, batch=msgspec.structs.replace(batch, **changes), told=None)
 

@@ -1455,11 +1455,6 @@ def _recall_of(sample: Sample, event: ResultEntered) -> fact.RecallAsked | None:
 # --- small ones ---------------------------------------------------------------------------------------------
 
 
-def unfinished(state: State) -> int:
-    """Drafts that are kept and not sent."""
-    return len(state.drafts)
-
-
 def _draft(state: State, order_no: str) -> Draft | None:
     return next((draft for draft in state.drafts if draft.order_no == order_no), None)
 

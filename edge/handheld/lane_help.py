@@ -562,10 +562,6 @@ def _left_s(signature: Signature, context: Context) -> float:
     return max(0.0, signature.issued_s + VALID_S - context.at_s)
 
 
-def unfinished(state: State) -> int:
-    return 0
-
-
 def _changed(state: State, **changes: object) -> State:
     return msgspec.structs.replace(state, **changes)
 

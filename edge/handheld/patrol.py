@@ -368,10 +368,6 @@ def next_point(walk: Walk) -> PatrolPoint | None:
     return next(iter(left(walk)), None)
 
 
-def unfinished(state: State) -> int:
-    return int(state.walk is not None)
-
-
 def _wake(walk: Walk) -> tuple[Effect, ...]:
     point = next_point(walk)
     return (WakeAfter(LATE, float(point.within_s)),) if point is not None and point.within_s else ()

@@ -395,10 +395,6 @@ def _counted_facts(take: Take, context: Context) -> tuple[FactData, ...]:
     )
 
 
-def unfinished(state: State) -> int:
-    return int(state.take is not None)
-
-
 def _with(state: State, take: Take, **changes: object) -> State:
     return _changed(state, take=msgspec.structs.replace(take, **changes), told=None)
 
