@@ -427,7 +427,7 @@ def _followed(before: App, app: App, at_s: float, utc: str, event: object) -> tu
             app, more = _elsewhere(app, Page.COMPARE, at_s, utc, wanted)
             effects += more
         case scanning.OfferTaken("take_order", value):
-            app, more = _elsewhere(app, Page.INSPECTION, at_s, utc, inspection.OrderTakeAsked(value))
+            app, more = _elsewhere(app, Page.INSPECTION, at_s, utc, inspection.wants.OrderTakeAsked(value))
             effects += more
         case _:
             pass

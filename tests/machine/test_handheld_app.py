@@ -172,7 +172,9 @@ def test_what_was_found_on_this_device_stands_before_the_records_know(
     (order,) = ordered().orders
     held.scan(ordered())
     assert held.verdict.sign is Sign.INSPECT
-    sent = inspection.Outgoing(order_no=order.order_no, finding="x", handling=handling, utc=UTC, request=1)
+    sent = inspection.state.Outgoing(
+        order_no=order.order_no, finding="x", handling=handling, utc=UTC, request=1
+    )
     states = {**held.app.states, "inspection": inspection.State(outbox=(sent,))}
     held.app = replace(held.app, states=states)
     held.scan(ordered(), after_s=120.0)

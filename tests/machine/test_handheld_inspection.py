@@ -36,18 +36,18 @@ from edge.handheld.events import (
     Scanned,
     SyncChanged,
 )
-from edge.handheld.inspection import (
+from edge.handheld.inspection import InspectionView
+from edge.handheld.inspection.shown import DraftShown
+from edge.handheld.inspection.wants import (
     AllAsDeclared,
     Begun,
     ChangeAsked,
     DraftOpened,
     DraftPutAside,
-    DraftShown,
     DropAsked,
     EvidenceLeftOut,
     FindingChosen,
     HandlingChosen,
-    InspectionView,
     LineCounted,
     Measured,
     MeasureTakenBack,
@@ -570,7 +570,7 @@ def test_what_a_memory_keeps_stays_small_whatever_the_records_say() -> None:
     waybills = tuple(waybill(1, lines=long[place : place + 30]) for place in range(0, 600, 30))
     named = tuple(map(waybill_no, range(2_000)))
     stage = orders(*(order(f"XD-{no}", waybill_nos=named) for no in range(100)))
-    for no in range(inspection.MOST_DRAFTS):
+    for no in range(inspection.state.MOST_DRAFTS):
         stage.tell(OrderTakeAsked(f"XD-{no}"))
         if any(isinstance(effect, LookUp) for effect in stage.last):
             stage.found(OrderFindings((), waybills=waybills)).tell(Begun())

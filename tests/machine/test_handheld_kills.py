@@ -22,7 +22,7 @@ from edge.handheld.events import (
     SignInAsked,
     SiteChanged,
 )
-from edge.handheld.inspection import (
+from edge.handheld.inspection.wants import (
     AllAsDeclared,
     Begun,
     FindingChosen,

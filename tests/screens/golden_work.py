@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edge.handheld.batch import BatchView, ScanShown, SlipCheckShown
-from edge.handheld.inspection import (
+from edge.handheld.inspection import InspectionView
+from edge.handheld.inspection.shown import (
     Choice,
     DraftRow,
     DraftShown,
     EvidenceShown,
-    InspectionView,
     LineShown,
     MeasureShown,
     OrderRow,

@@ -111,7 +111,7 @@ def test_another_officer_signs_over_the_page(studio: Any) -> None:
     for key in "99":
         studio.press(key)
     studio.press("Confirm")
-    assert studio.put == [inspection.SecondOfficerCame("4720", "99")]
+    assert studio.put == [inspection.wants.SecondOfficerCame("4720", "99")]
     assert studio.shell._over is None
 
 
@@ -238,15 +238,15 @@ def test_an_inspection_from_the_order_to_sending(studio: Any) -> None:
     studio.press("Send")
     parcel = "SF1386570000178"
     assert studio.put == [
-        inspection.OrderTakeAsked("CY20190417001"),
-        inspection.Begun(),
-        inspection.LineCounted(parcel, "3", "1"),
-        inspection.PhotoAsked(parcel),
-        inspection.PhotoAsked(parcel),
-        inspection.VoiceEnded(),
-        inspection.FindingChosen("damaged"),
-        inspection.ReadyAsked(),
-        inspection.SendAsked("CY20190417001"),
+        inspection.wants.OrderTakeAsked("CY20190417001"),
+        inspection.wants.Begun(),
+        inspection.wants.LineCounted(parcel, "3", "1"),
+        inspection.wants.PhotoAsked(parcel),
+        inspection.wants.PhotoAsked(parcel),
+        inspection.wants.VoiceEnded(),
+        inspection.wants.FindingChosen("damaged"),
+        inspection.wants.ReadyAsked(),
+        inspection.wants.SendAsked("CY20190417001"),
     ]
 
 
@@ -262,7 +262,7 @@ def test_a_finger_marks_a_photo_in_shares_of_the_picture(studio: Any) -> None:
     )
     studio.press("Confirm")
     (marked,) = studio.put
-    assert isinstance(marked, inspection.PhotoMarked)
+    assert isinstance(marked, inspection.wants.PhotoMarked)
     assert np.allclose(marked.strokes, [[(0.25, 0.25), (0.5, 0.25), (0.5, 0.5)]], atol=0.01)
 
 
@@ -279,7 +279,9 @@ def test_a_failed_sample_says_what_is_recalled(studio: Any) -> None:
     studio.press("Batch")
     studio.press("Confirm")
     assert studio.put == [
-        inspection.ResultEntered("YP-2019-0031", False, "", "too many bacteria", "seized", ("sku", "batch"))
+        inspection.wants.ResultEntered(
+            "YP-2019-0031", False, "", "too many bacteria", "seized", ("sku", "batch")
+        )
     ]
 
 

@@ -281,7 +281,7 @@ ALLOWED = {
     ("result", "sync/vocabulary/commands.py"): "of a command, as DESIGN 4 names the topic",
     ("result", "sync/vocabulary/handheld_facts.py"): "what a laboratory reports (检测结果)",
     ("result", "sync/hub/asked.py"): "what a laboratory reports (检测结果)",
-    ("result", "edge/handheld/inspection.py"): "what a laboratory reports (检测结果)",
+    ("result", "edge/handheld/inspection/"): "what a laboratory reports (检测结果)",
     ("result", "edge/handheld/screens/inspection.py"): "what a laboratory reports (检测结果)",
     ("input", "edge/handheld/screens/"): "a field that is typed into, as Kivy calls it",
     ("data", "sync/store/enciphered.py"): "the key that enciphers data, as key wrapping calls it",

@@ -11,10 +11,10 @@ from kivy.lang import Builder
 from kivy.properties import ObjectProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
 
-from edge.handheld import inspection as wants
 from edge.handheld.comparing_screen import ComparisonAsked
 from edge.handheld.events import Scanned
-from edge.handheld.inspection import DraftShown, InspectionView
+from edge.handheld.inspection import InspectionView, wants
+from edge.handheld.inspection.shown import DraftShown
 from edge.handheld.said import said as in_words
 from edge.handheld.screens import captions
 from edge.handheld.screens.hands import Asked, Hands, Marked, Offered, OfficerAsked, Shot
