@@ -379,6 +379,11 @@ class Archive:
         """The file, or the database and where it is: for messages."""
         return self._db.place
 
+    @property
+    def engine(self) -> Engine:
+        """For rooms of the hub with tables of their own; writes inside `transaction()` all the same."""
+        return self._db
+
     def close(self) -> None:
         self._db.close()
 
@@ -1123,6 +1128,10 @@ class Archive:
             (device,),
         )
         return tuple((epoch, Stream(stream)) for epoch, stream in rows)
+
+    def stream_heads(self) -> tuple[tuple[str, str, str, int], ...]:
+        """Device, epoch, stream and how far it is gap-free, of every stream."""
+        return tuple(self._db.execute("SELECT device, epoch, stream, contiguous FROM streams").fetchall())
 
     def facts_between(
         self, device: str, epoch: str, stream: Stream, first: int = 1, last: int = 2**62

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar, assert_never, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sync.hub.blobs import BlobLimits
+from sync.hub.console.settings import ConsolePart
 from sync.hub.engine_postgres import PostgresPlace
 from sync.hub.live import LiveLimits
 from sync.hub.receipts import ReceiptSettings
@@ -37,6 +38,8 @@ LOG_LEVELS: tuple[LogLevel, ...] = ("debug", "info", "warning", "error")
 MOST_DAYS = 36_500
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]{1,200}/?")
 
 ENGINES: tuple[Literal["sqlite", "postgresql"], ...] = ("sqlite", "postgresql")
 Spread = Literal["share", "device"]
@@ -165,6 +168,8 @@ class HubConfig:
     slip_key: Ed25519PrivateKey | None = field(default=None, repr=False)
     live: LivePart | None = None
     """None: nobody can show anything."""
+    console: ConsolePart | None = None
+    """None: this hub serves no pages."""
     log_level: LogLevel = "info"
     private_key: Ed25519PrivateKey = field(repr=False)
     kid: str = HUB_KID
@@ -196,6 +201,7 @@ def read_hub_config(path: Path) -> HubConfig:
     statements, kid = _statements(reader, sync.key_statements_file, private_key)
     blobs = _blobs(reader, top.part("blobs", optional=True))
     live = _live(reader, top.take("live", None))
+    console = _console(reader, top.take("console", None), archive)
     log = top.part("log", optional=True)
     level = log.choice("level", LOG_LEVELS, "info")
     log.done()
@@ -217,6 +223,7 @@ def read_hub_config(path: Path) -> HubConfig:
         slips=slips,
         slip_key=slip_key,
         live=live,
+        console=console,
         log_level=level,
         private_key=private_key,
         kid=kid,
@@ -523,6 +530,53 @@ def _live(reader: _Reader, value: Any) -> LivePart | None:
             )
     part.done()
     return live
+
+
+def _console(reader: _Reader, value: Any, archive: Path | PostgresPlace) -> ConsolePart | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        reader.add("console", f"expected a table, got {_shown(value)}")
+        return None
+    part = reader.table("console", value)
+    beside = archive if isinstance(archive, Path) else archive.witness_file
+    shown_file = part.text("shown_file", "", empty=True)
+    baseline_s = part.seconds("baseline_lane_s", 0, 86_400, 0.0)
+    console = ConsolePart(
+        host=part.text("host", "127.0.0.1"),
+        port=part.whole("port", 0, 65_535, 8080),
+        certificate_file=part.file("certificate_file"),
+        tls_key_file=part.secret("tls_key_file", optional=True),
+        shown_file=reader.folder / shown_file if shown_file else beside.parent / f"{beside.name}.shown",
+        lock_s=60.0 * part.seconds("lock_min", 0.1, 24 * 60, 30.0, unit="minutes"),
+        session_s=3600.0 * part.seconds("session_h", 0.01, 24 * 7, 12.0, unit="hours"),
+        baseline_lane_s=baseline_s or None,
+        stations=_stations(reader, part.take("stations", {})),
+        metrics_open=part.flag("metrics_open", False),
+    )
+    if (console.certificate_file is None) != (console.tls_key_file is None):
+        reader.add("console", "certificate_file and tls_key_file: expected both, or none")
+    for name in ("allow_plaintext", "allow_plaintext_outside_loopback"):
+        if not part.flag(name, False) and console.certificate_file is None and console.host not in LOOPBACK:
+            reader.add(
+                f"console.{name}",
+                f"expected true, or a certificate_file: {console.host} would be spoken to in plain text",
+            )
+    part.done()
+    return console
+
+
+def _stations(reader: _Reader, value: Any) -> dict[str, str]:
+    if isinstance(value, dict) and all(
+        _is_name(name) and isinstance(address, str) and _ADDRESS.fullmatch(address)
+        for name, address in value.items()
+    ):
+        return dict(value)
+    reader.add(
+        "console.stations",
+        f"expected a table of X-ray station = address of its page (http:// or https://), got {_shown(value)}",
+    )
+    return {}
 
 
 class _Reader:

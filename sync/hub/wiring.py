@@ -14,6 +14,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO, assert_never
@@ -27,7 +28,7 @@ from sync.hub.blob_files import BlobFiles
 from sync.hub.blob_keeping import BlobKeeper
 from sync.hub.config import HubConfig, LogLevel, WorkersPart, broker_of
 from sync.hub.engine_postgres import PostgresPlace
-from sync.hub.live_process import LiveProcess
+from sync.hub.kept_process import KeptProcess
 from sync.hub.receipts import give_out
 from sync.hub.receiver import Receiver
 from sync.hub.service import Service
@@ -229,21 +230,22 @@ class Hub:
         )
         if receiver.on_duty:
             keeper.start()
-        live = None
-        if config.live is not None and self._worker in (None, 1):
-            live = LiveProcess(config.file, self._log)
+        beside = []
+        if self._worker in (None, 1):
+            modules = {"sync.hub.live_serving": config.live, "sync.hub.console.serving": config.console}
+            beside = [KeptProcess(module, config.file, self._log) for module, part in modules.items() if part]
         link.start()
         self._service.ready(f"hub of {config.site}")
         code = 0
         try:
-            self._converse(archive, receiver, link, keeper, live)
+            self._converse(archive, receiver, link, keeper, beside)
         except ArchiveTaken as error:
             self._log.critical("archive taken", why=str(error))
             code = 1
         finally:
             self._service.stopping()
-            if live is not None:
-                live.stop()
+            for each in beside:
+                each.stop()
             keeper.stop(KEEPER_STOPS_WITHIN_S)
             self._leave(receiver, link, code)
             self._service.close()
@@ -255,7 +257,7 @@ class Hub:
         receiver: Receiver,
         link: HubLink,
         keeper: BlobKeeper,
-        live: LiveProcess | None,
+        beside: Sequence[KeptProcess],
     ) -> None:
         has_duties = receiver.on_duty
         poll_s = self._config.sync.poll_s
@@ -276,8 +278,8 @@ class Hub:
                 self._publish(link, receiver.tick(utc_now()))
                 tick_at_s = time.monotonic() + poll_s
                 self._tell_fault(receiver)
-                if live is not None:
-                    live.look()
+                for each in beside:
+                    each.look()
                 if receiver.on_duty and not has_duties:
                     self._log.info("duties taken over", worker=self._worker)
                     has_duties = True

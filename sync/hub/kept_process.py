@@ -1,4 +1,4 @@
-"""Keeps the endpoint for live picture and sound running beside the hub. Knows nothing of what it does."""
+"""Keeps another program of the hub running beside it. Knows nothing of what it does."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ AGAIN_AFTER_S: Final = 2.0
 ENDS_WITHIN_S: Final = 3.0
 
 
-class LiveProcess:
+class KeptProcess:
     """Started again when it dies, ended with the hub."""
 
-    def __init__(self, config_file: Path, log: Any) -> None:
+    def __init__(self, module: str, config_file: Path, log: Any) -> None:
+        self._module = module
         self._config_file = config_file
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -31,11 +32,13 @@ class LiveProcess:
         if process is not None:
             self._close(process)
             self._process = None
-            self._log.error("live endpoint ended", code=process.returncode, doing="started again")
+            self._log.error(
+                "program ended", module=self._module, code=process.returncode, doing="started again"
+            )
             self._again_s = now_s + AGAIN_AFTER_S
         if now_s >= self._again_s:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sync.hub.live_serving", str(self._config_file)],
+                [sys.executable, "-m", self._module, str(self._config_file)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
             )
@@ -44,7 +47,7 @@ class LiveProcess:
         process, self._process = self._process, None
         if process is None:
             return
-        # Its standard input ends: it says goodbye to devices, and ends.
+        # Its standard input ends: it says goodbye to whom it serves, and ends.
         self._close(process)
         try:
             process.wait(ENDS_WITHIN_S)

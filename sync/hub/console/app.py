@@ -1,0 +1,94 @@
+"""The console's pages put together: who may ask at all, what a browser may do with the answer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sync.hub.console.context import Console, SignInFirst
+from sync.hub.console.pages import doors
+from sync.hub.console.tail import Tail
+
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; "
+    "connect-src 'self'; media-src 'self' blob:; font-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS: Final = [
+    (name.encode(), value.encode())
+    for name, value in (
+        ("content-security-policy", POLICY),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("permissions-policy", "camera=(), microphone=(), geolocation=(), usb=(), serial=()"),
+    )
+]
+ROUTERS: Final = (doors.router,)
+
+
+def build_app(console: Console, tail: Tail | None = None) -> FastAPI:
+    app = FastAPI(title="kakou console", docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.console = console
+    app.state.tail = tail
+    app.state.throttle = doors.Throttle()
+    for router in ROUTERS:
+        app.include_router(router)
+
+    @app.exception_handler(SignInFirst)
+    async def _sign_in_first(request: Request, _: Exception) -> Response:
+        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse(f"/sign-in?to={request.url.path}", 303)
+        return JSONResponse({"code": "not_signed_in"}, 401)
+
+    @app.exception_handler(HTTPException)
+    @app.exception_handler(404)
+    async def _refused(request: Request, error: HTTPException) -> Response:
+        return _told(request, error.status_code, str(error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    async def _not_understood(request: Request, error: RequestValidationError) -> Response:
+        wrong = ((".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()[:5])
+        where = "; ".join(f"{place}: {why}" for place, why in wrong)
+        return _told(request, 422, where)
+
+    def _told(request: Request, status: int, detail: str) -> Response:
+        if "text/html" in request.headers.get("accept", "") and console.session(request) is not None:
+            request.state.session = console.session(request)
+            key = f"error.{status}" if status in (403, 404, 422) else "error.503"
+            return console.page(request, "error.html", status=status, key=key, detail=detail)
+        return JSONResponse({"code": detail if status == 403 else str(status), "detail": detail}, status)
+
+    app.add_middleware(Guard)
+    return app
+
+
+class Guard:
+    """Before every answer: is the asker our own page or a program. After it: what browsers may do with it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        refusal = None
+        if request.method not in ("GET", "HEAD") and request.headers.get("sec-fetch-site", "none") not in (
+            "none",
+            "same-origin",
+        ):
+            refusal = JSONResponse({"code": "other_origin"}, 403)
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_HEADERS]
+            await send(message)
+
+        await (self._app if refusal is None else refusal)(scope, receive, guarded)

@@ -1,0 +1,311 @@
+"""What every page stands on: archives and `shown` to read from, who is signed in, the pulse of what changed,
+and how a page is written in the reader's language and theme."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import Any, Final, TypeVar
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import structlog
+from fastapi import HTTPException, Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from sync.hub.archive import Archive
+from sync.hub.config import HubConfig
+from sync.hub.console.accounts import Role, note_read, standing
+from sync.hub.console.settings import ConsolePart
+from sync.hub.console.shown import Shown
+from sync.hub.console.words import WORDS
+from sync.vocabulary.codec import Malformed, from_json
+from sync.vocabulary.records import Site
+from sync.vocabulary.rulings import Text
+
+T = TypeVar("T")
+COOKIE: Final = "kakou_console"
+LANGUAGES: Final = ("zh", "en")
+THEMES: Final = ("dark", "light")
+_STANDING_EVERY_S: Final = 5.0
+"""How long a session goes on after its officer was revoked."""
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+@dataclass(slots=True)
+class Session:
+    officer: str
+    roles: frozenset[Role]
+    cookie: str
+    token: str
+    """Every request that changes something carries it (CSRF): field `csrf`, or header X-Kakou-Token."""
+    since_s: float
+    touched_s: float
+    checked_s: float
+
+
+@dataclass(slots=True)
+class Sessions:
+    """In memory: a console that is started again asks everybody to sign in."""
+
+    kept: dict[str, Session] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def open(self, officer: str, roles: frozenset[Role], now_s: float) -> Session:
+        session = Session(
+            officer, roles, secrets.token_urlsafe(32), secrets.token_urlsafe(32), now_s, now_s, now_s
+        )
+        with self.lock:
+            self.kept[session.cookie] = session
+        return session
+
+    def end(self, cookie: str) -> None:
+        with self.lock:
+            self.kept.pop(cookie, None)
+
+
+class Pool:
+    """Connections for threads that come and go: each is used by one thread at a time."""
+
+    def __init__(self, make: Callable[[], Any], most: int) -> None:
+        self._make = make
+        self._free: queue.LifoQueue[Any] = queue.LifoQueue()
+        self._left = threading.Semaphore(most)
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[Any]:
+        with self._left:
+            try:
+                got = self._free.get_nowait()
+            except queue.Empty:
+                got = self._make()
+            try:
+                yield got
+            except Exception:
+                got.close()
+                raise
+            self._free.put(got)
+
+    def close(self) -> None:
+        while not self._free.empty():
+            self._free.get_nowait().close()
+
+
+class Pulse:
+    """Counts up whenever something new is shown; whoever waits is woken. Any thread."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._condition = threading.Condition()
+
+    @property
+    def number(self) -> int:
+        return self._number
+
+    def beat(self) -> None:
+        with self._condition:
+            self._number += 1
+            self._condition.notify_all()
+
+    def wait(self, after: int, within_s: float) -> int:
+        """The number, once it is another or time is over."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._number != after, within_s)
+            return self._number
+
+
+class Console:
+    """One to a process; pages get it as `request.app.state.console`."""
+
+    def __init__(self, config: HubConfig, part: ConsolePart) -> None:
+        self.config = config
+        self.part = part
+        self.log = structlog.get_logger("sync.hub.console")
+        self.pulse = Pulse()
+        self.sessions = Sessions()
+        self._archives = Pool(lambda: Archive.open(config.archive), 8)
+        self._shown = Pool(lambda: Shown.open(part.shown_file), 8)
+        self._assets = {path.name: path.read_bytes() for path in _assets()}
+        self._templates = Environment(
+            loader=PackageLoader("sync.hub.console"),
+            autoescape=select_autoescape(default=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters["tojson_attr"] = lambda value: json.dumps(value, ensure_ascii=False)
+        self._site: tuple[float, Site] | None = None
+
+    # --- to read from -------------------------------------------------------------------------------------
+
+    def archive(self) -> contextlib.AbstractContextManager[Archive]:
+        return self._archives.one()
+
+    def shown(self) -> contextlib.AbstractContextManager[Shown]:
+        return self._shown.one()
+
+    def site(self) -> Site:
+        """The site's own record, at most some seconds old; a plain one where there is none."""
+        now_s = time.monotonic()
+        if self._site is None or now_s - self._site[0] > 5.0:
+            found = Site(site=self.config.site, name_zh=self.config.site, name_en=self.config.site)
+            with self.archive() as archive:
+                body = archive.record("site", self.config.site)
+            if body is not None:
+                with contextlib.suppress(Malformed):
+                    found = from_json(body, Site)
+            self._site = (now_s, found)
+        return self._site[1]
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.site().zone)
+
+    def today(self) -> str:
+        return f"{datetime.now(self.zone):%Y-%m-%d}"
+
+    def close(self) -> None:
+        self._archives.close()
+        self._shown.close()
+
+    # --- who asks -----------------------------------------------------------------------------------------
+
+    def session(self, request: Request) -> Session | None:
+        session = self.sessions.kept.get(request.cookies.get(COOKIE, ""))
+        if session is None:
+            return None
+        now_s = time.monotonic()
+        if now_s - session.since_s > self.part.session_s or now_s - session.touched_s > self.part.lock_s:
+            self.sessions.end(session.cookie)
+            return None
+        if now_s - session.checked_s > _STANDING_EVERY_S:
+            session.checked_s = now_s
+            with self.archive() as archive:
+                account = standing(archive, session.officer, utc_now())
+            if account is None:
+                self.sessions.end(session.cookie)
+                return None
+            session.roles = account.roles
+        return session
+
+    def note_read(self, session: Session, what: str, subject: str) -> None:
+        """To be called by every page that shows what concerns a person or a firm."""
+        with self.archive() as archive:
+            note_read(archive, session.officer, what, subject, utc_now())
+
+    # --- how it is said -----------------------------------------------------------------------------------
+
+    def asset(self, name: str) -> bytes | None:
+        return self._assets.get(name)
+
+    def asset_address(self, name: str) -> str:
+        """It changes with the content, so that it can be kept for ever."""
+        return f"/assets/{name}?v={hashlib.sha256(self._assets[name]).hexdigest()[:12]}"
+
+    def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+        """`say(key)` gives words of `words`, `both(text)` those of a `Text`, `local(utc)` the site's time."""
+        language, theme = language_of(request), theme_of(request)
+        number = LANGUAGES.index(language)
+        site = self.site()
+        zone = self.zone
+
+        def say(key: str, *more: object) -> str:
+            words = WORDS[key][number]
+            return words.format(*more) if more else words
+
+        def both(text: Text | None) -> str:
+            return "" if text is None else text.zh if language == "zh" else text.en
+
+        def local(utc: str, form: str = "%m-%d %H:%M:%S") -> str:
+            return f"{datetime.fromisoformat(utc).astimezone(zone):{form}}" if utc else ""
+
+        session: Session | None = getattr(request.state, "session", None)
+        content = self._templates.get_template(template).render(
+            say=say,
+            both=both,
+            local=local,
+            language=language,
+            theme=theme,
+            number=number,
+            site_name=site.name_zh if language == "zh" else site.name_en,
+            session=session,
+            roles=set() if session is None else {role.value for role in session.roles},
+            csrf="" if session is None else session.token,
+            path=request.url.path,
+            here=quote(str(request.url.path) + (f"?{request.url.query}" if request.url.query else "")),
+            asset=self.asset_address,
+            **values,
+        )
+        return HTMLResponse(content, status, headers={"Cache-Control": "no-store"})
+
+
+def language_of(request: Request) -> str:
+    asked = request.cookies.get("kakou_language", "")
+    return asked if asked in LANGUAGES else "zh"
+
+
+def theme_of(request: Request) -> str:
+    asked = request.cookies.get("kakou_theme", "")
+    return asked if asked in THEMES else "dark"
+
+
+def console_of(request: Request) -> Console:
+    found: Console = request.app.state.console
+    return found
+
+
+class SignInFirst(Exception):
+    """A page was asked for by nobody: shown the sign-in page. For other requests it is 401."""
+
+
+def signed_in(request: Request) -> Session:
+    """A dependency: who asks. Raises `SignInFirst`."""
+    session = console_of(request).session(request)
+    if session is None:
+        raise SignInFirst
+    request.state.session = session
+    if request.headers.get("x-kakou-watching") is None:
+        session.touched_s = time.monotonic()
+    return session
+
+
+def needs(*roles: Role) -> Callable[[Request], Session]:
+    """A dependency: who asks has one of these roles."""
+
+    def allowed(request: Request) -> Session:
+        session = signed_in(request)
+        if not session.roles & set(roles):
+            raise HTTPException(403, "role")
+        return session
+
+    return allowed
+
+
+async def commanding(request: Request) -> Session:
+    """A dependency of every request that changes something: the cookie alone commands nothing."""
+    session = signed_in(request)
+    token = request.headers.get("x-kakou-token", "")
+    if not token and request.headers.get("content-type", "").startswith(
+        ("application/x-www-form-urlencoded", "multipart/form-data")
+    ):
+        token = str((await request.form()).get("csrf", ""))
+    if not secrets.compare_digest(token.encode(), session.token.encode()):
+        raise HTTPException(403, "csrf")
+    return session
+
+
+def _assets() -> list[Any]:
+    return [each for each in (files("sync.hub.console") / "assets").iterdir() if each.is_file()]

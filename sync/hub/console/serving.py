@@ -1,0 +1,71 @@
+"""`python -m sync.hub.console.serving CONFIG`: the console's process, beside the hub and ended with it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from sync.hub.archive import Archive
+from sync.hub.config import read_hub_config
+from sync.hub.console.app import build_app
+from sync.hub.console.context import Console
+from sync.hub.console.shown import Shown
+from sync.hub.console.tail import Tail
+from sync.hub.wiring import set_up_log
+
+
+def main() -> int:
+    config = read_hub_config(Path(sys.argv[1]))
+    part = config.console
+    if part is None:
+        return 0
+    set_up_log(config.log_level)
+    log = structlog.get_logger("sync.hub.console")
+    console = Console(config, part)
+    tail = Tail(
+        lambda: Archive.open(config.archive),
+        lambda archive_id: Shown.open(part.shown_file, archive_id),
+        console.site().zone,
+        console.pulse.beat,
+        log,
+    )
+    server = uvicorn.Server(
+        uvicorn.Config(
+            build_app(console, tail),
+            host=part.host,
+            port=part.port,
+            ssl_certfile=None if part.certificate_file is None else str(part.certificate_file),
+            ssl_keyfile=None if part.tls_key_file is None else str(part.tls_key_file),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
+        )
+    )
+
+    def wait_for_the_hub() -> None:
+        # The hub holds the other end: when it is gone, so is this.
+        sys.stdin.buffer.read()
+        server.should_exit = True
+
+    threading.Thread(target=wait_for_the_hub, name="hub-gone", daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tail.start()
+    log.info("console ready", address=f"{part.host}:{part.port}")
+    try:
+        server.run()
+    finally:
+        tail.stop()
+        console.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,315 @@
+"""What pages are made from: one SQLite file read out of the archive, in each stream's own order.
+
+It holds nothing that the archive does not: lost, torn or of another version or archive it is made anew. One
+writer, the tail; any number of readers, each with a connection of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Self
+
+VERSION: Final = "1"
+"""Of the tables and of what is read into them: another one is made anew."""
+
+_SCHEMA: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE read_to (
+  device TEXT NOT NULL, epoch TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL,
+  PRIMARY KEY (device, epoch, stream)
+) WITHOUT ROWID;
+-- One row a passage, as its facts tell it. Lists are JSON. day, hour: by the site's clock, of the opening.
+-- was_*: ever, whatever came after. *_position: of the fact that said it last, for facts come by two streams.
+CREATE TABLE passages (
+  device TEXT NOT NULL,
+  passage INTEGER NOT NULL,
+  day TEXT NOT NULL DEFAULT '',
+  hour INTEGER NOT NULL DEFAULT -1,
+  opened_utc TEXT NOT NULL DEFAULT '',
+  gated INTEGER NOT NULL DEFAULT 1,
+  plate TEXT NOT NULL DEFAULT '',
+  direction TEXT NOT NULL DEFAULT '',
+  slips TEXT NOT NULL DEFAULT '[]',
+  enterprise TEXT NOT NULL DEFAULT '',
+  gross_kg TEXT NOT NULL DEFAULT '',
+  expected_kg TEXT NOT NULL DEFAULT '',
+  verdict TEXT NOT NULL DEFAULT '',
+  codes TEXT NOT NULL DEFAULT '[]',
+  texts TEXT NOT NULL DEFAULT '[[],[]]',
+  owner TEXT NOT NULL DEFAULT '',
+  ways TEXT NOT NULL DEFAULT '[]',
+  officer TEXT NOT NULL DEFAULT '',
+  claim TEXT NOT NULL DEFAULT '',
+  ruled_utc TEXT NOT NULL DEFAULT '',
+  ruled_position INTEGER NOT NULL DEFAULT 0,
+  held_utc TEXT NOT NULL DEFAULT '',
+  was_held INTEGER NOT NULL DEFAULT 0,
+  was_inspected INTEGER NOT NULL DEFAULT 0,
+  was_released INTEGER NOT NULL DEFAULT 0,
+  crossed_utc TEXT NOT NULL DEFAULT '',
+  outcome TEXT NOT NULL DEFAULT '',
+  lane_s REAL,
+  closed_utc TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (device, passage)
+) WITHOUT ROWID;
+CREATE INDEX passages_by_time ON passages (opened_utc);
+CREATE INDEX passages_by_plate ON passages (plate, opened_utc);
+CREATE INDEX passages_open ON passages (device, passage) WHERE closed_utc = '';
+-- Who and what a fact names. what: slip, waybill, plate, officer, enterprise, order, trace, station_parcel.
+CREATE TABLE named (
+  what TEXT NOT NULL, name TEXT NOT NULL, utc TEXT NOT NULL,
+  device TEXT NOT NULL, epoch TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL,
+  kind TEXT NOT NULL, passage INTEGER,
+  PRIMARY KEY (what, name, utc, device, epoch, stream, seq)
+) WITHOUT ROWID;
+-- The last word on a parcel, at the X-ray line and by hand. at: x_ray, handheld.
+CREATE TABLE parcels (
+  waybill_no TEXT NOT NULL, at TEXT NOT NULL, verdict TEXT NOT NULL, by TEXT NOT NULL,
+  category TEXT NOT NULL, officer TEXT NOT NULL, device TEXT NOT NULL, parcel INTEGER,
+  chute TEXT NOT NULL DEFAULT '', utc TEXT NOT NULL,
+  PRIMARY KEY (waybill_no, at)
+) WITHOUT ROWID;
+CREATE TABLE alarms (
+  device TEXT NOT NULL, epoch TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL,
+  utc TEXT NOT NULL, code TEXT NOT NULL, passage INTEGER, detail TEXT NOT NULL,
+  zh TEXT NOT NULL, en TEXT NOT NULL,
+  PRIMARY KEY (device, epoch, stream, seq)
+) WITHOUT ROWID;
+CREATE INDEX alarms_by_time ON alarms (utc);
+-- Counts and sums, for curves and statistics: by day (the site's), hour, whose (device, enterprise, officer,
+-- reason) and what. seconds: the sum of times where `what` has one.
+CREATE TABLE tallies (
+  day TEXT NOT NULL, hour INTEGER NOT NULL, by TEXT NOT NULL, name TEXT NOT NULL, what TEXT NOT NULL,
+  n INTEGER NOT NULL, seconds REAL NOT NULL DEFAULT 0,
+  PRIMARY KEY (day, by, name, what, hour)
+) WITHOUT ROWID;
+"""
+
+
+class ReadTo(NamedTuple):
+    device: str
+    epoch: str
+    stream: str
+    seq: int
+
+
+class PassageRow(NamedTuple):
+    """Columns of `passages`, in their order. Lists are still JSON text."""
+
+    device: str
+    passage: int
+    day: str
+    hour: int
+    opened_utc: str
+    gated: int
+    plate: str
+    direction: str
+    slips: str
+    enterprise: str
+    gross_kg: str
+    expected_kg: str
+    verdict: str
+    codes: str
+    texts: str
+    owner: str
+    ways: str
+    officer: str
+    claim: str
+    ruled_utc: str
+    ruled_position: int
+    held_utc: str
+    was_held: int
+    was_inspected: int
+    was_released: int
+    crossed_utc: str
+    outcome: str
+    lane_s: float | None
+    closed_utc: str
+
+
+class NamedRow(NamedTuple):
+    what: str
+    name: str
+    utc: str
+    device: str
+    epoch: str
+    stream: str
+    seq: int
+    kind: str
+    passage: int | None
+
+
+class AlarmRow(NamedTuple):
+    device: str
+    epoch: str
+    stream: str
+    seq: int
+    utc: str
+    code: str
+    passage: int | None
+    detail: str
+    zh: str
+    en: str
+
+
+class Tally(NamedTuple):
+    day: str
+    hour: int
+    by: str
+    name: str
+    what: str
+    n: int
+    seconds: float
+
+
+_PASSAGE = ", ".join(PassageRow._fields)
+
+
+class Shown:
+    """One connection, one thread at a time."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    @classmethod
+    def open(cls, file: Path, archive_id: str = "") -> Self:
+        """With an archive id: to write; made anew where it is of another archive or version, or torn."""
+        try:
+            return cls(_opened(file, archive_id))
+        except sqlite3.DatabaseError:
+            if not archive_id:
+                raise
+            _remove(file)
+            return cls(_opened(file, archive_id))
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextlib.contextmanager
+    def moment(self) -> Iterator[None]:
+        """All reads inside see the same moment."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("ROLLBACK")
+
+    def execute(self, sql: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
+        """For the rooms of the console that have their own questions."""
+        return self._db.execute(sql, tuple(values))
+
+    # --- where the tail is --------------------------------------------------------------------------------
+
+    def read_to(self) -> dict[tuple[str, str, str], int]:
+        rows = self._db.execute("SELECT device, epoch, stream, seq FROM read_to")
+        return {(device, epoch, stream): seq for device, epoch, stream, seq in rows}
+
+    def set_read_to(self, rows: Iterable[ReadTo]) -> None:
+        self._db.executemany(
+            "INSERT INTO read_to VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (device, epoch, stream) DO UPDATE SET seq = excluded.seq",
+            rows,
+        )
+
+    # --- to look at ---------------------------------------------------------------------------------------
+
+    def passage(self, device: str, passage: int) -> PassageRow | None:
+        row = self._db.execute(
+            f"SELECT {_PASSAGE} FROM passages WHERE device = ? AND passage = ?",  # noqa: S608
+            (device, passage),
+        ).fetchone()
+        return None if row is None else PassageRow._make(row)
+
+    def passages_open(self) -> tuple[PassageRow, ...]:
+        """Those that are not closed, lane by lane."""
+        rows = self._db.execute(
+            f"SELECT {_PASSAGE} FROM passages WHERE closed_utc = '' ORDER BY device, passage"  # noqa: S608
+        )
+        return tuple(map(PassageRow._make, rows))
+
+    def passages_of_plate(self, plate: str, limit: int) -> tuple[PassageRow, ...]:
+        rows = self._db.execute(
+            f"SELECT {_PASSAGE} FROM passages WHERE plate = ? ORDER BY opened_utc DESC LIMIT ?",  # noqa: S608
+            (plate, limit),
+        )
+        return tuple(map(PassageRow._make, rows))
+
+    def passages_between(self, from_utc: str, to_utc: str, limit: int) -> tuple[PassageRow, ...]:
+        """Latest first."""
+        rows = self._db.execute(
+            f"SELECT {_PASSAGE} FROM passages WHERE opened_utc >= ? AND opened_utc < ? "  # noqa: S608
+            "ORDER BY opened_utc DESC LIMIT ?",
+            (from_utc, to_utc, limit),
+        )
+        return tuple(map(PassageRow._make, rows))
+
+    def named(self, what: str, name: str, limit: int) -> tuple[NamedRow, ...]:
+        """Latest first."""
+        rows = self._db.execute(
+            "SELECT what, name, utc, device, epoch, stream, seq, kind, passage FROM named "
+            "WHERE what = ? AND name = ? ORDER BY utc DESC LIMIT ?",
+            (what, name, limit),
+        )
+        return tuple(map(NamedRow._make, rows))
+
+    def alarms_since(self, utc: str, limit: int) -> tuple[AlarmRow, ...]:
+        """Latest first."""
+        rows = self._db.execute(
+            "SELECT device, epoch, stream, seq, utc, code, passage, detail, zh, en FROM alarms "
+            "WHERE utc >= ? ORDER BY utc DESC LIMIT ?",
+            (utc, limit),
+        )
+        return tuple(map(AlarmRow._make, rows))
+
+    def tallies(self, from_day: str, to_day: str, by: str, name: str | None = None) -> tuple[Tally, ...]:
+        """Of these days, both included."""
+        which, values = ("", ()) if name is None else (" AND name = ?", (name,))
+        rows = self._db.execute(
+            "SELECT day, hour, by, name, what, n, seconds FROM tallies "  # noqa: S608
+            f"WHERE day BETWEEN ? AND ? AND by = ?{which}",
+            (from_day, to_day, by, *values),
+        )
+        return tuple(map(Tally._make, rows))
+
+
+def _opened(file: Path, archive_id: str) -> sqlite3.Connection:
+    db = sqlite3.connect(file, isolation_level=None, timeout=10.0, check_same_thread=False)
+    try:
+        if not archive_id:
+            db.execute("PRAGMA query_only=ON")
+            return db
+        tables = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        said = dict(db.execute("SELECT key, value FROM meta")) if "meta" in tables else {}
+        if said != {"version": VERSION, "archive_id": archive_id}:
+            if tables:
+                raise sqlite3.DatabaseError("of another version or archive")
+            db.execute("PRAGMA journal_mode=WAL")
+            # One transaction: half of the tables would be another version for ever.
+            db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
+            db.executemany(
+                "INSERT INTO meta VALUES (?, ?)", [("version", VERSION), ("archive_id", archive_id)]
+            )
+        db.execute("PRAGMA synchronous=NORMAL")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _remove(file: Path) -> None:
+    for name in (file.name, f"{file.name}-wal", f"{file.name}-shm"):
+        file.with_name(name).unlink(missing_ok=True)

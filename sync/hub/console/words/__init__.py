@@ -1,0 +1,7 @@
+"""What the console says, in Chinese and English: key -> (zh, en). One file a room."""
+
+from __future__ import annotations
+
+from sync.hub.console.words import common
+
+WORDS: dict[str, tuple[str, str]] = {**common.WORDS}
