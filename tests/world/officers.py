@@ -157,7 +157,8 @@ def bad_codes(draw: random.Random, lane: LanePc, passage: int) -> list[ShownByOf
         ShownByOfficer("old", GOOD[0], lane.name, passage, False, issued_ago_s=75.0),
         ShownByOfficer("from the future", GOOD[0], lane.name, passage, False, issued_ago_s=-75.0),
         ShownByOfficer("other lane", GOOD[0], other, passage, False),
-        ShownByOfficer("other passage", GOOD[0], lane.name, passage + 1, False),
+        # Far enough that it cannot become this lane's passage while the officer is still showing codes.
+        ShownByOfficer("other passage", GOOD[0], lane.name, passage + 100, False),
         ShownByOfficer("forged", GOOD[0], lane.name, passage, False, signed_by=STRANGER),
         ShownByOfficer("cut off", GOOD[0], lane.name, passage, False, spoiled=True),
     ]
