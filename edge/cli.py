@@ -35,6 +35,7 @@ app = typer.Typer(
 )
 records_app = typer.Typer(no_args_is_help=True, help="Load records into a hub, compare hub and edge.")
 journal_app = typer.Typer(no_args_is_help=True, help="Prove or export a device's journal.")
+references_app = typer.Typer(no_args_is_help=True, help="An X-ray station's library of labelled pictures.")
 slips_app = typer.Typer(
     no_args_is_help=True, help="Slips as signed codes: issue, look at, verify; their keys."
 )
@@ -43,6 +44,7 @@ BLOBS_LISTED = 1_000
 PLACES.update(
     {
         "records": f"{__name__}:records_app",
+        "references": f"{__name__}:references_app",
         "slips": f"{__name__}:slips_app",
         "journal": f"{__name__}:journal_app",
         "enrol": "edge.enrolling:enrol_app",
@@ -428,6 +430,47 @@ def bench(
     args += ["--peers", str(peers.resolve())] if peers is not None else []
     args += ["--json"] if as_json else []
     _become("bench", *args)
+
+
+# --- references -------------------------------------------------------------------------------------------
+
+
+@references_app.callback()
+def references() -> None:
+    """An X-ray station's library of labelled pictures."""
+
+
+@references_app.command("import")
+def references_import(
+    config: ConfigFile,
+    folder: Annotated[Path, typer.Argument(help="a machine's export, and references.csv beside it")],
+    officer: Annotated[str, typer.Option(help="who says what the pictures show")],
+    as_json: Json = False,
+) -> None:
+    """Pictures of known goods into a station's library, while it does not run. Exit 1: one was not taken."""
+    from edge.devices.settings import SettingsRefused
+    from edge.runtime.clock import SystemClock
+    from edge.runtime.config_reading import ConfigRefused
+    from edge.xray_bridge.config import read_xray_config
+    from edge.xray_bridge.imaging.calibration import CalibrationRefused
+    from edge.xray_bridge.stocking import StockRefused, stock
+
+    taken = refused_ones = 0
+    try:
+        for row in stock(read_xray_config(config), folder, officer, SystemClock()):
+            taken += bool(row.entry)
+            refused_ones += not row.entry
+            if as_json:
+                _say_json({"picture": row.picture, "entry": row.entry, "why": row.why})
+            elif row.why:
+                _say(f"{row.picture}: {row.why}")
+    except (ConfigRefused, SettingsRefused) as refused:
+        raise _refuse(refused, 2) from refused
+    except (StockRefused, CalibrationRefused, OSError) as refused:
+        raise _refuse(refused) from refused
+    if not as_json:
+        _say(f"{taken} pictures are in the library, {refused_ones} were not taken")
+    raise typer.Exit(1 if refused_ones else 0)
 
 
 # --- records ----------------------------------------------------------------------------------------------

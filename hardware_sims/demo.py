@@ -41,7 +41,8 @@ from hardware_sims.xray_cast import OFFICERS as XRAY_OFFICERS
 from hardware_sims.xray_cast import PINS as XRAY_PINS
 from hardware_sims.xray_cast import STATION
 from hardware_sims.xray_officer import ScriptedOfficer
-from hardware_sims.xray_site import DESKS
+from hardware_sims.xray_references import known_goods, write_references
+from hardware_sims.xray_site import DESKS, XraySite
 
 READY_WITHIN_S = 40.0
 DRAIN_WITHIN_S = 60.0
@@ -365,6 +366,7 @@ class Demo:
         for lane in LANES:
             self._start_lane(lane)
         if site.xray is not None:
+            self._stock_library(site.xray)
             self._set_pins(STATION, XRAY_OFFICERS, XRAY_PINS)
             self._start_station()
         number = self.watch.scope_number()
@@ -406,6 +408,27 @@ class Demo:
             raise KeyboardInterrupt
         if code != 0:
             raise DemoFailed(f"the records were not imported; see {log}")
+
+    def _stock_library(self, line: XraySite) -> None:
+        """Goods the line knows from before: its machine's own pictures of them go into the library."""
+        scenario, log = line.cast.scenario, self.site.folder / "references.log"
+        write_references(
+            line.references,
+            known_goods(line.cast),
+            detector=scenario.detector,
+            seed=scenario.seed,
+            unix_s=time.time(),
+        )
+        command = python(
+            "-m", "edge.cli", "references", "import", str(line.config), str(line.references), "--officer",
+            XRAY_OFFICERS[0], "--json",
+        )  # fmt: skip
+        with log.open("wb") as file:
+            code = run_to_end(command, within_s=120.0, stopping=self._stopping, output=file)
+        if self._stopping.is_set():
+            raise KeyboardInterrupt
+        if code != 0:
+            raise DemoFailed(f"the references were not taken; see {log}")
 
     def _set_pins(self, device: str, officers: Sequence[str], pins: dict[str, str]) -> None:
         """At the centre, as anywhere: what goes down proves a PIN to that device alone."""

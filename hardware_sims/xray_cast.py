@@ -69,6 +69,8 @@ _OF_OFFICER: dict[str, tuple[str, str]] = {
     "recalled": ("recheck", ""),
 }
 """Case -> (verdict, category); the others pass, if they may."""
+ORDINARY_EVERY = 7
+"""One parcel in so many is as declared, however few come."""
 LATE_S = 60.0
 """So long an officer looks at a parcel of the case `late`: the belt does not wait."""
 
@@ -131,7 +133,7 @@ class _Maker:
         return XrayCast(scenario, records, self._judgements)
 
     def _order(self, count: int) -> list[str]:
-        cases = [case for case, _, _ in CASES][:count]
+        cases = [case for case, _, _ in CASES][: count - count // ORDINARY_EVERY]
         spare = count - len(cases)
         order: list[str] = []
         for place, case in enumerate(cases):

@@ -38,6 +38,11 @@ class XraySite:
         return self.folder / "data" / STATION
 
     @property
+    def references(self) -> Path:
+        """What its machine exported of goods it knows."""
+        return self.folder / "references"
+
+    @property
     def page(self) -> str:
         return f"http://127.0.0.1:{self.page_port}/"
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
@@ -19,6 +20,8 @@ from edge.xray_bridge.evidence.keeping import EvidenceKeeper, earlier
 from edge.xray_bridge.evidence.library import Entry, Library, goods_key
 from edge.xray_bridge.evidence.manifest import Machine, Taken
 from edge.xray_bridge.evidence.searching import Searcher
+from edge.xray_bridge.imaging.analysis import analyse
+from edge.xray_bridge.imaging.calibration import Calibration
 from edge.xray_bridge.imaging.comparing import MOST_REFERENCES, Kept, References
 from edge.xray_bridge.imaging.describing import Descriptor, DescriptorRefused
 from edge.xray_bridge.imaging.pictures import RawPicture
@@ -30,6 +33,10 @@ from sync.vocabulary.rulings import Text
 
 SETS_REMEMBERED: Final = 64
 """Each knows its own spread, which takes longer to work out than to use."""
+ANEW_REMEMBERED: Final = 1_000
+MOST_ANEW: Final = 8
+"""Of one set, while one parcel waits: the others are described anew with the parcels to come."""
+PRIOR: Final = Calibration().id
 
 
 def scan_of(held: Held) -> Scan:
@@ -65,12 +72,23 @@ def scan_of(held: Held) -> Scan:
 class Shelf:
     """`keep` and `save` from the station's thread, the rest from any."""
 
-    def __init__(self, keeper: EvidenceKeeper, library: Library, searcher: Searcher) -> None:
+    def __init__(
+        self,
+        keeper: EvidenceKeeper,
+        library: Library,
+        searcher: Searcher,
+        *,
+        calibration: Callable[[], Calibration],
+    ) -> None:
+        """`calibration`: the one in force."""
         self._keeper = keeper
         self._library = library
         self._searcher = searcher
+        self._calibration = calibration
         self._lock = Lock()
         self._sets: OrderedDict[tuple[str, ...], References] = OrderedDict()
+        self._anew: OrderedDict[tuple[str, str], Descriptor | None] = OrderedDict()
+        """(entry, calibration) -> its picture described by that calibration; None: the picture is gone."""
 
     def start(self) -> None:
         self._keeper.start()
@@ -128,37 +146,92 @@ class Shelf:
         of_chapter = _compared_with(chapter, own[Likeness.CHAPTER])
 
         def made() -> References:
-            key = (*(number for number, _ in of_sku), "", *(number for number, _ in of_chapter))
+            calibration = self._calibration()
+            key = (
+                calibration.id,
+                *(each.number for each in of_sku),
+                "",
+                *(each.number for each in of_chapter),
+            )
             with self._lock:
                 known = self._sets.get(key)
                 if known is not None:
                     self._sets.move_to_end(key)
                     return known
-            known = References.of(_kept(of_sku), _kept(of_chapter))
-            with self._lock:
-                self._sets[key] = known
-                while len(self._sets) > SETS_REMEMBERED:
-                    self._sets.popitem(last=False)
-            return known
+            sku_set, sku_is_whole = self._described(of_sku, calibration)
+            chapter_set, chapter_is_whole = self._described(of_chapter, calibration)
+            made_now = References.of(sku_set, chapter_set)
+            if sku_is_whole and chapter_is_whole:
+                with self._lock:
+                    self._sets[key] = made_now
+                    while len(self._sets) > SETS_REMEMBERED:
+                        self._sets.popitem(last=False)
+            return made_now
 
         return made
 
+    def _described(
+        self, references: Sequence[_Reference], calibration: Calibration
+    ) -> tuple[tuple[Kept, ...], bool]:
+        """By the calibration in force, as the parcel will be: another one sees other materials in the same
+        picture. (What can be compared with, oldest first; False: there will be more the next time.)"""
+        found: list[Kept] = []
+        left, whole = MOST_ANEW, True
+        for each in reversed(references):
+            try:
+                described = Descriptor.read(each.descriptor)
+            except DescriptorRefused as refused:
+                _logger().warning(
+                    "a reference cannot be compared with", reference=each.number, why=str(refused)
+                )
+                continue
+            if described.calibration != calibration.id and each.in_library:
+                known, anew = self._known_anew(each.number, calibration)
+                if not known and not left:
+                    whole = False
+                    continue
+                if not known:
+                    left -= 1
+                    anew = self._describe_anew(each.number, calibration)
+                if anew is None:
+                    continue
+                described = anew
+            elif described.calibration == PRIOR and calibration.measured:
+                # Of the records, without a picture: made before anything was measured, it says nothing here.
+                continue
+            found.append(Kept(each.number, described))
+        return tuple(reversed(found)), whole
 
-def _compared_with(records: Sequence[Reference], entries: Sequence[Entry]) -> tuple[tuple[str, str], ...]:
-    """(number, descriptor): this station's own last, they are of its own machine; and no more than are
-    used."""
-    found = [(each.reference_no, each.descriptor) for each in records if each.descriptor]
-    found += [(entry.key, entry.descriptor) for entry in reversed(entries)]
+    def _known_anew(self, number: str, calibration: Calibration) -> tuple[bool, Descriptor | None]:
+        key = (number, calibration.id)
+        with self._lock:
+            return key in self._anew, self._anew.get(key)
+
+    def _describe_anew(self, number: str, calibration: Calibration) -> Descriptor | None:
+        raw = self._searcher.raw(number)
+        described = None if raw is None else analyse(raw, calibration)[1]
+        with self._lock:
+            self._anew[(number, calibration.id)] = described
+            while len(self._anew) > ANEW_REMEMBERED:
+                self._anew.popitem(last=False)
+        return described
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    number: str
+    descriptor: str
+    in_library: bool
+    """Its picture is at hand."""
+
+
+def _compared_with(records: Sequence[Reference], entries: Sequence[Entry]) -> tuple[_Reference, ...]:
+    """This station's own last, they are of its own machine; and no more than are used."""
+    found = [_Reference(each.reference_no, each.descriptor, False) for each in records if each.descriptor]
+    found += [_Reference(entry.key, entry.descriptor, True) for entry in reversed(entries)]
     return tuple(found[-MOST_REFERENCES:])
 
 
-def _kept(references: Sequence[tuple[str, str]]) -> tuple[Kept, ...]:
-    found = []
-    for number, descriptor in references:
-        try:
-            found.append(Kept(number, Descriptor.read(descriptor)))
-        except DescriptorRefused as refused:
-            structlog.get_logger("references").warning(
-                "a reference cannot be compared with", reference=number, why=str(refused)
-            )
-    return tuple(found)
+def _logger() -> structlog.stdlib.BoundLogger:
+    log: structlog.stdlib.BoundLogger = structlog.get_logger("references")
+    return log

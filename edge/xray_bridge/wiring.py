@@ -363,7 +363,8 @@ class Program:
             forget_blobs=self._journal.forget_blobs,
             library=library,
         )
-        return Shelf(keeper, library, Searcher(store, library, descriptor_of=self._descriptor_of))
+        searcher = Searcher(store, library, descriptor_of=self._descriptor_of)
+        return Shelf(keeper, library, searcher, calibration=self._calibrations.current)
 
     def _descriptor_of(self, picture: str) -> Descriptor | None:
         held = self._pictures.get(picture)

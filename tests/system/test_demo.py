@@ -202,6 +202,16 @@ def test_nothing_that_must_not_pass_is_in_the_pass_chute_and_good_parcels_are(fi
     assert {chute for name, chute in chutes.items() if cases[name] == "wedge"} == {"recheck"}
 
 
+def test_known_goods_pass_by_machine_and_the_rest_has_every_other_end(first: DemoRun) -> None:
+    judged = first.facts("parcel_x_rayed")
+    ends = {(fact["verdict"], fact["by"]) for fact in judged}
+    assert {("passed", "machine"), ("passed", "officer"), ("flagged", "officer"), ("recheck", "default")} <= ends
+    by_machine = [fact for fact in judged if (fact["verdict"], fact["by"]) == ("passed", "machine")]
+    assert all(fact["references"] >= 5 and fact["score"] <= 4.0 for fact in by_machine)
+    differ = [fact for fact in judged if fact["verdict"] == "flagged" and (fact["score"] or 0.0) > 4.0]
+    assert differ
+
+
 def test_the_hub_has_whom_each_verdict_came_from(first: DemoRun) -> None:
     passed = [fact for fact in first.facts("parcel_x_rayed") if fact["verdict"] == "passed"]
     assert {fact["by"] for fact in passed} <= {"officer", "machine"}

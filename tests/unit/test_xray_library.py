@@ -20,6 +20,7 @@ from edge.xray_bridge.evidence.library import Library, problems_of
 from edge.xray_bridge.evidence.manifest import GoodsSaid, Said, Taken
 from edge.xray_bridge.evidence.searching import Query, Searcher
 from edge.xray_bridge.evidence.store import EvidenceStore, Limits
+from edge.xray_bridge.imaging.calibration import Calibration
 from edge.xray_bridge.imaging.describing import MAP_COLUMNS, MAP_ROWS, Descriptor
 from edge.xray_bridge.imaging.tables import CLASSES, MATERIAL_BINS
 from edge.xray_bridge.shelving import Shelf
@@ -30,6 +31,7 @@ from sync.vocabulary.xray_facts import ParcelXRayed
 from tests.unit.test_xray_evidence import Clock
 
 LIMITS = Limits(10**9, 0, 0, 30, 60)
+PRIOR = Calibration()
 SIDE = 20
 
 
@@ -41,7 +43,7 @@ def descriptor(kind: int, spread: float = 0.0) -> Descriptor:
     cells[:, kind : kind + 12] = 100
     text = base64.b64encode(cells.tobytes()).decode()
     return Descriptor(
-        calibration="c1",
+        calibration=PRIOR.id,
         length_mm=300.0,
         height_mm=200.0,
         mass_g=500.0 + 400.0 * kind + 100 * spread,
@@ -356,7 +358,7 @@ def test_a_past_picture_comes_back_as_it_was_taken(searched: Searcher) -> None:
 
 def test_a_desk_compares_with_and_is_shown_what_this_stations_library_has(tmp_path: Path) -> None:
     station = Station(tmp_path)
-    shelf = Shelf(station.keeper, station.library, station.searcher)
+    shelf = Shelf(station.keeper, station.library, station.searcher, calibration=lambda: PRIOR)
     for number in range(2):
         station.save(save(f"p{number}", of=goods("A", "6109100010")))
     record = Reference(reference_no="C-1", sku="A", kind="x_ray", descriptor=descriptor(0).text())

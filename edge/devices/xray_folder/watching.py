@@ -14,7 +14,7 @@ import re
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, assert_never
@@ -130,6 +130,28 @@ class HotFolder:
         with self._lock:
             return FolderHealth(self._state, self._why, self._pictures, self._failed)
 
+    def lying(self) -> Iterator[XrayPictureSeen | XrayPictureFailed]:
+        """Every picture there is now, read and left where it lies: of a folder nobody writes into. On the
+        caller's thread. Raises `OSError`."""
+        from edge.devices.xray_folder import wire
+
+        session = FolderSession(stable_s=0.0, give_up_s=0.0)
+        for action in session.looked(0.0, self._listed()[0]):
+            match action:
+                case TryIt(name):
+                    try:
+                        yield _seen(action, *self._read(action))
+                    except wire.Unfinished as unfinished:
+                        yield XrayPictureFailed(name, _failure(unfinished.code), unfinished.why[:300])
+                    except wire.Refused as refused:
+                        yield XrayPictureFailed(name, "refused", str(refused)[:300])
+                    except _Lost as lost:
+                        raise OSError(str(lost)) from lost
+                case SetAside(name, _, code, why):
+                    yield XrayPictureFailed(name, code, why[:300])
+                case _:
+                    assert_never(action)
+
     # --- the folder's own thread ---
 
     def _watch(self) -> None:
@@ -175,24 +197,12 @@ class HotFolder:
             self._on_news(self._monotonic_s(), self.name, why)
 
     def _entries(self) -> dict[str, Entry]:
-        entries: dict[str, Entry] = {}
-        full = False
         try:
             for below in (TAKEN, QUARANTINE):
                 (self._folder / below).mkdir(exist_ok=True)
                 if (self._folder / below).is_symlink():
                     raise _Lost(f"{self._folder}: {below} is a link: expected a folder of its own")
-            with os.scandir(self._folder) as found:
-                for each in found:
-                    if each.name in (TAKEN, QUARANTINE):
-                        continue
-                    if len(entries) >= self._settings.most_files:
-                        full = True
-                        break
-                    with contextlib.suppress(FileNotFoundError):
-                        about = each.stat(follow_symlinks=False)
-                        plain = stat.S_ISREG(about.st_mode)
-                        entries[each.name] = Entry(about.st_size, about.st_mtime_ns, plain)
+            entries, full = self._listed()
         except OSError as error:
             raise _Lost(f"{self._folder}: {error.strerror or error!r}") from error
         if full and not self._full_told:
@@ -200,6 +210,21 @@ class HotFolder:
             self._on_reading(self._monotonic_s(), self.name, DeviceFault("folder_full", detail))
         self._full_told = full
         return entries
+
+    def _listed(self) -> tuple[dict[str, Entry], bool]:
+        """(files, there are more than the bound). Raises `OSError`."""
+        entries: dict[str, Entry] = {}
+        with os.scandir(self._folder) as found:
+            for each in found:
+                if each.name in (TAKEN, QUARANTINE):
+                    continue
+                if len(entries) >= self._settings.most_files:
+                    return entries, True
+                with contextlib.suppress(FileNotFoundError):
+                    about = each.stat(follow_symlinks=False)
+                    plain = stat.S_ISREG(about.st_mode)
+                    entries[each.name] = Entry(about.st_size, about.st_mtime_ns, plain)
+        return entries, False
 
     def _tell_foreign(self) -> None:
         foreign = sorted(self._session.foreign)

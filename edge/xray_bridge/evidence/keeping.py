@@ -224,57 +224,19 @@ class EvidenceKeeper:
         try:
             if self._library is None:
                 raise ValueError("this station has no library")
-            entry = self._library.save(*self._entry(asked)).key
+            whose = Whose(
+                self._settings.station,
+                effect.parcel,
+                "" if effect.goods is None else effect.goods.waybill_no,
+                Association.MATCHED,
+                site=self._settings.site,
+            )
+            drafted = entry_of(effect, asked.scan, whose, calibration=asked.calibration, utc=asked.utc)
+            entry = self._library.save(*drafted).key
         except (OSError, ValueError, msgspec.ValidationError) as error:
             why = str(error)[:200] or type(error).__name__
             _logger().error("a picture was not saved", picture=effect.picture, why=why)
         return Saved(effect.parcel, effect.picture, effect.kind, entry, why)
-
-    def _entry(self, asked: _Save) -> tuple[Entry, dict[str, bytes]]:
-        effect, scan, goods = asked.effect, asked.scan, asked.effect.goods
-        lines = () if goods is None else goods.lines
-        sku, hs_code = goods_key((line.sku, line.hs_code) for line in lines)
-        draft = Entry(
-            number="F-000000" if effect.kind == "find" else "R-000000",
-            kind="find" if effect.kind == "find" else "reference",
-            picture=_clean(effect.picture),
-            parcel=effect.parcel,
-            waybill_no="" if goods is None else goods.waybill_no,
-            enterprise="" if goods is None else goods.enterprise,
-            sku=sku,
-            hs_code=hs_code,
-            goods="; ".join(line.name for line in lines)[:MOST_GOODS],
-            category=_clean(effect.category),
-            note=_clean(effect.note),
-            regions=tuple(
-                RegionTold(
-                    region.box.left,
-                    region.box.top,
-                    region.box.width,
-                    region.box.height,
-                    _clean(region.category),
-                    _clean(region.note),
-                )
-                for region in effect.regions
-            ),
-            officer=effect.officer,
-            saved_utc=asked.utc,
-            calibration=asked.calibration,
-            taken=scan.taken,
-            descriptor=scan.descriptor.decode(),
-        )
-        whose = Whose(
-            self._settings.station,
-            effect.parcel,
-            draft.waybill_no,
-            Association.MATCHED,
-            site=self._settings.site,
-        )
-        return draft, {
-            "low.dcs": picture_file(scan, whose, Level.LOW),
-            "high.dcs": picture_file(scan, whose, Level.HIGH),
-            "preview.jpg": scan.preview or grey_preview(scan.high, scan.taken.air_high),
-        }
 
     def _do(self, asked: _Asked, *, again: bool = False) -> None:
         effect = asked.effect
@@ -477,6 +439,49 @@ class EvidenceKeeper:
                     self._put(Saved(effect.parcel, effect.picture, effect.kind, "", why))
                 case _:
                     assert_never(asked)
+
+
+def entry_of(
+    effect: SavePicture, scan: Scan, whose: Whose, *, calibration: str, utc: str
+) -> tuple[Entry, dict[str, bytes]]:
+    """(draft, files) of a picture for the library."""
+    goods = effect.goods
+    lines = () if goods is None else goods.lines
+    sku, hs_code = goods_key((line.sku, line.hs_code) for line in lines)
+    draft = Entry(
+        number="F-000000" if effect.kind == "find" else "R-000000",
+        kind="find" if effect.kind == "find" else "reference",
+        picture=_clean(effect.picture),
+        parcel=effect.parcel,
+        waybill_no="" if goods is None else goods.waybill_no,
+        enterprise="" if goods is None else goods.enterprise,
+        sku=sku,
+        hs_code=hs_code,
+        goods="; ".join(line.name for line in lines)[:MOST_GOODS],
+        category=_clean(effect.category),
+        note=_clean(effect.note),
+        regions=tuple(
+            RegionTold(
+                region.box.left,
+                region.box.top,
+                region.box.width,
+                region.box.height,
+                _clean(region.category),
+                _clean(region.note),
+            )
+            for region in effect.regions
+        ),
+        officer=effect.officer,
+        saved_utc=utc,
+        calibration=calibration,
+        taken=scan.taken,
+        descriptor=scan.descriptor.decode(),
+    )
+    return draft, {
+        "low.dcs": picture_file(scan, whose, Level.LOW),
+        "high.dcs": picture_file(scan, whose, Level.HIGH),
+        "preview.jpg": scan.preview or grey_preview(scan.high, scan.taken.air_high),
+    }
 
 
 def _clean(text: str) -> str:
