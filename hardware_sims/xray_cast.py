@@ -71,6 +71,8 @@ _OF_OFFICER: dict[str, tuple[str, str]] = {
 """Case -> (verdict, category); the others pass, if they may."""
 ORDINARY_EVERY = 7
 """One parcel in so many is as declared, however few come."""
+BEHIND_ORDINARY_MM = 450.0
+"""So far behind it the next one comes: what passes must not have to go with a neighbour."""
 LATE_S = 60.0
 """So long an officer looks at a parcel of the case `late`: the belt does not wait."""
 
@@ -170,6 +172,7 @@ class _Maker:
                 pass
         waybill = self._number()
         number = len(self._parcels)
+        least_mm = BEHIND_ORDINARY_MM if self._parcels[-1].case == "ordinary" else 0.0
         planned = PlannedParcel(
             id=f"p{number:05d}",
             sku=inside.sku,
@@ -179,7 +182,7 @@ class _Maker:
             beside=beside,
             seed=draw.randrange(1, 10**6),
             # The wedge is looked at before the first parcel is judged.
-            gap_mm=2_500.0 if number == 1 else round(draw.uniform(170.0, 420.0), 1),
+            gap_mm=2_500.0 if number == 1 else max(least_mm, round(draw.uniform(170.0, 420.0), 1)),
             waybill_no=waybill,
             case=case,
         )

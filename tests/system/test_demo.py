@@ -205,7 +205,12 @@ def test_nothing_that_must_not_pass_is_in_the_pass_chute_and_good_parcels_are(fi
 def test_known_goods_pass_by_machine_and_the_rest_has_every_other_end(first: DemoRun) -> None:
     judged = first.facts("parcel_x_rayed")
     ends = {(fact["verdict"], fact["by"]) for fact in judged}
-    assert {("passed", "machine"), ("passed", "officer"), ("flagged", "officer"), ("recheck", "default")} <= ends
+    assert {
+        ("passed", "machine"),
+        ("passed", "officer"),
+        ("flagged", "officer"),
+        ("recheck", "default"),
+    } <= ends
     by_machine = [fact for fact in judged if (fact["verdict"], fact["by"]) == ("passed", "machine")]
     assert all(fact["references"] >= 5 and fact["score"] <= 4.0 for fact in by_machine)
     differ = [fact for fact in judged if fact["verdict"] == "flagged" and (fact["score"] or 0.0) > 4.0]
