@@ -71,7 +71,9 @@ _OF_OFFICER: dict[str, tuple[str, str]] = {
 """Case -> (verdict, category); the others pass, if they may."""
 ORDINARY_EVERY = 7
 """One parcel in so many is as declared, however few come."""
-BEHIND_ORDINARY_MM = 450.0
+STAPLES = ("SKU-MILK-800", "SKU-TEA-250")
+"""What is sent most: every other ordinary parcel."""
+BEHIND_ORDINARY_MM = 900.0
 """So far behind it the next one comes: what passes must not have to go with a neighbour."""
 LATE_S = 60.0
 """So long an officer looks at a parcel of the case `late`: the belt does not wait."""
@@ -108,6 +110,7 @@ class _Maker:
         self._today = today
         self._firms = firms
         self._numbers: set[str] = set()
+        self._ordinary = 0
         self._parcels: list[PlannedParcel] = []
         self._rows: list[dict[str, Any]] = []
         self._judgements: dict[str, tuple[str, str, float]] = {}
@@ -148,6 +151,9 @@ class _Maker:
     def _add(self, case: str) -> None:
         draw = self._draw
         article = draw.choice(ARTICLES)
+        if case == "ordinary" and self._ordinary % 2 == 0:
+            article = BY_SKU[STAPLES[self._ordinary // 2 % len(STAPLES)]]
+        self._ordinary += case == "ordinary"
         pieces = draw.randrange(1, min(2, article.most) + 1)
         room_for, extra, beside = 0, None, ""
         inside = article

@@ -151,6 +151,8 @@ class OrderRefused:
 
     order_id: str
     why: str
+    not_done: bool = False
+    """True: nothing of it was carried out; else nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

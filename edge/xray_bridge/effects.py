@@ -28,7 +28,8 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     waybills: tuple[tuple[int, str], ...] = ()
     """Of those that were read."""
     pictures: tuple[tuple[int, str], ...] = ()
-    """(number, picture) of those on the belt: raw pictures are in memory only, and lost with it."""
+    """(number, picture; 0: no parcel's) whose evidence is not durable yet: raw pictures are in memory only,
+    and lost with it."""
     ordered: tuple[tuple[int, str], ...] = ()
     """(number, chute) of those whose pulse was ordered: they may be in that chute."""
     wedge_left_s: float = 0.0

@@ -87,6 +87,7 @@ class Lookups:
         return Goods(
             # Plain texts: a desk's view is encoded as it is, and a record's numbers are types of their own.
             waybill_no=str(waybill.waybill_no),
+            answers_to=code,
             enterprise=str(waybill.enterprise or ""),
             enterprise_name="" if firm is None else firm.name,
             credit="" if firm is None else firm.tier.value,

@@ -59,6 +59,7 @@ from sync.vocabulary.facts import FactData, FactDraft, FactTooLong
 from sync.vocabulary.xray_facts import ParcelSeen, ParcelXRayed, XRayFileKept
 
 PULSES_REMEMBERED: Final = 1_024
+MEMORY_UNREADABLE: Final = "its memory cannot be read"
 STOP_S: Final = 1.0
 """Of the request to stop; the drives are free to, and the station asks again."""
 
@@ -76,15 +77,16 @@ class SavedMemory(msgspec.Struct, frozen=True):
     memory: Memory
 
 
-def read_memory(raw: bytes | None, utc: str) -> tuple[Memory | None, float | None]:
-    """(memory, seconds since it was saved or None where no clock can tell). No memory, or none that can be
-    read: nothing was on the belt that anybody could still pass (X3)."""
+def read_memory(raw: bytes | None, utc: str, *, position: int = 0) -> tuple[Memory | None, float | None]:
+    """(memory, seconds since it was saved or None where no clock can tell). No memory: the station is new.
+    One that cannot be read: nobody knows what was on the belt, nor whether the station was closed, so it is
+    until an officer has looked (X3); its parcels' numbers go on behind the journal's `position`."""
     if raw is None:
         return None, None
     try:
         saved = from_json(raw, SavedMemory)
     except Malformed:
-        return None, None
+        return Memory(next_parcel=position + 1, closed=MEMORY_UNREADABLE), None
     down_s = between_s(saved.saved_utc, utc)
     return saved.memory, down_s if down_s is not None and down_s >= 0 else None
 

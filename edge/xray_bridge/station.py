@@ -28,7 +28,14 @@ from edge.xray_bridge.deciding.eyes import eye_seen
 from edge.xray_bridge.deciding.feed import device_back, device_lost, feed, room_seen
 from edge.xray_bridge.deciding.journal import ended_by_restart, sealed, write_failed
 from edge.xray_bridge.deciding.judging import analysed
-from edge.xray_bridge.deciding.keeping import evidence_failed, evidence_kept, evidence_shed, save_asked, saved
+from edge.xray_bridge.deciding.keeping import (
+    evidence_failed,
+    evidence_kept,
+    evidence_shed,
+    owed_missed,
+    save_asked,
+    saved,
+)
 from edge.xray_bridge.deciding.matching import picture_taken
 from edge.xray_bridge.deciding.state import Acts, Station, StationSettings, Step
 from edge.xray_bridge.deciding.telling import commit, routine
@@ -70,8 +77,7 @@ from edge.xray_bridge.events import (
     WriteFailed,
 )
 from sync.vocabulary.commands import Outcome
-from sync.vocabulary.xray_facts import PictureSpoiled, StationStarted, XRayEvidenceMissed
-from sync.vocabulary.xray_reasons import XRayReason
+from sync.vocabulary.xray_facts import PictureSpoiled, StationStarted
 
 
 def woken(settings: StationSettings, at_s: float, memory: Memory | None, down_s: float | None = None) -> Step:
@@ -98,12 +104,9 @@ def woken(settings: StationSettings, at_s: float, memory: Memory | None, down_s:
             revoked=revoked,
             commands=tuple((each, Outcome(outcome), why) for each, outcome, why in memory.commands),
             leftover=len(open_numbers),
+            owed=memory.pictures,
         )
         told = [each for number in open_numbers for each in ended_by_restart(memory, number)]
-        told += [
-            routine(XRayEvidenceMissed(parcel=number, picture=picture, why=XRayReason.RESTARTED.value))
-            for number, picture in memory.pictures
-        ]
     started = StationStarted(
         version=settings.version,
         config_digest=settings.config_digest,
@@ -207,7 +210,9 @@ def _take(station: Station, at_s: float, event: Event) -> tuple[Station, Acts]:
         case EvidenceShed():
             return station, [commit(evidence_shed(event))]
         case Room(ok):
-            return room_seen(station, ok, event.free_bytes)
+            station, effects = owed_missed(station) if ok else (station, [])
+            station, more = room_seen(station, ok, event.free_bytes)
+            return station, [*effects, *more]
         case DeviceLost(device, why):
             return device_lost(station, device, why)
         case DeviceBack(device):

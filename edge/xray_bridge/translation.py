@@ -5,6 +5,7 @@ Pictures, and what tells where they lie, go to `pictures` first: the station is 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -41,6 +42,8 @@ from edge.xray_bridge.values import Eye
 
 MOST_CODE: Final = 200
 """Longer texts are no waybill's."""
+PULSE: Final = re.compile(r"(?:pass|flag)-(?P<parcel>[1-9]\d{0,17})")
+"""The name of an order for the diverter: the performer's own."""
 PORTALS: Final = frozenset({"portal", "portal_second"})
 
 
@@ -121,6 +124,8 @@ class Translator:
             case XrayPictureSeen() | XrayPictureFailed():
                 # By way of the pictures' room.
                 return None
+            case OrderRefused(order_id, _, True) if (pulse := PULSE.fullmatch(order_id)) is not None:
+                return events.NotPulsed(int(pulse["parcel"]))
             case ReadTruncated() | ReadGarbled() | DeviceFault() | OrderDone() | OrderRefused():
                 return None
             case (

@@ -187,6 +187,8 @@ class Goods:
     records_age_s: float | None = None
     records_most_age_s: float | None = None
     """What the site's record allows (S10); None: it says nothing."""
+    answers_to: str = ""
+    """The code they were found by: the waybill's number, a trace code (溯源码), an order's number."""
 
 
 @dataclass(frozen=True, slots=True)

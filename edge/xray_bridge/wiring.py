@@ -278,7 +278,9 @@ class Program:
             key_id=key_id(private.public_key()),
             draw_key=draw_key or b"",
         )
-        memory, down_s = read_memory(self._journal.lane_state(), clock.utc_text())
+        memory, down_s = read_memory(
+            self._journal.lane_state(), clock.utc_text(), position=self._journal.position()
+        )
         station, self._first = woken(settings, clock.monotonic_s(), memory, down_s)
         self._service = Service.of(os.environ)
         self._every = {

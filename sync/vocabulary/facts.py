@@ -88,6 +88,7 @@ class AlarmCode(enum.StrEnum):
     BELT_FAULT = "belt_fault"
     WEDGE_FAILED = "wedge_failed"
     EVIDENCE_FULL = "evidence_full"
+    FACTS_LOST = "facts_lost"
 
 
 # --- what a lane says -------------------------------------------------------------------------------------

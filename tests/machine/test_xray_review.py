@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from edge.xray_bridge.effects import AnswerCommand, AskStop, Commit, Effect, Pulse, Told
+from edge.xray_bridge.effects import AnswerCommand, AskStop, Commit, Effect, Memory, Pulse, Told
 from edge.xray_bridge.events import (
     BeltRead,
     CodeRead,
     CommandCame,
+    EvidenceKept,
     EyeSeen,
     Judged,
     NotPulsed,
+    Room,
     Shown,
     Undone,
     WedgeAsked,
@@ -26,7 +28,14 @@ from sync.vocabulary import commands
 from sync.vocabulary.commands import Command
 from sync.vocabulary.facts import Stream
 from sync.vocabulary.numbers import UtcText
-from sync.vocabulary.xray_facts import BeltChanged, ParcelSeen, ParcelSorted, ParcelXRayed, XRayEvidenceMissed
+from sync.vocabulary.xray_facts import (
+    BeltChanged,
+    ParcelSeen,
+    ParcelSorted,
+    ParcelXRayed,
+    XRayEvidenceKept,
+    XRayEvidenceMissed,
+)
 from tests.machine.xray_plays import (
     CALIBRATION,
     LAYOUT,
@@ -328,5 +337,52 @@ def test_a_picture_that_is_lost_with_the_program_is_told_as_lost() -> None:
     play.roll(5_000.0)
     memory = [each.memory for each in play.asked if isinstance(each, Commit)][-1]
     again = Play(memory=memory, ready=False)
-    missed = of_kind(again.asked, XRayEvidenceMissed)
-    assert [(each.parcel, each.picture, each.why) for each in missed] == [(1, "p-x", "restarted")]
+    # The keeper has not looked yet: it may lie on the disk.
+    assert of_kind(again.asked, XRayEvidenceMissed) == []
+    assert missed(again.say(Room(True, 10**9))) == [(1, "p-x", "restarted")]
+    assert missed(again.say(Room(True, 10**9))) == []
+
+
+def missed(effects: list[Effect]) -> list[tuple[int, str, str]]:
+    return [(each.parcel, each.picture, each.why) for each in of_kind(effects, XRayEvidenceMissed)]
+
+
+def memory_now(play: Play) -> Memory:
+    return [each.memory for each in play.asked if isinstance(each, Commit) and each.memory is not None][-1]
+
+
+def gone_by() -> Play:
+    """A parcel was judged and has left the belt; its picture waits for the disk."""
+    play = Play()
+    play.put(picture="p-x")  # type: ignore[arg-type]
+    play.roll(12_000.0)
+    assert play.station.parcels == ()
+    play.tick()
+    return play
+
+
+def on_disk(picture: str) -> EvidenceKept:
+    return EvidenceKept(parcel=1, waybill_no="", picture=picture, sha256="0" * 64, files=4, size_bytes=9)
+
+
+def test_a_picture_that_was_judged_and_not_yet_written_at_a_kill_is_told_as_missed() -> None:
+    play = gone_by()
+    assert memory_now(play).pictures == ((1, "p-x"),)
+    again = Play(memory=memory_now(play), ready=False)
+    # Killed again before the keeper has looked: still owed.
+    once_more = Play(memory=memory_now(again), ready=False)
+    assert missed(once_more.say(Room(False, 0))) == []
+    assert missed(once_more.say(Room(True, 10**9))) == [(1, "p-x", "restarted")]
+    assert memory_now(once_more).pictures == ()
+
+
+def test_a_picture_that_was_written_when_the_program_was_killed_is_not_missed() -> None:
+    again = Play(memory=memory_now(gone_by()), ready=False)
+    assert len(of_kind(again.say(on_disk("p-x")), XRayEvidenceKept)) == 1
+    assert missed(again.say(Room(True, 10**9))) == []
+
+
+def test_what_is_on_the_disk_is_owed_no_more() -> None:
+    play = gone_by()
+    play.say(on_disk("p-x"))
+    assert memory_now(play).pictures == ()

@@ -44,11 +44,12 @@ from edge.xray_bridge.events import (
     WedgeChecked,
     WriteFailed,
 )
+from edge.xray_bridge.evidence.manifest import read_said
 from edge.xray_bridge.station import step, woken
 from edge.xray_bridge.values import Acquisition, Eye, Verdict
 from sync.vocabulary import commands
 from sync.vocabulary.commands import Command
-from sync.vocabulary.facts import Stream
+from sync.vocabulary.facts import Alarm, Stream
 from sync.vocabulary.numbers import UtcText
 from sync.vocabulary.xray_facts import (
     BeltChanged,
@@ -398,6 +399,28 @@ def test_a_waybill_nobody_declared_is_checked_by_hand() -> None:
     assert why(play.roll(12_000.0)) == "waybill_unknown"
 
 
+def test_a_trace_code_at_the_portal_leads_to_its_waybill() -> None:
+    play = Play()
+    trace = "TRACE-0001"
+    play.answers.goods = lambda text: goods(SECOND, answers_to=text)
+    play.put(trace)
+    new = play.roll(12_000.0)
+    assert [told.texts for told in of_kind(new, ParcelSeen)] == [(trace,)]
+    told = last_told(new)
+    assert (told.waybill_no, told.verdict) == (SECOND, "passed")
+    assert [order.waybill_no for order in of_kind(new, DivertOrdered)] == [SECOND]
+
+
+def test_one_waybill_by_two_codes_of_its_own_is_there_twice() -> None:
+    play = Play()
+    play.answers.goods = lambda text: goods(SECOND, answers_to=text)
+    play.put("TRACE-0001")
+    play.put(SECOND, behind_mm=900.0)
+    new = play.roll(12_000.0)
+    assert pulses(new) == []
+    assert {last_told(new, n).reasons[0] for n in (1, 2)} == {"waybill_twice"}
+
+
 def test_records_of_another_waybill_are_no_records() -> None:
     play = Play()
     play.answers.goods = lambda text: goods(SECOND)
@@ -740,6 +763,10 @@ def test_a_judgement_of_a_parcel_that_has_left_is_late_too() -> None:
     assert answers(new) == [(False, "late")]
     told = last_told(new)
     assert (told.late, told.verdict, told.category) == (True, "recheck", "x")
+    # Its evidence was asked for when it left: the late word is a further version of it.
+    (later,) = [effect for effect in new if isinstance(effect, KeepEvidence)]
+    assert (later.picture, later.parcel, later.keep_class) == (picture, 1, "held")
+    assert read_said(bytes(later.manifest)).judged == told
 
 
 def test_a_parcel_is_in_one_hand_and_the_next_is_fetched_ahead() -> None:
@@ -1155,6 +1182,21 @@ def test_what_happened_while_nothing_could_be_written_is_written_later() -> None
     play.say(DeviceBack("portal"))
     play.tick()
     assert play.station.permit is True
+
+
+def test_facts_that_found_no_room_even_in_memory_are_told_as_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge.xray_bridge.deciding.journal._MOST_UNWRITTEN", 2)
+    play = Play()
+    raw_step(play, DeviceLost("portal", "silent"))
+    # Three facts, and room for two: what comes behind says so.
+    assert "facts_lost" in alarms(raw_step(play, WriteFailed("disk full")))
+    # Not durable either: it is the first that waits, and two more find no room.
+    raw_step(play, WriteFailed("disk full"))
+    new = play.tick()
+    told = [each.detail.split()[0] for each in of_kind(new, Alarm) if each.code == "facts_lost"]
+    assert told == ["2", "1"]
+    assert "facts_lost" not in alarms(play.tick())
+    assert play.station.unwritten_lost == 0
 
 
 # --- the belt's position ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from edge.devices.readings import (
     EnergiseOutput,
     EyeEdge,
     Order,
+    OrderRefused,
     ReleaseOutput,
     XrayStateSeen,
 )
@@ -26,11 +27,13 @@ from edge.xray_bridge.effects import Commit, Light, Memory, PermitFeed, Pulse, S
 from edge.xray_bridge.events import BeltRead, CodeRead, Event, EyeSeen, NotPulsed
 from edge.xray_bridge.performer import StationPerformer, Things, read_memory
 from edge.xray_bridge.pictures import Held
+from edge.xray_bridge.station import woken
 from edge.xray_bridge.translation import Translator
 from edge.xray_bridge.values import Chute, Eye
 from sync.store.journal import Journal
 from sync.vocabulary.facts import FactData, Stream, read_body
 from sync.vocabulary.xray_facts import ParcelSeen, ParcelSorted, ParcelXRayed
+from tests.machine.xray_plays import SETTINGS
 
 JPEG = b"\xff\xd8 small"
 
@@ -180,7 +183,29 @@ def test_the_memory_comes_back_with_how_long_ago_it_was_written(bench: Bench) ->
     raw = bench.journal.lane_state()
     assert read_memory(raw, "2026-11-22T08:00:30.000000Z") == (Memory(next_parcel=9, on_belt=(7, 8)), 30.0)
     assert read_memory(raw, "2026-11-22T07:00:00.000000Z")[1] is None
-    assert read_memory(b"{}", "2026-11-22T08:00:30.000000Z") == (None, None)
+    assert read_memory(None, "2026-11-22T08:00:30.000000Z") == (None, None)
+
+
+def test_a_memory_that_cannot_be_read_closes_the_station_and_uses_no_parcels_number_again() -> None:
+    memory, down_s = read_memory(b"{}", "2026-11-22T08:00:30.000000Z", position=77)
+    assert memory is not None
+    assert (memory.next_parcel, memory.closed, down_s) == (78, "its memory cannot be read", None)
+    station, effects = woken(SETTINGS, 0.0, memory, down_s)
+    assert "closed" in station.feed_reasons
+    assert PermitFeed(False) in effects
+
+
+def test_a_pulse_the_board_did_not_send_is_told_as_not_pulsed() -> None:
+    translator = Translator()
+
+    def told(order: str, *, not_done: bool) -> Event | None:
+        return translator.to_event(9.0, "belt", OrderRefused(order, "too late to be sent", not_done=not_done))
+
+    assert told("pass-12", not_done=True) == NotPulsed(12)
+    assert told("flag-7", not_done=True) == NotPulsed(7)
+    # Whether it was carried out is not known: the eyes in the chutes say it.
+    assert told("pass-12", not_done=False) is None
+    assert told("order-12", not_done=True) is None
 
 
 def test_a_code_is_placed_where_the_belt_stood_when_it_was_read() -> None:

@@ -136,7 +136,7 @@ class BeltDriver:
     def order(self, at_s: float, order_id: str, order: Order) -> Output:
         request = self._request(order)
         if isinstance(request, str):
-            return self._output(at_s, Turn((OrderRefused(order_id, request),)), [])
+            return self._output(at_s, Turn((OrderRefused(order_id, request, not_done=True),)), [])
         not_after_s = order.not_after_s if isinstance(order, EnergiseOutput) else None
         return self._output(at_s, self._talk.order(at_s, order_id, request, not_after_s), [])
 

@@ -111,9 +111,9 @@ class BoardTalk:
 
     def order(self, at_s: float, order_id: str, request: wire.WriteOne, not_after_s: float | None) -> Turn:
         if not self._open:
-            return Turn((OrderRefused(order_id, "the line is not open"),))
+            return Turn((OrderRefused(order_id, "the line is not open", not_done=True),))
         if len(self._orders) >= MOST_WAITING:
-            return Turn((OrderRefused(order_id, f"{MOST_WAITING} orders are waiting"),))
+            return Turn((OrderRefused(order_id, f"{MOST_WAITING} orders are waiting", not_done=True),))
         self._orders.append(_Order(order_id, request, not_after_s))
         readings: list[Reading] = []
         send = self._next(at_s, readings)
@@ -186,9 +186,11 @@ class BoardTalk:
     def _refuse_late(self, at_s: float, readings: list[Reading]) -> None:
         """Orders whose time is over, but for the one that is outstanding."""
         sent = self._orders.popleft() if self._orders and self._asked is self._orders[0].request else None
+        tried = self._orders[0] if self._orders and sent is None and self._attempts else None
         for order in [order for order in self._orders if order.late(at_s)]:
             self._orders.remove(order)
-            readings.append(OrderRefused(order.order_id, "too late to be sent"))
+            why = "too late to be sent"
+            readings.append(OrderRefused(order.order_id, why, not_done=order is not tried))
         if sent is not None:
             self._orders.appendleft(sent)
 
@@ -204,7 +206,7 @@ class BoardTalk:
                     self._settle(at_s)
                 else:
                     why = f"the board answered {reply.name}"
-                    self._finish(OrderRefused(order.order_id, why), readings)
+                    self._finish(OrderRefused(order.order_id, why, not_done=not self._attempts), readings)
             case wire.ExceptionReply():
                 self._looked(at_s)
                 what = "encoder" if asked is self._encoder else "inputs"

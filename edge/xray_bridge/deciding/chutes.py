@@ -174,6 +174,7 @@ def forgotten(station: Station, at_s: float, parcel: Parcel) -> tuple[Station, A
         parcel.leading_mm,
         parcel.end_mm(),
         parcel.picture,
+        parcel.association,
     )
     station = replace(
         station,

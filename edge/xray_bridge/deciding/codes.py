@@ -122,7 +122,14 @@ def goods_found(station: Station, at_s: float, found: GoodsFound) -> tuple[Stati
     if parcel is None or parcel.request != found.request or parcel.looked_up:
         return station, []
     goods = found.goods
-    if goods is not None and goods.waybill_no != parcel.waybill_no:
+    if goods is not None and parcel.waybill_no not in (goods.waybill_no, goods.answers_to):
         goods = None
-    station = put(station, replace(parcel, looked_up=True, goods=goods))
+    parcel = replace(parcel, looked_up=True, goods=goods)
+    if goods is not None and goods.waybill_no != parcel.waybill_no:
+        # A trace code, or an order's number: that stands in `texts`, and the record says whose it is.
+        twins = [p for p in station.parcels if p.waybill_no == goods.waybill_no]
+        for twin in twins:
+            station = put(station, replace(twin, twice=True))
+        parcel = replace(parcel, waybill_no=goods.waybill_no, twice=parcel.twice or bool(twins))
+    station = put(station, parcel)
     return ready(station, at_s, parcel.number)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from edge.runtime.values import replace
 from edge.xray_bridge.deciding.state import Acts, Station, Step, all_in_doubt, put
-from edge.xray_bridge.deciding.telling import routine
+from edge.xray_bridge.deciding.telling import alarm, routine
 from edge.xray_bridge.effects import (
     AnswerCommand,
     AnswerDesk,
@@ -20,6 +20,7 @@ from edge.xray_bridge.effects import (
     Told,
 )
 from edge.xray_bridge.values import Chute, Verdict
+from sync.vocabulary.facts import AlarmCode
 from sync.vocabulary.xray_facts import DivertOrdered, ParcelSorted, ParcelXRayed
 from sync.vocabulary.xray_reasons import Because, XRayReason
 
@@ -31,13 +32,20 @@ def sealed(station: Station, at_s: float, effects: Acts) -> Step:
     told = [each for effect in effects if isinstance(effect, Commit) for each in effect.facts]
     if not any(isinstance(effect, Commit) for effect in effects):
         return station, tuple(effects)
-    whole = Commit((*station.unwritten, *told), _memory(station, at_s))
+    lost: Acts = []
+    if station.unwritten_lost:
+        detail = f"{station.unwritten_lost} facts while nothing could be written"
+        lost = [
+            alarm(AlarmCode.FACTS_LOST, detail, "磁盘故障期间记录丢失", "Facts lost while the disk failed")
+        ]
+    first = [each for effect in lost if isinstance(effect, Commit) for each in effect.facts]
+    whole = Commit((*first, *station.unwritten, *told), _memory(station, at_s))
     safe = tuple(effect for effect in effects if _withholds(effect))
     behind = (
         *(e for e in effects if not isinstance(e, Commit) and not _withholds(e)),
         *station.unsaid,
     )
-    station = replace(station, in_flight=whole, behind=behind, unwritten=(), unsaid=())
+    station = replace(station, in_flight=whole, behind=behind, unwritten=(), unwritten_lost=0, unsaid=())
     return station, (*safe, whole, *behind)
 
 
@@ -56,7 +64,10 @@ def _memory(station: Station, at_s: float) -> Memory:
         next_parcel=station.next_parcel,
         on_belt=tuple(p.number for p in station.parcels),
         waybills=tuple((p.number, p.waybill_no) for p in station.parcels if p.waybill_no),
-        pictures=tuple((p.number, p.picture) for p in station.parcels if p.picture in station.pictures),
+        pictures=(
+            *station.owed,
+            *((kept.parcel, picture) for picture, kept in station.pictures.items() if not kept.on_disk),
+        ),
         ordered=tuple((p.number, p.ordered.value) for p in station.parcels if p.ordered is not None),
         wedge_left_s=max(0.0, station.wedge_until_s - at_s),
         wedge_calibration=station.wedge_calibration,

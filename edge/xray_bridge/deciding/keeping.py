@@ -16,6 +16,7 @@ from sync.vocabulary.xray_facts import (
     XRayEvidenceShed,
     XRayFileKept,
 )
+from sync.vocabulary.xray_reasons import XRayReason
 
 
 def evidence_kept(station: Station, kept: EvidenceKept) -> tuple[Station, Acts]:
@@ -42,8 +43,21 @@ def evidence_kept(station: Station, kept: EvidenceKept) -> tuple[Station, Acts]:
         )
         for each in kept.up
     ]
-    station, effects = _dropped(station, kept.picture)
+    if known is not None:
+        on_disk = replace(known, on_disk=True)
+        station = replace(station, pictures=station.pictures | {kept.picture: on_disk})
+    owed = tuple(each for each in station.owed if each[1] != kept.picture)
+    station, effects = _dropped(replace(station, owed=owed), kept.picture)
     return station, [commit(whole, *files), *effects]
+
+
+def owed_missed(station: Station) -> tuple[Station, Acts]:
+    """The keeper has told all that it found on the disk: what is owed still was lost with the program."""
+    missed = [
+        XRayEvidenceMissed(parcel=number, picture=picture, why=XRayReason.RESTARTED.value)
+        for number, picture in station.owed
+    ]
+    return replace(station, owed=()), [commit(*missed)] if missed else []
 
 
 def evidence_failed(station: Station, number: int, picture: str, why: str) -> tuple[Station, Acts]:

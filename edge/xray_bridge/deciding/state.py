@@ -153,6 +153,7 @@ class Over:
     leading_mm: float
     trailing_mm: float
     picture: str
+    association: Association | None = None
 
 
 @value(frozen=True, slots=True)
@@ -162,6 +163,8 @@ class Kept:
     parcel: int
     waybill_no: str
     keep_class: str = "routine"
+    on_disk: bool = False
+    """Its evidence is durable, and a fact tells so."""
 
 
 @value(frozen=True, slots=True)
@@ -249,6 +252,9 @@ class Station:
     rested: tuple[tuple[str, float, float], ...] = ()
     """(officer, at work since, left at) of those who left lately."""
     pictures: dict[str, Kept] = {}  # noqa: RUF012
+    owed: tuple[tuple[int, str], ...] = ()
+    """(number, picture) in memory when the program died, evidence not known to be on the disk: it is, and the
+    keeper finds it there, or that it is missing is told."""
     next_parcel: int = 1
     requests: int = 0
     lost: frozenset[str] = frozenset()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from edge.runtime.values import replace
 from edge.xray_bridge.deciding.desks import desk_of, out_of_hands, paced, put_desk
 from edge.xray_bridge.deciding.due import deadline_mm, left_s
 from edge.xray_bridge.deciding.judging import decided, in_pieces
 from edge.xray_bridge.deciding.state import Acts, Desk, Judgement, Parcel, Station, parcel_of, put
 from edge.xray_bridge.deciding.telling import commit, parcel_x_rayed
-from edge.xray_bridge.effects import AnswerDesk
+from edge.xray_bridge.effects import AnswerDesk, KeepEvidence
 from edge.xray_bridge.events import Judged, Undone
+from edge.xray_bridge.evidence.manifest import Said
 from edge.xray_bridge.rules import bars
 from edge.xray_bridge.values import Association, Verdict
 from sync.policy.draws import second_look_due
 from sync.vocabulary import xray_facts as told_of
+from sync.vocabulary.codec import to_json
 from sync.vocabulary.xray_facts import JudgementUndone
 from sync.vocabulary.xray_reasons import Because, XRayReason
 
@@ -96,6 +100,7 @@ def _judged_late(station: Station, at_s: float, desk: Desk, said: Judged) -> tup
     )
     station = put_desk(station, replace(desk, last=0))
     parcel = parcel_of(station, said.parcel)
+    is_over = parcel is None
     if parcel is None:
         over = next(o for o in station.over if o.number == said.parcel)
         parcel = Parcel(
@@ -104,6 +109,7 @@ def _judged_late(station: Station, at_s: float, desk: Desk, said: Judged) -> tup
             trailing_mm=over.trailing_mm,
             waybill_no=over.waybill_no,
             picture=over.picture,
+            association=over.association,
         )
     elif parcel.verdict is None:
         station = replace(station, counts=replace(station.counts, late=station.counts.late + 1))
@@ -120,7 +126,23 @@ def _judged_late(station: Station, at_s: float, desk: Desk, said: Judged) -> tup
             told_s=at_s,
         )
         station = out_of_hands(put(station, parcel), parcel.number)
-    return station, [commit(told)]
+    effects: Acts = [commit(told)]
+    if is_over:
+        # What else is known of it stands in the evidence already.
+        word = to_json(Said(judged=told, judged_ago_s=0.0))
+        association = parcel.association or Association.UNMATCHED
+        effects.append(
+            KeepEvidence(
+                parcel.picture,
+                parcel.number,
+                parcel.waybill_no,
+                association,
+                Verdict.RECHECK,
+                msgspec.Raw(word),
+                "held",
+            )
+        )
+    return station, effects
 
 
 def _judgement(station: Station, at_s: float, parcel: Parcel, judgement: Judgement) -> tuple[Station, Acts]:

@@ -51,6 +51,10 @@ MOST_GOODS: Final = 400
 _LOOK_EVERY_S: Final = 0.5
 _SHED_AT_ONCE_S: Final = 1.0
 _CLOSE_S: Final = 10.0
+_STANDING: Final = (
+    "seen", "match", "rule", "confidence", "length_by_eye_mm", "length_by_picture_mm", "belt_mm_s", "goods",
+    "machine",
+)  # fmt: skip
 _NUL: Final = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 """In a text: many programs end it there, so no manifest holds one."""
 
@@ -299,9 +303,9 @@ class EvidenceKeeper:
         effect, before = asked.effect, former.manifest
         if said.judged is None and before.said.judged is not None:
             return former
-        said = msgspec.structs.replace(
-            said, seen=said.seen or before.said.seen, machine=said.machine or before.said.machine
-        )
+        # What is not said again still stands.
+        silent = {name: getattr(before.said, name) for name in _STANDING if not getattr(said, name)}
+        said = msgspec.structs.replace(said, **silent)
         draft = msgspec.structs.replace(
             self._draft(asked, said, None, before), machine_utc=before.machine_utc, taken=before.taken
         )
