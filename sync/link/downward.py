@@ -1,5 +1,6 @@
 """The records of one scope on their way down (G1, G5): heads compared, the log in order, gaps pulled,
-snapshots fetched, differences mended, rows surveyed. Pure: bytes and seconds in, effects to the outbox.
+snapshots fetched; how differences are mended and rows surveyed is `mending`. Pure: bytes and seconds in,
+effects to the outbox.
 """
 
 from __future__ import annotations
@@ -13,22 +14,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from sync.link.envelope import open_signed, read_signed, signed_payload
 from sync.link.fetching import (
-    MOST_BUCKETS,
     BeginSnapshot,
-    BeginSurvey,
     DropSnapshot,
     Fetch,
     KeepPiece,
-    Mend,
-    Repair,
     SnapshotSeen,
-    Stage,
     Surveyed,
     WorkOnSnapshot,
-    WorkOnSurvey,
     fault_of_manifest,
 )
 from sync.link.keys import Forged, Signer, verify
+from sync.link.mending import Mending
 from sync.link.messages import (
     MAX_PAYLOAD_BYTES,
     BucketRows,
@@ -56,7 +52,6 @@ from sync.link.words import (
     RecordsDiffer,
     RecordsMended,
     RecordsMoved,
-    RecordsRepaired,
     SessionConfig,
     Work,
 )
@@ -104,12 +99,8 @@ class _State:
     adopting: bool = False
     noted: str = ""
     fetch: Fetch | None = None
-    repair: Repair | None = None
     snapshots_ok_s: float | None = None
     """Not before this; None: at once."""
-    survey_at_s: float | None = None
-    """When the next survey begins, or goes on."""
-    surveying: bool = False
 
     @property
     def target(self) -> FeedSeen | None:
@@ -143,6 +134,7 @@ class Downward:
             why="continued" if opened.building else "",
         )
         self._left_over = opened.fetching
+        self._mending = Mending(config, out, self._rebuild)
 
     @property
     def current(self) -> FeedSeen | None:
@@ -154,13 +146,11 @@ class Downward:
     def work(self, at_s: float) -> None:
         """The next slice of what takes long, after whatever else there was to do: all of a snapshot takes
         a minute, and no claim's answer and no alarm may wait for more than a slice (G9)."""
-        fetch, repair = self._state.fetch, self._state.repair
+        fetch = self._state.fetch
         if fetch is not None and is_due(fetch.work_at_s, at_s):
             fetch.work_at_s = None
             self._out.add(WorkOnSnapshot())
-        if repair is not None and is_due(repair.work_at_s, at_s):
-            repair.work_at_s = None
-            self._out.add(WorkOnSurvey())
+        self._mending.work(at_s)
 
     def snapshot_worked(self, at_s: float) -> None:
         if self._state.fetch is not None:
@@ -195,14 +185,8 @@ class Downward:
                 if down.fetch is not None:
                     self._drop_fetch()
                     self._settle(at_s)
-            case Work.SURVEY:
-                down.surveying = False
-                down.survey_at_s = None
-                if down.repair is not None:
-                    self._give_up_mending(at_s, why)
-            case Work.MEND:
-                if down.repair is not None:
-                    self._give_up_mending(at_s, why)
+            case Work.SURVEY | Work.MEND:
+                self._mending.failed(why, survey=work is Work.SURVEY)
             case Work.BEGIN_GENERATION | Work.ADOPT_GENERATION:
                 if work is Work.BEGIN_GENERATION:
                     # Its unfinished one is thrown away, and there is no other yet.
@@ -218,7 +202,7 @@ class Downward:
     def run(self, at_s: float) -> None:
         self._run_fetch(at_s)
         self._run_repair(at_s)
-        self._run_survey(at_s)
+        self._mending.survey(at_s, self._steady())
 
     def run_feed(self, at_s: float) -> None:
         down = self._state
@@ -229,7 +213,13 @@ class Downward:
             else:
                 self._settle(at_s)
         if is_due(down.pull_at_s, at_s):
-            if down.target is None or down.starting or down.adopting or down.fetch or down.repair:
+            if (
+                down.target is None
+                or down.starting
+                or down.adopting
+                or down.fetch
+                or self._mending.is_under_way
+            ):
                 down.pull_at_s = None
                 return
             down.handed = down.target.number
@@ -238,19 +228,13 @@ class Downward:
             self._send_pull(at_s, down.target)
 
     def due(self) -> list[float | None]:
-        fetch, repair = self._state.fetch, self._state.repair
-        times: list[float | None] = []
-        if self._may_survey():
-            times.append(self._state.survey_at_s)
+        fetch = self._state.fetch
+        times = self._mending.due(self._steady())
         if fetch is not None:
             times.append(fetch.work_at_s)
-        if repair is not None:
-            times.append(repair.work_at_s)
-            times.append(repair.give_up_s if repair.stage in (Stage.SUMS, Stage.ROWS) else None)
         if Connection.ROUTINE in self._out.connected:
             times += [self._state.pull_at_s, self._state.rebuild_at_s]
             times.append(fetch.ask_at_s if fetch is not None else None)
-            times.append(repair.ask_at_s if repair is not None else None)
         return times
 
     # --- heads and the log ----------------------------------------------------------------------------------
@@ -276,7 +260,7 @@ class Downward:
     def _settle(self, at_s: float) -> None:
         """Compare what we hold with the newest head, and do what follows from it."""
         down, head, target = self._state, self._state.head, self._state.target
-        if head is None or down.starting or down.adopting or down.repair is not None:
+        if head is None or down.starting or down.adopting or self._mending.is_under_way:
             return
         if target is None or target.epoch != head.epoch:
             self._rebuild("no records yet" if target is None else f"the centre began epoch {head.epoch}")
@@ -333,8 +317,7 @@ class Downward:
             return
         self._out.count("rebuilds")
         down.why = why
-        down.repair = None
-        down.surveying = False
+        self._mending.drop()
         if down.fetch is not None and down.fetch.manifest.epoch != down.head.epoch:
             self._drop_fetch()
         down.starting = True
@@ -350,7 +333,7 @@ class Downward:
             # Its files are gone already: they became this generation.
             down.fetch = None
             down.why = "snapshot"
-            down.repair = None
+            self._mending.finished()
             self._out.count("snapshots_taken")
         down.building = state
         down.handed = state.number
@@ -374,7 +357,7 @@ class Downward:
         if target is None or down.starting or down.adopting or batch.epoch != target.epoch:
             self._out.count("feed_other_epoch")
             return
-        if down.repair is not None:
+        if self._mending.is_under_way:
             # What is mended is mended at one number; what comes meanwhile is pulled afterwards.
             self._out.count("feed_held")
             return
@@ -482,9 +465,9 @@ class Downward:
                     at_s, _read_manifest(verify(self._keys(), signed, Context.SNAPSHOT)), payload
                 )
             case "bucket_sums":
-                self._on_sums(at_s, _read_sums(verify(self._keys(), signed, Context.BUCKETS)))
+                self._mending.take(at_s, _read_sums(verify(self._keys(), signed, Context.BUCKETS)))
             case "bucket_rows":
-                self._on_rows(at_s, _read_rows(verify(self._keys(), signed, Context.BUCKETS)))
+                self._mending.take(at_s, _read_rows(verify(self._keys(), signed, Context.BUCKETS)))
             case other:
                 raise Malformed(f"expected a batch, a snapshot or buckets, got {other[:40]!r}")
 
@@ -499,7 +482,7 @@ class Downward:
         fits = target is not None and manifest.epoch == target.epoch and target.number < manifest.number
         before = down.fetch.manifest if down.fetch is not None else None
         newer = before is None or before.epoch != manifest.epoch or before.number < manifest.number
-        if not (wanted and fits and newer) or down.starting or down.adopting or down.repair is not None:
+        if not (wanted and fits and newer) or down.starting or down.adopting or self._mending.is_under_way:
             self._out.count("snapshots_not_taken")
             return
         if down.fetch is not None:
@@ -578,180 +561,46 @@ class Downward:
     # --- mending ------------------------------------------------------------------------------------------
 
     def _begin_repair(self, at_s: float, target: FeedSeen) -> None:
-        down, config = self._state, self._config
-        self._out.count("repairs")
-        down.rebuild_at_s = None
-        down.pull_at_s = None
-        down.surveying = False
-        down.survey_at_s = None
-        down.repair = Repair(
-            target.generation, target.epoch, target.number, at_s + config.mend_patience_s, config.pull_first_s
-        )
-        down.repair.ask_at_s = at_s
-
-    def _is_for_repair(self, scope: str, epoch: str, number: int) -> bool:
-        repair = self._state.repair
-        if scope != self._config.scope:
-            raise Unfit(f"expected scope {self._config.scope}, got {scope[:40]!r}")
-        if repair is None or (epoch, number) != (repair.epoch, repair.number):
-            self._out.count("buckets_unasked")
-            return False
-        return True
-
-    def _on_sums(self, at_s: float, sums: BucketSums) -> None:
-        repair = self._state.repair
-        if not self._is_for_repair(sums.scope, sums.epoch, sums.number) or repair is None:
-            return
-        try:
-            whole = repair.take_sums(sums)
-        except ValueError as error:
-            raise Unfit(f"bucket sums: {error}") from error
-        repair.give_up_s = at_s + self._config.mend_patience_s
-        if whole:
-            repair.stage = Stage.SURVEY
-            repair.ask_at_s = None
-            self._out.add(BeginSurvey(repair.generation, ()))
+        self._state.rebuild_at_s = None
+        self._state.pull_at_s = None
+        self._mending.begin(at_s, target)
 
     def survey_worked(self, at_s: float) -> None:
-        down = self._state
-        if down.repair is not None:
-            if down.repair.stage is not Stage.SURVEY:
-                # Of the survey that was under way when the difference was found: nothing waits for it.
-                return
-            down.repair.work_at_s = at_s
-            down.repair.give_up_s = at_s + self._config.mend_patience_s
-        elif down.surveying:
-            down.survey_at_s = at_s + self._config.survey_pause_s
+        self._mending.survey_worked(at_s)
 
     def surveyed(self, at_s: float, surveyed: Surveyed) -> None:
-        repair = self._state.repair
-        if repair is None:
-            self._end_survey(at_s, surveyed)
+        down, current, mending = self._state, self._state.current, self._mending
+        if mending.is_under_way:
+            mending.surveyed(at_s, surveyed)
             return
-        if repair.stage is not Stage.SURVEY:
-            return
-        if (surveyed.generation, surveyed.number) != (repair.generation, repair.number):
-            self._give_up_mending(at_s, "its records moved meanwhile")
-            return
-        differing = repair.differ(surveyed)
-        if not differing or len(differing) > MOST_BUCKETS:
-            self._give_up_mending(at_s, f"{len(differing)} buckets differ")
-        elif differing != repair.collected:
-            # Their rows are wanted too, so that what is here and should not be is found.
-            repair.collected = differing
-            self._out.add(BeginSurvey(repair.generation, differing))
-        else:
-            repair.differing = differing
-            repair.stage = Stage.ROWS
-            repair.ask_at_s = at_s
-            repair.give_up_s = at_s + self._config.mend_patience_s
-
-    def _on_rows(self, at_s: float, rows: BucketRows) -> None:
-        repair = self._state.repair
-        if not self._is_for_repair(rows.scope, rows.epoch, rows.number) or repair is None:
-            return
-        try:
-            whole = repair.take_rows(rows)
-        except ValueError as error:
-            raise Unfit(f"bucket rows: {error}") from error
-        repair.give_up_s = at_s + self._config.mend_patience_s
-        if whole:
-            repair.stage = Stage.MEND
-            repair.ask_at_s = None
-            self._out.add(Mend(repair.generation, repair.number, repair.rows()))
-        elif repair.asked_are_here():
-            repair.ask_at_s = at_s
+        wrong = mending.survey_ended(at_s, surveyed, current, down.handed)
+        if wrong and current is not None and down.building is None and not (down.starting or down.adopting):
+            self._begin_repair(at_s, current)
 
     def mended(self, at_s: float, mended: RecordsMended) -> None:
-        down, repair, state = self._state, self._state.repair, mended.state
-        if repair is None or state.generation != repair.generation:
+        down, head, state = self._state, self._state.head, mended.state
+        if not self._mending.mended(mended):
             return
-        down.repair = None
         if down.building is not None:
             down.building = state
         else:
             down.current = state
-        self._out.notify(
-            RecordsRepaired(
-                self._config.scope, state.epoch, state.number, repair.differing, mended.put, mended.deleted
-            )
-        )
-        head = down.head
         if head is not None and head.number == state.number and head.digest.lower() != state.digest.lower():
             self._rebuild("mended, and still not the centre's")
             return
         self._settle(at_s)
 
-    def _give_up_mending(self, at_s: float, why: str) -> None:
-        down = self._state
-        self._out.count("repairs_given_up")
-        down.repair = None
-        if down.head is not None:
-            self._rebuild(f"records differ from the centre's; {why}")
-
     def _run_repair(self, at_s: float) -> None:
-        repair, target = self._state.repair, self._state.target
-        if repair is None or target is None:
+        target = self._state.target
+        if target is None:
             return
-        if repair.give_up_s <= at_s and repair.stage in (Stage.SUMS, Stage.ROWS):
-            if Connection.ROUTINE in self._out.connected:
-                self._give_up_mending(at_s, "the hub did not say how")
-            else:
-                repair.give_up_s = at_s + self._config.mend_patience_s
-            return
-        if Connection.ROUTINE in self._out.connected and is_due(repair.ask_at_s, at_s):
-            repair.ask_at_s = at_s + repair.wait_s
-            repair.wait_s = min(repair.wait_s * 2, self._config.pull_longest_s)
-            asked = repair.ask()
-            if asked is not None:
-                self._send_pull(at_s, target, buckets=asked)
+        asked = self._mending.run(at_s)
+        if asked is not None:
+            self._send_pull(at_s, target, buckets=asked)
 
-    # --- looking after them -------------------------------------------------------------------------------
-
-    def _run_survey(self, at_s: float) -> None:
-        """Rows that changed by themselves change no sum: now and then all are summed up, in small slices."""
-        down = self._state
-        if not self._may_survey() or down.current is None:
-            return
-        if down.survey_at_s is None and not down.surveying:
-            down.survey_at_s = at_s + self._config.survey_every_s
-        if is_due(down.survey_at_s, at_s):
-            down.survey_at_s = None
-            if down.surveying:
-                self._out.add(WorkOnSurvey())
-            else:
-                down.surveying = True
-                self._out.add(BeginSurvey(down.current.generation, ()))
-
-    def _may_survey(self) -> bool:
-        down = self._state
-        return down.current is not None and down.building is None and down.repair is None
-
-    def _end_survey(self, at_s: float, surveyed: Surveyed) -> None:
-        down, current = self._state, self._state.current
-        if not down.surveying:
-            return
-        down.surveying = False
-        down.survey_at_s = at_s + self._config.survey_every_s
-        self._out.count("surveys")
-        if current is None or surveyed.generation != current.generation or surveyed.sums == surveyed.kept:
-            return
-        if down.handed != current.number:
-            down.survey_at_s = at_s + self._config.rebuild_first_s
-            return
-        wrong = sum(1 for ours, said in zip(surveyed.sums, surveyed.kept, strict=True) if ours != said)
-        self._out.count("surveys_wrong")
-        self._out.notify(
-            RecordsDiffer(
-                self._config.scope,
-                current.epoch,
-                surveyed.number,
-                f"{wrong} buckets whose rows are not what the file says",
-                current.digest,
-            )
-        )
-        if self._may_survey() and not (down.starting or down.adopting):
-            self._begin_repair(at_s, current)
+    def _steady(self) -> FeedSeen | None:
+        """The generation that rules, while no other is built."""
+        return self._state.current if self._state.building is None else None
 
 
 def _moment(utc: str) -> str:

@@ -1,37 +1,25 @@
-"""Shorter ways to equal records than the log: a snapshot fetched in pieces, a difference mended by bucket.
-
-Two small pure machines that the session drives (G5): which effects there are, what is waited for and until
-when. No clock, no file, no signature: verified values and monotonic seconds come in.
+"""Shorter ways to equal records than the log (G5): the effects of both, and a snapshot fetched in pieces; how
+a difference is mended by bucket is `mending`. No clock, no file, no signature: verified values come in.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sync.link.messages import (
-    MAX_BUCKET_PAGES,
-    MAX_BUCKETS_ASKED,
     MAX_PAGES,
     MAX_RANGES,
     PAGE_HASHES,
     PIECE_BYTES,
-    SUMS_A_MESSAGE,
-    BucketRows,
-    BucketsAsked,
-    BucketSums,
     PiecesAsked,
     SnapshotManifest,
 )
 from sync.link.pieces import Piece, short_name
-from sync.policy.digests import BUCKETS
 from sync.store.snapshots import Wanted
 
 WINDOW = 32
 """Pieces asked for at once: some 2 MB."""
-MOST_BUCKETS = 64
-"""More that differ are no accident to a few rows: everything is built anew."""
 MAX_SNAPSHOT_BYTES = MAX_PAGES * PAGE_HASHES * PIECE_BYTES
 _HEX = frozenset("0123456789abcdef")
 
@@ -170,93 +158,3 @@ class Fetch:
         self.asked = {("H", index) for first, last in pages for index in range(first, last + 1)}
         self.asked |= {("P", index) for first, last in pieces for index in range(first, last + 1)}
         return PiecesAsked(self.manifest.packed_sha256, pages, pieces)
-
-
-# --- a difference being mended ----------------------------------------------------------------------------
-
-
-class Stage(enum.StrEnum):
-    SUMS = "sums"
-    SURVEY = "survey"
-    ROWS = "rows"
-    MEND = "mend"
-
-
-@dataclass(slots=True)
-class Repair:
-    """Records at `number` that are not the centre's at the same number. Nothing is applied meanwhile."""
-
-    generation: int
-    epoch: str
-    number: int
-    give_up_s: float
-    """Unless something comes before."""
-    wait_s: float
-    stage: Stage = Stage.SUMS
-    theirs: dict[int, tuple[int, ...]] = field(default_factory=dict)
-    """First bucket -> sums."""
-    collected: tuple[int, ...] = ()
-    differing: tuple[int, ...] = ()
-    pages: dict[int, dict[int, Rows]] = field(default_factory=dict)
-    page_counts: dict[int, int] = field(default_factory=dict)
-    ask_at_s: float | None = None
-    work_at_s: float | None = None
-
-    def ask(self) -> BucketsAsked | None:
-        match self.stage:
-            case Stage.SUMS:
-                return BucketsAsked(self.number)
-            case Stage.ROWS:
-                left = tuple(bucket for bucket in self.differing if not self._is_whole(bucket))
-                return BucketsAsked(self.number, left[:MAX_BUCKETS_ASKED])
-            case _:
-                return None
-
-    def take_sums(self, sums: BucketSums) -> bool:
-        """True when they are all here. Raises `ValueError` for what cannot be meant."""
-        if sums.first not in range(0, BUCKETS, SUMS_A_MESSAGE) or len(sums.sums) != 32 * SUMS_A_MESSAGE:
-            raise ValueError(f"expected {SUMS_A_MESSAGE} sums from a multiple of it")
-        if not _HEX.issuperset(sums.sums):
-            raise ValueError("expected sums in lower-case hex digits")
-        if self.stage is not Stage.SUMS:
-            return False
-        text = sums.sums
-        self.theirs[sums.first] = tuple(int(text[at : at + 32], 16) for at in range(0, len(text), 32))
-        return len(self.theirs) * SUMS_A_MESSAGE == BUCKETS
-
-    def centre_sums(self) -> tuple[int, ...]:
-        return tuple(one for first in sorted(self.theirs) for one in self.theirs[first])
-
-    def differ(self, surveyed: Surveyed) -> tuple[int, ...]:
-        """Buckets that are wrong here, by their rows or by what the file says of them."""
-        theirs = self.centre_sums()
-        return tuple(
-            bucket
-            for bucket in range(BUCKETS)
-            if not theirs[bucket] == surveyed.sums[bucket] == surveyed.kept[bucket]
-        )
-
-    def take_rows(self, rows: BucketRows) -> bool:
-        """True when all rows of all differing buckets are here. Raises `ValueError`."""
-        if not 1 <= rows.pages <= MAX_BUCKET_PAGES or not 0 <= rows.page < rows.pages:
-            raise ValueError(f"expected a page of 1 to {MAX_BUCKET_PAGES}")
-        if self.stage is not Stage.ROWS or rows.bucket not in self.differing:
-            return False
-        if self.page_counts.setdefault(rows.bucket, rows.pages) != rows.pages:
-            raise ValueError(f"expected {self.page_counts[rows.bucket]} pages, got {rows.pages}")
-        self.pages.setdefault(rows.bucket, {})[rows.page] = rows.rows
-        return all(self._is_whole(bucket) for bucket in self.differing)
-
-    def asked_are_here(self) -> bool:
-        """Whether the next buckets may be asked for."""
-        begun = [bucket for bucket in self.differing if bucket in self.pages]
-        return len(begun) % MAX_BUCKETS_ASKED == 0 and all(self._is_whole(bucket) for bucket in begun)
-
-    def rows(self) -> dict[int, Rows]:
-        return {
-            bucket: tuple(row for page in sorted(pages) for row in pages[page])
-            for bucket, pages in self.pages.items()
-        }
-
-    def _is_whole(self, bucket: int) -> bool:
-        return len(self.pages.get(bucket, ())) == self.page_counts.get(bucket, -1)

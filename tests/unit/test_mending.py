@@ -250,7 +250,7 @@ def mending(joined: Joined) -> str:
     joined.passes = lambda message: message[0] != TOPICS.batch("lane-in")
     restarted(joined)
     joined.run(2)
-    repair = joined.session._down._state.repair
+    repair = joined.session._down._mending._repair
     assert repair is not None
     return repair.epoch
 
