@@ -98,8 +98,10 @@ class ConsoleRig:
         return self.devices[name]
 
     def say(self, name: str, *data: FactData, stream: Stream = Stream.ROUTINE) -> None:
+        new = name not in self.devices
         device = self.device(name)
-        if not device.position:
+        if new:
+            # Its first fact begins its epoch: without it the alarm stream has a gap for ever.
             self._send(device, [*device.facts[Stream.ALARM], *device.facts[Stream.ROUTINE]])
         self._send(device, [device.say(each, stream) for each in data])
 

@@ -6,10 +6,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from sync.hub.archive import KeptFact
 from sync.hub.console.shown import Shown
+from sync.hub.console.states import PARCEL, STARTED, State, states_of
 from sync.vocabulary.codec import Malformed
 from sync.vocabulary.facts import (
     Alarm,
@@ -20,11 +22,28 @@ from sync.vocabulary.facts import (
     VehicleCrossed,
     read_body,
 )
-from sync.vocabulary.rulings import Verdict
+from sync.vocabulary.rulings import Reason, Verdict
 from sync.vocabulary.xray_facts import ParcelSorted, ParcelXRayed
 
+KEPT_OVER: Final = 200
+"""Parcels of a station that are sorted, before their rows go."""
 Where = tuple[str, str, str, int]
 """Device, epoch, stream, number."""
+
+_STATE: Final = """
+INSERT INTO states SELECT :device, :what, :name, :word, :utc, :epoch, :position
+WHERE :what = 'lane' OR NOT EXISTS (
+  SELECT 1 FROM states AS s WHERE s.device = :device AND s.what = 'started'
+  AND (s.epoch = :epoch AND s.position > :position OR s.epoch <> :epoch AND s.utc > :utc))
+ON CONFLICT (device, what, name) DO UPDATE
+SET word = excluded.word, utc = excluded.utc, epoch = excluded.epoch, position = excluded.position
+WHERE states.epoch = excluded.epoch AND states.position < excluded.position
+   OR states.epoch <> excluded.epoch AND states.utc <= excluded.utc
+"""
+_STARTED: Final = """
+DELETE FROM states WHERE device = :device AND what NOT IN ('lane', 'started')
+AND (epoch = :epoch AND position < :position OR epoch <> :epoch AND utc <= :utc)
+"""
 
 
 class Reading:
@@ -46,6 +65,8 @@ class Reading:
                 "INSERT INTO named VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 (what, name, body.time, *where, fact.kind, fact.passage),
             )
+        for state in states_of(body.data):
+            self._stands(device, body, state)
         match body.data:
             case PassageOpened() as data:
                 self._opened(device, body, data)
@@ -142,6 +163,10 @@ class Reading:
                     self._tally(body, data.officer, what, by="officer")
                 for code in data.ruling.codes():
                     self._tally(body, code, what, by="reason")
+                if wanted is Verdict.INSPECT and Reason.SPOT_CHECK in data.ruling.codes() and data.enterprise:
+                    self._tally(body, data.enterprise, "spot_checked", by="enterprise")
+        if known.ruled_position == 0 and data.enterprise:
+            self._tally(body, data.enterprise, "ruled", by="enterprise")
 
     def _x_rayed(self, device: str, body: FactBody, data: ParcelXRayed) -> None:
         self._tally(body, device, data.verdict, data.took_s or 0.0)
@@ -163,6 +188,27 @@ class Reading:
                     data.parcel,
                     body.time,
                 ),
+            )
+
+    def _stands(self, device: str, body: FactBody, state: State) -> None:
+        """The latest word stands, by the device's own count within an epoch, by its time between two:
+        facts come by two streams. What was said before the program started last is over."""
+        values = {
+            "device": device,
+            **state._asdict(),
+            "utc": body.time,
+            "epoch": body.epoch,
+            "position": body.position,
+        }
+        self._shown.named_execute(_STATE, values)
+        if state.what == STARTED:
+            self._shown.named_execute(_STARTED, values)
+        elif state.what == PARCEL and not state.word and int(state.name) % KEPT_OVER == 0:
+            # What is over is kept for a while: the other stream may be behind.
+            self._shown.execute(
+                "DELETE FROM states "
+                "WHERE device = ? AND what = ? AND word = '' AND CAST(name AS INTEGER) < ?",
+                (device, PARCEL, int(state.name) - KEPT_OVER),
             )
 
     def _row(self, device: str, passage: int) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 """Of the tables and of what is read into them: another one is made anew."""
 
 _SCHEMA: Final = """
@@ -79,6 +79,12 @@ CREATE TABLE alarms (
   PRIMARY KEY (device, epoch, stream, seq)
 ) WITHOUT ROWID;
 CREATE INDEX alarms_by_time ON alarms (utc);
+-- What stands at a device now (`states`). word: empty where it is over. epoch, position: of the fact.
+CREATE TABLE states (
+  device TEXT NOT NULL, what TEXT NOT NULL, name TEXT NOT NULL, word TEXT NOT NULL,
+  utc TEXT NOT NULL, epoch TEXT NOT NULL, position INTEGER NOT NULL,
+  PRIMARY KEY (device, what, name)
+) WITHOUT ROWID;
 -- Counts and sums, for curves and statistics: by day (the site's), hour, whose (device, enterprise, officer,
 -- reason) and what. seconds: the sum of times where `what` has one.
 CREATE TABLE tallies (
@@ -155,6 +161,14 @@ class AlarmRow(NamedTuple):
     en: str
 
 
+class StateRow(NamedTuple):
+    device: str
+    what: str
+    name: str
+    word: str
+    utc: str
+
+
 class Tally(NamedTuple):
     day: str
     hour: int
@@ -211,6 +225,10 @@ class Shown:
     def execute(self, sql: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
         """For the rooms of the console that have their own questions."""
         return self._db.execute(sql, tuple(values))
+
+    def named_execute(self, sql: str, values: Mapping[str, Any]) -> sqlite3.Cursor:
+        """The same, values by name (`:device`)."""
+        return self._db.execute(sql, values)
 
     # --- where the tail is --------------------------------------------------------------------------------
 
@@ -274,6 +292,11 @@ class Shown:
             (utc, limit),
         )
         return tuple(map(AlarmRow._make, rows))
+
+    def states(self) -> tuple[StateRow, ...]:
+        """What stands at all devices now."""
+        rows = self._db.execute("SELECT device, what, name, word, utc FROM states WHERE word <> ''")
+        return tuple(map(StateRow._make, rows))
 
     def tallies(self, from_day: str, to_day: str, by: str, name: str | None = None) -> tuple[Tally, ...]:
         """Of these days, both included."""
