@@ -18,7 +18,7 @@ MOST = 5
 
 def main(file: Path = FAILED) -> int:
     try:
-        failed = sorted(json.loads(file.read_text(encoding="utf-8")))
+        failed = sorted(map(_without_group, json.loads(file.read_text(encoding="utf-8"))))
     except (OSError, ValueError):
         print("tests.alone: pytest left no list of what failed", file=sys.stderr)
         return 1
@@ -34,6 +34,11 @@ def main(file: Path = FAILED) -> int:
     )
     print(f"tests.alone: {said}:", *failed, sep="\n  ")
     return again.returncode
+
+
+def _without_group(test: str) -> str:
+    """pytest-xdist writes a test's group behind its name."""
+    return test.rpartition("@")[0] if test.rfind("@") > test.rfind("]") else test
 
 
 if __name__ == "__main__":

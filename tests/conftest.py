@@ -26,3 +26,16 @@ def postgres() -> Iterator[Postgres]:
         yield server
     finally:
         server.close()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Groups that are not kept together start whole sites side by side and build every fixture twice: pytest
+    9.2 did that to pytest-xdist 3.8 without a word."""
+    if getattr(session.config.option, "loadgroup", False):
+        lost = [
+            item.nodeid
+            for item in session.items
+            if item.get_closest_marker("xdist_group") is not None and "@" not in item.nodeid
+        ]
+        if lost:
+            raise pytest.UsageError(f"{len(lost)} tests lost their xdist_group, the first: {lost[0]}")

@@ -27,6 +27,11 @@ def test_what_holds_alone_is_good(tmp_path: Path, cases: Path) -> None:
     assert alone.main(_listed(tmp_path, f"{cases}::test_holds")) == 0
 
 
+def test_a_group_behind_a_name_is_no_part_of_it(tmp_path: Path, cases: Path) -> None:
+    assert alone.main(_listed(tmp_path, f"{cases}::test_holds@site")) == 0
+    assert alone._without_group("a.py::b[x@y]") == "a.py::b[x@y]"
+
+
 def test_what_fails_again_is_a_failure(tmp_path: Path, cases: Path) -> None:
     assert alone.main(_listed(tmp_path, f"{cases}::test_holds", f"{cases}::test_breaks")) == 1
 
