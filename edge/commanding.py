@@ -21,6 +21,7 @@ from sync.hub import centre, drawing
 from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused, CommandRow
 from sync.hub.centre import By, CentreRefused
 from sync.hub.config import ConfigRefused, HubConfig, read_hub_config
+from sync.hub.console.accounts import AccountRefused, Role, accounts, close_account, set_account
 from sync.hub.pins import Pins
 from sync.policy import lots
 from sync.store.journal import utc_now
@@ -575,7 +576,7 @@ def officer_pin(
         if clear:
             number = pins.clear(in_scope, officer_no, by, utc_now())
         else:
-            pin = _asked_pin()
+            pin = _asked("PIN").strip()
             number = pins.set(in_scope, officer_no, pin, device or (), by, utc_now(), new_key=new_key)
     if as_json:
         _say_json({"officer_no": officer_no, "pin": not clear, "number": number})
@@ -609,11 +610,58 @@ def pin_devices(
     raise typer.Exit(1 if left else 0)
 
 
-def _asked_pin() -> str:
+def _asked(what: str) -> str:
     """Never from the command line: other users of the machine could read it there."""
     if sys.stdin.isatty():
-        return str(typer.prompt("PIN", hide_input=True, confirmation_prompt=True))
-    return sys.stdin.readline().strip()
+        return str(typer.prompt(what, hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+# --- the console's accounts -------------------------------------------------------------------------------
+
+
+@centre_app.command("console-account")
+def console_account(
+    config: ConfigFile,
+    officer_no: Annotated[str, typer.Argument(metavar="OFFICER", help="whose, as on the roster")],
+    by: Annotated[str, typer.Option("--by", help="number of who makes, changes or closes it")],
+    role: Annotated[
+        list[Role] | None,
+        typer.Option("--role", help="what the officer may do at the console; several times"),
+    ] = None,
+    close: Annotated[bool, typer.Option("--close", help="may sign in no more")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let an officer sign in at the console: the password is asked for twice, or one line of stdin. The way
+    to the first account; later ones can be made at the console."""
+    roles = frozenset(role or ())
+    if close == bool(roles):
+        raise _refuse("expected --role, at least once, or --close", 2)
+    with _opened(config) as (_, archive):
+        try:
+            if not close:
+                set_account(archive, officer_no, _asked("password"), roles, by=by, at_utc=utc_now())
+            elif not close_account(archive, officer_no, by=by, at_utc=utc_now()):
+                raise AccountRefused(f"there is no account of {officer_no[:64]}")
+        except AccountRefused as refused:
+            raise _refuse(refused) from refused
+    if as_json:
+        _say_json({"officer_no": officer_no, "active": not close, "roles": sorted(roles)})
+    else:
+        _say(f"{'closed' if close else 'account'}  {officer_no}  {', '.join(sorted(roles))}".rstrip())
+
+
+@centre_app.command("console-accounts")
+def console_accounts(config: ConfigFile, as_json: Json = False) -> None:
+    """Who may sign in at the console, and as what."""
+    with _opened(config) as (_, archive):
+        for each in accounts(archive):
+            if as_json:
+                _say_json({**asdict(each), "roles": sorted(each.roles)})
+                continue
+            state = "active" if each.active else "closed"
+            by = f"by {each.changed_by} {each.changed_utc}"
+            _say(f"{each.officer_no}  {state}  {', '.join(sorted(each.roles))}  {by}")
 
 
 @centre_app.command()

@@ -23,6 +23,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hardware_sims.cast import SCOPE
+from hardware_sims.centre_cast import CENTRE_OFFICERS
 from hardware_sims.goods import OFFICERS, PINS
 from hardware_sims.processes import Child, python, run_to_end
-from hardware_sims.site import HANDHELD, LANES, Site, new_folder, write_site
+from hardware_sims.site import HANDHELD, LANES, MANUAL_STEPS_S, Site, console_port, new_folder, write_site
 from hardware_sims.xray_cast import OFFICERS as XRAY_OFFICERS
 from hardware_sims.xray_cast import PINS as XRAY_PINS
 from hardware_sims.xray_cast import STATION
@@ -56,16 +59,6 @@ PARCELS = 40
 """Over the X-ray line, where nobody says how many."""
 KILLED_AT_WORK = 0.8
 """Share of the kills that wait until a program has come up; the others may hit it while it starts."""
-
-MANUAL_STEPS_S: tuple[tuple[str, str, float], ...] = (
-    ("停车交单", "stop, hand papers over", 30.0),
-    ("人工查单", "officer looks the slip up", 45.0),
-    ("过磅抄数", "weigh, copy the figure", 25.0),
-    ("核对盖章", "compare, stamp", 30.0),
-    ("人工起杆", "raise by hand, drive through", 25.0),
-)
-"""The baseline, an assumption written out: 155 s, within the 2.5 to 3 minutes press reports give for a
-normal gate transaction before automation. Zhengzhou's own report is a fall of 60 %."""
 
 BELT = "belt-sims"
 """The process that plays the X-ray line."""
@@ -341,6 +334,7 @@ class Demo:
         self._start_hub()
         self._await(site.archive.exists, "hub", "to open its archive")
         self._import_records()
+        self._open_accounts()
         sims = self._start(
             "sims",
             python(
@@ -430,21 +424,43 @@ class Demo:
         if code != 0:
             raise DemoFailed(f"the references were not taken; see {log}")
 
+    def _open_accounts(self) -> None:
+        """Who sits at the centre: at the hub's own console."""
+        if self.site.console is None:
+            return
+        for officer in CENTRE_OFFICERS:
+            roles = (word for role in officer.roles for word in ("--role", role))
+            self._ask_centre(
+                "console-account", officer.number, *roles, "--by", "ZZ9001", secret=officer.password,
+                what=f"the account of {officer.number} was not made",
+            )  # fmt: skip
+        self._await(self._console_answers, "hub", "to serve its console")
+
+    def _console_answers(self) -> bool:
+        asked = HTTPConnection("127.0.0.1", self.site.console_port, timeout=1.0)
+        with contextlib.suppress(OSError, HTTPException), contextlib.closing(asked):
+            asked.request("GET", "/healthz")
+            return asked.getresponse().status == HTTPStatus.OK
+        return False
+
     def _set_pins(self, device: str, officers: Sequence[str], pins: dict[str, str]) -> None:
         """At the centre, as anywhere: what goes down proves a PIN to that device alone."""
-        log = self.site.folder / "pins.log"
+        for officer in officers:
+            self._ask_centre(
+                "officer-pin", officer, "--officer", "ZZ9001", "--reason", "demo", "--device", device,
+                "--new-key", secret=pins[officer], what=f"the PIN of {officer} was not set",
+            )  # fmt: skip
+
+    def _ask_centre(self, command: str, *more: str, secret: str, what: str) -> None:
+        """`kakou centre`, with one secret on its stdin. Raises `DemoFailed`."""
+        log = self.site.folder / "centre.log"
         with log.open("ab") as file:
-            for officer in officers:
-                command = python(
-                    "-m", "edge.cli", "centre", "officer-pin", str(self.site.hub_config), officer,
-                    "--officer", "ZZ9001", "--reason", "demo", "--device", device, "--new-key",
-                )  # fmt: skip
-                done = subprocess.run(
-                    command, input=pins[officer] + "\n", text=True, stdout=file, stderr=file, check=False,
-                    timeout=60.0,
-                )  # fmt: skip
-                if done.returncode != 0:
-                    raise DemoFailed(f"the PIN of {officer} was not set; see {log}")
+            done = subprocess.run(
+                python("-m", "edge.cli", "centre", command, str(self.site.hub_config), *more),
+                input=secret + "\n", text=True, stdout=file, stderr=file, check=False, timeout=60.0,
+            )  # fmt: skip
+        if done.returncode != 0:
+            raise DemoFailed(f"{what}; see {log}")
 
     def run_handheld(self) -> None:
         """The officer's app in a window of its own, until it is closed."""
@@ -722,7 +738,8 @@ class Demo:
         line.append(f"   {minutes:.1f} min × {self.site.speed:g}", "dim")
         line.append("\n  页面 pages  ", "dim")
         desks = () if self.site.xray is None else (self.site.xray.page,)
-        line.append("   ".join((*(self.site.page(lane) for lane in LANES), *desks)), "cyan")
+        console = () if self.site.console is None else (self.site.console,)
+        line.append("   ".join((*console, *(self.site.page(lane) for lane in LANES), *desks)), "cyan")
         return Panel(line, title="卡口 kakou · 仿真场站 simulated site", border_style="cyan")
 
     def table(self, most: int | None = None) -> Table:
@@ -923,7 +940,9 @@ class Demo:
 
     def say_where(self, event: str) -> None:
         """What can be opened and read while the site runs, and who may sign in."""
+        console = self.site.console
         said = {
+            **({} if console is None else {"console": console, "console sign-ins": _sign_ins()}),
             "broker": f"mqtt://127.0.0.1:{self.site.broker_port}",
             "archive": str(self.site.archive),
             "physics": str(self.site.physics_log),
@@ -958,6 +977,10 @@ class Demo:
         self._stopping.set()
 
 
+def _sign_ins() -> str:
+    return ", ".join(f"{each.number} {each.password} ({'+'.join(each.roles)})" for each in CENTRE_OFFICERS)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vehicles", type=int, default=30, help="how many vehicles come (default 30)")
     parser.add_argument(
@@ -968,7 +991,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=7, help="who comes, and what goes wrong (default 7)")
     parser.add_argument("--speed", type=float, default=4.0, help="virtual seconds per second (default 4)")
     parser.add_argument("--json", action="store_true", help="JSON lines on stdout instead of a live table")
-    parser.add_argument("--serve", action="store_true", help="leave the site running and print its addresses")
+    parser.add_argument(
+        "--serve",
+        action="store_true",
+        help="leave the site running, with the centre's console, and print addresses and sign-ins",
+    )
     parser.add_argument(
         "--kills", type=int, default=0, help="kill -9 a program at so many random instants (default 0)"
     )
@@ -1011,6 +1038,7 @@ def demo(args: argparse.Namespace) -> int:
         speed=args.speed,
         handheld=args.handheld,
         parcels=parcels,
+        console=console_port() if args.serve else None,
     )
     running = Demo(site, as_json=args.json, out=out, kills=args.kills, mosquitto=mosquitto)
     signal.signal(signal.SIGINT, running.ask_to_stop)

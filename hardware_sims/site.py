@@ -6,6 +6,7 @@ Limits that guard against a machine's own jitter have a floor, since jitter does
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hardware_sims.cast import FIRM_HIGH, FIRM_MEDIUM, LANE_IN, LANE_OUT, SCOPE, SITE, Cast, make_cast
+from hardware_sims.centre_cast import centre_records
 from hardware_sims.goods import Warehouse, make_warehouse
 from hardware_sims.scenario import scenario_to_toml
 from hardware_sims.xray_cast import STATION, make_xray_cast
@@ -27,6 +29,17 @@ from hardware_sims.xray_site import MOST_SPEED, XraySite, write_xray_site
 
 LANES = (LANE_IN, LANE_OUT)
 HANDHELD = "hh-1"
+CONSOLE_PORT = 8080
+MANUAL_STEPS_S: tuple[tuple[str, str, float], ...] = (
+    ("停车交单", "stop, hand papers over", 30.0),
+    ("人工查单", "officer looks the slip up", 45.0),
+    ("过磅抄数", "weigh, copy the figure", 25.0),
+    ("核对盖章", "compare, stamp", 30.0),
+    ("人工起杆", "raise by hand, drive through", 25.0),
+)
+"""The baseline, an assumption written out: 155 s, within the 2.5 to 3 minutes press reports give for a
+normal gate transaction before automation. Zhengzhou's own report is a fall of 60 %."""
+
 JITTER_S = 0.25
 """A busy machine may pause a program for so long; no limit that means "the device is gone" is shorter."""
 
@@ -43,6 +56,8 @@ class Site:
     """With a handheld: what lies there."""
     xray: XraySite | None = None
     """With parcels: the X-ray line they go over."""
+    console_port: int | None = None
+    """Where the hub serves the centre's pages; None: it does not."""
 
     @property
     def scenario_file(self) -> Path:
@@ -81,6 +96,11 @@ class Site:
         """Where the lane's own page is, for a browser of this machine."""
         return f"http://127.0.0.1:{self.page_ports[LANES.index(lane)]}/"
 
+    @property
+    def console(self) -> str | None:
+        """Where the centre's pages are."""
+        return None if self.console_port is None else f"http://127.0.0.1:{self.console_port}/"
+
     def lane_data(self, lane: str) -> Path:
         return self.folder / "data" / lane
 
@@ -97,6 +117,14 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def console_port() -> int:
+    """8080, or a free one where somebody listens there."""
+    with contextlib.suppress(OSError):
+        socket.create_server(("127.0.0.1", CONSOLE_PORT)).close()
+        return CONSOLE_PORT
+    return free_ports(1)[0]
+
+
 def write_site(
     folder: Path,
     *,
@@ -107,9 +135,11 @@ def write_site(
     now: datetime | None = None,
     handheld: bool = False,
     parcels: int = 0,
+    console: int | None = None,
 ) -> Site:
     """Make the folder with everything a demo needs. It must not hold an older site. `handheld`: with a
-    warehouse and an officer's device. `parcels`: that many over an X-ray line, behind the step wedge."""
+    warehouse and an officer's device. `parcels`: that many over an X-ray line, behind the step wedge.
+    `console`: the port of the centre's pages, where they are wanted."""
     folder.mkdir(parents=True, exist_ok=True)
     broker_port, camera_in, camera_out, page_in, page_out, *xray_ports = free_ports(8)
     today = now if now is not None else datetime.now(UTC)
@@ -135,8 +165,18 @@ def write_site(
         )
         _join(cast.records, over.records)
         line = XraySite(folder, over, desk_port, min(speed, MOST_SPEED))
+    if console is not None:
+        _join(cast.records, centre_records(today))
     site = Site(
-        folder, cast, broker_port, (camera_in, camera_out), (page_in, page_out), speed, warehouse, line
+        folder,
+        cast,
+        broker_port,
+        (camera_in, camera_out),
+        (page_in, page_out),
+        speed,
+        warehouse,
+        line,
+        console,
     )
     devices = (*LANES, *((HANDHELD,) if handheld else ()), *((STATION,) if line is not None else ()))
     for name in ("configs", "keys", "records", "data/hub", *(f"data/{device}" for device in devices)):
@@ -214,7 +254,15 @@ reconnect_longest_s = {short(4.0, least=0.3)}
 
 [devices]
 {devices}
-"""
+{_console_toml(site)}"""
+
+
+def _console_toml(site: Site) -> str:
+    if site.console_port is None:
+        return ""
+    stations = "" if site.xray is None else f'\n[console.stations]\n{STATION} = "{site.xray.page}"\n'
+    by_hand_s = _Durations(site.speed)(sum(seconds for _, _, seconds in MANUAL_STEPS_S))
+    return f"\n[console]\nport = {site.console_port}\nbaseline_lane_s = {by_hand_s}\n{stations}"
 
 
 def _lane_toml(site: Site, lane: str, camera_port: int) -> str:

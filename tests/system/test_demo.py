@@ -12,6 +12,8 @@ import termios
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, Request, build_opener
 
 import pytest
 
@@ -310,15 +312,27 @@ def test_serve_prints_addresses_and_an_interrupt_ends_it_reconciled(launch: Laun
         f"{LANE_IN}-io",
         f"{LANE_IN}-led",
     ]
-    assert [len(demo.children(name)) for name in ("edge.gate", "sync.hub", "hardware_sims serve")] == [
-        2,
-        1,
-        1,
-    ]
+    programs = ("edge.gate", "sync.hub ", "sync.hub.console.serving", "hardware_sims serve")
+    assert [len(demo.children(name)) for name in programs] == [2, 1, 1, 1]
+    number, password, _ = told["console sign-ins"].split(", ")[0].split(" ")
+    assert _signed_in_at(told["console"], number, password) == [200, 200]
     interrupt(demo.process)
     assert demo.ended() == 0
     nobody_left(demo)
     assert [line["ok"] for line in demo.lines() if line["event"] == "reconciled"] == [True]
+
+
+def _signed_in_at(console: str, officer: str, password: str) -> list[int]:
+    """What the sign-in page and the first page answer to a browser."""
+    browser = build_opener(HTTPCookieProcessor())
+    form = urlencode({"officer": officer, "password": password, "to": "/healthz"}).encode()
+    codes = []
+    for ask in (Request(f"{console}sign-in"), Request(f"{console}sign-in", data=form)):  # noqa: S310
+        with browser.open(ask, timeout=10.0) as answer:
+            codes.append(answer.status)
+            at = answer.url
+    assert at == f"{console}healthz"
+    return codes
 
 
 def test_a_demo_that_is_killed_takes_its_programs_along(launch: Launcher, tmp_path: Path) -> None:
