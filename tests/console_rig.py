@@ -165,7 +165,7 @@ class ConsoleRig:
 @contextmanager
 def console_rig(folder: Path, officers: Collection[str] = tuple(OFFICERS)) -> Iterator[ConsoleRig]:
     """An archive with a site and officers with accounts, all with `PASSWORD`."""
-    part = ConsolePart(port=0, shown_file=folder / "shown.sqlite")
+    part = ConsolePart(port=0, shown_file=folder / "shown.sqlite", live_folder=folder / "live")
     archive = Archive.open(folder / "archive.sqlite")
     with archive.transaction():
         archive.add_scope(SCOPE)

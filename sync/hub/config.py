@@ -541,6 +541,7 @@ def _console(reader: _Reader, value: Any, archive: Path | PostgresPlace) -> Cons
     part = reader.table("console", value)
     beside = archive if isinstance(archive, Path) else archive.witness_file
     shown_file = part.text("shown_file", "", empty=True)
+    live_folder = part.text("live_folder", "", empty=True)
     baseline_s = part.seconds("baseline_lane_s", 0, 86_400, 0.0)
     console = ConsolePart(
         host=part.text("host", "127.0.0.1"),
@@ -552,6 +553,9 @@ def _console(reader: _Reader, value: Any, archive: Path | PostgresPlace) -> Cons
         session_s=3600.0 * part.seconds("session_h", 0.01, 24 * 7, 12.0, unit="hours"),
         baseline_lane_s=baseline_s or None,
         stations=_stations(reader, part.take("stations", {})),
+        station_ca_file=part.file("station_ca_file"),
+        hold_due_s=part.seconds("hold_due_s", 1, 86_400, 120.0),
+        live_folder=reader.folder / live_folder if live_folder else beside.parent / f"{beside.name}.live",
         metrics_open=part.flag("metrics_open", False),
     )
     if (console.certificate_file is None) != (console.tls_key_file is None):

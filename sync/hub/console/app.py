@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sync.hub.console.context import Console, SignInFirst
-from sync.hub.console.pages import doors
+from sync.hub.console.pages import desk, doors
 from sync.hub.console.tail import Tail
 
 POLICY: Final = (
@@ -29,7 +29,7 @@ _HEADERS: Final = [
         ("permissions-policy", "camera=(), microphone=(), geolocation=(), usb=(), serial=()"),
     )
 ]
-ROUTERS: Final = (doors.router,)
+ROUTERS: Final = (doors.router, desk.router)
 
 
 def build_app(console: Console, tail: Tail | None = None) -> FastAPI:

@@ -25,5 +25,11 @@ class ConsolePart:
     """Time in the lane before kakou, as measured at the site; None: none was measured."""
     stations: Mapping[str, str] = field(default_factory=dict)
     """X-ray station -> the address of its page, for remote judging (集中判图)."""
+    station_ca_file: Path | None = None
+    """Who signed the stations' certificates; None: the site's own authority, `sync.ca_file`."""
+    hold_due_s: float = 120.0
+    """A held vehicle's deadline at the exception desk; a lane's own is `timing.hold_s`."""
+    live_folder: Path
+    """Where live pictures and sound go that are marked to be kept."""
     metrics_open: bool = False
     """True: /metrics answers anybody who reaches the port."""

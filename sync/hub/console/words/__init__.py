@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sync.hub.console.words import common
+from sync.hub.console.words import common, desk
 
-WORDS: dict[str, tuple[str, str]] = {**common.WORDS}
+WORDS: dict[str, tuple[str, str]] = {**common.WORDS, **desk.WORDS}

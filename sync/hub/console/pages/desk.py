@@ -1,0 +1,508 @@
+"""The exception desk: held vehicles by deadline, one page a hold, and what can be done about it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
+
+from sync.hub import centre
+from sync.hub.archive import Archive
+from sync.hub.blob_files import BlobFiles
+from sync.hub.centre import CentreRefused, later
+from sync.hub.console import desk
+from sync.hub.console.accounts import proved
+from sync.hub.console.context import Console, Session, commanding, console_of, needs, utc_now
+from sync.hub.console.desk import DeskRefused
+from sync.hub.console.pages.doors import Throttle
+from sync.hub.console.shown import PassageRow
+from sync.vocabulary.commands import (
+    BOARD_PRESETS,
+    MAX_BOARD_TEXT,
+    MAX_VALUE,
+    BoardText,
+    LaneClose,
+    Supplement,
+)
+from sync.vocabulary.records import InspectionMethod, OrderPart
+from sync.vocabulary.rulings import GUIDES, OWNERS, WAYS, Owner, Reason, Text, Way
+
+router = APIRouter(include_in_schema=False)
+
+WAIT_S: Final = 2.0
+"""A page that asks for what is new is answered by then in any case: commands are settled without a fact."""
+LOOK_EVERY_S: Final = 0.1
+MOST_INSTRUCTIONS: Final = 200
+SAID: Final = frozenset(
+    {
+        "desk.done_take",
+        "desk.done_leave",
+        "desk.done_escalate",
+        "desk.done_calm",
+        "desk.done_given",
+        "desk.done_asked",
+        "desk.done_withdrawn",
+        "desk.done_order",
+    }
+)
+
+AtDesk = Annotated[Session, Depends(needs(*desk.AT_THE_DESK))]
+
+
+def acting(
+    session: Annotated[Session, Depends(commanding)], _: Annotated[Session, Depends(needs(*desk.AT_THE_DESK))]
+) -> Session:
+    """May be at the desk, and it is their own page that asks."""
+    return session
+
+
+Acting = Annotated[Session, Depends(acting)]
+Why = Annotated[str, Form(max_length=200)]
+
+
+# --- to look at ---------------------------------------------------------------------------------------------
+
+
+@router.get("/desk")
+def page(request: Request, session: AtDesk) -> Response:
+    console = console_of(request)
+    return console.page(request, "desk.html", **queue_of(console))
+
+
+@router.get("/desk/queue")
+async def queue(request: Request, session: AtDesk, after: int = -1) -> Response:
+    """The list alone, when something has changed or time is over."""
+    console = console_of(request)
+    return await fragment(
+        console, after, lambda: console.page(request, "desk_queue.html", **queue_of(console))
+    )
+
+
+@router.get("/desk/hold/{device}/{passage}")
+def hold_page(request: Request, session: AtDesk, device: str, passage: int, said: str = "") -> Response:
+    console = console_of(request)
+    console.note_read(session, "hold", f"{device}/{passage}")
+    return _hold(request, device, passage, said=(said,) if said in SAID else ())
+
+
+@router.get("/desk/hold/{device}/{passage}/state")
+async def hold_state(
+    request: Request, session: AtDesk, device: str, passage: int, after: int = -1
+) -> Response:
+    console = console_of(request)
+
+    def made() -> Response:
+        return console.page(request, "hold_state.html", **hold_of(console, session, device, passage))
+
+    return await fragment(console, after, made)
+
+
+@router.get("/desk/hold/{device}/{passage}/picture/{sha256}")
+def picture(request: Request, session: AtDesk, device: str, passage: int, sha256: str) -> Response:
+    """An evidence picture that a fact of this passage names; its hash is proved on the way."""
+    console = console_of(request)
+    with console.archive() as archive:
+        named = {blob.sha256 for blob in archive.blobs_of_passage(device, passage)}
+    content = BlobFiles(console.config.blobs.folder).read(sha256) if sha256 in named else None
+    if content is None:
+        raise HTTPException(404, "picture")
+    return picture_answer(content)
+
+
+def picture_answer(content: bytes) -> Response:
+    media = (
+        "image/jpeg" if content[:3] == b"\xff\xd8\xff" else "image/png" if content[:4] == b"\x89PNG" else ""
+    )
+    return Response(
+        content,
+        media_type=media or "application/octet-stream",
+        headers={"Cache-Control": "private, max-age=31536000, immutable"},
+    )
+
+
+async def fragment(console: Console, after: int, make: Callable[[], Response]) -> Response:
+    """Part of a page, once the pulse is another than `after` or a while is over."""
+    until_s = time.monotonic() + WAIT_S
+    while after == console.pulse.number and time.monotonic() < until_s:  # noqa: ASYNC110  beaten by threads
+        await asyncio.sleep(LOOK_EVERY_S)
+    number = console.pulse.number
+    answer = await run_in_threadpool(make)
+    answer.headers["X-Kakou-Pulse"] = str(number)
+    answer.headers["X-Kakou-Now"] = utc_now()
+    return answer
+
+
+def queue_of(console: Console) -> dict[str, Any]:
+    """Held vehicles: what was escalated first, then by deadline."""
+    now = utc_now()
+    due_s = console.part.hold_due_s
+    with console.shown() as shown:
+        held = [row for row in shown.passages_open() if desk.is_held(row)]
+    with console.archive() as archive:
+        in_hand = desk.in_hand(archive)
+        waiting = desk.waiting_releases(archive, now)
+    rows: list[dict[str, Any]] = []
+    for row in held:
+        hand = in_hand.get((row.device, row.passage))
+        due_utc = later(row.held_utc or row.ruled_utc, due_s)
+        rows.append(
+            {
+                "row": row,
+                "reasons": _reasons(row),
+                "owner": _owner(row.owner),
+                "due_utc": due_utc,
+                "overdue": due_utc <= now,
+                "hand": "" if hand is None else hand.owner,
+                "escalated": "" if hand is None else hand.escalated_utc,
+                "note": "" if hand is None else hand.note,
+            }
+        )
+    rows.sort(key=lambda each: (not each["escalated"], each["due_utc"], each["row"].device))
+    return {"rows": rows, "waiting": waiting, "pulse": console.pulse.number}
+
+
+def hold_of(console: Console, session: Session, device: str, passage: int) -> dict[str, Any]:
+    """Raises 404."""
+    with console.shown() as shown:
+        row = shown.passage(device, passage)
+    if row is None:
+        raise HTTPException(404, "passage")
+    now = utc_now()
+    site = console.site()
+    with console.archive() as archive:
+        seen = desk.seen(archive, device, passage)
+        stored = {blob.sha256: blob.state for blob in archive.blobs_of_passage(device, passage)}
+        hand = desk.in_hand(archive).get((device, passage))
+        steps = desk.steps(archive, device, passage)
+        waiting = [
+            each
+            for each in desk.waiting_releases(archive, now)
+            if (each.device, each.passage) == (device, passage)
+        ]
+        lane = _lane(archive, device)
+    due_utc = later(row.held_utc or row.ruled_utc or now, console.part.hold_due_s)
+    return {
+        "row": row,
+        "slips": json.loads(row.slips),
+        "texts": json.loads(row.texts),
+        "reasons": _reasons(row),
+        "owner": _owner(row.owner),
+        "ways": _ways(row),
+        "due_utc": due_utc,
+        "overdue": due_utc <= now,
+        "held": desk.is_held(row),
+        "seen": seen,
+        "pictures": [(each, stored.get(each.sha256, "missing")) for each in seen.pictures],
+        "hand": hand,
+        "mine": hand is not None and hand.owner == session.officer,
+        "steps": steps,
+        "waiting": waiting,
+        "lane": lane,
+        "needed": site.manual_release_officers,
+        "pulse": console.pulse.number,
+    }
+
+
+def _lane(archive: Archive, device: str) -> centre.LaneSeen | None:
+    try:
+        return centre.lane(archive, device)
+    except CentreRefused:
+        return None
+
+
+def _reasons(row: PassageRow) -> list[dict[str, Any]]:
+    """Each reason of the ruling, and what is to be done about it."""
+    found = []
+    for code in json.loads(row.codes):
+        known = code in Reason._value2member_map_
+        guide = GUIDES.get(Reason(code)) if known else None
+        found.append({"code": code, "guide": None if guide is None else Text(guide.zh, guide.en)})
+    zh, en = json.loads(row.texts)
+    for place, each in enumerate(found):
+        each["text"] = Text(zh[place], en[place]) if place < len(zh) and place < len(en) else None
+    return found
+
+
+def _owner(name: str) -> Text | None:
+    return OWNERS[Owner(name)] if name in Owner._value2member_map_ else None
+
+
+def _ways(row: PassageRow) -> dict[str, Text]:
+    return {each: WAYS[Way(each)] for each in json.loads(row.ways) if each in Way._value2member_map_}
+
+
+def _hold(
+    request: Request, device: str, passage: int, *, said: tuple[object, ...] = (), status: int = 200
+) -> Response:
+    console = console_of(request)
+    session: Session = request.state.session
+    values = hold_of(console, session, device, passage)
+    with console.archive() as archive:
+        free = desk.officers_free(archive, _scope(console), utc_now())
+    return console.page(
+        request,
+        "hold.html",
+        status=status,
+        said=said,
+        refused=status != 200,
+        presets=BOARD_PRESETS,
+        most_board=MAX_BOARD_TEXT,
+        most_value=MAX_VALUE,
+        methods=["", *(each.value for each in InspectionMethod)],
+        parts=[each.value for each in OrderPart],
+        free=free,
+        most_instructions=MOST_INSTRUCTIONS,
+        **values,
+    )
+
+
+def _scope(console: Console) -> str:
+    """Orders go to the site's first scope."""
+    return console.config.sync.scopes[0]
+
+
+# --- what can be done ---------------------------------------------------------------------------------------
+
+
+def _do(request: Request, device: str, passage: int, done: str, act: Callable[[Archive], object]) -> Response:
+    """Done, and back to the page; or the page with the reason why not, and nothing was done."""
+    console = console_of(request)
+    try:
+        with console.archive() as archive:
+            act(archive)
+    except DeskRefused as refused:
+        return _hold(request, device, passage, said=(refused.key, *refused.more), status=409)
+    except (CentreRefused, ValueError) as refused:
+        return _hold(request, device, passage, said=("desk.refused", str(refused)[:300]), status=409)
+    finally:
+        console.pulse.beat()
+    return RedirectResponse(f"/desk/hold/{device}/{passage}?said={done}", 303)
+
+
+def _still_held(request: Request, device: str, passage: int) -> PassageRow:
+    with console_of(request).shown() as shown:
+        row = shown.passage(device, passage)
+    if row is None:
+        raise HTTPException(404, "passage")
+    if not desk.is_held(row):
+        raise DeskRefused("desk.not_held")
+    return row
+
+
+@router.post("/desk/hold/{device}/{passage}/take")
+def take(request: Request, session: Acting, device: str, passage: int, reason: Why = "") -> Response:
+    def act(archive: Archive) -> None:
+        _still_held(request, device, passage)
+        desk.take(archive, device, passage, session.officer, utc_now(), reason=reason)
+
+    return _do(request, device, passage, "desk.done_take", act)
+
+
+@router.post("/desk/hold/{device}/{passage}/leave")
+def leave(request: Request, session: Acting, device: str, passage: int, reason: Why = "") -> Response:
+    return _do(
+        request,
+        device,
+        passage,
+        "desk.done_leave",
+        lambda archive: desk.leave(archive, device, passage, session.officer, utc_now(), reason),
+    )
+
+
+@router.post("/desk/hold/{device}/{passage}/escalate")
+def escalate(request: Request, session: Acting, device: str, passage: int, reason: Why) -> Response:
+    def act(archive: Archive) -> None:
+        _still_held(request, device, passage)
+        desk.escalate(archive, device, passage, session.officer, utc_now(), reason)
+
+    return _do(request, device, passage, "desk.done_escalate", act)
+
+
+@router.post("/desk/hold/{device}/{passage}/calm")
+def calm(request: Request, session: Acting, device: str, passage: int, reason: Why) -> Response:
+    return _do(
+        request,
+        device,
+        passage,
+        "desk.done_calm",
+        lambda archive: desk.calm(archive, device, passage, session.officer, utc_now(), reason),
+    )
+
+
+@router.post("/desk/hold/{device}/{passage}/board")
+def board(
+    request: Request,
+    session: Acting,
+    device: str,
+    passage: int,
+    reason: Why,
+    preset: Annotated[int, Form(ge=0, le=1_000)] = 0,
+    zh: Annotated[str, Form(max_length=MAX_BOARD_TEXT)] = "",
+    en: Annotated[str, Form(max_length=MAX_BOARD_TEXT)] = "",
+) -> Response:
+    def act(archive: Archive) -> None:
+        text = BoardText(preset=preset, seconds=desk.BOARD_S) if preset else _own_words(zh, en)
+        desk.command(archive, device, passage, text, session.officer, reason, utc_now())
+
+    return _do(request, device, passage, "desk.done_given", act)
+
+
+def _own_words(zh: str, en: str) -> BoardText:
+    if not (zh.strip() and en.strip()):
+        raise DeskRefused("desk.both_languages")
+    return BoardText(zh=zh.strip(), en=en.strip(), seconds=desk.BOARD_S)
+
+
+@router.post("/desk/hold/{device}/{passage}/supplement")
+def supplement(
+    request: Request,
+    session: Acting,
+    device: str,
+    passage: int,
+    reason: Why,
+    field: Annotated[str, Form(pattern="^(plate|weight|slip|container)$")],
+    value: Annotated[str, Form(max_length=MAX_VALUE)],
+) -> Response:
+    def act(archive: Archive) -> None:
+        _still_held(request, device, passage)
+        given = Supplement(passage=passage, field=field, value=value.strip())  # type: ignore[arg-type]
+        desk.command(archive, device, passage, given, session.officer, reason, utc_now())
+
+    return _do(request, device, passage, "desk.done_given", act)
+
+
+@router.post("/desk/hold/{device}/{passage}/release")
+def release(
+    request: Request,
+    session: Acting,
+    device: str,
+    passage: int,
+    reason: Why,
+    aside: Annotated[str, Form(max_length=8)] = "",
+    second: Annotated[str, Form(max_length=64)] = "",
+    second_password: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Where the site wants two officers: the second proves who they are here, or is asked to confirm."""
+    needed = console_of(request).site().manual_release_officers
+    alone = needed < 2 or bool(second.strip())
+
+    def act(archive: Archive) -> None:
+        row = _still_held(request, device, passage)
+        way = Way.ASIDE if aside else Way.RELEASE
+        if way.value not in json.loads(row.ways):
+            raise DeskRefused("desk.not_this_way")
+        now = utc_now()
+        if not alone:
+            desk.ask_second(archive, device, passage, session.officer, reason, now, aside=bool(aside))
+            return
+        officers = [session.officer]
+        if second.strip():
+            officers.append(_second(request, archive, session, second.strip(), second_password, now))
+        desk.release(archive, device, passage, officers, reason, now, aside=bool(aside), needed=needed)
+
+    return _do(request, device, passage, "desk.done_given" if alone else "desk.done_asked", act)
+
+
+def _second(
+    request: Request, archive: Archive, session: Session, officer: str, password: str, now: str
+) -> str:
+    """The second officer's number, proved. As slow to guess at as the sign-in page."""
+    if officer == session.officer:
+        raise DeskRefused("desk.another_officer")
+    throttle: Throttle = request.app.state.throttle
+    names = (f"officer {officer}", f"second {session.officer}")
+    wait_s = throttle.wait_s(names, time.monotonic())
+    if wait_s > 0:
+        raise DeskRefused("sign_in.wait", round(wait_s) + 1)
+    account = proved(archive, officer, password, now)
+    if account is None:
+        throttle.wrong(names, time.monotonic())
+        console_of(request).log.warning("second officer refused", officer=officer[:64], first=session.officer)
+        raise DeskRefused("sign_in.wrong")
+    throttle.right(names)
+    if not account.roles & desk.AT_THE_DESK:
+        raise DeskRefused("desk.not_allowed", officer)
+    return account.officer_no
+
+
+@router.post("/desk/hold/{device}/{passage}/confirm")
+def confirm(
+    request: Request,
+    session: Acting,
+    device: str,
+    passage: int,
+    release_id: Annotated[str, Form(max_length=32)],
+) -> Response:
+    """By the second officer, from a session of their own."""
+    needed = console_of(request).site().manual_release_officers
+    return _do(
+        request,
+        device,
+        passage,
+        "desk.done_given",
+        lambda archive: desk.confirm(archive, release_id, session.officer, utc_now(), needed=needed),
+    )
+
+
+@router.post("/desk/hold/{device}/{passage}/withdraw")
+def withdraw(
+    request: Request,
+    session: Acting,
+    device: str,
+    passage: int,
+    release_id: Annotated[str, Form(max_length=32)],
+) -> Response:
+    return _do(
+        request,
+        device,
+        passage,
+        "desk.done_withdrawn",
+        lambda archive: desk.withdraw(archive, release_id, session.officer),
+    )
+
+
+@router.post("/desk/hold/{device}/{passage}/order")
+def order(
+    request: Request,
+    session: Acting,
+    device: str,
+    passage: int,
+    reason: Why,
+    officer: Annotated[str, Form(max_length=64)] = "",
+    method: Annotated[InspectionMethod | None, Form()] = None,
+    part: Annotated[list[OrderPart] | None, Form(max_length=8)] = None,
+    instructions: Annotated[str, Form(max_length=MOST_INSTRUCTIONS)] = "",
+    due_min: Annotated[int, Form(ge=1, le=1_440)] = 30,
+) -> Response:
+    def act(archive: Archive) -> None:
+        row = _still_held(request, device, passage)
+        wish = desk.SendWish(
+            officers=(officer.strip(),) if officer.strip() else (),
+            method=method,
+            parts=tuple(part or ()),
+            instructions=instructions.strip(),
+            due_s=due_min * 60.0,
+        )
+        desk.send_officer(archive, _scope(console_of(request)), row, wish, session.officer, reason, utc_now())
+
+    return _do(request, device, passage, "desk.done_order", act)
+
+
+@router.post("/desk/hold/{device}/{passage}/close")
+def close(request: Request, session: Acting, device: str, passage: int, reason: Why) -> Response:
+    """The lane is taken out of service; only an officer at the lane takes it back (S12)."""
+    return _do(
+        request,
+        device,
+        passage,
+        "desk.done_given",
+        lambda archive: desk.command(
+            archive, device, passage, LaneClose(), session.officer, reason, utc_now()
+        ),
+    )

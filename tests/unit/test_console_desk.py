@@ -1,0 +1,321 @@
+"""The exception desk over an archive of real facts: who has a hold in hand, what reaches the lane, and under
+whose numbers. Every number on a page is counted again from the archive's own bodies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.testclient import TestClient
+
+from sync.hub.blob_files import BlobFiles
+from sync.hub.console.pages import desk as desk_pages
+from sync.hub.console.words import WORDS
+from sync.vocabulary.commands import Outcome
+from sync.vocabulary.facts import (
+    CommandTaken,
+    OrderTaken,
+    PassageClosed,
+    PassageOpened,
+    PictureTaken,
+    ReadingKept,
+    RulingMade,
+)
+from sync.vocabulary.records import InspectionMethod, OrderPart, Site
+from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
+from tests.console_rig import PASSWORD, ConsoleRig, console_rig, rostered
+from tests.unit.test_hub_device import SITE
+
+LANE = "lane-in"
+PLATE = "豫A12345"
+SLIP = "Z4604I261122000000000001"
+JPEG = b"\xff\xd8\xff\xe0 a picture \xff\xd9"
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[ConsoleRig]:
+    with console_rig(tmp_path) as made:
+        yield made
+
+
+def held(rig: ConsoleRig, passage: int = 1, lane: str = LANE, **changes: object) -> None:
+    fields: dict[str, object] = {
+        "passage": passage,
+        "ruling": Ruling(Verdict.HOLD, (Because(Reason.WEIGHT_OVER, "+1,240 kg"),)),
+        "direction": "in",
+        "plate": PLATE,
+        "slips": (SLIP,),
+        "enterprise": "4101986X01",
+        "gross_kg": "18240",
+        "expected_kg": "17000",
+        "readings": (ReadingKept("plate", PLATE, 1.2), ReadingKept("weight", "18240", 3.4)),
+        "owner": "lane_officer",
+        "ways": ("release", "aside", "supplement", "back_out"),
+        "texts_zh": ("超重 请等待",),
+        "texts_en": ("Too heavy, please wait",),
+    }
+    rig.say(lane, PassageOpened(passage=passage), RulingMade(**{**fields, **changes}))  # type: ignore[arg-type]
+    rig.caught_up()
+
+
+def two_officers(rig: ConsoleRig) -> None:
+    site = Site(site=SITE, name_zh="示范口岸", name_en="Demo port", manual_release_officers=2)
+    rig.record("site", SITE, site)
+    rig.console._site = None
+
+
+def post(client: TestClient, do: str, passage: int = 1, **fields: Any) -> int:
+    return client.post(f"/desk/hold/{LANE}/{passage}/{do}", data=fields).status_code
+
+
+def commands(rig: ConsoleRig) -> list[tuple[str, str, tuple[str, ...], str]]:
+    rows = rig.archive.engine.execute("SELECT device, body, officers, reason FROM commands").fetchall()
+    return [
+        (device, json.loads(body)["type"], tuple(json.loads(who)), why) for device, body, who, why in rows
+    ]
+
+
+# --- what is shown --------------------------------------------------------------------------------------
+
+
+def test_the_queue_is_every_held_passage_of_the_archive_by_deadline(rig: ConsoleRig) -> None:
+    for passage in (3, 1, 2):
+        held(rig, passage, f"lane-{passage}")
+    rig.say("lane-2", PassageClosed(passage=2, outcome="backed_out", lane_s=90.0))
+    rig.caught_up()
+    bodies = rig.archive.engine.execute("SELECT kind, device, body FROM facts").fetchall()
+    still = {
+        device
+        for kind, device, body in bodies
+        if kind == "ruling_made" and json.loads(body)["data"]["ruling"]["verdict"] == "hold"
+    } - {device for kind, device, _ in bodies if kind == "passage_closed"}
+    text = rig.client().get("/desk").text
+    shown = re.findall(r'href="/desk/hold/([^/]+)/', text)
+    assert sorted(shown) == sorted(still) == ["lane-1", "lane-3"]
+    assert f'id="held-count">{len(still)}<' in text
+
+
+def test_what_is_escalated_stands_before_what_is_due_sooner(rig: ConsoleRig) -> None:
+    held(rig, 1, "lane-1")
+    held(rig, 2, "lane-2")
+    client = rig.client()
+    answer = client.post("/desk/hold/lane-2/2/escalate", data={"reason": "driver refuses the scale"})
+    assert answer.status_code == 303
+    shown = re.findall(r'class="button" href="/desk/hold/([^/]+)/', client.get("/desk").text)
+    assert shown == ["lane-2", "lane-1"]
+    acts = [(act.act, act.subject, act.officers, act.reason) for act in rig.archive.acts(5)]
+    assert ("hold_escalated", "lane-2/2", ("4604001",), "driver refuses the scale") in acts
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_holds_page_says_all_of_it_in_both_languages_and_no_raw_key(rig: ConsoleRig, language: str) -> None:
+    held(rig)
+    client = rig.client(language=language)
+    post(client, "take")
+    post(client, "board", preset=2, reason="noise")
+    pages = [client.get("/desk").text, client.get(f"/desk/hold/{LANE}/1").text]
+    number = 0 if language == "zh" else 1
+    for text in pages:
+        assert PLATE in text
+        assert ("超重 请等待", "Too heavy, please wait")[number] in text
+        assert not re.findall(r"[>\s](?:desk|nav|sign_in)\.[a-z_.]+[<\s]", text)
+    assert (SLIP in pages[1], "18240" in pages[1], "17000" in pages[1]) == (True, True, True)
+    assert WORDS["desk.step.board"][number] in pages[1]
+    reads = rig.archive.engine.execute("SELECT officer, what, subject FROM console_reads").fetchall()
+    assert ("4604001", "hold", f"{LANE}/1") in [tuple(row) for row in reads]
+
+
+def test_pictures_come_from_the_blobs_and_only_those_of_the_passage(rig: ConsoleRig) -> None:
+    held(rig)
+    held(rig, 2)
+    sha = hashlib.sha256(JPEG).hexdigest()
+    taken = PictureTaken(passage=1, moment="arrival", camera="front", sha256=sha, size_bytes=len(JPEG))
+    rig.say(LANE, taken)
+    rig.caught_up()
+    client = rig.client()
+    assert WORDS["desk.picture_missing"][1] in client.get(f"/desk/hold/{LANE}/1").text
+    files = BlobFiles(rig.console.config.blobs.folder)
+    files.open()
+    files.add(LANE, sha, 0, JPEG)
+    files.complete(LANE, sha, len(JPEG))
+    with rig.archive.transaction():
+        rig.archive.store_blob(sha, "2026-11-22T10:00:00.000000Z")
+    address = f"/desk/hold/{LANE}/1/picture/{sha}"
+    assert address in client.get(f"/desk/hold/{LANE}/1").text
+    answer = client.get(address)
+    assert (answer.content, answer.headers["content-type"]) == (JPEG, "image/jpeg")
+    assert client.get(address.replace("/1/picture", "/2/picture")).status_code == 404
+
+
+# --- in hand --------------------------------------------------------------------------------------------
+
+
+def test_one_vehicle_is_in_one_officers_hands(rig: ConsoleRig) -> None:
+    held(rig)
+    first, second = rig.client("4604001"), rig.client("4604002")
+    assert post(second, "board", preset=1, reason="x") == 409
+    assert post(first, "take") == 303
+    assert post(second, "take") == 409
+    assert post(second, "release", reason="x") == 409
+    assert commands(rig) == []
+    assert post(second, "take", reason="shift change") == 303
+    assert post(first, "board", preset=1, reason="x") == 409
+    assert post(second, "board", preset=1, reason="wait") == 303
+    assert commands(rig) == [(LANE, "board_text", ("4604002",), "wait")]
+
+
+def test_who_may_not_be_at_the_desk_sees_and_does_nothing(rig: ConsoleRig) -> None:
+    held(rig)
+    watcher = rig.client("4604003")
+    assert [watcher.get(path).status_code for path in ("/desk", f"/desk/hold/{LANE}/1", "/desk/queue")] == [
+        403
+    ] * 3
+    for do in ("take", "leave", "escalate", "board", "release", "order", "close", "confirm", "withdraw"):
+        assert post(watcher, do, reason="x", preset=1, release_id="x") == 403
+    assert commands(rig) == []
+
+
+def test_without_the_pages_own_token_nothing_is_done(rig: ConsoleRig) -> None:
+    held(rig)
+    client = rig.client()
+    del client.headers["x-kakou-token"]
+    assert post(client, "take") == 403
+    assert rig.archive.acts(3)[0].act == "console_account"
+
+
+# --- what reaches the lane ------------------------------------------------------------------------------
+
+
+def test_a_command_is_kept_and_its_outcome_shown_when_the_lane_answers(rig: ConsoleRig) -> None:
+    held(rig)
+    client = rig.client()
+    post(client, "take")
+    assert post(client, "board", preset=3, reason="lane is needed") == 303
+    (row,) = rig.archive.last_commands(9)
+    assert WORDS["desk.state.waiting"][1] in client.get(f"/desk/hold/{LANE}/1/state").text
+    rig.say(
+        LANE,
+        CommandTaken(
+            command_id=row.command_id, kind="board_text", officers=("4604001",), outcome=Outcome.DONE.value
+        ),
+    )
+    rig.caught_up()
+    rig.archive.settle_command(row.command_id, LANE, "done", "", "2026-11-22T10:00:00.000000Z")
+    state = client.get(f"/desk/hold/{LANE}/1/state").text
+    assert f'<td class="green">{WORDS["desk.state.done"][1]}' in state
+
+
+def test_one_officer_releases_where_the_site_wants_one(rig: ConsoleRig) -> None:
+    held(rig)
+    client = rig.client()
+    post(client, "take")
+    assert post(client, "release", reason="weighed again by hand") == 303
+    assert commands(rig) == [(LANE, "manual_release", ("4604001",), "weighed again by hand")]
+
+
+def test_two_officers_prove_themselves_in_one_form(rig: ConsoleRig) -> None:
+    two_officers(rig)
+    held(rig)
+    client = rig.client()
+    post(client, "take")
+    wrong: dict[str, Any] = {"reason": "seal checked", "second": "4604002", "second_password": "not this one"}
+    assert post(client, "release", **wrong) == 409
+    assert post(client, "release", **{**wrong, "second": "4604001", "second_password": PASSWORD}) == 409
+    assert post(client, "release", **{**wrong, "second": "4604003", "second_password": PASSWORD}) == 409
+    assert commands(rig) == []
+    assert post(client, "release", **{**wrong, "second_password": PASSWORD}) == 303
+    assert commands(rig) == [(LANE, "manual_release", ("4604001", "4604002"), "seal checked")]
+
+
+def test_guessing_the_second_officers_password_is_slowed_down(rig: ConsoleRig) -> None:
+    two_officers(rig)
+    held(rig)
+    client = rig.client()
+    post(client, "take")
+    for _ in range(5):
+        post(client, "release", reason="x", second="4604002", second_password="guess")
+    assert post(client, "release", reason="x", second="4604002", second_password=PASSWORD) == 409
+    assert commands(rig) == []
+
+
+def test_the_second_officer_confirms_from_their_own_session_once(rig: ConsoleRig) -> None:
+    two_officers(rig)
+    held(rig)
+    first, second, watcher = rig.client("4604001"), rig.client("4604002"), rig.client("4604003")
+    post(first, "take")
+    assert post(first, "release", reason="seal checked") == 303
+    assert commands(rig) == []
+    asked = re.findall(r'name="release_id" value="([0-9a-f]+)"', second.get(f"/desk/hold/{LANE}/1").text)
+    assert len(asked) == 1
+    assert post(first, "confirm", release_id=asked[0]) == 409
+    assert post(watcher, "confirm", release_id=asked[0]) == 403
+    assert post(second, "confirm", release_id=asked[0]) == 303
+    assert post(second, "confirm", release_id=asked[0]) == 409
+    assert commands(rig) == [(LANE, "manual_release", ("4604001", "4604002"), "seal checked")]
+
+
+def test_an_officer_who_is_not_authorised_releases_nobody(rig: ConsoleRig) -> None:
+    held(rig)
+    rig.record("officers", "4604001", rostered("4604001", "inspect"))
+    client = rig.client()
+    post(client, "take")
+    assert post(client, "release", reason="x") == 409
+    assert commands(rig) == []
+
+
+def test_a_way_the_hold_has_not_is_not_taken_and_who_is_gone_is_not_released(rig: ConsoleRig) -> None:
+    held(rig, ways=("back_out",))
+    client = rig.client()
+    post(client, "take")
+    assert post(client, "release", reason="x") == 409
+    held(rig, 2)
+    post(client, "take", 2)
+    rig.say(LANE, PassageClosed(passage=2, outcome="backed_out", lane_s=60.0))
+    rig.caught_up()
+    assert post(client, "release", 2, reason="x") == 409
+    assert commands(rig) == []
+    assert 'data-held="0"' in client.get(f"/desk/hold/{LANE}/2").text
+
+
+# --- an officer is sent ---------------------------------------------------------------------------------
+
+
+def test_an_officer_is_sent_once_and_the_handhelds_word_is_shown(rig: ConsoleRig) -> None:
+    held(rig)
+    client = rig.client()
+    post(client, "take")
+    fields: dict[str, Any] = {
+        "officer": "4604002",
+        "method": "opened",
+        "part": ["photos", "seal"],
+        "instructions": "第三排",
+    }
+    assert post(client, "order", reason="weight differs", **fields) == 303
+    (body,) = rig.archive.bodies_of("inspection_orders")
+    order = msgspec.json.decode(body)
+    assert (order["plate"], order["slip_no"], order["officers"]) == (PLATE, SLIP, ["4604002"])
+    assert (order["method"], order["parts"], order["issued_by"]) == ("opened", ["photos", "seal"], "4604001")
+    assert [(act.act, act.officers) for act in rig.archive.acts(1)] == [("issue_order", ("4604001",))]
+    assert post(client, "order", reason="again") == 409
+    rig.say("hand-1", OrderTaken(order_no=order["order_no"], officers=("4604002",)))
+    rig.caught_up()
+    assert WORDS["desk.state.taken"][1] in client.get(f"/desk/hold/{LANE}/1/state").text
+
+
+# --- words ----------------------------------------------------------------------------------------------
+
+
+def test_every_word_of_the_desk_is_there_in_both_languages() -> None:
+    wanted = set(desk_pages.SAID) | {
+        f"desk.{kind}.{each.value}"
+        for kind, values in (("method", InspectionMethod), ("part", OrderPart))
+        for each in values
+    }
+    assert not wanted - WORDS.keys()
+    assert not [key for key, (zh, en) in WORDS.items() if key.startswith("desk.") and bool(zh) != bool(en)]
