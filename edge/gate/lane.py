@@ -595,7 +595,7 @@ def _pick_up(
             purpose=memory.purpose,
             raise_seen=True,
             resumes=(*memory.plates, *memory.tags),
-            orders=int(memory.order_id.rsplit("-", 1)[-1]) if memory.order_id[-1:].isdigit() else 1,
+            orders=int(memory.order_id.rsplit("-", 1)[-1]) if memory.order_id[-1:].isdecimal() else 1,
         )
         return replace(lane, passage=passage), told, ()
     outcome = "crossed" if memory.crossed else "interrupted"

@@ -396,7 +396,7 @@ def _held_row(held: HeldPassage, state: State, context: Context) -> HeldRow:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 20 else 0
 
 
 # --- filling in and signing ---------------------------------------------------------------------------------
@@ -405,7 +405,7 @@ def _number(text: str) -> int:
 def _missing(state: State, context: Context) -> tuple[Text, ...]:
     wanted = state.wanted
     is_passage = (
-        wanted.passage.isascii() and wanted.passage.isdigit() and 1 <= int(wanted.passage) <= MAX_PASSAGE
+        wanted.passage.isascii() and wanted.passage.isdecimal() and 1 <= int(wanted.passage) <= MAX_PASSAGE
     )
     may = context.may(SUPPLEMENT if wanted.action == "supplement" else RELEASE)
     wants = (

@@ -158,6 +158,6 @@ def address_of(text: str, path: Callable[[str], Path]) -> Address:
         return StreamAddress(text)
     if "://" in text:
         raise ValueError(f"expected a URL of {', '.join(sorted(_STREAMS))}, got {scheme}://")
-    if text.isdigit() or text.startswith("/dev/video"):
+    if text.isdecimal() or text.startswith("/dev/video"):
         return LocalAddress(text)
     return FileAddress(path(text))

@@ -69,7 +69,7 @@ def is_waybill_shape(text: str) -> bool:
     SSCC, a slip. Bare digits are none: those of an EAN would do."""
     if SlipNo.parse(text) is not None:
         return True
-    if text.isdigit():
+    if text.isdecimal():
         return len(text) in {18, 20} and Sscc.parse_scan(text) is not None
     waybill = WaybillNo.parse(text)
     return waybill is not None and waybill.carrier is not None and waybill.check_digit_right is not False

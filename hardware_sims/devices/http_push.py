@@ -127,11 +127,11 @@ class Pusher:
             name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
         }
         length = fields.get("content-length", "0")
-        if not length.isdigit() or len(body) < int(length):
+        if not (length.isdecimal() and len(length) < 10) or len(body) < int(length):
             return
         self._answer.clear()
         words = status.split(" ", 2)
-        code = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+        code = int(words[1]) if len(words) > 1 and words[1].isdecimal() and len(words[1]) < 10 else 0
         self.statuses.append(code)
         if fields.get("connection", "").lower() == "close":
             self._hang_up = True

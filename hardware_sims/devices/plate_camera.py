@@ -395,7 +395,7 @@ class PlateCamera:
             name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
         }
         length = fields.get("content-length", "")
-        if length.isdigit():
+        if length.isdecimal() and len(length) < 10:
             if len(body) < int(length):
                 return
             body = body[: int(length)]

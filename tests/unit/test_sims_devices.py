@@ -601,6 +601,20 @@ def test_a_camera_calls_and_posts_the_plate_it_saw_with_a_whole_picture() -> Non
     assert camera.advance(30.0) == b""
 
 
+@pytest.mark.parametrize("length", ["²", "9" * 5_000, "-1", ""])
+def test_an_answer_of_a_length_that_is_no_number_is_no_answer_and_harms_nobody(length: str) -> None:
+    """A flipped bit made a 2 a superscript, which Python calls a digit and no number."""
+    _, camera = camera_with()
+    camera.connect(5.0)
+    camera.advance(5.0)
+    camera.receive(5.1, f"HTTP/1.1 500 no\r\nContent-Length: {length}\r\n\r\n".encode("latin-1"))
+    camera.disconnect(5.2)
+    at_s = 20.0
+    camera.advance(at_s)
+    camera.connect(at_s)
+    assert plate_of(camera.advance(at_s))["license"] == "豫A12345"
+
+
 def test_every_field_of_the_printed_document_is_sent() -> None:
     printed = next(each for each in vectors("lpr_samples.json") if each["id"] == "vz-normal")["body"]
     made = plate_alarm(license_text="粤Z9000澳", plate_id=21085, confidence=96, unix_s=1.0, serial_no="0-0")

@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _seeds(text: str) -> range:
     first, dash, last = text.partition("-")
-    if not first.isdigit() or (dash and not last.isdigit()):
+    if not first.isdecimal() or (dash and not last.isdecimal()):
         raise ValueError(f"--seeds: expected A-B or one number, got {text!r}")
     seeds = range(int(first), int(last if dash else first) + 1)
     if not seeds:

@@ -190,7 +190,7 @@ def _local(address: LocalAddress) -> Any:
         *(library.CAP_PROP_FRAME_WIDTH, address.columns),
         *(library.CAP_PROP_FRAME_HEIGHT, address.rows),
     ]
-    device = int(address.device) if address.device.isdigit() else address.device
+    device = int(address.device) if address.device.isdecimal() else address.device
     kind = library.CAP_V4L2 if sys.platform.startswith("linux") else library.CAP_ANY
     return _opened(lambda: library.VideoCapture(device, kind, settings), str(address))
 

@@ -21,7 +21,7 @@ class PcGauge:
         for supply in _folders(self._folder):
             if _word(supply / "type") == "Battery" and _word(supply / "scope") != "Device":
                 capacity = _word(supply / "capacity")
-                per_cent = int(capacity) if capacity.isdigit() else None
+                per_cent = int(capacity) if capacity.isdecimal() else None
                 return Battery(per_cent=per_cent, charging=_word(supply / "status") in ("Charging", "Full"))
         return Battery()
 

@@ -54,7 +54,7 @@ class Entry(BoxLayout):
             return True
         for key in text.upper():
             if (
-                key.isdigit()
+                key.isdecimal()
                 or (key == "." and self.extra == ".")
                 or (key.isprintable() and self.extra == "letters")
             ):

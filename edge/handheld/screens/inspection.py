@@ -388,7 +388,7 @@ class InspectionPage(BoxLayout):
         )
 
     def _more_goods(self, draft: DraftShown) -> None:
-        numbers = [int(line.no) for line in draft.lines if line.no.isdigit()]
+        numbers = [int(line.no) for line in draft.lines if line.no.isdecimal()]
         no = str(max(numbers, default=0) + 1)
 
         def named(name: str) -> None:

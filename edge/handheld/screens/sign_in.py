@@ -113,7 +113,7 @@ class SignInPage(BoxLayout):
     def keyboard(self, text: str) -> bool:
         """A real keyboard, or a badge read by a wedge. True: it was ours."""
         for key in text:
-            if key.isprintable() and (self.current == "officer_no" or key.isdigit()):
+            if key.isprintable() and (self.current == "officer_no" or key.isdecimal()):
                 self.on_key(key)
         return True
 

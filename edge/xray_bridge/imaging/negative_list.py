@@ -63,7 +63,7 @@ class NegativeList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def row_for(self, hs_code: str) -> Row | None:
         """The heading's row, else the chapter's; None: nothing is known of such goods."""
-        digits = "".join(each for each in hs_code if each.isascii() and each.isdigit())
+        digits = "".join(each for each in hs_code if each.isascii() and each.isdecimal())
         if len(digits) < 2:
             return None
         chapter = int(digits[:2])
