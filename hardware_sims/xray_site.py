@@ -85,6 +85,10 @@ serial = {{ url = "socket://127.0.0.1:{scenario.io_port}", baudrate = 115200 }}
 settings = {{ nanometres_per_count = {belt.nanometres_per_count}, poll_s = {short(0.01, least=0.002)}, \
 most_mm_s = {4 * belt.speed_mm_s * speed:.0f}.0, divert_most_s = 3.0 }}
 
+[machine]
+maker = "Simulated"
+model = "Belt 6040"
+
 [devices.portal]
 protocol = "scanner.line"
 serial = {{ url = "{ports}/{scenario.station}-scanner", baudrate = 115200 }}

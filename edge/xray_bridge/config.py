@@ -21,6 +21,7 @@ from edge.runtime.config_reading import ConfigError, ConfigRefused, SecretFile, 
 from edge.runtime.supervisor import BackOff, Device
 from edge.xray_bridge.association import Near, Windows
 from edge.xray_bridge.deciding.state import StationSettings
+from edge.xray_bridge.evidence.manifest import Machine
 from edge.xray_bridge.page.server import PageSettings
 from edge.xray_bridge.rules import TriageRules
 from edge.xray_bridge.values import Eye, Layout
@@ -29,6 +30,8 @@ from sync.vocabulary.records import CreditTier
 DeviceName = Literal["belt", "portal", "portal_second", "xray"]
 """`belt`: the I/O board; `portal`, `portal_second`: barcode readers; `xray`: the machine's line stream."""
 
+Plate = Annotated[str, msgspec.Meta(max_length=64)]
+"""What stands on a machine's plate; DICOS takes 64 characters."""
 Millimetres = Annotated[float, msgspec.Meta(ge=0, le=100_000)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Days = Annotated[int, msgspec.Meta(ge=1, le=36_500)]
@@ -72,6 +75,15 @@ class DevicePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """True, of a barcode reader: it is told to read when something cuts the portal's eye."""
     settings: dict[str, Any] = {}
     """Of the protocol's driver; see the device's page."""
+
+
+class MachinePart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The X-ray machine, as its evidence names it; empty: DICOS says `unknown`."""
+
+    maker: Plate = ""
+    model: Plate = ""
+    serial: Plate = ""
+    """Where the machine says its own, that stands."""
 
 
 class FolderPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -279,6 +291,7 @@ class XRayConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     station: StationPart
     layout: LayoutPart
     devices: dict[DeviceName, DevicePart]
+    machine: MachinePart = MachinePart()
     folder: FolderPart | None = None
     """Instead of `devices.xray`."""
     portal_camera: PortalCameraPart | None = None
@@ -455,6 +468,11 @@ def settings_in_force(part: DevicePart) -> dict[str, Any]:
 def layout_of(config: XRayConfig) -> Layout:
     layout = config.layout
     return Layout(layout.xray_mm, layout.diverter_mm, layout.chute_mm, layout.flag_chute)
+
+
+def machine_of(config: XRayConfig) -> Machine:
+    part = config.machine
+    return Machine(maker=part.maker, model=part.model, serial=part.serial)
 
 
 def page_settings(config: XRayConfig) -> PageSettings:

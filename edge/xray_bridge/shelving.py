@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 
+import msgspec
 import structlog
 
 from edge.xray_bridge.analysing import PREVIEW
@@ -37,10 +38,11 @@ ANEW_REMEMBERED: Final = 1_000
 MOST_ANEW: Final = 8
 """Of one set, while one parcel waits: the others are described anew with the parcels to come."""
 PRIOR: Final = Calibration().id
+UNNAMED: Final = Machine()
 
 
-def scan_of(held: Held) -> Scan:
-    """A picture in memory, as its evidence is written from."""
+def scan_of(held: Held, plate: Machine) -> Scan:
+    """A picture in memory, as its evidence is written from. `plate`: the machine as the config names it."""
     seen = held.seen
     rows, columns = seen.low.shape
     speed = 0.0
@@ -51,8 +53,9 @@ def scan_of(held: Held) -> Scan:
         width_px=columns,
         height_px=rows,
         taken_utc=held.utc,
-        machine=Machine(
-            serial=seen.serial[:200],
+        machine=msgspec.structs.replace(
+            plate,
+            serial=seen.serial[:200] or plate.serial,
             kv_peak=seen.kilovolts or 0.0,
             tube_current_ua=float(seen.microamperes or 0),
         ),
@@ -79,12 +82,14 @@ class Shelf:
         searcher: Searcher,
         *,
         calibration: Callable[[], Calibration],
+        plate: Machine = UNNAMED,
     ) -> None:
-        """`calibration`: the one in force."""
+        """`calibration`: the one in force. `plate`: the machine as the config names it."""
         self._keeper = keeper
         self._library = library
         self._searcher = searcher
         self._calibration = calibration
+        self._plate = plate
         self._lock = Lock()
         self._sets: OrderedDict[tuple[str, ...], References] = OrderedDict()
         self._anew: OrderedDict[tuple[str, str], Descriptor | None] = OrderedDict()
@@ -98,11 +103,11 @@ class Shelf:
 
     def keep(self, effect: KeepEvidence, held: Held | None) -> None:
         """None: it is no longer in memory; then it was kept before, and this is a later word on it."""
-        self._keeper.keep(effect, None if held is None else scan_of(held))
+        self._keeper.keep(effect, None if held is None else scan_of(held, self._plate))
 
     def save(self, effect: SavePicture, held: Held) -> None:
         calibration = "" if held.descriptor is None else held.descriptor.calibration
-        self._keeper.save(effect, scan_of(held), calibration=calibration)
+        self._keeper.save(effect, scan_of(held, self._plate), calibration=calibration)
 
     def search(self, by: SearchBy, text: str, limit: int) -> Found:
         return self._searcher.search(by, text, limit)

@@ -17,7 +17,7 @@ from edge.devices.xray_folder.watching import HotFolder, folder_settings
 from edge.runtime.clock import Clock
 from edge.xray_bridge.analysing import PREVIEW, preview
 from edge.xray_bridge.calibrating import IN_FORCE, read_calibration
-from edge.xray_bridge.config import XRayConfig
+from edge.xray_bridge.config import XRayConfig, machine_of
 from edge.xray_bridge.effects import SavePicture
 from edge.xray_bridge.evidence.dicos import Whose
 from edge.xray_bridge.evidence.keeping import entry_of
@@ -165,7 +165,9 @@ def _stocked(
             Goods(waybill_no=row.waybill_no, enterprise=row.enterprise, lines=lines),
         )
         whose = Whose(config.station.id, 0, row.waybill_no, Association.MATCHED, site=config.station.site)
-        draft, files = entry_of(asked, scan_of(held), whose, calibration=calibration.id, utc=utc)
+        draft, files = entry_of(
+            asked, scan_of(held, machine_of(config)), whose, calibration=calibration.id, utc=utc
+        )
         return Stocked(row.picture, library.save(draft, files).key)
     except (PictureRefused, ValueError, msgspec.ValidationError) as refused:
         return Stocked(row.picture, why=str(refused)[:MOST_TEXT])

@@ -42,6 +42,7 @@ from edge.xray_bridge.config import (
     XRayConfig,
     camera_address,
     device_of,
+    machine_of,
     page_settings,
     read_xray_config,
     station_settings,
@@ -366,7 +367,9 @@ class Program:
             library=library,
         )
         searcher = Searcher(store, library, descriptor_of=self._descriptor_of)
-        return Shelf(keeper, library, searcher, calibration=self._calibrations.current)
+        return Shelf(
+            keeper, library, searcher, calibration=self._calibrations.current, plate=machine_of(self._config)
+        )
 
     def _descriptor_of(self, picture: str) -> Descriptor | None:
         held = self._pictures.get(picture)

@@ -227,6 +227,25 @@ def test_a_later_judgement_is_added_and_nothing_is_written_over(tmp_path: Path) 
     assert three.keep_class == "held"
 
 
+def test_a_late_judgement_says_who_judged_and_leaves_standing_what_was_known(tmp_path: Path) -> None:
+    keeper = Keeper(store(tmp_path))
+    first = keeper.keep(asked(), scan())
+    word = msgspec.Raw(to_json(Said(judged=OFFICER, judged_ago_s=0.0)))
+    late = KeepEvidence("x1-17", 17, "SF1", Association.MATCHED, Verdict.RECHECK, word, "held")
+    second = keeper.keep(late, None)
+    assert isinstance(first, EvidenceKept)
+    assert isinstance(second, EvidenceKept)
+    one, two = (read((tmp_path / PLACE / name).read_bytes()) for name in ("manifest.json", "manifest-2.json"))
+    assert (two.version, two.keep_class) == (2, "held")
+    assert two.said.judged == msgspec.structs.replace(OFFICER, preview="")
+    assert (two.said.match, two.said.rule, two.said.machine) == (
+        one.said.match,
+        one.said.rule,
+        one.said.machine,
+    )
+    assert "operator.dcs" in {file.name for file in two.files}
+
+
 def test_what_the_centre_gets_of_which_class_and_each_only_once(tmp_path: Path) -> None:
     keeper = Keeper(store(tmp_path))
     first = keeper.keep(asked(), scan())

@@ -70,7 +70,11 @@ def export(exported: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path) -> XRayConfig:
-    site = XraySite(tmp_path / "site", XrayScenario())
+    site = XraySite(
+        tmp_path / "site",
+        XrayScenario(),
+        extra='[machine]\nmaker = "Maker"\nmodel = "M 6040"\nserial = "own"',
+    )
     site.write_config(
         {"scanner": "socket://127.0.0.1:1", "io": "socket://127.0.0.1:2", "xray": "socket://127.0.0.1:3"}
     )
@@ -92,7 +96,11 @@ def test_a_machines_export_becomes_references_of_its_goods(config: XRayConfig, e
     entry = library.get("R-000001")
     assert entry is not None
     assert (entry.sku, entry.officer, entry.note, entry.kind) == (TEA, "ZZ1", "x 1", "reference")
-    assert entry.taken.machine.serial == "SIM-001"
+    plate = entry.taken.machine
+    assert (plate.maker, plate.model, plate.serial) == ("Maker", "M 6040", "SIM-001")
+    low = library.file(entry, "low.dcs")
+    assert low is not None
+    assert b"M 6040" in low
     assert library.file(entry, "preview.jpg") is not None
     assert problems_of(config.library.folder) == []
 
