@@ -71,7 +71,7 @@ _OF_OFFICER: dict[str, tuple[str, str]] = {
 """Case -> (verdict, category); the others pass, if they may."""
 ORDINARY_EVERY = 7
 """One parcel in so many is as declared, however few come."""
-STAPLES = ("SKU-MILK-800", "SKU-TEA-250")
+STAPLES = ("SKU-DIAPER-L", "SKU-PAN-28")
 """What is sent most: every other ordinary parcel."""
 BEHIND_ORDINARY_MM = 900.0
 """So far behind it the next one comes: what passes must not have to go with a neighbour."""

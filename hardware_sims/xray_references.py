@@ -13,7 +13,7 @@ import numpy as np
 
 from hardware_sims.devices.xray_folder import contents
 from hardware_sims.xray_belt import BeltSettings, XrayBelt
-from hardware_sims.xray_cast import XrayCast
+from hardware_sims.xray_cast import STAPLES, XrayCast
 from hardware_sims.xray_goods import BY_SKU, pack
 from hardware_sims.xray_machine import EDGE_LINES, Status, Taken, XrayMachine, render
 from hardware_sims.xray_physics import DetectorSettings, flattened
@@ -22,7 +22,7 @@ TABLE = "references.csv"
 REFERENCES_EACH = 7
 PARCELS_AN_ARTICLE = 8
 """One article is known to so many parcels that come."""
-LEAST_ARTICLES = 2
+LEAST_ARTICLES = 3
 YESTERDAY_S = 86_400.0
 _WEIGHTS = {"ordinary": 4, "extra": 5, "belt_stop": 2, "jam": 2, "reversal": 2, "slip": 1, "short": 1}
 """Cases whose goods are known: what should pass by itself, and what differs from what it should look like."""
@@ -40,7 +40,9 @@ def known_goods(cast: XrayCast) -> list[tuple[str, int]]:
             counts = pieces.setdefault(line["sku"], [])
             counts += [int(line["quantity"])] if int(line["quantity"]) not in counts else []
     most = max(LEAST_ARTICLES, len(cast.scenario.parcels) // PARCELS_AN_ARTICLE)
-    return [(sku, count) for sku, _ in found.most_common(most) for count in sorted(pieces[sku])]
+    others = [sku for sku, _ in found.most_common() if sku not in STAPLES]
+    known = [sku for sku in STAPLES if sku in pieces] + others
+    return [(sku, count) for sku in known[:most] for count in sorted(pieces[sku])]
 
 
 def write_references(

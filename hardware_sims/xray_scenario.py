@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from hardware_sims.devices.xray_folder import Way
 from hardware_sims.scenario import ScenarioRefused, Table, toml_value
 from hardware_sims.xray_belt import BeltParcel, BeltSettings, Label, Trouble, TroubleKind
 from hardware_sims.xray_goods import BY_SKU, Extra, Packed, pack, wedge
@@ -75,6 +76,8 @@ class XrayScenario:
     station: str = "xray-1"
     seed: int = 0
     pictures: PictureFeed = "stream"
+    folder_way: Way = "renamed"
+    """How files come into a folder."""
     io_port: int = 0
     """Of the belt's board (Modbus TCP) on 127.0.0.1; 0: any free one."""
     xray_port: int = 0
@@ -132,6 +135,7 @@ class _Reader:
             station=given.text("station", "xray-1"),
             seed=given.whole("seed", 0),
             pictures=cast(PictureFeed, pictures),
+            folder_way=cast(Way, given.choice("folder_way", "renamed", get_args(Way))),
             io_port=given.whole("io_port", 0),
             xray_port=given.whole("xray_port", 0),
             belt=BeltSettings(**self.numbers(given, "belt", BeltSettings())),
@@ -200,7 +204,7 @@ class _Reader:
 
 def xray_scenario_to_toml(scenario: XrayScenario) -> str:
     """The file `read_xray_scenario` reads back to an equal value."""
-    plain_keys = ("station", "seed", "pictures", "io_port", "xray_port")
+    plain_keys = ("station", "seed", "pictures", "folder_way", "io_port", "xray_port")
     lines = ["[xray]", *(f"{name} = {toml_value(getattr(scenario, name))}" for name in plain_keys)]
     for name, plain in (("belt", BeltSettings()), ("detector", DetectorSettings())):
         changed = _changed(getattr(scenario, name), plain)

@@ -76,7 +76,9 @@ class XrayShell:
             self._lines["xray"] = SocketLine(scenario.xray_port)
         else:
             pictures = folder / "pictures" / scenario.station
-            self._folder = XrayFolder(self.line.machine, pictures, unix_of=self._unix_of)
+            self._folder = XrayFolder(
+                self.line.machine, pictures, way=scenario.folder_way, unix_of=self._unix_of
+            )
         self._poll = select.poll()
         self._by_fd: dict[int, str] = {}
         self._commands_fd = -1

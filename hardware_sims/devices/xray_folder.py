@@ -20,26 +20,30 @@ import numpy as np
 
 from hardware_sims.xray_machine import Taken, XrayMachine
 
-Way = Literal["renamed", "growing", "raw"]
+Way = Literal["renamed", "growing", "raw", "tiff"]
+"""Pairs as PNG renamed when they are whole, or growing in place; one raw file; pairs as TIFF, growing."""
+PNG_QUICK = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+TIFF_PLAIN = [cv2.IMWRITE_TIFF_COMPRESSION, 1]
 CHUNKS = 4
 """A growing file comes in so many pieces."""
 
 
 def contents(
-    machine: XrayMachine, taken: Taken, unix_of: Callable[[float], float], *, raw: bool = False
+    machine: XrayMachine, taken: Taken, unix_of: Callable[[float], float], *, way: Way = "renamed"
 ) -> dict[str, bytes]:
     """The files of one picture by name, the sidecar last."""
     name = f"P{taken.number:06d}"
     low, high = (np.ascontiguousarray(layer.T) for layer in (taken.low, taken.high))
     files: dict[str, bytes] = {}
-    if raw:
+    if way == "raw":
         head = np.array([2, low.shape[0], low.shape[1], 2, 65_535], "<i4").tobytes()
         # Column after column, which is line after line of the belt: high, then low.
         files[f"{name}.raw"] = head + taken.high.astype("<u2").tobytes() + taken.low.astype("<u2").tobytes()
     else:
+        kind, settings = ("tif", TIFF_PLAIN) if way == "tiff" else ("png", PNG_QUICK)
         for energy, layer in (("low", low), ("high", high)):
-            _, encoded = cv2.imencode(".png", layer, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-            files[f"{name}_{energy}.png"] = encoded.tobytes()
+            _, encoded = cv2.imencode(f".{kind}", layer, settings)
+            files[f"{name}_{energy}.{kind}"] = encoded.tobytes()
     detector = machine.detector.settings
     sidecar: dict[str, Any] = {
         "version": 1,
@@ -110,9 +114,9 @@ class XrayFolder:
 
     def _plan(self, at_s: float, taken: Taken) -> None:
         due_s = at_s + self._export_s
-        for name, data in contents(self._machine, taken, self._unix_of, raw=self._way == "raw").items():
+        for name, data in contents(self._machine, taken, self._unix_of, way=self._way).items():
             path = self._folder / name
-            if self._way != "growing":
+            if self._way not in ("growing", "tiff"):
                 self._pieces.append(_Piece(due_s, path.with_name(name + ".part"), data, False, path))
                 continue
             size = -(-len(data) // CHUNKS)
