@@ -1287,6 +1287,18 @@ class Archive:
         ).fetchone()
         return None if row is None else str(row[0])
 
+    def last_versions(self, collection: str, keys: Collection[str]) -> dict[str, str]:
+        """The last JSON of each of these records, whether or not it is gone, in any scope."""
+        found: dict[str, tuple[str, int, str]] = {}
+        for some in _some(sorted(keys)):
+            for key, body, at_utc, number in self._db.execute(
+                "SELECT key, body, at_utc, number FROM log WHERE scope IN (SELECT scope FROM scopes) "  # noqa: S608
+                f"AND collection = ? AND key IN ({_places(some)}) AND op = 'put'",
+                (collection, *some),
+            ):
+                found[key] = max(found.get(key, ("", 0, "")), (at_utc, number, body))
+        return {key: body for key, (_, _, body) in found.items()}
+
     def record_as_of(
         self, scope: str, collection: str, key: str, number: int, *, epoch: str = ""
     ) -> Version | None:

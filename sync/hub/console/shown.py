@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
-VERSION: Final = "2"
+VERSION: Final = "3"
 """Of the tables and of what is read into them: another one is made anew."""
 
 _SCHEMA: Final = """
@@ -53,19 +53,25 @@ CREATE TABLE passages (
   outcome TEXT NOT NULL DEFAULT '',
   lane_s REAL,
   closed_utc TEXT NOT NULL DEFAULT '',
+  -- first_held_utc stays after the hold; counted_enterprise: for which it stands in tallies; was_drawn: for a
+  -- spot check.
+  first_held_utc TEXT NOT NULL DEFAULT '',
+  counted_enterprise TEXT NOT NULL DEFAULT '',
+  was_drawn INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (device, passage)
 ) WITHOUT ROWID;
 CREATE INDEX passages_by_time ON passages (opened_utc);
 CREATE INDEX passages_by_plate ON passages (plate, opened_utc);
 CREATE INDEX passages_open ON passages (device, passage) WHERE closed_utc = '';
--- Who and what a fact names. what: slip, waybill, plate, officer, enterprise, order, trace, station_parcel.
+-- Who and what a fact names. what: slip, waybill, plate, officer, enterprise, order, recall, sample, trace (a
+-- code that led to a waybill), station_parcel (`DEVICE/PARCEL`).
 CREATE TABLE named (
   what TEXT NOT NULL, name TEXT NOT NULL, utc TEXT NOT NULL,
   device TEXT NOT NULL, epoch TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL,
   kind TEXT NOT NULL, passage INTEGER,
   PRIMARY KEY (what, name, utc, device, epoch, stream, seq)
 ) WITHOUT ROWID;
--- The last word on a parcel, at the X-ray line and by hand. at: x_ray, handheld.
+-- The last word on a parcel. at: x_ray (passed, flagged, recheck), handheld (release, inspect, hold).
 CREATE TABLE parcels (
   waybill_no TEXT NOT NULL, at TEXT NOT NULL, verdict TEXT NOT NULL, by TEXT NOT NULL,
   category TEXT NOT NULL, officer TEXT NOT NULL, device TEXT NOT NULL, parcel INTEGER,
@@ -79,20 +85,120 @@ CREATE TABLE alarms (
   PRIMARY KEY (device, epoch, stream, seq)
 ) WITHOUT ROWID;
 CREATE INDEX alarms_by_time ON alarms (utc);
+-- What stands of each parcel a station has judged. verdict: the last word (passed, flagged, recheck; empty:
+-- it was taken back, or nothing was said yet). counted, day, hour, enterprise: how it stands in tallies, so
+-- that another word moves it. ordered: where the diverter was told to send it.
+CREATE TABLE station_parcels (
+  device TEXT NOT NULL, parcel INTEGER NOT NULL, position INTEGER NOT NULL, waybill_no TEXT NOT NULL,
+  verdict TEXT NOT NULL, ordered TEXT NOT NULL,
+  counted TEXT NOT NULL, day TEXT NOT NULL, hour INTEGER NOT NULL, enterprise TEXT NOT NULL,
+  PRIMARY KEY (device, parcel)
+) WITHOUT ROWID;
 -- What stands at a device now (`states`). word: empty where it is over. epoch, position: of the fact.
 CREATE TABLE states (
   device TEXT NOT NULL, what TEXT NOT NULL, name TEXT NOT NULL, word TEXT NOT NULL,
   utc TEXT NOT NULL, epoch TEXT NOT NULL, position INTEGER NOT NULL,
   PRIMARY KEY (device, what, name)
 ) WITHOUT ROWID;
--- Counts and sums, for curves and statistics: by day (the site's), hour, whose (device, enterprise, officer,
--- reason) and what. seconds: the sum of times where `what` has one.
+-- Counts and sums, for curves and statistics: by day (the site's), hour, whose and what (`TALLIES`). seconds:
+-- the sum of times where `what` has one. hour: -1 where only days are asked for.
 CREATE TABLE tallies (
   day TEXT NOT NULL, hour INTEGER NOT NULL, by TEXT NOT NULL, name TEXT NOT NULL, what TEXT NOT NULL,
   n INTEGER NOT NULL, seconds REAL NOT NULL DEFAULT 0,
   PRIMARY KEY (day, by, name, what, hour)
 ) WITHOUT ROWID;
+-- Facts of devices that have begun a second epoch, by a number made of device and event id: what is issued
+-- again (G4) is the same event and counts once.
+CREATE TABLE events (number INTEGER PRIMARY KEY);
+CREATE TABLE several_epochs (device TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+
+LANE_BANDS_S: Final = (10, 15, 20, 25, 30, 40, 50, 60, 90, 120, 180, 300, 600)
+"""Upper ends of the bands lane times are counted in; what took longer is `lane_longer`."""
+
+TALLIES: Final[dict[str, dict[str, str]]] = {
+    "device": {
+        "opened": "passages opened",
+        "released": "passages ruled to be released, each once however often it was ruled",
+        "inspected": "the same, to be inspected",
+        "held": "the same, held",
+        "crossed": "vehicles that crossed",
+        "closed_OUTCOME": "passages over: crossed, backed_out, ungated, interrupted, false_start; lane time",
+        "lane_S": "passages that crossed in at most S seconds and more than the band before (`LANE_BANDS_S`)",
+        "lane_longer": "passages that crossed in more",
+        "hold_ended": "holds that ended, by a release or the passage's end; time since the first hold",
+        "lane_checked": "cartons scanned at the lane (卡口抽核)",
+        "lane_checked_RESULT": "of them: on_slip, not_on_slip, unknown",
+        "supplemented": "readings entered by an officer (补采)",
+        "alarm": "alarms",
+        "passed": "parcels of an X-ray line whose last word this is; another word moves them",
+        "flagged": "the same",
+        "recheck": "the same",
+        "x_rayed": "words said on parcels (判图), each of them; an officer's time from picture to key",
+        "undone": "words taken back",
+        "seen": "parcels seen by the line's portal",
+        "no_waybill": "of them: no waybill was read",
+        "gone": "parcels that did not come past where they should have",
+        "sorted_CHUTE": "parcels sent to pass, flag, recheck",
+        "scanned": "parcels judged by a handheld",
+        "scanned_VERDICT": "of them: release, inspect, hold",
+        "scanned_unknown": "codes that no record knows",
+        "inspections": "inspections made (实施查验)",
+        "slip_checks": "slips whose parcels were compared (卡口抽核)",
+    },
+    "officer": {
+        "released": "passages released by this officer",
+        "inspected": "passages sent to inspection",
+        "held": "passages held",
+        "supplemented": "readings entered (补采)",
+        "judged": "X-ray pictures judged, each word of it; time from picture to key",
+        "judged_VERDICT": "of them: passed, flagged, recheck",
+        "judged_second": "of them: reviews of another officer's word",
+        "undone": "own words taken back",
+        "rest_due": "told to rest or that it goes too fast",
+        "at_desk": "turns at an X-ray desk, at their end; their time",
+        "signed_in": "turns with a handheld, at their end; their time",
+        "scanned": "parcels judged by handheld",
+        "scanned_VERDICT": "of them: release, inspect, hold",
+        "scanned_unknown": "codes that no record knows",
+        "orders_taken": "inspection orders taken in hand",
+        "inspections": "inspections made (实施查验), by each officer who made it",
+        "findings": "findings made (异常处置)",
+        "found": "of them: other than nothing",
+        "slip_checks": "slips whose parcels were compared (卡口抽核)",
+        "commands": "commands of the centre that a device has done",
+        "patrols": "patrols ended; their time",
+        "stock_takes": "stock-takes closed",
+    },
+    "enterprise": {
+        "ruled": "passages with a ruling on its slips, each once",
+        "released": "of them: ruled to be released",
+        "inspected": "ruled to be inspected",
+        "held": "ruled to be held",
+        "spot_checked": "drawn for a spot check (抽核)",
+        "crossed": "crossed; time in the lane",
+        "slip_checks": "slips whose parcels were compared (卡口抽核)",
+        "slip_checks_differing": "of them: not as the records have it",
+        "inspections": "inspections of its parcels (实施查验)",
+        "found": "findings on them other than nothing",
+        "parcels_VERDICT": "its parcels by their last word at the X-ray line, where the waybill was known",
+    },
+    "reason": {
+        "released": "passages ruled to be released with this reason, each once",
+        "inspected": "ruled to be inspected",
+        "held": "ruled to be held",
+    },
+    "x_ray_reason": {"VERDICT": "words said on parcels with this reason: passed, flagged, recheck"},
+    "scan_reason": {"VERDICT": "parcels judged by handheld with this reason: release, inspect, hold"},
+    "category": {"flagged": "parcels flagged as this"},
+    "finding": {"made": "findings of this kind"},
+    "alarm": {"alarm": "alarms with this code"},
+    "stage": {"stage": "passages that crossed and went through this stage; its time"},
+}
+"""by -> what -> what is counted. A name in capitals stands for each of its kind. Of `device` and `alarm` by
+the hour, of all others by the day. A time stands at the day and hour of the fact that ended it."""
+
+HOURLY: Final = frozenset({"device", "alarm"})
 
 
 class ReadTo(NamedTuple):
@@ -103,7 +209,8 @@ class ReadTo(NamedTuple):
 
 
 class PassageRow(NamedTuple):
-    """Columns of `passages`, in their order. Lists are still JSON text."""
+    """Columns of `passages`, in their order. Lists are still JSON text. opened_utc is empty where only later
+    facts of it were read yet."""
 
     device: str
     passage: int
@@ -134,6 +241,9 @@ class PassageRow(NamedTuple):
     outcome: str
     lane_s: float | None
     closed_utc: str
+    first_held_utc: str
+    counted_enterprise: str
+    was_drawn: int
 
 
 class NamedRow(NamedTuple):
@@ -161,12 +271,62 @@ class AlarmRow(NamedTuple):
     en: str
 
 
+class ParcelRow(NamedTuple):
+    """Columns of `parcels`, in their order."""
+
+    waybill_no: str
+    at: str
+    verdict: str
+    by: str
+    category: str
+    officer: str
+    device: str
+    parcel: int | None
+    chute: str
+    utc: str
+
+
+class StationParcelRow(NamedTuple):
+    device: str
+    parcel: int
+    position: int
+    waybill_no: str
+    verdict: str
+    ordered: str
+    counted: str
+    day: str
+    hour: int
+    enterprise: str
+
+
 class StateRow(NamedTuple):
     device: str
     what: str
     name: str
     word: str
     utc: str
+
+
+class StateKept(NamedTuple):
+    """Columns of `states`, in their order."""
+
+    device: str
+    what: str
+    name: str
+    word: str
+    utc: str
+    epoch: str
+    position: int
+
+
+class Total(NamedTuple):
+    """Of several days."""
+
+    n: int
+    seconds: float
+
+    def mean_s(self) -> float | None:
+        return self.seconds / self.n if self.n else None
 
 
 class Tally(NamedTuple):
@@ -226,9 +386,8 @@ class Shown:
         """For the rooms of the console that have their own questions."""
         return self._db.execute(sql, tuple(values))
 
-    def named_execute(self, sql: str, values: Mapping[str, Any]) -> sqlite3.Cursor:
-        """The same, values by name (`:device`)."""
-        return self._db.execute(sql, values)
+    def execute_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        self._db.executemany(sql, rows)
 
     # --- where the tail is --------------------------------------------------------------------------------
 
@@ -241,6 +400,17 @@ class Shown:
             "INSERT INTO read_to VALUES (?, ?, ?, ?) "
             "ON CONFLICT (device, epoch, stream) DO UPDATE SET seq = excluded.seq",
             rows,
+        )
+
+    def devices_of_several_epochs(self) -> set[str]:
+        return {row[0] for row in self._db.execute("SELECT device FROM several_epochs")}
+
+    def note_several_epochs(self, device: str) -> None:
+        self._db.execute("INSERT INTO several_epochs VALUES (?) ON CONFLICT DO NOTHING", (device,))
+
+    def add_events(self, numbers: Iterable[int]) -> None:
+        self._db.executemany(
+            "INSERT INTO events VALUES (?) ON CONFLICT DO NOTHING", ((number,) for number in numbers)
         )
 
     # --- to look at ---------------------------------------------------------------------------------------
@@ -293,10 +463,41 @@ class Shown:
         )
         return tuple(map(AlarmRow._make, rows))
 
+    def parcel(self, waybill_no: str) -> tuple[ParcelRow, ...]:
+        """The last words on it, one a place."""
+        rows = self._db.execute("SELECT * FROM parcels WHERE waybill_no = ? ORDER BY at", (waybill_no,))
+        return tuple(map(ParcelRow._make, rows))
+
+    def station_parcel(self, device: str, parcel: int) -> StationParcelRow | None:
+        row = self._db.execute(
+            "SELECT * FROM station_parcels WHERE device = ? AND parcel = ?", (device, parcel)
+        ).fetchone()
+        return None if row is None else StationParcelRow._make(row)
+
     def states(self) -> tuple[StateRow, ...]:
         """What stands at all devices now."""
         rows = self._db.execute("SELECT device, what, name, word, utc FROM states WHERE word <> ''")
         return tuple(map(StateRow._make, rows))
+
+    def states_of(self, device: str) -> tuple[StateKept, ...]:
+        """What was last said of each, over or not."""
+        rows = self._db.execute("SELECT * FROM states WHERE device = ?", (device,))
+        return tuple(map(StateKept._make, rows))
+
+    def totals(
+        self, from_day: str, to_day: str, by: str, name: str | None = None
+    ) -> dict[str, dict[str, Total]]:
+        """name -> what -> n and seconds, of these days, both included."""
+        which, values = ("", ()) if name is None else (" AND name = ?", (name,))
+        rows = self._db.execute(
+            "SELECT name, what, sum(n), sum(seconds) FROM tallies "  # noqa: S608
+            f"WHERE day BETWEEN ? AND ? AND by = ?{which} GROUP BY name, what",
+            (from_day, to_day, by, *values),
+        )
+        found: dict[str, dict[str, Total]] = {}
+        for each, what, n, seconds in rows:
+            found.setdefault(each, {})[what] = Total(n, seconds)
+        return found
 
     def tallies(self, from_day: str, to_day: str, by: str, name: str | None = None) -> tuple[Tally, ...]:
         """Of these days, both included."""

@@ -35,6 +35,7 @@ from sync.vocabulary.xray_facts import (
 
 STARTED: Final = "started"
 PARCEL: Final = "parcel"
+LANE: Final = "lane"
 
 
 class State(NamedTuple):
@@ -53,9 +54,9 @@ def states_of(data: FactData) -> tuple[State, ...]:
         case LaneStarted() | StationStarted() | HandheldStarted():
             return (State(STARTED, "", data.version or "?"),)
         case LaneClosed():
-            return (State("lane", "", data.why or "?"),)
+            return (State(LANE, "", data.why or "?"),)
         case LaneReset():
-            return (State("lane", "", ""),)
+            return (State(LANE, "", ""),)
         case DeviceLost():
             return (State("part", data.device, data.why or "?"),)
         case DeviceBack():

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from sync.hub.archive import STORAGE_ERRORS, Archive
-from sync.hub.console.reading import Reading
+import msgspec
+
+from sync.hub.archive import STORAGE_ERRORS, Archive, KeptFact
+from sync.hub.console.reading import Reading, body_of, event_number, wanted
 from sync.hub.console.shown import ReadTo, Shown
-from sync.vocabulary.facts import Stream
+from sync.vocabulary.codec import Malformed, decoder
+from sync.vocabulary.facts import FactBody, Stream
 
 EVERY_S: Final = 0.1
 MOST_A_BATCH: Final = 2_000
@@ -84,27 +87,72 @@ def follow_once(
 ) -> int:
     """Facts read, at most a batch."""
     known = shown.read_to()
-    reading = Reading(shown, zone)
-    facts = 0
-    heads = [
-        (device, epoch, stream, contiguous)
-        for device, epoch, stream, contiguous in archive.stream_heads()
-        if contiguous > known.get((device, epoch, stream), 0)
-    ]
+    every = archive.stream_heads()
+    heads = [head for head in every if head[3] > known.get(head[:3], 0)]
     if not heads:
         return 0
+    several = _of_several_epochs(every)
+    batch: list[tuple[tuple[str, str, str], KeptFact, FactBody]] = []
+    facts = 0
+    moved = []
+    for device, epoch, stream, contiguous in heads:
+        last = known.get((device, epoch, stream), 0)
+        most = min(contiguous, last + MOST_A_BATCH - facts)
+        for fact in archive.facts_between(device, epoch, Stream(stream), last + 1, most):
+            body = body_of(fact)
+            if body is not None:
+                batch.append(((device, epoch, stream), fact, body))
+            last = fact.seq
+            facts += 1
+        moved.append(ReadTo(device, epoch, stream, last))
+        if facts >= MOST_A_BATCH:
+            break
+    waybills, slips = wanted(body for _, _, body in batch)
+    enterprises = {
+        (collection, key): enterprise
+        for collection, keys in (("waybills", waybills), ("release_slips", slips))
+        for key, record in archive.last_versions(collection, keys).items()
+        if (enterprise := _enterprise_of(record))
+    }
     with shown.transaction():
-        moved = []
-        for device, epoch, stream, contiguous in heads:
-            last = known.get((device, epoch, stream), 0)
-            most = min(contiguous, last + MOST_A_BATCH - facts)
-            for fact in archive.facts_between(device, epoch, Stream(stream), last + 1, most):
-                reading.read(device, epoch, stream, fact)
-                last = fact.seq
-                facts += 1
-            moved.append(ReadTo(device, epoch, stream, last))
-            if facts >= MOST_A_BATCH:
-                break
+        for device in several - shown.devices_of_several_epochs():
+            _remember_events(archive, shown, device, known)
+        reading = Reading(shown, zone, enterprises)
+        for (device, epoch, stream), fact, body in batch:
+            reading.read(device, epoch, stream, fact, body, several_epochs=device in several)
+        reading.end()
         shown.set_read_to(moved)
     count(facts)
     return facts
+
+
+def _of_several_epochs(heads: Iterable[tuple[str, str, str, int]]) -> set[str]:
+    first: dict[str, str] = {}
+    return {device for device, epoch, _, _ in heads if first.setdefault(device, epoch) != epoch}
+
+
+def _remember_events(
+    archive: Archive, shown: Shown, device: str, known: Mapping[tuple[str, str, str], int]
+) -> None:
+    """Once for each device that begins another epoch: what of it is read already."""
+    for (of, epoch, stream), last in known.items():
+        if of == device:
+            shown.add_events(
+                event_number(device, fact.event_id)
+                for fact in archive.facts_between(device, epoch, Stream(stream), 1, last)
+            )
+    shown.note_several_epochs(device)
+
+
+class _Owned(msgspec.Struct, frozen=True):
+    enterprise: str | None = None
+
+
+_read_owned = decoder(_Owned)
+
+
+def _enterprise_of(record: str) -> str:
+    try:
+        return _read_owned(record.encode()).enterprise or ""
+    except Malformed:
+        return ""
