@@ -601,7 +601,9 @@ def test_a_camera_calls_and_posts_the_plate_it_saw_with_a_whole_picture() -> Non
     assert camera.advance(30.0) == b""
 
 
-@pytest.mark.parametrize("length", ["²", "9" * 5_000, "-1", ""])
+@pytest.mark.parametrize(
+    "length", ["²", "9" * 5_000, "-1", ""], ids=["superscript", "huge", "negative", "none"]
+)
 def test_an_answer_of_a_length_that_is_no_number_is_no_answer_and_harms_nobody(length: str) -> None:
     """A flipped bit made a 2 a superscript, which Python calls a digit and no number."""
     _, camera = camera_with()
