@@ -1100,6 +1100,10 @@ class Watch:
                 continue
             self.reached("checked", "S3")
             end_s = (raising.ended_s or self._world.now_s) + 10.0
+            for full_s, free_s in lane.disk_was_full:
+                # What was seen meanwhile is told when the disk takes it.
+                if full_s <= end_s and free_s >= raising.began_s:
+                    end_s = max(end_s, free_s + 10.0)
             alarms = [
                 data.code
                 for at_s, data in watch.facts

@@ -340,6 +340,8 @@ class LanePc:
         self.clock_known = True
         self.starts = 0
         self.disk_is_full = False
+        self.disk_was_full: list[tuple[float, float]] = []
+        """From, until; the last may still be going on."""
         self.effects_until_cut: int | None = None
         """So many more effects are performed, then the power goes."""
         self.off_for_s = 10.0
@@ -534,6 +536,10 @@ class LanePc:
     def fill_disk(self, full: bool) -> None:
         """No page more for this PC's files: SQLite itself says that the disk is full."""
         self.disk_is_full = full
+        if full:
+            self.disk_was_full.append((self.world.now_s, NEVER))
+        elif self.disk_was_full:
+            self.disk_was_full[-1] = (self.disk_was_full[-1][0], self.world.now_s)
         if self.program is not None:
             self.program.limit_pages()
 
