@@ -6,15 +6,15 @@ The messages are `edge.xray_bridge.contract`'s; nobody edits the schema. `docs/x
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))
+sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 import msgspec  # noqa: E402
+from written import written  # noqa: E402
 
 from edge.xray_bridge.contract import MESSAGES, VERSION  # noqa: E402
 
@@ -38,21 +38,8 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    """0.0 as 0: equal bounds are one object, and which one depends on what was imported first."""
-    match value:
-        case dict():
-            return {key: _plain(each) for key, each in value.items()}
-        case list():
-            return [_plain(each) for each in value]
-        case float() if value.is_integer():
-            return int(value)
-        case _:
-            return value
-
-
 def text() -> str:
-    return json.dumps(_plain(schema()), indent=1, ensure_ascii=False) + "\n"
+    return written(schema())
 
 
 if __name__ == "__main__":

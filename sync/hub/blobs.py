@@ -141,10 +141,8 @@ class BlobTaking:
         except Malformed as error:
             raise Refused(HubAlarm.MALFORMED, f"{rest}: {error}"[:400], device) from error
         except Forged as error:
-            refusal = Refused(HubAlarm.FORGED, f"{rest}: {error}"[:400], device)
-            if self._statements.awaited(seconds(at_utc, 0.0), device, error, topic, b"", refusal):
-                return []
-            raise refusal from error
+            self._statements.forged(seconds(at_utc, 0.0), device, error, topic, b"", rest)
+            return []
 
     def _fit(self, device: str, said: str, sha256: str, size_bytes: int) -> None:
         if said != device:

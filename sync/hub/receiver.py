@@ -284,10 +284,8 @@ class Receiver:
         except BatchRefused as error:
             raise Refused(HubAlarm.BATCH_REFUSED, f"{rest}: {error}"[:400], device) from error
         except Forged as error:
-            refusal = Refused(HubAlarm.FORGED, f"{rest}: {error}"[:400], device)
-            if self._statements.awaited(self._clock(at_utc), device, error, topic, payload, refusal):
-                return []
-            raise refusal from error
+            self._statements.forged(self._clock(at_utc), device, error, topic, payload, rest)
+            return []
 
     def _take_keys(self, device: str, trust: Trust, payload: bytes) -> list[Outgoing]:
         """A device says with which key it signs now, vouched for by the one before."""

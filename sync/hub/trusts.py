@@ -71,14 +71,15 @@ class Statements:
         self._trusts = trusts
         self._waiting: dict[str, Waiting] = {}
 
-    def awaited(
-        self, now_s: float, device: str, error: Forged, topic: str, payload: bytes, refusal: Refused
-    ) -> bool:
-        """Whether to wait instead of refusing."""
+    def forged(self, now_s: float, device: str, error: Forged, topic: str, payload: bytes, rest: str) -> None:
+        """Returns where its statement may still come, and raises `Refused` otherwise. `rest`: what the topic
+        says behind the device."""
+        refusal = Refused(HubAlarm.FORGED, f"{rest}: {error}"[:400], device)
         if not isinstance(error, KeyUnknown) or not may_sign(device, error.kid):
-            return False
+            raise refusal from error
         waiting = self._waiting.setdefault(device, Waiting(now_s, error.kid, topic, payload, refusal))
-        return abs(now_s - waiting.since_s) < STATEMENT_WAIT_S
+        if abs(now_s - waiting.since_s) >= STATEMENT_WAIT_S:
+            raise refusal from error
 
     def overdue(self, now_s: float) -> list[Waiting]:
         """Those whose statement did not come: to be refused now. Each is answered once."""
