@@ -304,21 +304,29 @@ def _platform_problems(lane: LaneSettings) -> list[str]:
 
 def read_scenario(path: Path) -> Scenario:
     """Reads a file. Raises `ScenarioRefused` listing every error, `OSError` when it cannot be read."""
+    return scenario_from(toml_document(path), where=str(path))
+
+
+def toml_document(path: Path) -> Mapping[str, Any]:
+    """Raises `ScenarioRefused` where it is no TOML, `OSError` when it cannot be read."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ScenarioRefused(f"{path}: not TOML: {error}") from error
-    return scenario_from(document, where=str(path))
 
 
 def scenario_from(document: Mapping[str, Any], *, where: str = "scenario") -> Scenario:
     """A parsed TOML document to a `Scenario`. Raises `ScenarioRefused` listing every error."""
     reader = _Reader()
     scenario = reader.scenario(document)
-    errors = reader.errors or scenario.problems()
+    refuse_errors(where, reader.errors or scenario.problems())
+    return scenario
+
+
+def refuse_errors(where: str, errors: Sequence[str]) -> None:
+    """Raises `ScenarioRefused` listing every one, if there are any."""
     if errors:
         raise ScenarioRefused("\n".join(f"{where}: {error}" for error in errors))
-    return scenario
 
 
 class _Reader:

@@ -10,7 +10,6 @@ import errno
 import json
 import os
 import select
-import signal
 import socket
 import sys
 import termios
@@ -23,6 +22,7 @@ from typing import Any, Protocol
 from hardware_sims.devices import Camera
 from hardware_sims.faults import Fault, FaultKind
 from hardware_sims.lanes import SimulatedSite
+from hardware_sims.operating import Commands, Ending, woken_by_signals
 from hardware_sims.picture_lines import FolderLine, PictureLine, http_line, rtsp_line
 from hardware_sims.platform_lines import PlatformLine
 from hardware_sims.scenario import CAMERAS_CALLED, LaneSettings, Scenario, faults_of
@@ -31,8 +31,6 @@ LOOK_FOR_OPENERS_S = 0.01
 LONGEST_SLEEP_S = 0.05
 SLEPT_S = 1.0
 """After a longer gap (a suspended machine) virtual time goes on where it stood."""
-SETTLE_S = 5.0
-"""Virtual seconds between the last vehicle's end and `DONE`."""
 READ_SIZE = 4096
 QR_AIM = "]Q1"
 
@@ -277,12 +275,11 @@ class Shell:
         self._call_fds: dict[int, tuple[str, str]] = {}
         self._pictures: dict[str, PictureLine] = {}
         self._platforms: dict[str, PlatformLine] = {}
-        self._commands_fd = -1
-        self._typed = b""
+        self._commands = Commands(self._poll)
         self._stopping = False
         self._idle: bool | None = None
         self._paused: float | None = None
-        self._over_since_s: float | None = None
+        self._ending = Ending()
         self.dropped_bytes = 0
         """Bytes that no reader took."""
         for lane in self.site.lanes.values():
@@ -340,28 +337,12 @@ class Shell:
 
     def run(self, *, commands_fd: int = -1, until_idle: bool = False) -> None:
         """Until `quit`, SIGTERM or SIGINT; with `until_idle` also when the last vehicle has gone."""
-        wake_read, wake_write = os.pipe()
-        os.set_blocking(wake_write, False)
-        self._poll.register(wake_read, select.POLLIN)
-        before = {
-            number: signal.signal(number, self._stop_on_signal) for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        old_wakeup = signal.set_wakeup_fd(wake_write)
-        if commands_fd >= 0:
-            self._commands_fd = commands_fd
-            self._poll.register(commands_fd, select.POLLIN)
-        try:
+        with contextlib.closing(self), woken_by_signals(self._poll, self._stop):
+            self._commands.listen(commands_fd)
             for each in self.addresses():
                 self._tell({"event": "address", **each})
             self._tell({"event": "READY"})
             self._loop(until_idle)
-        finally:
-            signal.set_wakeup_fd(old_wakeup)
-            for number, action in before.items():
-                signal.signal(number, action)
-            os.close(wake_read)
-            os.close(wake_write)
-            self.close()
 
     def close(self) -> None:
         """Gives every port back. Idempotent."""
@@ -381,7 +362,7 @@ class Shell:
             os.close(self._journal)
             self._journal = -1
 
-    def _stop_on_signal(self, number: int, frame: object) -> None:
+    def _stop(self) -> None:
         self._stopping = True
 
     def _loop(self, until_idle: bool) -> None:
@@ -412,8 +393,9 @@ class Shell:
             self._hear(fd, key)
         elif fd in self._call_fds:
             self._hear_call(fd, self._call_fds[fd], what)
-        elif fd == self._commands_fd:
-            self._hear_commands()
+        elif fd == self._commands.fd:
+            for command in self._commands.heard():
+                self._obey(command)
 
     def _send(self, sent: list[tuple[str, Any]]) -> None:
         for lane, each in sent:
@@ -528,16 +510,6 @@ class Shell:
 
     # --- commands and reports ---
 
-    def _hear_commands(self) -> None:
-        data = os.read(self._commands_fd, READ_SIZE)
-        if not data:
-            self._poll.unregister(self._commands_fd)
-            self._commands_fd = -1
-            return
-        *lines, self._typed = (self._typed + data).split(b"\n")
-        for line in lines:
-            self._obey(line.decode("utf-8", errors="replace").strip())
-
     def _obey(self, command: str) -> None:
         match command.split():
             case []:
@@ -578,12 +550,7 @@ class Shell:
         if idle is not self._idle:
             self._idle = idle
             self._tell({"event": "IDLE" if idle else "BUSY", **self._state()})
-        if not site.is_over:
-            self._over_since_s = None
-        elif self._over_since_s is None:
-            self._over_since_s = self._now
-        elif self._over_since_s >= 0.0 and self._now - self._over_since_s >= SETTLE_S:
-            self._over_since_s = -1.0
+        if self._ending.is_reached(self._now, site.is_over):
             self._tell({"event": "DONE", **self._state()})
             self._stopping = self._stopping or until_idle
 

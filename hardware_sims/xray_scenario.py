@@ -5,14 +5,13 @@ Unknown keys are refused; every error is listed with its key path and what was e
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from hardware_sims.devices.xray_folder import Way
-from hardware_sims.scenario import ScenarioRefused, Table, toml_value
+from hardware_sims.scenario import Table, refuse_errors, toml_document, toml_value
 from hardware_sims.xray_belt import BeltParcel, BeltSettings, Label, Trouble, TroubleKind
 from hardware_sims.xray_goods import BY_SKU, Extra, Packed, pack, wedge
 from hardware_sims.xray_line import PictureFeed
@@ -105,19 +104,13 @@ class XrayScenario:
 
 def read_xray_scenario(path: Path) -> XrayScenario:
     """Reads a file. Raises `ScenarioRefused` listing every error, `OSError` when it cannot be read."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ScenarioRefused(f"{path}: not TOML: {error}") from error
-    return xray_scenario_from(document, where=str(path))
+    return xray_scenario_from(toml_document(path), where=str(path))
 
 
 def xray_scenario_from(document: Mapping[str, Any], *, where: str = "scenario") -> XrayScenario:
     reader = _Reader()
     scenario = reader.scenario(document)
-    errors = reader.errors or scenario.problems()
-    if errors:
-        raise ScenarioRefused("\n".join(f"{where}: {error}" for error in errors))
+    refuse_errors(where, reader.errors or scenario.problems())
     return scenario
 
 

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import select
-import signal
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 
 from hardware_sims.devices.xray_folder import XrayFolder
 from hardware_sims.faults import SERIAL_FAULTS, Fault, FaultKind
-from hardware_sims.shell import LOOK_FOR_OPENERS_S, READ_SIZE, SETTLE_S, SLEPT_S, PtyLine, SocketLine, Tell
+from hardware_sims.operating import Commands, Ending, woken_by_signals
+from hardware_sims.shell import LOOK_FOR_OPENERS_S, SLEPT_S, PtyLine, SocketLine, Tell
 from hardware_sims.xray_line import Sent, XrayLine
 from hardware_sims.xray_machine import Rendered, render
 from hardware_sims.xray_scenario import XrayScenario
@@ -81,11 +81,10 @@ class XrayShell:
             )
         self._poll = select.poll()
         self._by_fd: dict[int, str] = {}
-        self._commands_fd = -1
-        self._typed = b""
+        self._commands = Commands(self._poll)
         self._stopping = False
         self._idle: bool | None = None
-        self._over_since_s: float | None = None
+        self._ending = Ending()
         self.dropped_bytes = 0
         """Bytes that no reader took."""
 
@@ -103,17 +102,8 @@ class XrayShell:
 
     def run(self, *, commands_fd: int = -1, until_idle: bool = False) -> None:
         """Until `quit`, SIGTERM or SIGINT; with `until_idle` also when the last parcel has gone."""
-        wake_read, wake_write = os.pipe()
-        os.set_blocking(wake_write, False)
-        self._poll.register(wake_read, select.POLLIN)
-        before = {
-            number: signal.signal(number, self._stop_on_signal) for number in (signal.SIGTERM, signal.SIGINT)
-        }
-        old_wakeup = signal.set_wakeup_fd(wake_write)
-        if commands_fd >= 0:
-            self._commands_fd = commands_fd
-            self._poll.register(commands_fd, select.POLLIN)
-        try:
+        with contextlib.closing(self), woken_by_signals(self._poll, self._stop):
+            self._commands.listen(commands_fd)
             for drawn in list(self._drawn.values())[:DRAWN_FIRST]:
                 if not self._stopping:
                     drawn.result()
@@ -121,13 +111,6 @@ class XrayShell:
                 self._tell({"event": "address", **each})
             self._tell({"event": "READY"})
             self._loop(until_idle)
-        finally:
-            signal.set_wakeup_fd(old_wakeup)
-            for number, action in before.items():
-                signal.signal(number, action)
-            os.close(wake_read)
-            os.close(wake_write)
-            self.close()
 
     def close(self) -> None:
         """Gives every port back. Idempotent."""
@@ -139,7 +122,7 @@ class XrayShell:
             os.close(self._journal)
             self._journal = -1
 
-    def _stop_on_signal(self, number: int, frame: object) -> None:
+    def _stop(self) -> None:
         self._stopping = True
 
     def _loop(self, until_idle: bool) -> None:
@@ -167,8 +150,9 @@ class XrayShell:
         device = self._by_fd.get(fd)
         if device is not None:
             self._hear(fd, device)
-        elif fd == self._commands_fd:
-            self._hear_commands()
+        elif fd == self._commands.fd:
+            for command in self._commands.heard():
+                self._obey(command)
 
     def _send(self, sent: list[Sent]) -> None:
         for each in sent:
@@ -194,16 +178,6 @@ class XrayShell:
             self._send(self.line.receive(self._now, device, data))
 
     # --- commands and reports ---
-
-    def _hear_commands(self) -> None:
-        data = os.read(self._commands_fd, READ_SIZE)
-        if not data:
-            self._poll.unregister(self._commands_fd)
-            self._commands_fd = -1
-            return
-        *lines, self._typed = (self._typed + data).split(b"\n")
-        for line in lines:
-            self._obey(line.decode("utf-8", errors="replace").strip())
 
     def _obey(self, command: str) -> None:
         belt = self.line.belt
@@ -241,12 +215,7 @@ class XrayShell:
         if belt.is_idle is not self._idle:
             self._idle = belt.is_idle
             self._tell({"event": "IDLE" if self._idle else "BUSY", **self._state()})
-        if not belt.is_over:
-            self._over_since_s = None
-        elif self._over_since_s is None:
-            self._over_since_s = self._now
-        elif self._over_since_s >= 0.0 and self._now - self._over_since_s >= SETTLE_S:
-            self._over_since_s = -1.0
+        if self._ending.is_reached(self._now, belt.is_over):
             self._tell({"event": "DONE", **self._state()})
             self._stopping = self._stopping or until_idle
 

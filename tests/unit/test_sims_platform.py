@@ -103,8 +103,7 @@ def running(scenario: Scenario, folder: Path) -> Iterator[list[dict[str, Any]]]:
     commands, typing = os.pipe()
 
     def run() -> None:
-        shell._commands_fd = commands
-        shell._poll.register(commands, 1)
+        shell._commands.listen(commands)
         for each in shell.addresses():
             tell({"event": "address", **each})
         tell({"event": "READY"})
