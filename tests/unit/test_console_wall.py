@@ -48,3 +48,8 @@ def test_a_program_that_starts_again_forgets_what_stood_but_no_closing(rig: Cons
     assert _states(rig) == {("lane-in", "lane", "", "arm moved")}
     rig.say("lane-in", LaneReset("4604001"))
     assert _states(rig) == set()
+
+
+def test_the_wall_answers(rig: ConsoleRig) -> None:
+    answer = rig.client().get("/")
+    assert answer.status_code == 200

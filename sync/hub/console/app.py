@@ -10,8 +10,9 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sync.hub.console.context import Console, SignInFirst
-from sync.hub.console.pages import desk, doors
+from sync.hub.console.pages import desk, doors, wall
 from sync.hub.console.tail import Tail
+from sync.hub.console.watching import Wall
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; "
@@ -29,7 +30,7 @@ _HEADERS: Final = [
         ("permissions-policy", "camera=(), microphone=(), geolocation=(), usb=(), serial=()"),
     )
 ]
-ROUTERS: Final = (doors.router, desk.router)
+ROUTERS: Final = (doors.router, desk.router, wall.router)
 
 
 def build_app(console: Console, tail: Tail | None = None) -> FastAPI:
@@ -37,6 +38,7 @@ def build_app(console: Console, tail: Tail | None = None) -> FastAPI:
     app.state.console = console
     app.state.tail = tail
     app.state.throttle = doors.Throttle()
+    app.state.wall = Wall(console, lambda: tail is None or tail.caught_up)
     for router in ROUTERS:
         app.include_router(router)
 

@@ -218,8 +218,25 @@ class Console:
     def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """`say(key)` gives words of `words`, `both(text)` those of a `Text`, `local(utc)` the site's time."""
         language, theme = language_of(request), theme_of(request)
-        number = LANGUAGES.index(language)
         site = self.site()
+        session: Session | None = getattr(request.state, "session", None)
+        content = self.fragment(
+            language,
+            template,
+            theme=theme,
+            site_name=site.name_zh if language == "zh" else site.name_en,
+            session=session,
+            roles=set() if session is None else {role.value for role in session.roles},
+            csrf="" if session is None else session.token,
+            path=request.url.path,
+            here=quote(str(request.url.path) + (f"?{request.url.query}" if request.url.query else "")),
+            **values,
+        )
+        return HTMLResponse(content, status, headers={"Cache-Control": "no-store"})
+
+    def fragment(self, language: str, template: str, **values: Any) -> str:
+        """A part of a page, the same for everybody who reads this language."""
+        number = LANGUAGES.index(language)
         zone = self.zone
 
         def say(key: str, *more: object) -> str:
@@ -232,24 +249,15 @@ class Console:
         def local(utc: str, form: str = "%m-%d %H:%M:%S") -> str:
             return f"{datetime.fromisoformat(utc).astimezone(zone):{form}}" if utc else ""
 
-        session: Session | None = getattr(request.state, "session", None)
-        content = self._templates.get_template(template).render(
+        return self._templates.get_template(template).render(
             say=say,
             both=both,
             local=local,
             language=language,
-            theme=theme,
             number=number,
-            site_name=site.name_zh if language == "zh" else site.name_en,
-            session=session,
-            roles=set() if session is None else {role.value for role in session.roles},
-            csrf="" if session is None else session.token,
-            path=request.url.path,
-            here=quote(str(request.url.path) + (f"?{request.url.query}" if request.url.query else "")),
             asset=self.asset_address,
             **values,
         )
-        return HTMLResponse(content, status, headers={"Cache-Control": "no-store"})
 
 
 def language_of(request: Request) -> str:

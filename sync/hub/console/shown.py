@@ -78,12 +78,13 @@ CREATE TABLE parcels (
   chute TEXT NOT NULL DEFAULT '', utc TEXT NOT NULL,
   PRIMARY KEY (waybill_no, at)
 ) WITHOUT ROWID;
+-- rowid: in the order they were read, so that new ones are found.
 CREATE TABLE alarms (
   device TEXT NOT NULL, epoch TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL,
   utc TEXT NOT NULL, code TEXT NOT NULL, passage INTEGER, detail TEXT NOT NULL,
   zh TEXT NOT NULL, en TEXT NOT NULL,
   PRIMARY KEY (device, epoch, stream, seq)
-) WITHOUT ROWID;
+);
 CREATE INDEX alarms_by_time ON alarms (utc);
 -- What stands of each parcel a station has judged. verdict: the last word (passed, flagged, recheck; empty:
 -- it was taken back, or nothing was said yet). counted, day, hour, enterprise: how it stands in tallies, so

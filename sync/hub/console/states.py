@@ -51,8 +51,12 @@ def states_of(data: FactData) -> tuple[State, ...]:
     """None for most facts. `started` ends all that stood before it, a lane's closing excepted: that only an
     officer ends (S12)."""
     match data:
-        case LaneStarted() | StationStarted() | HandheldStarted():
-            return (State(STARTED, "", data.version or "?"),)
+        case LaneStarted():
+            return (State(STARTED, "", "lane"),)
+        case StationStarted():
+            return (State(STARTED, "", "station"),)
+        case HandheldStarted():
+            return (State(STARTED, "", "handheld"),)
         case LaneClosed():
             return (State(LANE, "", data.why or "?"),)
         case LaneReset():

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from sync.hub.console.words import common, desk
+from sync.hub.console.words import common, desk, wall
 
-WORDS: dict[str, tuple[str, str]] = {**common.WORDS, **desk.WORDS}
+WORDS: dict[str, tuple[str, str]] = {**common.WORDS, **desk.WORDS, **wall.WORDS}

@@ -1,0 +1,163 @@
+"""Open alarms: every alarm a device told or the hub raised, until an officer ended it with a note. Who has it
+in hand, and since when.
+
+They are remembered here and looked after: new ones come by number, what officers did by its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from sync.hub.archive import Archive, CentreAct
+from sync.hub.console.shown import Shown
+from sync.vocabulary.rulings import Text
+
+HUB: Final = "hub"
+MOST_A_LOOK: Final = 20_000
+MOST_AT_ONCE: Final = 1_000
+"""Alarms one officer ends in one go."""
+MOST_NOTE: Final = 500
+_OVERLAP: Final = 100
+"""Hub alarms of several writers appear a little out of order."""
+_OVERLAP_S: Final = 120.0
+"""How far clocks of consoles beside each other may differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlarm:
+    alarm: str
+    """`DEVICE/EPOCH/STREAM/SEQ`, or `hub/ID`."""
+    device: str
+    """Empty: the hub's own."""
+    code: str
+    text: Text
+    """Empty: only the code says what it is."""
+    detail: str
+    passage: int | None
+    utc: str
+    owner: str = ""
+    taken_utc: str = ""
+
+
+class OpenAlarms:
+    """One to a process; one thread at a time."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, OpenAlarm] = {}
+        self._ended: set[str] = set()
+        self._device_row = 0
+        self._hub_id = 0
+        self._looked_utc = ""
+        self._sorted: tuple[OpenAlarm, ...] | None = None
+
+    def look(self, archive: Archive, shown: Shown, now_utc: str) -> None:
+        self._look_at_devices(shown)
+        self._look_at_hub(archive)
+        self._look_at_hands(archive, now_utc)
+
+    def all(self) -> tuple[OpenAlarm, ...]:
+        """The latest first."""
+        if self._sorted is None:
+            self._sorted = tuple(
+                sorted(self._open.values(), key=lambda alarm: (alarm.utc, alarm.alarm), reverse=True)
+            )
+        return self._sorted
+
+    def get(self, alarm: str) -> OpenAlarm | None:
+        return self._open.get(alarm)
+
+    def like(self, alarm: OpenAlarm) -> tuple[OpenAlarm, ...]:
+        """All open ones of the same kind from the same device, itself first."""
+        same = [
+            each
+            for each in self.all()
+            if each.device == alarm.device and each.code == alarm.code and each.alarm != alarm.alarm
+        ]
+        return (alarm, *same[: MOST_AT_ONCE - 1])
+
+    def _look_at_devices(self, shown: Shown) -> None:
+        (last,) = shown.execute("SELECT coalesce(max(rowid), 0) FROM alarms").fetchone()
+        if last < self._device_row:
+            # What is shown was made anew: its numbers begin again.
+            self._device_row = 0
+        rows = shown.execute(
+            "SELECT rowid, device, epoch, stream, seq, utc, code, passage, detail, zh, en FROM alarms "
+            "WHERE rowid > ? ORDER BY rowid LIMIT ?",
+            (self._device_row, MOST_A_LOOK),
+        )
+        for row, device, epoch, stream, seq, utc, code, passage, detail, zh, en in rows.fetchall():
+            self._device_row = row
+            name = f"{device}/{epoch}/{stream}/{seq}"
+            self._add(OpenAlarm(name, device, code, Text(zh, en), detail, passage, utc))
+
+    def _look_at_hub(self, archive: Archive) -> None:
+        rows = archive.engine.execute(
+            "SELECT id, at_utc, device, code, detail FROM hub_alarms WHERE id > ? ORDER BY id LIMIT ?",
+            (self._hub_id - _OVERLAP, MOST_A_LOOK),
+        )
+        for number, utc, device, code, detail in rows.fetchall():
+            self._hub_id = max(self._hub_id, number)
+            self._add(OpenAlarm(f"{HUB}/{number}", device, code, Text("", ""), detail, None, utc))
+
+    def _look_at_hands(self, archive: Archive, now_utc: str) -> None:
+        rows = archive.engine.execute(
+            "SELECT alarm, owner, taken_utc, ended_utc FROM console_alarms "
+            "WHERE ended_utc = '' OR ended_utc >= ?",
+            (self._looked_utc,),
+        ).fetchall()
+        before = datetime.fromisoformat(now_utc) - timedelta(seconds=_OVERLAP_S)
+        self._looked_utc = f"{before:%Y-%m-%dT%H:%M:%S}"
+        for alarm, owner, taken_utc, ended_utc in rows:
+            if ended_utc:
+                self._ended.add(alarm)
+                if self._open.pop(alarm, None) is not None:
+                    self._sorted = None
+                continue
+            known = self._open.get(alarm)
+            if known is not None and (known.owner, known.taken_utc) != (owner, taken_utc):
+                self._open[alarm] = replace(known, owner=owner, taken_utc=taken_utc)
+                self._sorted = None
+
+    def _add(self, alarm: OpenAlarm) -> None:
+        if alarm.alarm not in self._ended and alarm.alarm not in self._open:
+            self._open[alarm.alarm] = alarm
+            self._sorted = None
+
+
+def take(archive: Archive, alarm: OpenAlarm, officer: str, *, seen_owner: str, at_utc: str) -> bool:
+    """False: somebody else has taken or ended it since it was looked at."""
+    with archive.transaction():
+        done = archive.engine.execute(
+            "INSERT INTO console_alarms (alarm, owner, taken_utc) VALUES (?, ?, ?) "
+            "ON CONFLICT (alarm) DO UPDATE SET owner = excluded.owner, taken_utc = excluded.taken_utc "
+            "WHERE console_alarms.owner = ? AND console_alarms.ended_utc = ''",
+            (alarm.alarm, officer, at_utc, seen_owner),
+        ).rowcount
+        if done:
+            archive.add_act(CentreAct(at_utc, "alarm_taken", alarm.alarm, (officer,), "", _detail(alarm)))
+    return bool(done)
+
+
+def end(archive: Archive, alarms: Sequence[OpenAlarm], officer: str, note: str, at_utc: str) -> int:
+    """How many it ended; those another has ended meanwhile keep his note."""
+    ended = 0
+    with archive.transaction():
+        for alarm in alarms[:MOST_AT_ONCE]:
+            done = archive.engine.execute(
+                "INSERT INTO console_alarms VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (alarm) DO UPDATE SET ended_utc = excluded.ended_utc, note = excluded.note "
+                "WHERE console_alarms.ended_utc = ''",
+                (alarm.alarm, officer, at_utc, at_utc, note[:MOST_NOTE]),
+            ).rowcount
+            if done:
+                ended += 1
+                act = CentreAct(at_utc, "alarm_ended", alarm.alarm, (officer,), note, _detail(alarm))
+                archive.add_act(act)
+    return ended
+
+
+def _detail(alarm: OpenAlarm) -> str:
+    return f"{alarm.code} {alarm.device}: {alarm.detail}"[:500]
