@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
-VERSION: Final = "3"
+VERSION: Final = "4"
 """Of the tables and of what is read into them: another one is made anew."""
 
 _SCHEMA: Final = """

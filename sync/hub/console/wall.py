@@ -48,9 +48,8 @@ class Known:
     """Of all devices."""
     yesterday: Sequence[Tally]
     enterprises: Sequence[Enterprise]
-    ruled: Mapping[str, int]
-    """Enterprise -> its passages in the days of coverage."""
-    spot_checked: Mapping[str, int]
+    firms: Mapping[tuple[str, str], int]
+    """Enterprise and what (`ruled`, `spot_checked`, `slip_checks`) -> how often in the days of coverage."""
     coverage_days: int
     alarms: Sequence[OpenAlarm]
     """Open ones, the latest first."""
@@ -173,7 +172,15 @@ class FirmSeen:
     """None: the records do not know it any more."""
     spot_check_per_mille: int
     ruled: int
+    """Its passages."""
     spot_checked: int
+    """Of them: drawn for a spot check."""
+    slip_checks: int
+    """Slips whose parcels an officer compared (卡口抽核)."""
+
+    @property
+    def covered(self) -> bool:
+        return self.spot_checked + self.slip_checks > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -452,7 +459,7 @@ def _curve(known: Known, what: str) -> Curve:
 def _hours(tallies: Iterable[Tally], what: str) -> list[int]:
     hours = [0] * 24
     for tally in tallies:
-        if tally.what == what:
+        if tally.what == what and tally.hour >= 0:
             hours[tally.hour] += tally.n
     return hours
 
@@ -461,7 +468,7 @@ def _lane_time(known: Known) -> LaneTime:
     crossed = [0] * 24
     seconds = [0.0] * 24
     for tally in known.today:
-        if tally.what == "closed_crossed":
+        if tally.what == "closed_crossed" and tally.hour >= 0:
             crossed[tally.hour] += tally.n
             seconds[tally.hour] += tally.seconds
     vehicles = sum(crossed)
@@ -483,7 +490,7 @@ def _lane_time(known: Known) -> LaneTime:
 def _coverage(known: Known) -> Coverage:
     rows = {each.code: each for each in known.enterprises}
     firms = []
-    for code in sorted({*map(str, rows), *known.ruled}):
+    for code in sorted({*map(str, rows), *(code for code, _ in known.firms)}):
         row = rows.get(code)  # type: ignore[call-overload]
         firms.append(
             FirmSeen(
@@ -491,16 +498,17 @@ def _coverage(known: Known) -> Coverage:
                 name=row.name if row is not None else code,
                 tier=row.tier if row is not None else None,
                 spot_check_per_mille=row.spot_check_per_mille if row is not None else 0,
-                ruled=known.ruled.get(code, 0),
-                spot_checked=known.spot_checked.get(code, 0),
+                ruled=known.firms.get((code, "ruled"), 0),
+                spot_checked=known.firms.get((code, "spot_checked"), 0),
+                slip_checks=known.firms.get((code, "slip_checks"), 0),
             )
         )
-    firms.sort(key=lambda firm: (not (firm.ruled and not firm.spot_checked), -firm.ruled, firm.code))
+    firms.sort(key=lambda firm: (not firm.ruled or firm.covered, -firm.ruled, firm.code))
     came = [firm for firm in firms if firm.ruled]
     return Coverage(
         days=known.coverage_days,
         came=len(came),
-        covered=sum(firm.spot_checked > 0 for firm in came),
+        covered=sum(firm.covered for firm in came),
         firms=tuple(firms),
     )
 

@@ -195,8 +195,7 @@ class Wall:
                     today=tallies,
                     yesterday=slow.yesterday,
                     enterprises=slow.enterprises,
-                    ruled={name: n for (name, what), n in slow.firms.items() if what == "ruled"},
-                    spot_checked={name: n for (name, what), n in slow.firms.items() if what != "ruled"},
+                    firms=slow.firms,
                     coverage_days=COVERAGE_DAYS,
                     alarms=self._alarms.all(),
                     pictures_owed=slow.pictures_owed,
@@ -274,7 +273,7 @@ class Wall:
 def _firms(shown: Shown, day: str) -> Counter[tuple[str, str]]:
     rows = shown.execute(
         "SELECT name, what, sum(n) FROM tallies WHERE day = ? AND by = 'enterprise' "
-        "AND what IN ('ruled', 'spot_checked') GROUP BY name, what",
+        "AND what IN ('ruled', 'spot_checked', 'slip_checks') GROUP BY name, what",
         (day,),
     )
     return Counter({(name, what): n for name, what, n in rows})

@@ -26,6 +26,7 @@ WORDS = {
     "wall.rate": ("抽核率 ‰", "Rate ‰"),
     "wall.ruled": ("过卡", "Came"),
     "wall.spot_checked": ("抽核", "Checked"),
+    "wall.slip_checks": ("验单", "Slips compared"),
     "tier.high": ("高级认证", "high"),
     "tier.medium": ("一般信用", "medium"),
     "tier.low": ("失信", "low"),
