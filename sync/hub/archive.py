@@ -992,6 +992,11 @@ class Archive:
         """The latest first."""
         return self._commands("ORDER BY given_utc DESC, command_id LIMIT ?", (limit,))
 
+    def commands_between(self, device: str, from_utc: str, to_utc: str) -> tuple[CommandRow, ...]:
+        """Given to a device in this time, both ends included, the first first."""
+        which = "WHERE device = ? AND given_utc BETWEEN ? AND ? ORDER BY given_utc, command_id"
+        return self._commands(which, (device, from_utc, to_utc))
+
     def _commands(self, which: str, values: tuple[Any, ...]) -> tuple[CommandRow, ...]:
         columns = ", ".join(CommandRow._fields)
         rows = self._db.execute(f"SELECT {columns} FROM commands {which}", values).fetchall()  # noqa: S608  names of ours
@@ -1160,6 +1165,24 @@ class Archive:
             values,
         )
         return tuple(Signed(*row) for row in rows)
+
+    def checkpoints_from(self, device: str, epoch: str, position: int) -> Iterator[Signed]:
+        """What the device signed at this position or later, oldest first. Read only as many as you need."""
+        for row in self._db.stream(
+            "SELECT body, kid, sig FROM checkpoints WHERE device = ? AND epoch = ? AND position >= ? "
+            "ORDER BY position",
+            (device, epoch, position),
+        ):
+            yield Signed(*row)
+
+    def all_of_passage(self, device: str, passage: int) -> tuple[tuple[str, str, KeptFact], ...]:
+        """Epoch, stream and fact of everything one device told of one passage, in its own order."""
+        rows = self._db.execute(
+            "SELECT epoch, stream, seq, position, event_id, kind, passage, time, hash, body FROM facts "
+            "WHERE device = ? AND passage = ? ORDER BY position",
+            (device, passage),
+        )
+        return tuple((row[0], row[1], KeptFact(*row[2:])) for row in rows)
 
     def ranges_of(
         self, device: str, first: int, last: int, passage: int | None

@@ -117,6 +117,13 @@ def _one_fact(
         yield seq
 
 
+def fact_problems(fact: KeptFact) -> Iterator[str]:
+    """What is wrong with one row by itself: bytes that are not its hash, columns that are not its bytes."""
+    return _fact_problems(
+        fact, hashlib.sha256(fact.body.encode("utf-8", "surrogatepass")).hexdigest(), Flips()
+    )
+
+
 def _fact_problems(fact: KeptFact, true_hash: str, flips: Flips) -> Iterator[str]:
     if true_hash != fact.hash:
         where = flips.where(fact.body, fact.hash)
@@ -194,12 +201,12 @@ def archive_runs(archive: Archive, device: str, wanted: Wanted) -> list[SegmentR
         if not found:
             raise NothingToExport(f"{device} has no such facts in {archive.place}")
         return [
-            _signed_run(archive, device, epoch, stream, first, last, keys)
+            signed_run(archive, device, epoch, stream, first, last, keys)
             for epoch, stream, first, last in found
         ]
 
 
-def _signed_run(
+def signed_run(
     archive: Archive,
     device: str,
     epoch: str,
@@ -208,18 +215,36 @@ def _signed_run(
     last: int,
     keys: Mapping[str, Ed25519PublicKey],
 ) -> SegmentRun:
-    best: tuple[int, Signed] | None = None
-    for kept in archive.checkpoints_of(device, epoch):
-        try:
-            checkpoint = _read_checkpoint(verify(keys, kept, Context.CHECKPOINT))
-        except (Forged, Malformed):
-            continue
-        for head in checkpoint.heads:
-            if head.stream is stream and head.seq >= last and (best is None or head.seq < best[0]):
-                best = (head.seq, kept)
+    """These facts, and those behind them up to the next the device signed for. Raises `NothingToExport`."""
+    at = next((each.position for each in archive.facts_between(device, epoch, stream, last, last)), 1)
+    # From the fact's own position on: there are as many checkpoints as the device ever sent batches. All of
+    # them only where that finds none, as when the row's position was changed.
+    best = _covering(archive, device, epoch, stream, last, keys, at)
+    best = best or _covering(archive, device, epoch, stream, last, keys, 0)
     if best is None:
         raise NothingToExport(
             f"{device} {epoch[:8]} {stream.value} {last}: no checkpoint here that its key holds for covers it"
         )
     bodies = [fact.body for fact in archive.facts_between(device, epoch, stream, first, best[0])]
     return run_of(epoch, stream, bodies, best[1])
+
+
+def _covering(
+    archive: Archive,
+    device: str,
+    epoch: str,
+    stream: Stream,
+    last: int,
+    keys: Mapping[str, Ed25519PublicKey],
+    position: int,
+) -> tuple[int, Signed] | None:
+    """The first checkpoint over this fact that a key holds for, and the number of the stream it is over."""
+    for kept in archive.checkpoints_from(device, epoch, position):
+        try:
+            checkpoint = _read_checkpoint(verify(keys, kept, Context.CHECKPOINT))
+        except (Forged, Malformed):
+            continue
+        for head in checkpoint.heads:
+            if head.stream is stream and head.seq >= last:
+                return head.seq, kept
+    return None

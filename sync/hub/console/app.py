@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sync.hub.console.context import Console, SignInFirst
-from sync.hub.console.pages import desk, doors, wall
+from sync.hub.console.pages import desk, doors, proof, wall
 from sync.hub.console.tail import Tail
 from sync.hub.console.watching import Wall
 
@@ -30,7 +30,12 @@ _HEADERS: Final = [
         ("permissions-policy", "camera=(), microphone=(), geolocation=(), usb=(), serial=()"),
     )
 ]
-ROUTERS: Final = (doors.router, desk.router, wall.router)
+ROUTERS: Final = (
+    desk.router,
+    doors.router,
+    proof.router,
+    wall.router,
+)
 
 
 def build_app(console: Console, tail: Tail | None = None) -> FastAPI:

@@ -147,6 +147,7 @@ class Console:
             lstrip_blocks=True,
         )
         self._templates.filters["tojson_attr"] = lambda value: json.dumps(value, ensure_ascii=False)
+        self._templates.filters["from_json"] = json.loads
         self._site: tuple[float, Site] | None = None
 
     # --- to read from -------------------------------------------------------------------------------------

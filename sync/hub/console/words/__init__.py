@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from sync.hub.console.words import common, desk, wall
+from sync.hub.console.words import common, desk, proof, wall
 
-WORDS: dict[str, tuple[str, str]] = {**common.WORDS, **desk.WORDS, **wall.WORDS}
+WORDS: dict[str, tuple[str, str]] = {
+    **common.WORDS,
+    **desk.WORDS,
+    **proof.WORDS,
+    **wall.WORDS,
+}
+"""Words of every page."""

@@ -1,0 +1,171 @@
+"""One page to prove any passage, parcel or fact; the evidence it names; the signed file to take along."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
+
+from sync.hub.blob_files import BlobFiles, is_sha256
+from sync.hub.console.context import Console, Session, console_of, signed_in
+from sync.hub.console.evidence import parcel_page, passage_page, told_of_waybill
+from sync.hub.console.telling import fact_lines, field_words, kind_words, lane_reason, value_words
+from sync.hub.looking_back import Proof, prove, told_at, told_of_passage
+from sync.vocabulary.facts import Stream
+
+router = APIRouter(include_in_schema=False)
+
+Device = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Passage = Annotated[int, Path(ge=0, le=2**62)]
+Waybill = Annotated[str, Path(min_length=1, max_length=60)]
+_PICTURES: Final = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
+_WORDS: Final[dict[str, Any]] = {
+    "field": field_words,
+    "value": value_words,
+    "kind_words": kind_words,
+    "lane_reason": lane_reason,
+}
+
+
+@router.get("/passage/{device}/{passage}")
+def passage(
+    request: Request, device: Device, passage: Passage, session: Annotated[Session, Depends(signed_in)]
+) -> Response:
+    console = console_of(request)
+    console.note_read(session, "passage", f"{device}/{passage}")
+    with console.archive() as archive, console.shown() as shown:
+        seen = passage_page(archive, shown, console.config.site, device, passage)
+    if seen is None:
+        raise HTTPException(404, "no such passage")
+    return console.page(request, "passage.html", seen=seen, **_WORDS)
+
+
+@router.get("/passage/{device}/{passage}/proof")
+def passage_proof(
+    request: Request, device: Device, passage: Passage, session: Annotated[Session, Depends(signed_in)]
+) -> Response:
+    console = console_of(request)
+    console.note_read(session, "proof", f"{device}/{passage}")
+    with console.archive() as archive:
+        told = told_of_passage(archive, device, passage)
+        if not told:
+            raise HTTPException(404, "no such passage")
+        proof = prove(archive, device, told, passage=passage)
+    return _segment(console, request, session, proof, f"{device}-{passage}")
+
+
+@router.get("/parcel/{waybill_no}")
+def parcel(
+    request: Request, waybill_no: Waybill, session: Annotated[Session, Depends(signed_in)]
+) -> Response:
+    console = console_of(request)
+    console.note_read(session, "parcel", waybill_no)
+    with console.archive() as archive, console.shown() as shown:
+        seen = parcel_page(archive, shown, waybill_no)
+    if seen is None:
+        raise HTTPException(404, "no such waybill")
+    return console.page(request, "parcel.html", seen=seen, **_WORDS)
+
+
+@router.get("/parcel/{waybill_no}/proof/{device}")
+def parcel_proof(
+    request: Request, waybill_no: Waybill, device: Device, session: Annotated[Session, Depends(signed_in)]
+) -> Response:
+    console = console_of(request)
+    console.note_read(session, "proof", f"{waybill_no} {device}")
+    with console.archive() as archive, console.shown() as shown:
+        told = [one for one in told_of_waybill(archive, shown, waybill_no) if one.device == device]
+        if not told:
+            raise HTTPException(404, "that device told nothing of it")
+        proof = prove(archive, device, told)
+    return _segment(console, request, session, proof, f"{waybill_no}-{device}")
+
+
+@router.get("/fact/{device}/{epoch}/{stream}/{seq}")
+def fact(
+    request: Request,
+    device: Device,
+    epoch: Annotated[str, Path(max_length=64, pattern=r"^[0-9A-Za-z._-]+$")],
+    stream: Stream,
+    seq: Annotated[int, Path(ge=1, le=2**62)],
+    session: Annotated[Session, Depends(signed_in)],
+) -> Response:
+    console = console_of(request)
+    console.note_read(session, "fact", f"{device}/{epoch}/{stream.value}/{seq}")
+    with console.archive() as archive:
+        told = told_at(archive, [(device, epoch, stream.value, seq)])
+        if not told:
+            raise HTTPException(404, "no such fact")
+        proof = prove(archive, device, told)
+    (one,) = told
+    lines = () if one.body is None else fact_lines(one.body.data)
+    return console.page(
+        request, "fact.html", one=one, lines=lines, proof=proof, raw=_indented(one.fact.body), **_WORDS
+    )
+
+
+@router.get("/fact/{device}/{epoch}/{stream}/{seq}/proof")
+def fact_proof(
+    request: Request,
+    device: Device,
+    epoch: Annotated[str, Path(max_length=64, pattern=r"^[0-9A-Za-z._-]+$")],
+    stream: Stream,
+    seq: Annotated[int, Path(ge=1, le=2**62)],
+    session: Annotated[Session, Depends(signed_in)],
+) -> Response:
+    console = console_of(request)
+    console.note_read(session, "proof", f"{device}/{epoch}/{stream.value}/{seq}")
+    with console.archive() as archive:
+        told = told_at(archive, [(device, epoch, stream.value, seq)])
+        if not told:
+            raise HTTPException(404, "no such fact")
+        proof = prove(archive, device, told)
+    return _segment(console, request, session, proof, f"{device}-{stream.value}-{seq}")
+
+
+def _segment(console: Console, request: Request, session: Session, proof: Proof, name: str) -> Response:
+    if not proof.holds:
+        raise HTTPException(409, "; ".join((proof.uncovered, *proof.problems[:3])).strip("; "))
+    console.log.info("proof exported", officer=session.officer, name=name)
+    return Response(
+        proof.segment,
+        media_type="application/json",
+        headers={
+            "Content-Disposition": f'attachment; filename="kakou-proof-{_plain(name)}.json"',
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+@router.get("/blob/{sha256}")
+def blob(request: Request, sha256: str, session: Annotated[Session, Depends(signed_in)]) -> Response:
+    """Evidence that a stored fact names, its hash proved while it is read."""
+    console = console_of(request)
+    blobs = console.config.blobs
+    if not is_sha256(sha256) or blobs is None:
+        raise HTTPException(404, "no such file")
+    with console.archive() as archive:
+        state = archive.blob_state(sha256)
+    if state != "stored":
+        raise HTTPException(404, f"not here: {state or 'no fact names it'}")
+    console.note_read(session, "picture", sha256)
+    data = BlobFiles(blobs.folder).read(sha256)
+    if data is None:
+        raise HTTPException(404, "gone, or not the bytes its fact names")
+    media = next((media for begin, media in _PICTURES if data.startswith(begin)), "")
+    headers = {"Cache-Control": "private, max-age=3600"}
+    if not media:
+        headers["Content-Disposition"] = f'attachment; filename="{sha256[:16]}"'
+    return Response(data, media_type=media or "application/octet-stream", headers=headers)
+
+
+def _plain(name: str) -> str:
+    return "".join(each if each.isascii() and (each.isalnum() or each in "-._") else "_" for each in name)
+
+
+def _indented(body: str) -> str:
+    try:
+        return json.dumps(json.loads(body), ensure_ascii=False, indent=1)
+    except ValueError:
+        return body
