@@ -73,7 +73,7 @@ _ELSEWHERE: Final = frozenset(
     }
 )
 MOST_CHARACTERS: Final = 300
-_EMPTY: Final = ("", None, [], {}, ())
+_EMPTY: Final[tuple[object, ...]] = ("", None, [], {}, ())
 
 
 class Line(NamedTuple):
