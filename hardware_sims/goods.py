@@ -368,6 +368,24 @@ def _picture(sku: str, colour: tuple[int, int, int]) -> Any:
     return picture
 
 
+def opened_parcel(parcel: Parcel) -> bytes:
+    """What an officer photographs: a carton from above, what is in it, and its number on the flap. PNG."""
+    picture = np.full((960, 1280, 3), (96, 104, 110), np.uint8)
+    cv2.rectangle(picture, (180, 120), (1100, 860), (128, 170, 200), -1)
+    cv2.rectangle(picture, (230, 300), (1050, 820), (70, 100, 125), -1)
+    colour = next(each[-1] for each in _GOODS if each[0] == parcel.inside_sku)
+    for place in range(parcel.inside):
+        left, top = 260 + place % 4 * 195, 330 + place // 4 * 240
+        item = cv2.resize(_picture(parcel.inside_sku, colour)[40:216, 60:261], (180, 220))
+        picture[top : top + 220, left : left + 180] = item
+    cv2.rectangle(picture, (330, 150), (950, 270), (250, 250, 250), -1)
+    cv2.putText(
+        picture, parcel.waybill_no, (370, 230), cv2.FONT_HERSHEY_SIMPLEX, 1.6, (20, 20, 20), 4, cv2.LINE_AA
+    )  # fmt: skip
+    _, encoded = cv2.imencode(".png", picture)
+    return encoded.tobytes()
+
+
 def _x_ray_picture(sku: str, flagged: bool) -> Any:
     """Orange for what is organic, blue for metal, as screens have it: a sketch, not a physics."""
     draw = random.Random(f"x-ray/{sku}")

@@ -22,13 +22,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hardware_sims.cast import FIRM_HIGH, FIRM_MEDIUM, LANE_IN, LANE_OUT, SCOPE, SITE, Cast, make_cast
 from hardware_sims.centre_cast import centre_records
-from hardware_sims.goods import Warehouse, make_warehouse
+from hardware_sims.goods import Warehouse, make_warehouse, opened_parcel
 from hardware_sims.scenario import scenario_to_toml
 from hardware_sims.xray_cast import STATION, make_xray_cast
 from hardware_sims.xray_site import MOST_SPEED, XraySite, write_xray_site
 
 LANES = (LANE_IN, LANE_OUT)
 HANDHELD = "hh-1"
+CAMERA_PICTURE = "camera.png"
+"""What the handheld's camera sees where this machine has none."""
 CONSOLE_PORT = 8080
 MANUAL_STEPS_S: tuple[tuple[str, str, float], ...] = (
     ("停车交单", "stop, hand papers over", 30.0),
@@ -58,6 +60,8 @@ class Site:
     """With parcels: the X-ray line they go over."""
     console_port: int | None = None
     """Where the hub serves the centre's pages; None: it does not."""
+    live_port: int = 0
+    """With a handheld: where live picture and sound go."""
 
     @property
     def scenario_file(self) -> Path:
@@ -141,7 +145,7 @@ def write_site(
     warehouse and an officer's device. `parcels`: that many over an X-ray line, behind the step wedge.
     `console`: the port of the centre's pages, where they are wanted."""
     folder.mkdir(parents=True, exist_ok=True)
-    broker_port, camera_in, camera_out, page_in, page_out, *xray_ports = free_ports(8)
+    broker_port, camera_in, camera_out, page_in, page_out, live_port, *xray_ports = free_ports(9)
     today = now if now is not None else datetime.now(UTC)
     cast = make_cast(
         seed,
@@ -177,6 +181,7 @@ def write_site(
         warehouse,
         line,
         console,
+        live_port if handheld else 0,
     )
     devices = (*LANES, *((HANDHELD,) if handheld else ()), *((STATION,) if line is not None else ()))
     for name in ("configs", "keys", "records", "data/hub", *(f"data/{device}" for device in devices)):
@@ -192,7 +197,10 @@ def write_site(
     draw = random.Random(f"{seed}/draw")
     _write_secret(folder / "draw.key", draw.randbytes(32).hex().encode())
     site.hub_config.write_text(_hub_toml(site, devices), encoding="utf-8")
-    if handheld:
+    if warehouse is not None:
+        (folder / CAMERA_PICTURE).write_bytes(
+            opened_parcel(warehouse.parcel(next(iter(warehouse.ordered.values()))))
+        )
         site.handheld_config.write_text(_handheld_toml(site), encoding="utf-8")
     for lane, camera_port in zip(LANES, site.camera_ports, strict=True):
         site.lane_config(lane).write_text(_lane_toml(site, lane, camera_port), encoding="utf-8")
@@ -254,7 +262,7 @@ reconnect_longest_s = {short(4.0, least=0.3)}
 
 [devices]
 {devices}
-{_console_toml(site)}"""
+{_live_toml(site)}{_console_toml(site)}"""
 
 
 def _console_toml(site: Site) -> str:
@@ -393,8 +401,23 @@ longest_s = {short(5.0, least=0.25)}
 """
 
 
+def _live_toml(site: Site) -> str:
+    """The same at both ends: nothing leaves this machine."""
+    if not site.live_port:
+        return ""
+    return f"""
+[live]
+host = "127.0.0.1"
+port = {site.live_port}
+allow_plaintext = true
+"""
+
+
 def _handheld_toml(site: Site) -> str:
     """An officer works at an officer's pace, however fast the lanes are played."""
+    # A PC without a camera looks at a picture: an officer can still take one, and show it.
+    has_camera = any(Path("/dev").glob("video*"))
+    camera = "" if has_camera else f'camera = "../{CAMERA_PICTURE}"\n'
     return f"""\
 [device]
 id = "{HANDHELD}"
@@ -416,10 +439,10 @@ reserve_mb = 16
 
 [scanner]
 sources = ["wedge", "camera"]
-
+{camera}
 [clock]
 require_synchronised = false
-"""
+{_live_toml(site)}"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -378,6 +378,7 @@ _FIELDS: Final[dict[str, Callable[[Substitutes, str], str]]] = {
     "DeskChanged.officer": _officer,
     "DivertOrdered.waybill_no": other,
     "JudgementUndone.officer": _officer,
+    "JudgementUndone.waybill_no": other,
     "ParcelGone.waybill_no": other,
     "ParcelSeen.texts": _number,
     "ParcelSeen.waybill_no": other,

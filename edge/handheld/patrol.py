@@ -407,7 +407,7 @@ def view(state: State, context: Context) -> PatrolView:
                 route_no=route.route_no,
                 name=Text(route.name_zh, route.name_en),
                 points=len(route.points),
-                due=None if route.due is None else both(words.moment(route.due, context.site)),
+                due=None if route.due is None else _due(words.moment(route.due, context.site)),
                 is_due=route.due is not None and context.utc > route.due,
             )
             for route in state.routes
@@ -430,6 +430,10 @@ def view(state: State, context: Context) -> PatrolView:
     )
 
 
+def _due(moment: str) -> Text:
+    return Text(f"期限 {moment}", f"Due {moment}")
+
+
 def _points(walk: Walk, context: Context) -> tuple[PointShown, ...]:
     done = {each.code: each for each in walk.done}
     ahead = next_point(walk)
@@ -445,7 +449,7 @@ def _points(walk: Walk, context: Context) -> tuple[PointShown, ...]:
                 order=point.order,
                 state=was.state if was is not None else "next" if is_next else "to_come",
                 left_s=left_s,
-                text=None if was is None else both(was.why or was.utc),
+                text=None if was is None else both(was.why or words.moment(was.utc, context.site)),
             )
         )
     return tuple(shown)

@@ -40,7 +40,7 @@ from edge.handheld.joint.glass_end import CoreGone, CoreThere, FromCore, GlassEn
 from edge.handheld.joint.messages import Asked, Fetched, Shown
 from edge.handheld.live.connection import LivePlace
 from edge.handheld.live.performing import LivePerformer
-from edge.handheld.live.sources import CameraPictures
+from edge.handheld.live.sources import CameraPictures, PortSound
 from edge.handheld.performer import GlassEffect
 from edge.handheld.ports import PortFailed
 from edge.handheld.scans import event_of
@@ -73,6 +73,12 @@ def run_window(config: HandheldConfig, config_path: Path) -> None:
         attendant.stop()
 
 
+def _microphone() -> PortSound | None:
+    """None where the PC has nothing to record with: the picture goes alone."""
+    microphone = ProgramMicrophone()
+    return PortSound(microphone) if microphone.is_there() else None
+
+
 class PcGlass:
     """Screens and senses of a PC."""
 
@@ -101,7 +107,7 @@ class PcGlass:
             device=config.device.id,
             signer=signer,
             pictures=lambda: CameraPictures(address),
-            sound=lambda: None,
+            sound=_microphone,
             utc_now=self._clock.utc_text,
             told=self._say,
         )

@@ -53,7 +53,7 @@ from sync.vocabulary.facts import (
     read_body,
 )
 from sync.vocabulary.handheld_facts import DraftDropped, LaboratoryResult, ReleaseAsked
-from sync.vocabulary.xray_facts import ParcelSorted, ParcelXRayed
+from sync.vocabulary.xray_facts import JudgementUndone, ParcelSorted, ParcelXRayed, XRayFileKept
 
 EPOCHS_OF_INTEREST = 8
 """How many epochs of one device are acknowledged at once. The ones it left behind are among them: what is
@@ -247,7 +247,7 @@ class Taking:
                 self._commanding.stepped(fact, data, at_utc)
             case ReleaseAsked() | LaboratoryResult() | DraftDropped():
                 self._commanding.asked(fact, data, at_utc)
-            case ParcelXRayed() | ParcelSorted():
+            case ParcelXRayed() | ParcelSorted() | JudgementUndone() | XRayFileKept():
                 self._x_rayed.told(fact, data, at_utc)
             case EpochBegan():
                 self._epoch_began(fact, data, at_utc)

@@ -1,26 +1,38 @@
 """What X-ray stations made of parcels, as records for whoever holds the parcel next. No MQTT, no clock.
 
 The latest word stands, whatever order facts come in; in doubt the stricter one does. A parcel that was passed
-on the screen and not let go at the diverter was not passed (X2).
+on the screen and not let go at the diverter was not passed (X2); nor was one whose judgement was taken back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from string import hexdigits
+from typing import Final, assert_never
+
+import msgspec
 
 from sync.hub.archive import Archive, RecordChange
 from sync.vocabulary.codec import Malformed, decoder, to_json
 from sync.vocabulary.facts import Fact
 from sync.vocabulary.numbers import UtcText, WaybillNo
 from sync.vocabulary.records import MAX_BOXES, SuspectBox, XRay, XRayVerdict
-from sync.vocabulary.xray_facts import ParcelSorted, ParcelXRayed, RegionTold, SuspectTold
+from sync.vocabulary.xray_facts import (
+    JudgementUndone,
+    ParcelSorted,
+    ParcelXRayed,
+    RegionTold,
+    SuspectTold,
+    XRayFileKept,
+)
 
 COLLECTION: Final = "x_rays"
 LONGEST: Final = 120
 """Characters of one suspicion's words: sixteen of them beside a preview fit a batch."""
 LONGEST_WORDS: Final = 400
 LET_GO: Final = "pass"
+SHOWN_FILE: Final = "preview.jpg"
+"""Of a parcel's evidence: the picture that is small enough for whoever opens the parcel."""
 _STRICTNESS: Final = (XRayVerdict.PASSED, XRayVerdict.RECHECK, XRayVerdict.FLAGGED)
 
 _read = decoder(XRay)
@@ -32,17 +44,17 @@ class XRayed:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
 
-    def told(self, fact: Fact, data: ParcelXRayed | ParcelSorted, at_utc: str) -> None:
+    def told(
+        self, fact: Fact, data: ParcelXRayed | ParcelSorted | JudgementUndone | XRayFileKept, at_utc: str
+    ) -> None:
         """A parcel without a number is nobody's, and no record tells of it."""
         number, judged = WaybillNo.parse(data.waybill_no), _moment(fact.time, at_utc)
         if number is None:
             return
         for scope in self._scopes_of(fact.device, number):
             known = self._known(scope, number)
-            row = _judged(fact, data, number, judged) if isinstance(data, ParcelXRayed) else None
-            if isinstance(data, ParcelSorted):
-                row = _sorted(fact, data, number, judged, known)
-            if row is None or not _is_newer(row, known):
+            row = _row(fact, data, number, judged, known)
+            if row is None:
                 continue
             change = RecordChange(COLLECTION, number, to_json(row).decode())
             self._archive.apply_changes(scope, [change], at_utc)
@@ -61,7 +73,70 @@ class XRayed:
         return known or [scope for scope in scopes if self._archive.may_pull(station, scope)]
 
 
-def _judged(fact: Fact, data: ParcelXRayed, number: WaybillNo, judged: UtcText) -> XRay:
+def _row(
+    fact: Fact,
+    data: ParcelXRayed | ParcelSorted | JudgementUndone | XRayFileKept,
+    number: WaybillNo,
+    judged: UtcText,
+    known: XRay | None,
+) -> XRay | None:
+    """What stands after this fact; None: what stood before."""
+    match data:
+        case ParcelXRayed():
+            row: XRay | None = _judged(fact, data, number, judged, known)
+        case ParcelSorted():
+            row = _sorted(fact, data, number, judged, known)
+        case JudgementUndone():
+            row = _undone(fact, data, number, judged, known)
+        case XRayFileKept():
+            return _pictured(fact, data, known)
+        case _:
+            assert_never(data)
+    return row if row is not None and _is_newer(row, known) else None
+
+
+def _pictured(fact: Fact, data: XRayFileKept, known: XRay | None) -> XRay | None:
+    """The picture's own name: by its SHA-256 it is one and the same on the station, at the centre, and in a
+    hand."""
+    if known is None or data.name != SHOWN_FILE or not _is_hash(data.sha256):
+        return None
+    if (known.station, known.parcel, known.picture) != (fact.device, data.parcel, data.picture[:LONGEST]):
+        return None
+    return None if known.sha256 else msgspec.structs.replace(known, sha256=data.sha256)
+
+
+def _is_hash(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set(hexdigits)
+
+
+def _undone(
+    fact: Fact, data: JudgementUndone, number: WaybillNo, judged: UtcText, known: XRay | None
+) -> XRay | None:
+    """Nothing is judged until somebody judges it again. A later run over the belt has its own judgement."""
+    is_of_station = known is not None and (known.station, known.epoch) == (fact.device, fact.epoch[:LONGEST])
+    if known is not None and is_of_station and known.parcel > data.parcel:
+        return None
+    same = known if known is not None and is_of_station and known.parcel == data.parcel else None
+    return XRay(
+        waybill_no=number,
+        verdict=XRayVerdict.RECHECK,
+        words_zh="判图已撤回，待重新判图",
+        words_en="The judgement was taken back: to be judged again",
+        station=fact.device,
+        judged=judged,
+        sha256="" if same is None else same.sha256,
+        preview="" if same is None else same.preview,
+        picture="" if same is None else same.picture,
+        parcel=data.parcel,
+        epoch=fact.epoch[:LONGEST],
+        position=fact.position,
+    )
+
+
+def _judged(fact: Fact, data: ParcelXRayed, number: WaybillNo, judged: UtcText, known: XRay | None) -> XRay:
+    picture = data.picture[:LONGEST]
+    run = (fact.device, data.parcel, picture)
+    same = known is not None and (known.station, known.parcel, known.picture) == run
     verdict = _verdict(data.verdict)
     is_passed = verdict is XRayVerdict.PASSED
     zh, en = _said(data, verdict)
@@ -75,7 +150,8 @@ def _judged(fact: Fact, data: ParcelXRayed, number: WaybillNo, judged: UtcText) 
         station=fact.device,
         judged=judged,
         preview="" if is_passed else data.preview,
-        picture=data.picture[:LONGEST],
+        sha256=known.sha256 if same and known is not None else "",
+        picture=picture,
         parcel=data.parcel,
         epoch=fact.epoch[:LONGEST],
         position=fact.position,
@@ -97,6 +173,7 @@ def _sorted(
         words_en="Not let go at the diverter: to be checked again",
         station=fact.device,
         judged=judged,
+        sha256=known.sha256 if same and known is not None else "",
         picture=known.picture if same and known is not None else "",
         parcel=data.parcel,
         epoch=fact.epoch[:LONGEST],

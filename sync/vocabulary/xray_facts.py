@@ -149,6 +149,7 @@ class JudgementUndone(msgspec.Struct, frozen=True, tag="judgement_undone", kw_on
     """The last verdict of this parcel is taken back; another one follows, or recheck."""
 
     parcel: Number
+    waybill_no: NameOrNone = ""
     officer: Words
     desk: Words = ""
 

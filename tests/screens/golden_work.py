@@ -361,8 +361,8 @@ SHELF = StockTakeView(
     told=Text("账面无此商品，请登记", "Not in the book here: note it"),
     hint=Text("扫商品码，输入数量", "Scan goods, enter the quantity"),
     may_close_round=False,
-    may_close=False,
-    close_needs_reason=False,
+    may_close=True,
+    close_needs_reason=True,
 )
 SHELF_WANTED = replace(
     SHELF,
@@ -385,7 +385,7 @@ RECOUNTING = replace(
     told=None,
     may_close_round=True,
 )
-CLOSING = replace(SHELF, phase="closing", round=2, may_close=True, told=None, close_needs_reason=True)
+CLOSING = replace(SHELF, phase="closing", round=2, told=None, close_needs_reason=False)
 
 FORM = LaneHelpView(
     phase="filling_in",

@@ -64,7 +64,7 @@ def test_a_pin_typed_after_tab_never_becomes_part_of_the_number(studio: Any) -> 
         for digit in "480217":
             studio.shell.typed(digit)
         studio.settle()
-        assert (page.officer_no, page.pin, page.ids.pin.shown) == (first + "15", "480217", "●" * 6)
+        assert (page.officer_no, page.pin, page.ids.pin.shown) == (first + "15", "480217", "•" * 6)
         assert all("480217" not in widget.text for widget in page.walk() if hasattr(widget, "text"))
         studio.shell.key(13)
         (given,) = studio.put
@@ -75,7 +75,7 @@ def test_officer_number_and_pin_are_typed_on_the_pad_and_given_away_once(studio:
     studio.show("sign-in", EN)
     for digit in "4802":
         studio.press(digit)
-    assert studio.shell._page.ids.pin.shown == "●●●●"
+    assert studio.shell._page.ids.pin.shown == "••••"
     studio.press("Sign in")
     assert studio.put == [SignInAsked("4711", "4802")]
     assert studio.shell._page.pin == ""
@@ -185,7 +185,7 @@ def test_scan_is_one_touch_away_from_every_page(studio: Any) -> None:
         studio.put.clear()
         studio.show(name, EN)
         studio.press("Scan")
-        assert studio.put == [GoTo(Page.SCAN)], name
+        assert studio.put == [GoTo(Page.SCAN), PutAway()], name
 
 
 def test_a_notice_is_put_away_unless_it_stays(studio: Any) -> None:
@@ -264,6 +264,105 @@ def test_a_finger_marks_a_photo_in_shares_of_the_picture(studio: Any) -> None:
     (marked,) = studio.put
     assert isinstance(marked, inspection.wants.PhotoMarked)
     assert np.allclose(marked.strokes, [[(0.25, 0.25), (0.5, 0.25), (0.5, 0.5)]], atol=0.01)
+
+
+def test_a_photo_that_comes_a_moment_after_it_is_asked_for_is_marked_all_the_same(
+    studio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The core keeps the pictures: the first time a window asks, there is none yet."""
+    kept = []
+    with monkeypatch.context() as late:
+        late.setattr(studio.phone, "picture", lambda sha256: kept.append(sha256))
+        studio.show("marking", EN)
+    assert kept
+    seen = [(studio.shell._over.heading, studio.shell._over.ids.sheet.texture is None)]
+    studio.shell.fetch()
+    studio.settle()
+    seen.append((studio.shell._over.heading, studio.shell._over.ids.sheet.texture is None))
+    assert seen == [("Looking...", True), (captions.DRAW.en, False)]
+
+
+def test_words_have_the_keyboard_at_once_and_their_own_way_to_erase(studio: Any) -> None:
+    studio.show("words", EN)
+    assert studio.shell._over.ids.writing.focus
+    assert not studio.shell.key(8)
+
+
+def test_what_was_typed_as_words_is_no_part_of_the_next_scan(
+    studio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    studio.show("words", EN)
+    studio.shell.typed("lamp")
+    typed_s = time.monotonic()
+    monkeypatch.setattr("edge.handheld.screens.window.time.monotonic", lambda: typed_s + 1.0)
+    studio.press("Back")
+    studio.shell.typed("XC-A-03")
+    studio.shell.key(13)
+    assert [event.text for event in studio.put if isinstance(event, Scanned)] == ["XC-A-03"]
+
+
+def test_the_first_button_is_what_an_officer_came_for(studio: Any) -> None:
+    for name, wanted in (
+        ("patrol-routes", None),
+        ("inspection-list", "Go on"),
+        ("stock-recounting", "Round is done"),
+        ("stock-closing", "Close the take"),
+    ):
+        studio.show(name, EN)
+        lead = studio.shell.lead
+        assert (name, None if lead is None else lead.text) == (name, wanted)
+
+
+def test_a_round_of_a_stock_take_is_closed_before_the_take_is(studio: Any) -> None:
+    """Rows that differ are counted once more; closing early asks for a reason."""
+    studio.show("stock-recounting", EN)
+    studio.press("Round is done")
+    studio.press("Finish")
+    studio.press(captions.CLOSE_EARLY.en)
+    assert studio.put == [stock_take.RoundClosed()]
+    assert studio.shell._over.heading == captions.WHY_NOT_COUNTED.en
+
+
+def test_every_start_page_says_what_it_is(studio: Any) -> None:
+    for name, title in (
+        ("inspection-list", "Inspections"),
+        ("stock-shelf", "Stock-take"),
+        ("patrol-routes", "Patrol routes"),
+        ("lane-form", "Help at a lane"),
+    ):
+        studio.show(name, EN)
+        assert (name, studio.shell._page.heading) == (name, title)
+
+
+def test_what_a_slip_check_found_and_misses_is_seen_without_scrolling(studio: Any) -> None:
+    studio.show("batch-slip", EN)
+    body = studio.shell._page.ids.found
+    named = [
+        each
+        for each in body.walk()
+        if getattr(each, "text", "") in ("Listed", "Found", "Missing", "Not listed", "On other slips")
+    ]
+    below = body.to_window(*body.pos)[1]
+    in_sight = [each.text for each in named if each.to_window(*each.pos)[1] >= below]
+    assert sorted(set(in_sight)) == ["Found", "Listed", "Missing", "Not listed", "On other slips"]
+
+
+def test_lane_help_says_that_nobody_is_held_and_what_came_of_a_code(studio: Any) -> None:
+    studio.show("lane-form", EN)
+    page, form = studio.shell._page, golden_work.FORM
+    hints = [page.hint]
+    page.show(replace(form, held=()))
+    hints.append(page.hint)
+    page.ids.found.scroll_y = 0
+    answer = Text("通道已执行", "The lane has done it")
+    page.show(replace(form, phase="over", passage="42", answer=answer, answer_is_good=True, missing=()))
+    studio.settle()
+    texts = [each.text for each in page.ids.found.walk(loopback=False) if getattr(each, "text", "")]
+    assert hints == ["", captions.NOBODY_HELD.en]
+    assert (page.hint, page.ids.found.scroll_y) == ("", 1)
+    assert "The lane has done it" in texts
+    assert "42" in texts
+    assert not {"Give up", "Plate dirty, checked by eye"} & set(texts)
 
 
 def test_a_failed_sample_says_what_is_recalled(studio: Any) -> None:

@@ -14,7 +14,14 @@ from sync.vocabulary.codec import from_json, to_json
 from sync.vocabulary.facts import Fact
 from sync.vocabulary.numbers import WaybillNo
 from sync.vocabulary.records import Waybill, XRay
-from sync.vocabulary.xray_facts import ParcelSorted, ParcelXRayed, RegionTold, SuspectTold
+from sync.vocabulary.xray_facts import (
+    JudgementUndone,
+    ParcelSorted,
+    ParcelXRayed,
+    RegionTold,
+    SuspectTold,
+    XRayFileKept,
+)
 from tests.postgres import ON_SQLITE, Place
 from tests.unit.test_hub_device import Bench, Device, at, feed
 
@@ -42,6 +49,17 @@ def sorted_(ordered: str, verdict: str = "passed", **changes: Any) -> ParcelSort
         "parcel": 41, "waybill_no": str(NUMBER), "verdict": verdict, "ordered": ordered, "confirmed": True,
     }  # fmt: skip
     return ParcelSorted(**{**fields, **changes})
+
+
+def undone(parcel: int = 41) -> JudgementUndone:
+    return JudgementUndone(parcel=parcel, waybill_no=str(NUMBER), officer="4604009", desk="1")
+
+
+def kept(sha256: str = "ab" * 32, **changes: Any) -> XRayFileKept:
+    fields: dict[str, Any] = {
+        "parcel": 41, "waybill_no": str(NUMBER), "picture": "p-41", "name": "preview.jpg", "size_bytes": 9,
+    }  # fmt: skip
+    return XRayFileKept(sha256=sha256, **{**fields, **changes})
 
 
 @pytest.fixture
@@ -105,6 +123,9 @@ STORIES: dict[str, tuple[tuple[Any, ...], str]] = {
     "not let go in time": ((judged("passed"), sorted_("recheck", why="late")), "recheck"),
     "let go": ((judged("passed"), sorted_("pass")), "passed"),
     "flagged, and led there": ((judged("flagged"), sorted_("flag", "flagged")), "flagged"),
+    "taken back": ((judged("passed"), undone()), "recheck"),
+    "taken back and judged anew": ((judged("passed"), undone(), judged("flagged")), "flagged"),
+    "taken back, the flag was a slip": ((judged("flagged"), undone(), judged("passed")), "passed"),
     "a verdict nobody knows": ((judged("passed"), judged("waved")), "recheck"),
 }
 
@@ -175,3 +196,54 @@ def test_the_largest_judgement_still_travels_and_a_time_that_is_none_is_ours(
     assert stands(bench)[1] == at(1)
     batch = feed(bench.receiver.tick(at(2)))[0]
     assert len(to_json(to_json(batch).decode())) < MAX_PAYLOAD_BYTES
+
+
+def test_a_judgement_taken_back_is_no_result_until_there_is_another(bench: Bench, station: Device) -> None:
+    hear(bench, station, station.say(judged(), time=at(3)), station.say(undone(), time=at(4)))
+    found = row(bench)
+    assert found is not None
+    assert (found.verdict, found.judged, found.picture, found.preview, found.boxes) == (
+        "recheck", at(4), "p-41", "/9j/AAAA", (),
+    )  # fmt: skip
+
+
+def test_taking_back_an_earlier_run_leaves_the_later_one_as_it_is(bench: Bench, station: Device) -> None:
+    hear(bench, station, station.say(judged(parcel=52), time=at(3)), station.say(undone(41), time=at(4)))
+    assert stands(bench) == ("flagged", at(3), "/9j/AAAA")
+
+
+def test_the_record_names_the_picture_by_its_hash_and_keeps_it_over_a_second_judgement(
+    bench: Bench, station: Device
+) -> None:
+    facts: tuple[Any, ...] = (
+        judged(),
+        kept("cd" * 32, name="planes.png"),
+        kept(),
+        kept("ef" * 32),
+        undone(),
+        judged("recheck"),
+    )
+    found = []
+    for second, data in enumerate(facts, start=3):
+        hear(bench, station, station.say(data, time=at(second)))
+        found.append(row(bench))
+    assert [None if each is None else each.sha256[:2] for each in found] == ["", "", "ab", "ab", "ab", "ab"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [kept(parcel=42), kept(picture="p-40"), kept("ab"), kept("zz" * 32)],
+    ids=["another parcel", "another picture", "short", "no hash"],
+)
+def test_a_file_that_is_not_the_picture_names_nothing(
+    bench: Bench, station: Device, other: XRayFileKept
+) -> None:
+    hear(bench, station, station.say(judged(), time=at(3)), station.say(other, time=at(4)))
+    found = row(bench)
+    assert found is not None
+    assert found.sha256 == ""
+
+
+def test_a_file_of_a_parcel_nobody_judged_makes_no_record(bench: Bench, station: Device) -> None:
+    hear(bench, station, station.say(kept(), time=at(3)))
+    assert row(bench) is None

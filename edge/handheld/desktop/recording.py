@@ -41,6 +41,9 @@ class ProgramMicrophone:
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
 
+    def is_there(self) -> bool:
+        return any(self._which(name) is not None for name in PROGRAMS)
+
     def open(self) -> None:
         found = [(path, given) for name, given in PROGRAMS.items() if (path := self._which(name)) is not None]
         if not found:

@@ -134,12 +134,16 @@ def _order_row(state: State, order: InspectionOrder, context: Context) -> OrderR
         order_no=order.order_no,
         cause=_CAUSES[order.cause],
         what=_what(order),
-        due=None if order.due is None else both(words.moment(order.due, context.site)),
+        due=None if order.due is None else _due(words.moment(order.due, context.site)),
         is_due=order.due is not None and context.utc > order.due,
         in_hand=who,
         may_take=standing is None,
         why_not=who,
     )
+
+
+def _due(moment: str) -> Text:
+    return Text(f"{_DUE.zh} {moment}", f"{_DUE.en} {moment}")
 
 
 def _draft_shown(draft: Draft, context: Context) -> DraftShown:
@@ -165,7 +169,15 @@ def _draft_shown(draft: Draft, context: Context) -> DraftShown:
             Choice(method.value, text, method is draft.method) for method, text in _METHODS.items()
         ),
         evidence=tuple(
-            EvidenceShown(each.sha256, each.kind, each.subject, each.taken, each.state, each.why, each.of)
+            EvidenceShown(
+                sha256=each.sha256,
+                kind=each.kind,
+                subject=each.subject,
+                taken=words.moment(each.taken, context.site),
+                state=each.state,
+                why=each.why,
+                of=each.of,
+            )
             for each in draft.evidence
         ),
         measures=tuple(MeasureShown(each.what, each.value, each.unit) for each in draft.measures),

@@ -61,8 +61,11 @@ class BatchPage(BoxLayout):
 
     def _shown(self, view: BatchView) -> list[Any]:
         made: list[Any] = []
-        if view.last is not None:
+        if view.last is not None and view.phase != "closed":
             made.append(_last(view.last))
+        # What is missing and what is foreign is why a slip is checked: it stands before the rest.
+        if view.slip is not None:
+            made += [_slip_figures(view.slip), _slip(view.slip)]
         if view.phase != "slip_wanted":
             made.append(
                 figures(
@@ -74,8 +77,6 @@ class BatchPage(BoxLayout):
                     (captions.UNDONE, view.undone, "ink"),
                 )
             )
-        if view.slip is not None:
-            made.append(_slip(view.slip))
         if view.log:
             made.append(heading(captions.LATEST))
             made += [
@@ -187,22 +188,20 @@ def _last(scan: ScanShown) -> Any:
     return sheet(strip, fill=fill)
 
 
-def _slip(slip: SlipCheckShown) -> Any:
-    made = [
-        heading(captions.SLIP),
-        words(slip.slip_no, kind="large", bold=True),
-        *(pair(row) for row in slip.rows),
-    ]
-    made.append(
-        figures(
-            (captions.LISTED, slip.listed, "ink"),
-            (captions.FOUND, slip.found, "good"),
-            (captions.MISSING, slip.missing, "bad" if slip.missing else "ink"),
-            (captions.EXTRA, slip.extra, "bad" if slip.extra else "ink"),
-            (captions.ELSEWHERE, slip.elsewhere, "bad" if slip.elsewhere else "ink"),
-            fill="",
-        )
+def _slip_figures(slip: SlipCheckShown) -> Any:
+    return figures(
+        (captions.LISTED, slip.listed, "ink"),
+        (captions.FOUND, slip.found, "good"),
+        (captions.MISSING, slip.missing, "bad" if slip.missing else "ink"),
+        (captions.EXTRA, slip.extra, "bad" if slip.extra else "ink"),
+        (captions.ELSEWHERE, slip.elsewhere, "bad" if slip.elsewhere else "ink"),
+        across=5,
     )
+
+
+def _slip(slip: SlipCheckShown) -> Any:
+    """The parcels by name before what the slip itself says."""
+    made: list[Any] = []
     if slip.list_is_cut:
         made.append(words(captions.LIST_IS_CUT, ink="warn", bold=True))
     for text, numbers in (
@@ -212,6 +211,8 @@ def _slip(slip: SlipCheckShown) -> Any:
     ):
         if numbers:
             made += [heading(text), words("\n".join(numbers))]
+    made += [heading(captions.SLIP), words(slip.slip_no, kind="large", bold=True)]
+    made += [pair(row) for row in slip.rows]
     return sheet(*made)
 
 

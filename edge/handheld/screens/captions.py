@@ -78,7 +78,7 @@ COUNT_FREELY: Final = Text("连续计数", "Count parcels")
 CHECK_SLIP: Final = Text("按核放单抽核", "Check a slip")
 UNDO: Final = Text("撤销", "Undo")
 UNDO_LEFT: Final = Text("撤销（{n} 秒）", "Undo ({n} s)")
-LAID_ASIDE: Final = Text("已单独存放，继续", "Laid aside, go on")
+LAID_ASIDE: Final = Text("已取出，继续", "Laid aside, go on")
 FINISH: Final = Text("结束", "Finish")
 ALL_SCANNED: Final = Text("全车扫完", "Whole load scanned")
 NOT_ALL: Final = Text("未扫完，结束", "Stop before the end")
@@ -101,9 +101,9 @@ LIST_IS_CUT: Final = Text("清单过长，本机只存一部分", "The list is l
 LATEST: Final = Text("最近", "Latest")
 
 DRAFT_COUNT: Final = Text("草稿", "Drafts")
-READY_COUNT: Final = Text("待发送", "Ready")
-SENDING_COUNT: Final = Text("发送中", "Sending")
-SENT_COUNT: Final = Text("已发送", "Sent")
+READY_COUNT: Final = Text("已备好", "Ready")
+SENDING_COUNT: Final = Text("待发送", "Waiting")
+SENT_COUNT: Final = Text("已送达", "Sent")
 STATES: Final = {
     "draft": DRAFT_COUNT,
     "ready": READY_COUNT,
@@ -111,6 +111,8 @@ STATES: Final = {
     "sent": SENT_COUNT,
     "stopped": Text("已停止", "Stopped"),
 }
+INSPECTIONS: Final = Text("查验", "Inspections")
+GO_ON: Final = Text("继续查验", "Go on")
 IN_HAND: Final = Text("我的查验", "In my hands")
 SAMPLES: Final = Text("送检样品", "Samples at the laboratory")
 REFRESH: Final = Text("刷新指令", "Look again")
@@ -143,7 +145,7 @@ TAKING: Final = Text("正在保存", "being kept")
 KEPT: Final = Text("已保存", "kept")
 FAILED: Final = Text("未保存", "not kept")
 KINDS: Final = {
-    "photo": PHOTO,
+    "photo": Text("照片", "Photo"),
     "marked": Text("已标记照片", "Marked photo"),
     "voice": VOICE,
 }
@@ -213,15 +215,21 @@ DIFFERING: Final = Text("不符", "Differs")
 TO_COUNT: Final = Text("待盘", "To count")
 TO_RECOUNT: Final = Text("请复盘", "count again")
 NOT_IN_BOOK: Final = Text("账外", "Not in book")
-GOODS_FOUND: Final = Text("登记账外货物", "Goods not in book")
+GOODS_FOUND: Final = Text("账外货物", "Goods not in book")
 CLOSE_ROUND: Final = Text("本轮盘完", "Round is done")
 CLOSE_TAKE: Final = Text("完成盘库", "Close the take")
+CLOSE_EARLY: Final = Text("未盘完，说明原因后完成", "Close it uncounted, with a reason")
 WHY_NOT_COUNTED: Final = Text("未盘各行的原因", "Why rows were not counted")
 SHELF: Final = Text("货位 {n}", "Shelf {n}")
 ROUND: Final = Text("第 {n} 轮", "round {n}")
 QUANTITY: Final = Text("数量", "Quantity")
 
 LANE: Final = Text("通道", "Lane")
+LANE_HELP: Final = Text("卡口协助", "Help at a lane")
+NOBODY_HELD: Final = Text(
+    "底账中没有正被扣留的车辆。\n通道页面上有过卡号的，可选通道并输入",
+    "No vehicle is held, as the records know.\nFor another, choose the lane and type",
+)
 HELD: Final = Text("正被扣留的车辆", "Held right now")
 PASSAGE: Final = Text("过卡号", "Passage no.")
 ACTION: Final = Text("怎么处置", "What is to be done")
@@ -251,6 +259,8 @@ ADD_WORDS: Final = Text("自己填写", "Own words")
 DRAW: Final = Text("用手指圈出", "Draw with a finger")
 SHOTS: Final = Text("已拍 {n} 张", "{n} taken")
 NOT_HERE: Final = Text("本机没有这张照片", "This picture is not on the device")
+BEGIN_PATROL: Final = Text("开始巡查", "Begin")
+STOCK_TAKE: Final = Text("盘库", "Stock-take")
 REFRESH_ROUTES: Final = Text("刷新路线", "Look again")
 POINT_CODE: Final = Text("点位编码", "Code of the point")
 SHELF_OR_GOODS: Final = Text("货位码或商品码", "Shelf or goods code")
@@ -274,7 +284,7 @@ ZOOM_IN: Final = Text("放大", "Nearer")
 ZOOM_OUT: Final = Text("缩小", "Farther")
 END_COMPARING: Final = Text("结束比对", "End comparing")
 CONSENT: Final = Text(
-    "开始后，中心能看到相机画面，直到您停止。屏幕上方一直有标记。",
+    "开始后中心能看到画面，可随时停止。\n屏幕上方一直有标记。",
     "Once begun, the centre sees what the camera sees until you stop. A mark stays on top of the screen.",
 )
 WITH_SOUND: Final = Text("传送声音", "With sound")

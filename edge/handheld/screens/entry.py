@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from kivy.clock import Clock
 from kivy.lang import Builder
 from kivy.properties import BooleanProperty, StringProperty
 from kivy.uix.boxlayout import BoxLayout
@@ -35,6 +36,12 @@ class Entry(BoxLayout):
         self.may_be_empty = asked.may_be_empty
         self.typed = asked.begins
         self.speak()
+        if self.is_words:
+            # Once it is on the window: words need a keyboard, and a phone shows its own with the focus.
+            Clock.schedule_once(self._begin_writing)
+
+    def _begin_writing(self, _: float) -> None:
+        self.ids.writing.focus = self.get_parent_window() is not None
 
     def speak(self) -> None:
         """In the language of now."""
@@ -66,9 +73,10 @@ class Entry(BoxLayout):
         return True
 
     def keyboard_erase(self) -> bool:
+        """Words are erased by their own field, which has the keyboard."""
         if not self.is_words:
             self.on_key("erase")
-        return True
+        return not self.is_words
 
     def confirm(self) -> None:
         typed = self.typed.strip()[: self._asked.longest]

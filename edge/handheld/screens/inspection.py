@@ -83,10 +83,10 @@ class InspectionPage(BoxLayout):
             body.fill_with(self._draft(view.draft))
             self._dock_of_draft(view.draft)
         else:
-            self.heading = ""
+            self.heading = LOOK.say(captions.INSPECTIONS)
             self.hint = LOOK.say(captions.LOOKING) if view.is_looking else ""
             body.fill_with(self._list(view))
-            self._dock_of_list()
+            self._dock_of_list(view)
         body.scroll_y = at
 
     # --- the list ---
@@ -107,7 +107,7 @@ class InspectionPage(BoxLayout):
             made += [
                 RowButton(
                     text=row.order_no,
-                    under=LOOK.say(row.text),
+                    under="" if row.text == captions.STATES[row.state] else LOOK.say(row.text),
                     trailing=LOOK.say(captions.STATES[row.state]),
                     shape=_STATE_SHAPES[row.state],
                     shape_fill=_STATE_INKS[row.state],
@@ -146,8 +146,20 @@ class InspectionPage(BoxLayout):
             ]
         return made
 
-    def _dock_of_list(self) -> None:
-        set_out(self, button(captions.REFRESH, lambda: self._hands.put(wants.OrdersAsked()), role="primary"))
+    def _dock_of_list(self, view: InspectionView) -> None:
+        """What was begun goes on; which order is next, the officer chooses from the list."""
+        put = self._hands.put
+        again = button(captions.REFRESH, lambda: put(wants.OrdersAsked()))
+        begun = [row for row in view.drafts if row.state in ("draft", "ready")]
+        if begun:
+            number = begun[0].order_no
+            go_on = button(captions.GO_ON, lambda: put(wants.DraftOpened(number)), role="primary")
+            set_out(self, go_on, again)
+        elif view.orders:
+            set_out(self, None, again)
+        else:
+            again.role = "primary"
+            set_out(self, again)
 
     def _result(self, row: Any) -> None:
         """A laboratory result, asked for piece by piece; a failed one says what is recalled."""

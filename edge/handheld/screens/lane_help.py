@@ -32,7 +32,8 @@ from edge.handheld.screens import captions
 from edge.handheld.screens.hands import Asked, Hands, OfficerAsked
 from edge.handheld.screens.listing import beside, button, heading, set_out, sheet, words
 from edge.handheld.screens.look import LOOK
-from edge.handheld.screens.widgets import Field, RowButton
+from edge.handheld.screens.widgets import Field, Pair, RowButton
+from sync.vocabulary.rulings import Text
 
 
 class CodePanel(BoxLayout):
@@ -60,16 +61,22 @@ class LaneHelpPage(BoxLayout):
         self._panel: CodePanel | None = None
         self._until_s = 0.0
         self._lasts_s = 1.0
+        self._phase = ""
         self._tick: Any = None
         super().__init__(**given)
 
     def fetch(self) -> None:
-        if self._code is None:
+        """Labels are read while the form is filled in; afterwards the answer has the room."""
+        if self._code is None and self._phase == "filling_in":
             self.ids.finder.fetch(self._hands.platform)
+        elif self.ids.finder.texture is not None:
+            self.ids.finder.show(None)
 
     def show(self, view: LaneHelpView) -> None:
-        self.heading = ""
-        self.told, self.hint = LOOK.say(view.told), ""
+        is_asking = view.code is None and view.phase == "filling_in"
+        self.heading = LOOK.say(captions.LANE_HELP) if is_asking else ""
+        self.hint = LOOK.say(captions.NOBODY_HELD) if is_asking and not view.held else ""
+        self.told = LOOK.say(view.told)
         self._follow(view.code)
         made: list[Any] = []
         if view.answer is not None:
@@ -81,9 +88,14 @@ class LaneHelpPage(BoxLayout):
             self.ids.finder.show(None)
         elif view.phase == "signing":
             made.append(words(captions.SIGNING, kind="title", bold=True))
+        elif view.phase == "over":
+            made.append(_done(view))
         else:
             made += self._wanted(view)
         self.ids.found.fill_with(made)
+        if view.phase != self._phase:
+            # What came of it stands on top, wherever the form was scrolled to.
+            self._phase, self.ids.found.scroll_y = view.phase, 1
         self._fill_dock(view)
 
     # --- the code ---
@@ -139,8 +151,7 @@ class LaneHelpPage(BoxLayout):
 
     def _wanted(self, view: LaneHelpView) -> list[Any]:
         put = self._hands.put
-        made = [
-            *([sheet(heading(captions.HELD), *map(self._held_row, view.held))] if view.held else []),
+        lane_and_passage = [
             sheet(
                 heading(captions.LANE),
                 beside(
@@ -151,6 +162,12 @@ class LaneHelpPage(BoxLayout):
                 ),
             ),
             self._field(captions.PASSAGE, view.passage, lambda: self._ask_passage(view)),
+        ]
+        # Whoever is chosen from the list need not be typed: what is left to say comes first.
+        is_picked = any(row.is_chosen for row in view.held)
+        made = [
+            *([sheet(heading(captions.HELD), *map(self._held_row, view.held))] if view.held else []),
+            *([] if is_picked else lane_and_passage),
             sheet(
                 heading(captions.ACTION),
                 beside(
@@ -212,7 +229,7 @@ class LaneHelpPage(BoxLayout):
             )
         if view.officers_needed > 1:
             made.append(words(captions.SECOND_RELEASE, ink="soft"))
-        return made
+        return [*made, *lane_and_passage] if is_picked else made
 
     def _held_row(self, row: HeldRow) -> Any:
         under = "\n".join(filter(None, map(LOOK.say, (row.why, row.ways, row.since))))
@@ -273,6 +290,18 @@ class LaneHelpPage(BoxLayout):
                 captions.SECOND_RELEASE, lambda no, pin: self._hands.put(SecondOfficerSigns(no, pin))
             )
         )
+
+
+def _done(view: LaneHelpView) -> Any:
+    """What was asked for, for whoever reads the answer."""
+    lane = next((row.name for row in view.lanes if row.lane == view.lane), Text(view.lane, view.lane))
+    named = (
+        (captions.LANE, LOOK.say(lane)),
+        (captions.PASSAGE, view.passage),
+        (captions.ACTION, LOOK.say(captions.ACTIONS[view.action])),
+        (captions.REASON, view.reason),
+    )
+    return sheet(*(Pair(name=LOOK.say(name), value=value) for name, value in named if value))
 
 
 def _choice(text: Any, is_chosen: bool, wanted: Any, is_shut: bool = False) -> Any:

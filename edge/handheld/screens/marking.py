@@ -11,6 +11,7 @@ from kivy.properties import BooleanProperty, NumericProperty, ObjectProperty, St
 from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld.screens import captions
+from edge.handheld.screens.desk import Platform
 from edge.handheld.screens.hands import Marked
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.pictures import texture_of
@@ -19,6 +20,8 @@ from edge.handheld.screens.widgets import Preview
 MOST_STROKES: Final = 40
 MOST_POINTS: Final = 400
 """A stroke; more come from a finger that rests."""
+MOST_FETCHES: Final = 60
+"""Frames, some seconds: a picture that has not come by then is told as not here; it is still asked for."""
 LEAST_MOVE: Final = 0.004
 """Of the picture: points closer than that are one."""
 
@@ -99,16 +102,25 @@ class Marking(BoxLayout):
     texture = ObjectProperty(None, allownone=True)
     __events__ = ("on_close",)
 
-    def __init__(self, marked: Marked, picture: Any, **given: Any) -> None:
+    def __init__(self, marked: Marked, platform: Platform, **given: Any) -> None:
         self._marked = marked
+        self._platform = platform
+        self._fetches = 0
         super().__init__(**given)
-        self.texture = texture_of(picture)
-        self.has_picture = self.texture is not None
-        self.speak()
+        self.fetch()
+
+    def fetch(self) -> None:
+        """Every frame: a picture that the core keeps comes a moment after it is first asked for."""
+        if not self.has_picture:
+            self._fetches += 1
+            self.texture = texture_of(self._platform.picture(self._marked.sha256))
+            self.has_picture = self.texture is not None
+            self.speak()
 
     def speak(self) -> None:
         """In the language of now."""
-        self.heading = LOOK.say(captions.DRAW if self.has_picture else captions.NOT_HERE)
+        waiting = captions.LOOKING if self._fetches <= MOST_FETCHES else captions.NOT_HERE
+        self.heading = LOOK.say(captions.DRAW if self.has_picture else waiting)
 
     def on_close(self) -> None:
         """For those who bind."""

@@ -83,9 +83,8 @@ class PatrolPage(BoxLayout):
         )
 
     def _fill_dock(self, view: PatrolView) -> None:
-        put = self._hands.put
         if view.phase != "walking":
-            set_out(self, button(captions.REFRESH_ROUTES, lambda: put(RoutesAsked()), role="primary"))
+            self._fill_dock_of_routes(view)
             return
         typing = button(captions.TYPE_NUMBER, self._type)
         remark = button(captions.REMARK, self._remark, role="primary")
@@ -96,6 +95,24 @@ class PatrolPage(BoxLayout):
             set_out(self, end, remark)
         else:
             set_out(self, remark, typing, button(captions.SKIP, self._skip), end)
+
+    def _fill_dock_of_routes(self, view: PatrolView) -> None:
+        """The only route is begun; of several the officer chooses from the list."""
+        put = self._hands.put
+        if view.phase == "ended":
+            set_out(self, button(captions.ROUTES, lambda: put(RoutesAsked()), role="primary"))
+            return
+        again = button(captions.REFRESH_ROUTES, lambda: put(RoutesAsked()))
+        if len(view.routes) == 1:
+            number = view.routes[0].route_no
+            set_out(
+                self, button(captions.BEGIN_PATROL, lambda: put(RouteBegun(number)), role="primary"), again
+            )
+        elif view.routes:
+            set_out(self, None, again)
+        else:
+            again.role = "primary"
+            set_out(self, again)
 
     def _type(self) -> None:
         self._hands.ask(Asked(captions.POINT_CODE, lambda text: self._hands.put(Scanned(text, "", "typed"))))

@@ -13,7 +13,7 @@ from kivy.uix.boxlayout import BoxLayout
 
 from edge.handheld.events import Scanned
 from edge.handheld.screens import captions
-from edge.handheld.screens.hands import Asked, Hands
+from edge.handheld.screens.hands import Asked, Hands, Offered
 from edge.handheld.screens.listing import beside, button, figures, set_out, sheet
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.widgets import RowButton
@@ -66,7 +66,7 @@ class StockTakePage(BoxLayout):
             shelf = LOOK.say(captions.filled(captions.SHELF, n=view.location))
             self.heading = f"{shelf}  {LOOK.say(captions.filled(captions.ROUND, n=view.round))}"
         else:
-            self.heading = ""
+            self.heading = LOOK.say(captions.STOCK_TAKE)
         self.hint, self.told = LOOK.say(view.hint), LOOK.say(view.told)
         made: list[Any] = []
         if view.phase == "shelf_wanted":
@@ -145,22 +145,19 @@ class StockTakePage(BoxLayout):
                 set_out(self, typing)
             case "looking_up":
                 set_out(self, None)
+            case "closing":
+                close = button(captions.CLOSE_TAKE, self._close, role="primary", is_shut=not view.may_close)
+                set_out(self, close, typing, button(captions.GIVE_UP, self._drop))
             case _:
-                if view.may_close or view.phase == "closing":
-                    lead = button(
-                        captions.CLOSE_TAKE, self._close, role="primary", is_shut=not view.may_close
-                    )
-                else:
-                    lead = button(
-                        captions.CLOSE_ROUND,
-                        lambda: put(RoundClosed()),
-                        role="primary",
-                        is_shut=not view.may_close_round,
-                    )
-                others = [typing, button(captions.GIVE_UP, self._drop)]
-                if view.phase in ("counting", "recounting"):
-                    others.insert(1, button(captions.GOODS_FOUND, self._found))
-                set_out(self, lead, *others)
+                # The round first, for it is what asks for the second count; an early end is asked for.
+                lead = button(
+                    captions.CLOSE_ROUND,
+                    lambda: put(RoundClosed()),
+                    role="primary",
+                    is_shut=not view.may_close_round,
+                )
+                found = button(captions.GOODS_FOUND, self._found)
+                set_out(self, lead, typing, found, button(captions.FINISH, self._finish))
 
     def _type(self) -> None:
         self._hands.ask(
@@ -176,6 +173,13 @@ class StockTakePage(BoxLayout):
                 captions.QUANTITY, lambda text: self._hands.put(GoodsFound(sku, text)), "quantity", longest=12
             )
         )
+
+    def _finish(self) -> None:
+        ways: list[Any] = []
+        if self._view is not None and self._view.may_close:
+            ways.append((captions.CLOSE_EARLY, self._close))
+        ways.append((captions.GIVE_UP, self._drop))
+        self._hands.ask(Offered(captions.FINISH, tuple(ways)))
 
     def _close(self) -> None:
         if self._view is not None and self._view.close_needs_reason:

@@ -490,7 +490,7 @@ class Field(ButtonBehavior, BoxLayout):
         self._show()
 
     def _show(self, *_: Any) -> None:
-        self.shown = "●" * len(self.value) if self.is_secret else self.value
+        self.shown = "•" * len(self.value) if self.is_secret else self.value
 
 
 class WordsInput(TextInput):

@@ -60,7 +60,7 @@ from edge.handheld.tracing import TracingView
 from edge.handheld.view import Bar, Door, GoTo, Notice, NoticePutAway, Page
 from edge.reading.guarded import Guarded
 from edge.reading.scans import NotACode, ScanSeen, Source
-from edge.reading.wedge import Keys, entered, erased, pressed
+from edge.reading.wedge import STALL_S, Keys, entered, erased, pressed
 
 SOUNDS: Final = Path(__file__).parent / "sounds"
 FRAMES_A_SECOND: Final = 15.0
@@ -309,15 +309,19 @@ class Shell(BoxLayout):
         self._put(GoTo(page))
 
     def scan(self) -> None:
-        """Back to scanning, from anywhere."""
+        """Back to scanning, from anywhere: never to the verdict of a parcel that is long gone."""
         self.close_over()
-        self._put(PutAway() if isinstance(self._page, VerdictPage) else GoTo(Page.SCAN))
+        if not isinstance(self._page, (ScanPage, VerdictPage)):
+            self._put(GoTo(Page.SCAN))
+        self._put(PutAway())
 
     def toggle_menu(self) -> None:
         if self.menu_is_open or self._view is None:
             self.close_over()
             return
         self._menu.show(self._view.doors, self._view.page, self.go)
+        # A hand finds a way where it was the last time.
+        self._menu.ids.doors.scroll_y = 1
         self._over = self._menu
         self._place()
 
@@ -330,7 +334,7 @@ class Shell(BoxLayout):
             case Offered():
                 self._over = Choosing(over)
             case Marked():
-                self._over = Marking(over, self._hands.platform.picture(over.sha256))
+                self._over = Marking(over, self._hands.platform)
             case Shot():
                 self._over = Shooting(over, self._hands.platform)
             case OfficerAsked():
@@ -356,6 +360,9 @@ class Shell(BoxLayout):
         """`closed`: only if this is what lies there."""
         if closed is None or closed is self._over:
             self._over = None
+            # What was typed into it is no part of the next scan; a burst that is coming in never pauses so.
+            if time.monotonic() - self._keys.last_s > STALL_S:
+                self._keys = Keys()
         if self._page is not None:
             self._place()
 

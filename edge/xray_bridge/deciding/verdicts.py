@@ -187,7 +187,9 @@ def undone(station: Station, at_s: float, asked: Undone) -> tuple[Station, Acts]
     desk = desk_of(station, asked.desk) or desk
     desk = replace(desk, parcel=parcel.number, shown_s=None, offered_s=at_s, ahead=desk.parcel)
     station = put_desk(station, desk)
-    back = JudgementUndone(parcel=parcel.number, officer=asked.officer, desk=asked.desk)
+    back = JudgementUndone(
+        parcel=parcel.number, waybill_no=parcel.waybill_no, officer=asked.officer, desk=asked.desk
+    )
     return station, [commit(back), AnswerDesk(asked.desk, asked.parcel, True, "", asked.command_id)]
 
 
