@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ from sync.hub.receiver import Receiver
 from sync.hub.terms import Limits
 from sync.link.keys import KeySigner, public_pem
 from sync.vocabulary.codec import to_json
-from sync.vocabulary.facts import FactData, Stream
+from sync.vocabulary.facts import Fact, FactData, Stream
 from sync.vocabulary.numbers import UtcText
 from sync.vocabulary.records import Officer, Site
 from tests.unit.test_hub_device import HUB_KEY, SITE, TOPICS, Device
@@ -102,10 +102,10 @@ class ConsoleRig:
         device = self.device(name)
         if new:
             # Its first fact begins its epoch: without it the alarm stream has a gap for ever.
-            self._send(device, [*device.facts[Stream.ALARM], *device.facts[Stream.ROUTINE]])
-        self._send(device, [device.say(each, stream) for each in data])
+            self.send(device, [*device.facts[Stream.ALARM], *device.facts[Stream.ROUTINE]])
+        self.send(device, [device.say(each, stream) for each in data])
 
-    def _send(self, device: Device, facts: list) -> None:  # type: ignore[type-arg]
+    def send(self, device: Device, facts: Sequence[Fact]) -> None:
         for stream in Stream:
             of_it = [fact for fact in facts if fact.stream is stream]
             if of_it:

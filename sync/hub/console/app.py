@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sync.hub.console.context import Console, SignInFirst
-from sync.hub.console.pages import desk, doors, proof, wall
+from sync.hub.console.pages import desk, doors, proof, statistics, wall
 from sync.hub.console.tail import Tail
 from sync.hub.console.watching import Wall
 
@@ -34,6 +34,7 @@ ROUTERS: Final = (
     desk.router,
     doors.router,
     proof.router,
+    statistics.router,
     wall.router,
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from sync.hub.console.shown import (
+    DAILY,
     HOURLY,
     AlarmRow,
     NamedRow,
@@ -107,9 +108,12 @@ class Pending:
         n: int = 1,
     ) -> None:
         day, hour = moment
-        key = (day, hour if by in HOURLY else -1, by, name, what)
-        count, sum_s = self._tallies.get(key, (0, 0.0))
-        self._tallies[key] = (count + n, sum_s + seconds)
+        keys = [(day, hour if by in HOURLY else -1, by, name, what)]
+        if by == "device":
+            keys.append((day, -1, DAILY, name, what))
+        for key in keys:
+            count, sum_s = self._tallies.get(key, (0, 0.0))
+            self._tallies[key] = (count + n, sum_s + seconds)
 
     # --- the end ------------------------------------------------------------------------------------------
 

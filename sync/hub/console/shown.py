@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
-VERSION: Final = "4"
+VERSION: Final = "5"
 """Of the tables and of what is read into them: another one is made anew."""
 
 _SCHEMA: Final = """
@@ -196,10 +196,12 @@ TALLIES: Final[dict[str, dict[str, str]]] = {
     "alarm": {"alarm": "alarms with this code"},
     "stage": {"stage": "passages that crossed and went through this stage; its time"},
 }
-"""by -> what -> what is counted. A name in capitals stands for each of its kind. Of `device` and `alarm` by
-the hour, of all others by the day. A time stands at the day and hour of the fact that ended it."""
+"""by -> what -> what is counted. A name in capitals stands for each of its kind. Of `device` by the
+hour, of all others by the day. A time stands at the day and hour of the fact that ended it."""
 
-HOURLY: Final = frozenset({"device", "alarm"})
+HOURLY: Final = frozenset({"device"})
+DAILY: Final = "device_day"
+"""The same as `device`, by the day: long times are added up of these."""
 
 
 class ReadTo(NamedTuple):
@@ -500,6 +502,39 @@ class Shown:
             found.setdefault(each, {})[what] = Total(n, seconds)
         return found
 
+    def totals_by_day(self, from_day: str, to_day: str, by: str) -> dict[str, dict[str, Total]]:
+        """day -> what -> n and seconds of all names."""
+        found: dict[str, dict[str, Total]] = {}
+        for day, what, n, seconds in self._db.execute(
+            "SELECT day, what, sum(n), sum(seconds) FROM tallies WHERE day BETWEEN ? AND ? AND by = ? "
+            "GROUP BY day, what",
+            (from_day, to_day, by),
+        ):
+            found.setdefault(day, {})[what] = Total(n, seconds)
+        return found
+
+    def hours_with(self, from_day: str, to_day: str, what: str) -> dict[str, int]:
+        """device -> in how many hours this was counted at all."""
+        return dict(
+            self._db.execute(
+                "SELECT name, count(*) FROM tallies "
+                "WHERE day BETWEEN ? AND ? AND by = 'device' AND what = ? AND n > 0 GROUP BY name",
+                (from_day, to_day, what),
+            )
+        )
+
+    def tallies_of(
+        self, from_day: str, to_day: str, by: str, whats: Sequence[str], names: Sequence[str] | None = None
+    ) -> tuple[Tally, ...]:
+        """Of these whats alone, and of these names where any are given."""
+        which, values = ("", ()) if names is None else (f" AND name IN ({_places(names)})", names)
+        rows = self._db.execute(
+            "SELECT day, hour, by, name, what, n, seconds FROM tallies "  # noqa: S608
+            f"WHERE day BETWEEN ? AND ? AND by = ? AND what IN ({_places(whats)}){which}",
+            (from_day, to_day, by, *whats, *values),
+        )
+        return tuple(map(Tally._make, rows))
+
     def tallies(self, from_day: str, to_day: str, by: str, name: str | None = None) -> tuple[Tally, ...]:
         """Of these days, both included."""
         which, values = ("", ()) if name is None else (" AND name = ?", (name,))
@@ -509,6 +544,10 @@ class Shown:
             (from_day, to_day, by, *values),
         )
         return tuple(map(Tally._make, rows))
+
+
+def _places(values: Sequence[str]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def _opened(file: Path, archive_id: str) -> sqlite3.Connection:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sync.hub.console.words import common, desk, proof, wall
+from sync.hub.console.words import common, desk, proof, statistics, wall
 
 WORDS: dict[str, tuple[str, str]] = {
     **common.WORDS,
     **desk.WORDS,
     **proof.WORDS,
+    **statistics.WORDS,
     **wall.WORDS,
 }
 """Words of every page."""
