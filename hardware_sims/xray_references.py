@@ -24,7 +24,7 @@ PARCELS_AN_ARTICLE = 8
 """One article is known to so many parcels that come."""
 LEAST_ARTICLES = 3
 YESTERDAY_S = 86_400.0
-_WEIGHTS = {"ordinary": 4, "extra": 5, "belt_stop": 2, "jam": 2, "reversal": 2, "slip": 1, "short": 1}
+_WEIGHTS = {"extra": 5, "belt_stop": 2, "jam": 2, "reversal": 2, "ordinary": 1, "slip": 1, "short": 1}
 """Cases whose goods are known: what should pass by itself, and what differs from what it should look like."""
 
 

@@ -21,7 +21,14 @@ import pytest
 from hardware_sims.xray_belt import BeltSettings
 from hardware_sims.xray_scenario import XrayScenario
 from sync.vocabulary.facts import FactData
-from sync.vocabulary.xray_facts import DivertOrdered, ParcelXRayed, StationStarted
+from sync.vocabulary.xray_facts import (
+    DivertOrdered,
+    ParcelXRayed,
+    PictureTold,
+    StationStarted,
+    XRayEvidenceKept,
+    XRayEvidenceMissed,
+)
 from tests.system.xray_site import WEDGE, XraySite, go, parcel, records_of
 
 POINTS = int(os.environ.get("KAKOU_STATION_KILLS", "2"))
@@ -90,6 +97,14 @@ def passes(facts: Sequence[FactData]) -> list[str]:
     return ordered
 
 
+def silent_holes(facts: Sequence[FactData]) -> set[str]:
+    """Pictures told of before the last start of which no fact says whether their evidence is there."""
+    last = max(n for n, each in enumerate(facts) if isinstance(each, StationStarted))
+    told = {each.picture for each in facts[:last] if isinstance(each, PictureTold)}
+    kept = {each.picture for each in facts if isinstance(each, XRayEvidenceKept | XRayEvidenceMissed)}
+    return told - kept
+
+
 def test_killed_at_any_instant_no_unjudged_parcel_passes_and_none_is_pulsed_for_twice(tmp_path: Path) -> None:
     count = PARCELS_A_KILL * (POINTS + 1)
     planned = []
@@ -123,6 +138,7 @@ def test_killed_at_any_instant_no_unjudged_parcel_passes_and_none_is_pulsed_for_
     assert pulsed - allowed == Counter(), "a pulse for a parcel nobody passed before"
     assert gone_through - allowed == Counter(), "a parcel in the pass chute nobody passed"
     assert [number for number, times in pulsed.items() if times > 1] == []
+    assert silent_holes(facts) == set()
     # Otherwise the test would say nothing.
     assert sum(pulsed.values()) >= POINTS
     assert sum(gone_through.values()) >= 1
