@@ -27,7 +27,10 @@ MOST_DESKS: Final = 32
 MOST_FOUND: Final = 40
 
 Name = Annotated[str, Meta(max_length=80, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,79}$")]
-"""Of a desk, a picture, a reference, a command."""
+"""Of a desk, a reference, a command."""
+PICTURE_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,159}$"
+PictureId = Annotated[str, Meta(max_length=160, pattern=PICTURE_PATTERN)]
+"""Of a picture: a hot folder's is its NAME, `@`, and when it was begun."""
 CommandId = Name
 """Made by the desk, new for each press: the same id has one effect, however often it is sent."""
 ShortText = Annotated[str, Meta(max_length=64)]
@@ -334,7 +337,7 @@ class Judge(
 
     id: CommandId
     parcel: ParcelNo
-    picture: Name
+    picture: PictureId
     verdict: Verdict
     category: ShortText = ""
     """One of the view's `categories`; needed with `flagged`."""
@@ -358,7 +361,7 @@ class Show(
 
     id: CommandId
     parcel: ParcelNo
-    picture: Name
+    picture: PictureId
 
 
 class Save(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="save", tag_field="do"):
@@ -366,7 +369,7 @@ class Save(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     id: CommandId
     parcel: ParcelNo
-    picture: Name
+    picture: PictureId
     kind: Literal["reference", "find"]
     category: ShortText = ""
     note: Note = ""

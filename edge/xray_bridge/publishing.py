@@ -285,7 +285,7 @@ class Publisher:
             association_words=_ASSOCIATION[association],
             picture=self._picture_shown(parcel.picture),
             goods=parcel.goods,
-            why=tuple(map(_why, parcel.reasons)),
+            why=tuple(dict.fromkeys(map(_why, parcel.reasons))),
             suspects=() if analysis is None else analysis.suspects,
             shares=() if analysis is None else analysis.shares,
             scores=None if compared is None else scores_of(compared),
@@ -379,7 +379,8 @@ def neutral(detail: str) -> str:
 
 def _why(because: Because) -> Why:
     text = TEXTS[because.code]
-    if not because.detail:
+    # What is suspected stands in words of its own.
+    if not because.detail or because.code is XRayReason.SUSPECT:
         return Why(code=because.code.value, words=text)
     return Why(
         code=because.code.value,

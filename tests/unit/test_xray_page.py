@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -22,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from edge.runtime.clock import SystemClock
+from edge.xray_bridge.contract import DeskCommand, Judge, Show
 from edge.xray_bridge.events import Judged, OfficerCame, OfficerLeft, Shown
 from edge.xray_bridge.page.door import TRIES, Door
 from edge.xray_bridge.page.server import (
@@ -390,6 +393,19 @@ def test_pictures_are_kept_by_the_browser_and_unknown_ones_are_not_there(
         assert desk.ask("GET", f"/v1/{path}")[0] == 404
     desk.ask("GET", "/v1/pictures/pic-1/planes.png")
     assert site.album.asked.count("pic-1") == 2
+
+
+def test_a_hot_folders_picture_is_shown_and_judged_like_any_other(site: DeskSite, desk: Client) -> None:
+    """Its name is the file's and when it was begun."""
+    picture = "P000017@2026-11-22T08:15:30.250Z"
+    site.album.asked.clear()
+    desk.ask("GET", f"/v1/pictures/{quote(picture, safe='')}/planes.png")
+    assert site.album.asked == [picture]
+    for said in (
+        Judge(id="a1", parcel=1, picture=picture, verdict=Verdict.PASSED),
+        Show(id="a2", parcel=1, picture=picture),
+    ):
+        assert msgspec.json.decode(msgspec.json.encode(said), type=DeskCommand) == said
 
 
 def test_nobody_is_shown_anothers_pace_or_parcels(site: DeskSite, desk: Client) -> None:

@@ -35,6 +35,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge.runtime.clock import Clock
 from edge.xray_bridge.contract import (
+    PICTURE_PATTERN,
     SEARCH_BY,
     Accepted,
     Answer,
@@ -89,6 +90,7 @@ COOKIE: Final = "kakou_desk"
 _AGAIN_EVERY_S: Final = 10.0
 _STANDING_EVERY_S: Final = 5.0
 _ANSWERS_KEPT: Final = 64
+_PICTURE: Final = re.compile(PICTURE_PATTERN)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,79}")
 _ASSETS: Final = {
     "index.html": "text/html; charset=utf-8",
@@ -575,7 +577,7 @@ class StationPage:
         if isinstance(seat, Response):
             return seat
         picture = str(request.path_params["picture"])
-        if _NAME.fullmatch(picture) is None:
+        if _PICTURE.fullmatch(picture) is None:
             return _refused(404, "nothing_here", "没有此图", "No such picture")
         content = await self._kept(f"{kind}/{picture}", make, picture)
         return _for_ever(content, media)

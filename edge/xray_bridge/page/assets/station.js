@@ -576,15 +576,19 @@ function inSight(one, at, canvas) {
     && left + one.width * at.wide > 0 && top + one.height * at.tall > 0;
 }
 
-// Labels that would lie on one another move down, so that each can be read.
+// Labels that would lie on one another move apart, so that each can be read.
 function apart(labels, height) {
   const lain = [];
   for (const label of labels) {
     let place = { x: label.offsetLeft, y: label.offsetTop, w: label.offsetWidth, h: label.offsetHeight };
+    let down = false;
     for (let tries = 0; tries < 8; tries++) {
       const under = lain.find(o => place.x < o.x + o.w && o.x < place.x + place.w && place.y < o.y + o.h && o.y < place.y + place.h);
       if (under === undefined) break;
-      place = { ...place, y: Math.min(height - place.h, under.y + under.h + 2) };
+      // Upwards, away from what they point at, while there is room.
+      const above = under.y - place.h - 2;
+      place = { ...place, y: above >= 2 && !down ? above : Math.min(height - place.h, under.y + under.h + 2) };
+      down ||= above < 2;
     }
     const over = place.x + place.w - (label.parentElement.clientWidth - 2);
     if (over > 0) label.style.left = `${Math.max(2, place.x - over)}px`;
