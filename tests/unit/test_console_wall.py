@@ -1,22 +1,134 @@
-"""The wall's figures against the archive, and who takes and ends an alarm."""
+"""The wall: figures against the archive, what stands where, whose an alarm is, how soon it is told."""
 
 from __future__ import annotations
 
+import http.client
+import json
+import re
+import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from sync.vocabulary.facts import DeviceBack, DeviceLost, LaneClosed, LaneReset, LaneStarted, Stream
-from sync.vocabulary.handheld_facts import OfficerSignedIn
-from sync.vocabulary.xray_facts import ParcelSeen, ParcelSorted
-from tests.console_rig import ConsoleRig, console_rig
+from sync.hub.console.context import utc_now
+from sync.hub.console.wall import WallView
+from sync.hub.console.watching import PARTS, Wall
+from sync.hub.console.words import WORDS
+from sync.hub.terms import HubAlarm
+from sync.link.messages import Status
+from sync.vocabulary.codec import to_json
+from sync.vocabulary.facts import (
+    Alarm,
+    AlarmCode,
+    DeviceBack,
+    DeviceLost,
+    LaneClosed,
+    LaneReset,
+    LaneStarted,
+    PassageClosed,
+    PassageOpened,
+    RulingMade,
+    Stream,
+    VehicleCrossed,
+)
+from sync.vocabulary.handheld_facts import HandheldStarted, OfficerSignedIn
+from sync.vocabulary.numbers import EnterpriseCode
+from sync.vocabulary.records import CreditTier, Direction, Enterprise, Site, SiteLane
+from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
+from sync.vocabulary.xray_facts import ParcelSeen, ParcelSorted, ParcelXRayed, StationStarted
+from tests.console_rig import SCOPE, ConsoleRig, console_rig
+from tests.unit.test_hub_device import SITE
+
+FIRMS = ("4101960123", "4101960124", "4101960125")
 
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[ConsoleRig]:
     with console_rig(tmp_path) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Devices say when it is said: what the wall counts is of today."""
+    monkeypatch.setattr("tests.unit.test_hub_device.AT", utc_now())
+
+
+def _ruling(passage: int, verdict: Verdict, *reasons: Reason, enterprise: str = FIRMS[0]) -> RulingMade:
+    because = tuple(Because(reason) for reason in reasons or (Reason.RELEASED,))
+    return RulingMade(
+        passage=passage,
+        ruling=Ruling(verdict, because),
+        direction="I",
+        plate="豫A12345",
+        enterprise=enterprise,
+        texts_zh=("请等待",) if verdict is Verdict.HOLD else (),
+        texts_en=("please wait",) if verdict is Verdict.HOLD else (),
+    )
+
+
+def _passed(passage: int, lane_s: float) -> tuple[VehicleCrossed, PassageClosed]:
+    return (
+        VehicleCrossed(passage, f"order-{passage}", ()),
+        PassageClosed(passage=passage, outcome="crossed", lane_s=lane_s),
+    )
+
+
+def _busy(rig: ConsoleRig) -> None:
+    """Two lanes, an X-ray line and a handheld on an ordinary morning; no alarm."""
+    lanes = (
+        SiteLane(lane="lane-in", direction=Direction.IN, name_zh="进1道", name_en="In 1"),
+        SiteLane(lane="lane-out", direction=Direction.OUT, name_zh="出1道", name_en="Out 1"),
+    )
+    rig.record("site", SITE, Site(site=SITE, name_zh="示范口岸", name_en="Demo port", lanes=lanes))
+    for number, code in enumerate(FIRMS):
+        firm = Enterprise(
+            code=EnterpriseCode(code),
+            name=f"示范企业{number + 1}",
+            tier=tuple(CreditTier)[number],
+            spot_check_per_mille=100 * number,
+        )
+        rig.record("enterprises", code, firm)
+    rig.say("lane-in", LaneStarted("0.1.0", "", ""))
+    for passage in (1, 2, 3):
+        rig.say("lane-in", PassageOpened(passage), _ruling(passage, Verdict.RELEASE), *_passed(passage, 40.0))
+    rig.say("lane-in", PassageOpened(4), _ruling(4, Verdict.HOLD, Reason.WEIGHT_OVER))
+    rig.say("lane-out", LaneStarted("0.1.0", "", ""))
+    checked = _ruling(1, Verdict.INSPECT, Reason.SPOT_CHECK, enterprise=FIRMS[1])
+    rig.say("lane-out", PassageOpened(1), checked, *_passed(1, 70.0), PassageOpened(2))
+    rig.say("xray-1", StationStarted(version="0.1.0", config_digest="", boot_id=""))
+    for parcel, verdict in enumerate(("passed", "flagged", "passed", "recheck"), 1):
+        seen = ParcelSeen(parcel=parcel, leading_mm=0.0, waybill_no=f"W{parcel}")
+        judged = ParcelXRayed(parcel=parcel, waybill_no=f"W{parcel}", verdict=verdict, by="machine")
+        rig.say("xray-1", seen, judged)
+    rig.say("xray-1", ParcelSorted(parcel=1, verdict="passed", ordered="pass", confirmed=True))
+    rig.say("xray-1", ParcelSeen(parcel=5, leading_mm=1.0), ParcelSeen(parcel=6, leading_mm=2.0))
+    rig.say("hh-1", HandheldStarted("0.1.0", "", ""), OfficerSignedIn(officer="4604001"))
+    rig.caught_up()
+
+
+def _bodies(rig: ConsoleRig, *kinds: str) -> list[tuple[str, dict[str, Any]]]:
+    """Device and data of every fact of these kinds, out of the archive."""
+    rows = rig.archive.engine.execute("SELECT device, kind, body FROM facts ORDER BY device, position")
+    return [(device, json.loads(body)["data"]) for device, kind, body in rows.fetchall() if kind in kinds]
+
+
+def _key(html: str, name: str) -> str:
+    found = re.search(rf'data-key="{name}"[^>]*>([^<]*)<', html)
+    assert found is not None, f"no figure {name}"
+    return found.group(1)
+
+
+def _view(rig: ConsoleRig) -> WallView:
+    return Wall(rig.console).view()
+
+
+# --- what stands ------------------------------------------------------------------------------------------
 
 
 def _states(rig: ConsoleRig) -> set[tuple[str, str, str, str]]:
@@ -50,6 +162,297 @@ def test_a_program_that_starts_again_forgets_what_stood_but_no_closing(rig: Cons
     assert _states(rig) == set()
 
 
-def test_the_wall_answers(rig: ConsoleRig) -> None:
-    answer = rig.client().get("/")
-    assert answer.status_code == 200
+def test_every_lane_line_and_handheld_is_on_the_plan_in_its_state(rig: ConsoleRig) -> None:
+    _busy(rig)
+    html = rig.client().get("/").text
+    places = dict(
+        re.findall(r'class="(?:lane|station|handheld) [^>]*data-device="([^"]+)" data-state="([^"]+)"', html)
+    )
+    assert places == {"lane-in": "held", "lane-out": "reading", "xray-1": "feeding", "hh-1": "in_hand"}
+    assert "In 1" in html
+    assert "2 to judge" in html
+
+
+def test_a_lane_that_is_shut_or_away_says_so(rig: ConsoleRig) -> None:
+    _busy(rig)
+    rig.say("lane-out", PassageClosed(passage=2, outcome="backed_out", lane_s=9.0), LaneClosed("arm moved"))
+    status = Status(device="lane-in", online=False, health={"lane": "free"}, records={SCOPE: 1}, backlog=12)
+    long_ago = f"{datetime.now(UTC) - timedelta(minutes=7):%Y-%m-%dT%H:%M:%S.000000Z}"
+    with rig.archive.transaction():
+        rig.archive.set_status("lane-in", to_json(status).decode(), long_ago)
+    rig.caught_up()
+    view = _view(rig)
+    assert {lane.device: lane.state for lane in view.lanes} == {"lane-in": "away", "lane-out": "closed"}
+    device = next(device for device in view.devices if device.device == "lane-in")
+    (scope,) = rig.archive.scopes()
+    assert (device.silent_minutes, device.behind, device.backlog) == (7, scope.number - 1, 12)
+    assert (view.away, view.backlog) == (1, 12)
+
+
+def test_records_are_as_old_as_the_first_change_a_device_lacks(rig: ConsoleRig) -> None:
+    status = Status(device="lane-in", online=True, health={"lane": "free", "io": "lost, silent: cable"})
+    rig.device("lane-in")
+    (scope,) = rig.archive.scopes()
+    with rig.archive.transaction():
+        behind = to_json(Status(**{**_fields(status), "records": {SCOPE: scope.number - 1}})).decode()
+        rig.archive.set_status("lane-in", behind, utc_now())
+        long_ago = f"{datetime.now(UTC) - timedelta(hours=7):%Y-%m-%dT%H:%M:%S.000000Z}"
+        rig.archive.engine.execute("UPDATE log SET at_utc = ? WHERE number = ?", (long_ago, scope.number))
+    (device,) = _view(rig).devices
+    assert (device.behind, device.records_minutes, device.too_old) == (1, 420, True)
+    assert device.troubles == (("io", "lost, silent: cable"),)
+
+
+def _fields(status: Status) -> dict[str, Any]:
+    return {name: getattr(status, name) for name in status.__struct_fields__}
+
+
+# --- numbers ----------------------------------------------------------------------------------------------
+
+
+def test_the_figures_are_those_of_the_archive(rig: ConsoleRig) -> None:
+    _busy(rig)
+    html = rig.client().get("/").text
+    ruled = {
+        verdict: {
+            (device, data["passage"])
+            for device, data in _bodies(rig, "ruling_made")
+            if data["ruling"]["verdict"] == verdict
+        }
+        for verdict in ("release", "inspect", "hold")
+    }
+    flagged = [data for _, data in _bodies(rig, "parcel_x_rayed") if data["verdict"] == "flagged"]
+    lane_s = [data["lane_s"] for _, data in _bodies(rig, "passage_closed") if data["outcome"] == "crossed"]
+    assert int(_key(html, "released")) == len(ruled["release"]) == 3
+    assert int(_key(html, "inspected")) == len(ruled["inspect"]) == 1
+    assert int(_key(html, "held")) == len(ruled["hold"]) == 1
+    assert int(_key(html, "flagged")) == len(flagged) == 1
+    assert _key(html, "lane_time") == f"{sum(lane_s) / len(lane_s):.0f} s" == "48 s"
+    assert _key(html, "held_now") == "1 waiting now"
+    assert _key(html, "alarms") == "0"
+    assert _key(html, "backlog") == "0"
+
+
+def test_the_curves_add_up_to_the_figures_hour_by_hour(rig: ConsoleRig) -> None:
+    _busy(rig)
+    view = _view(rig)
+    hour = datetime.now(rig.console.zone).hour
+    said = Counter(
+        datetime.fromisoformat(json.loads(body)["time"]).astimezone(rig.console.zone).hour
+        for (body,) in rig.archive.engine.execute(
+            "SELECT body FROM facts WHERE kind = 'ruling_made' AND device = 'lane-in'"
+        ).fetchall()
+        if '"verdict":"release"' in body
+    )
+    released = next(curve for curve in view.curves if curve.what == "released")
+    assert len(released.hours) == hour + 1
+    assert {at: n for at, n in enumerate(released.hours) if n} == dict(said)
+    assert [curve.total for curve in view.curves] == [sum(curve.hours) for curve in view.curves]
+
+
+def test_time_in_the_lane_stands_against_the_measured_baseline(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        object.__setattr__(rig.console.part, "baseline_lane_s", 95.0)
+        _busy(rig)
+        assert _view(rig).lane_time.change_percent == -50
+        assert _key(rig.client().get("/").text, "change") == "-50 %"
+
+
+def test_coverage_names_every_firm_and_first_those_that_came_unchecked(rig: ConsoleRig) -> None:
+    _busy(rig)
+    came = Counter(data["enterprise"] for _, data in _bodies(rig, "ruling_made"))
+    checked = Counter(
+        data["enterprise"]
+        for _, data in _bodies(rig, "ruling_made")
+        if "spot_check" in [because["code"] for because in data["ruling"]["reasons"]]
+    )
+    coverage = _view(rig).coverage
+    assert [(firm.code, firm.ruled, firm.spot_checked) for firm in coverage.firms] == [
+        (FIRMS[0], came[FIRMS[0]], 0),
+        (FIRMS[1], came[FIRMS[1]], checked[FIRMS[1]]),
+        (FIRMS[2], 0, 0),
+    ]
+    assert (coverage.came, coverage.covered) == (2, 1)
+    page = rig.client().get("/coverage").text
+    assert re.findall(r'data-firm="(\d+)"', page) == list(FIRMS)
+
+
+# --- languages, roles -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_wall_speaks_both_languages_and_shows_no_key(rig: ConsoleRig, language: str) -> None:
+    _busy(rig)
+    rig.say("lane-in", Alarm(code=AlarmCode.TAILGATER), stream=Stream.ALARM)
+    rig.caught_up()
+    client = rig.client(language=language)
+    for page in ("/", "/coverage"):
+        text = re.sub(r"<[^>]*>", " ", client.get(page).text)
+        assert re.findall(r"\b(?:wall|alarm|tier|nav)\.[a-z_.]+", text) == []
+
+
+def test_every_alarm_of_device_and_hub_has_words() -> None:
+    codes = {code.value for code in (*AlarmCode, *HubAlarm)}
+    assert {f"alarm.{code}" for code in codes} - set(WORDS) == set()
+
+
+def test_an_alarm_nobody_has_words_for_is_shown_by_its_code(rig: ConsoleRig) -> None:
+    with rig.archive.transaction():
+        rig.archive.add_alarm(utc_now(), "", "of_a_later_version", "?")
+    assert "of_a_later_version" in rig.client().get("/").text
+
+
+def test_who_opened_the_wall_is_noted(rig: ConsoleRig) -> None:
+    rig.client("4604003").get("/")
+    (row,) = rig.archive.engine.execute("SELECT officer, what FROM console_reads").fetchall()
+    assert tuple(row) == ("4604003", "wall")
+
+
+# --- alarms -----------------------------------------------------------------------------------------------
+
+
+def _alarmed(rig: ConsoleRig) -> list[str]:
+    """Two of one kind from a lane, one of the hub's own."""
+    tailgater = Alarm(code=AlarmCode.TAILGATER, passage=7, detail="vehicle 2", zh="疑似跟车", en="Tailgater")
+    rig.say("lane-in", LaneStarted("0.1.0", "", ""))
+    rig.say("lane-in", tailgater, tailgater, stream=Stream.ALARM)
+    with rig.archive.transaction():
+        rig.archive.add_alarm(utc_now(), "lane-in", HubAlarm.CHAIN_BROKEN, "seq 9")
+    rig.caught_up()
+    return [alarm.alarm for alarm in _view(rig).alarms]
+
+
+def test_alarms_of_devices_and_of_the_hub_are_open_until_somebody_ends_them(rig: ConsoleRig) -> None:
+    alarms = _alarmed(rig)
+    told = rig.archive.engine.execute("SELECT count(*) FROM facts WHERE kind = 'alarm'").fetchone()[0]
+    of_hub = rig.archive.engine.execute("SELECT count(*) FROM hub_alarms").fetchone()[0]
+    html = rig.client().get("/").text
+    assert int(_key(html, "alarms")) == len(alarms) == told + of_hub == 3
+    assert {"Tailgater", "A chain of facts is broken"} <= set(re.findall(r"<b>([^<]+)</b>", html))
+    assert html.count('class="ring"') == 1
+
+
+def test_an_alarm_gets_an_owner_and_a_clock_and_ends_with_a_note(rig: ConsoleRig) -> None:
+    alarm = _alarmed(rig)[0]
+    client = rig.client("4604002")
+    assert client.post("/alarms/take", data={"alarm": alarm}).headers["location"] == "/"
+    taken = next(each for each in _view(rig).alarms if each.alarm == alarm)
+    assert (taken.owner, taken.taken_utc <= utc_now()) == ("4604002", True)
+    assert "owner 4604002" in client.get("/").text
+    assert client.post("/alarms/end", data={"alarm": alarm}).headers["location"] == "/?said=note_wanted"
+    client.post("/alarms/end", data={"alarm": alarm, "note": "turned back"})
+    row = rig.archive.engine.execute(
+        "SELECT owner, note FROM console_alarms WHERE alarm = ? AND ended_utc >= taken_utc", (alarm,)
+    ).fetchone()
+    assert tuple(row) == ("4604002", "turned back")
+    assert int(_key(client.get("/").text, "alarms")) == 2
+    acts = [(act.act, act.subject, act.officers, act.reason) for act in rig.archive.acts(2)]
+    assert acts == [
+        ("alarm_ended", alarm, ("4604002",), "turned back"),
+        ("alarm_taken", alarm, ("4604002",), ""),
+    ]
+
+
+def test_of_two_who_take_it_at_once_one_is_told_that_the_other_has_it(rig: ConsoleRig) -> None:
+    alarm = _alarmed(rig)[0]
+    first, second = rig.client("4604002"), rig.client("4604001")
+    second.headers["accept"] = "application/json"
+    first.post("/alarms/take", data={"alarm": alarm, "seen_owner": ""})
+    answer = second.post("/alarms/take", data={"alarm": alarm, "seen_owner": ""})
+    assert (answer.status_code, answer.json()["code"]) == (409, "taken")
+    assert next(each.owner for each in _view(rig).alarms if each.alarm == alarm) == "4604002"
+    assert second.post("/alarms/take", data={"alarm": alarm, "seen_owner": "4604002"}).status_code == 200
+
+
+def test_all_of_a_kind_from_one_device_can_be_ended_together(rig: ConsoleRig) -> None:
+    alarms = _alarmed(rig)
+    device = next(alarm for alarm in alarms if not alarm.startswith("hub/"))
+    client = rig.client()
+    client.headers["accept"] = "application/json"
+    ended = client.post("/alarms/end", data={"alarm": device, "note": "drill", "same": "yes"})
+    assert ended.json() == {"code": "done", "ended": 2}
+    assert [alarm.alarm for alarm in _view(rig).alarms] == [a for a in alarms if a.startswith("hub/")]
+
+
+def test_who_only_watches_takes_and_ends_nothing(rig: ConsoleRig) -> None:
+    alarm = _alarmed(rig)[0]
+    client = rig.client("4604003")
+    assert client.post("/alarms/take", data={"alarm": alarm}).status_code == 403
+    assert client.post("/alarms/end", data={"alarm": alarm, "note": "x"}).status_code == 403
+    assert 'data-may="no"' in client.get("/").text
+    assert rig.archive.engine.execute("SELECT count(*) FROM console_alarms").fetchone()[0] == 0
+
+
+def test_an_alarm_that_does_not_exist_is_taken_by_nobody(rig: ConsoleRig) -> None:
+    client = rig.client()
+    client.headers["accept"] = "application/json"
+    assert client.post("/alarms/take", data={"alarm": "lane-in/x/alarm/9"}).status_code == 404
+
+
+def test_alarms_are_found_again_when_what_is_shown_is_made_anew(rig: ConsoleRig) -> None:
+    _alarmed(rig)
+    wall = Wall(rig.console)
+    before = wall.view().alarms
+    with rig.console.shown() as shown:
+        shown.execute("PRAGMA query_only=OFF")
+        shown.execute("DELETE FROM alarms")
+        shown.execute("DELETE FROM read_to")
+        shown.execute("PRAGMA query_only=ON")
+    wall.view()
+    rig.caught_up()
+    assert wall.view().alarms == before
+
+
+# --- pushed -----------------------------------------------------------------------------------------------
+
+
+def test_a_view_is_made_once_a_change_for_all_screens(rig: ConsoleRig) -> None:
+    _busy(rig)
+    wall = Wall(rig.console)
+    first = wall.painted("zh", at_once=True)
+    builds = wall.builds
+    assert all(wall.painted("zh") is first for _ in range(10))
+    assert wall.builds == builds
+
+
+def test_only_what_changed_is_sent_again(rig: ConsoleRig) -> None:
+    _busy(rig)
+    wall = Wall(rig.console)
+    before = wall.painted("en", at_once=True)
+    rig.say("lane-out", _ruling(2, Verdict.RELEASE, enterprise=""))
+    rig.caught_up()
+    after = wall.painted("en", at_once=True)
+    assert after.number == before.number + 1
+    assert {part for part in PARTS if after.changed[part] > before.number} == {"figures", "plan"}
+
+
+def test_a_fact_is_on_the_wall_within_a_second(rig: ConsoleRig) -> None:
+    """From stored at the hub to received by the screen. Its own work is a few milliseconds; the rest is the
+    tail's and the wall's step."""
+    _busy(rig)
+    cookie = rig.client("4604003").cookies["kakou_console"]
+    heard: list[tuple[float, dict[str, str]]] = []
+    came = threading.Event()
+
+    def listen(host: str) -> None:
+        screen = http.client.HTTPConnection(host, timeout=10.0)
+        screen.request("GET", "/wall/stream", headers={"Cookie": f"kakou_console={cookie}"})
+        answer = screen.getresponse()
+        while len(heard) < 2:
+            line = answer.readline().decode()
+            if line.startswith("data: ") and line != "data: {}\n":
+                heard.append((time.monotonic(), json.loads(line[6:])))
+                came.set()
+        screen.close()
+
+    with rig.served() as address:
+        thread = threading.Thread(target=listen, args=(address.removeprefix("http://"),), daemon=True)
+        thread.start()
+        assert came.wait(10.0)
+        time.sleep(0.3)
+        said_s = time.monotonic()
+        rig.say("lane-out", _ruling(2, Verdict.HOLD, Reason.WEIGHT_OVER))
+        thread.join(10.0)
+    assert set(heard[0][1]) == set(PARTS)
+    assert 'data-device="lane-out" data-state="held"' in heard[1][1]["plan"]
+    assert heard[1][0] - said_s < 1.0

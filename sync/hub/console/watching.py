@@ -18,6 +18,7 @@ from sync.hub.archive import STORAGE_ERRORS, Archive
 from sync.hub.console.alarms import OpenAlarm, OpenAlarms
 from sync.hub.console.shown import Shown
 from sync.hub.console.wall import Heard, Known, WallView, build, line
+from sync.hub.console.words import WORDS
 from sync.link.messages import Status
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.records import Enterprise
@@ -100,7 +101,9 @@ class Wall:
             if before is not None and before.number == self._number:
                 return before
             parts = {
-                part: self._console.fragment(language, f"wall_{part}.html", view=view, csrf=CSRF, line=line)
+                part: self._console.fragment(
+                    language, f"wall_{part}.html", view=view, csrf=CSRF, line=line, has=WORDS.__contains__
+                )
                 for part in PARTS
             }
             changed = {
