@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, assert_never, cast
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -571,16 +572,30 @@ def _console(reader: _Reader, value: Any, archive: Path | PostgresPlace) -> Cons
 
 
 def _stations(reader: _Reader, value: Any) -> dict[str, str]:
+    """An officer's PIN goes there: in plain text only to this machine."""
     if isinstance(value, dict) and all(
-        _is_name(name) and isinstance(address, str) and _ADDRESS.fullmatch(address)
+        _is_name(name) and isinstance(address, str) and _is_station(address)
         for name, address in value.items()
     ):
         return dict(value)
     reader.add(
         "console.stations",
-        f"expected a table of X-ray station = address of its page (http:// or https://), got {_shown(value)}",
+        "expected a table of X-ray station = address of its page (https://HOST:PORT; http:// on this machine "
+        f"alone), got {_shown(value)}",
     )
     return {}
+
+
+def _is_station(address: str) -> bool:
+    if _ADDRESS.fullmatch(address) is None:
+        return False
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and (
+            (parts.scheme == "https" and parts.port is not None) or parts.hostname in LOOPBACK
+        )
+    except ValueError:
+        return False
 
 
 class _Reader:

@@ -10,7 +10,8 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sync.hub.console.context import Console, SignInFirst
-from sync.hub.console.pages import desk, doors, proof, statistics, wall
+from sync.hub.console.pages import desk, doors, judging, proof, statistics, wall
+from sync.hub.console.stations import Stations
 from sync.hub.console.tail import Tail
 from sync.hub.console.watching import Wall
 
@@ -33,6 +34,7 @@ _HEADERS: Final = [
 ROUTERS: Final = (
     desk.router,
     doors.router,
+    judging.router,
     proof.router,
     statistics.router,
     wall.router,
@@ -45,6 +47,8 @@ def build_app(console: Console, tail: Tail | None = None) -> FastAPI:
     app.state.tail = tail
     app.state.throttle = doors.Throttle()
     app.state.wall = Wall(console, lambda: tail is None or tail.caught_up)
+    part = console.part
+    app.state.stations = Stations(part.stations, part.station_ca_file or console.config.sync.ca_file)
     for router in ROUTERS:
         app.include_router(router)
 

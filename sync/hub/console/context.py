@@ -186,21 +186,25 @@ class Console:
 
     def session(self, request: Request) -> Session | None:
         session = self.sessions.kept.get(request.cookies.get(COOKIE, ""))
-        if session is None:
-            return None
+        return session if session is not None and self.stands(session) else None
+
+    def stands(self, session: Session) -> bool:
+        """Not signed out, its time not over, its officer not revoked; else it is ended."""
+        if self.sessions.kept.get(session.cookie) is not session:
+            return False
         now_s = time.monotonic()
         if now_s - session.since_s > self.part.session_s or now_s - session.touched_s > self.part.lock_s:
             self.sessions.end(session.cookie)
-            return None
+            return False
         if now_s - session.checked_s > _STANDING_EVERY_S:
             session.checked_s = now_s
             with self.archive() as archive:
                 account = standing(archive, session.officer, utc_now())
             if account is None:
                 self.sessions.end(session.cookie)
-                return None
+                return False
             session.roles = account.roles
-        return session
+        return True
 
     def note_read(self, session: Session, what: str, subject: str) -> None:
         """To be called by every page that shows what concerns a person or a firm."""

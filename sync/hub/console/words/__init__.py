@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sync.hub.console.words import common, desk, proof, statistics, wall
+from sync.hub.console.words import common, desk, judging, proof, statistics, wall
 
 WORDS: dict[str, tuple[str, str]] = {
     **common.WORDS,
     **desk.WORDS,
+    **judging.WORDS,
     **proof.WORDS,
     **statistics.WORDS,
     **wall.WORDS,

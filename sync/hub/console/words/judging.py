@@ -1,0 +1,68 @@
+"""Remote judging (集中判图)."""
+
+WORDS = {
+    "judging": ("集中判图", "Remote judging"),
+    "judging.stations": ("X 光机站点", "X-ray stations"),
+    "judging.none": (
+        "未配置站点：在指挥中心配置 console.stations 中填写",
+        "No station is configured: console.stations in the hub's config",
+    ),
+    "judging.station": ("站点", "Station"),
+    "judging.state": ("状态", "State"),
+    "judging.state.ready": ("在线", "ready"),
+    "judging.state.silent": ("站点程序无响应", "the station says nothing"),
+    "judging.state.away": ("连接不上", "not reached"),
+    "judging.desk": ("席位", "Desk"),
+    "judging.open": ("判图", "Judge"),
+    "judging.pin": ("判图 PIN（在该站点校验）", "Your PIN (checked at the station)"),
+    "judging.sign_in": ("登录站点", "Sign in at the station"),
+    "judging.sign_out": ("退出席位", "Leave the desk"),
+    "judging.away": (
+        "站点连接不上，或证书不符",
+        "The station is not reached, or its certificate is not right",
+    ),
+    "judging.keys": (
+        "空格 通过 · 1–9 异常类别 · 0 复查 · 退格 撤回 · Q–F 看图方式 · [ ] 亮度 · ; ' 对比度 · "
+        "+ − 缩放 · 方向键 移动 · Tab 可疑处 · B 框 · H 复位",
+        "Space pass · 1–9 flag · 0 recheck · Backspace take back · Q–F ways to look · [ ] brightness · "
+        "; ' contrast · + − zoom · arrows move · Tab suspects · B boxes · H as it was",
+    ),
+    "judging.only_here": (
+        "楔形试块、恢复投用、标图与检索只在站点本机进行",
+        "The wedge, back into service, marking and search are done at the station itself",
+    ),
+    "judging.connecting": ("正在连接站点", "Connecting to the station"),
+    "judging.lost": ("与站点的连接中断，判图无效", "Connection to the station lost: nothing can be judged"),
+    "judging.stale": ("站点已 {0} 秒无响应，不可判图", "The station has said nothing for {0} s"),
+    "judging.ended": ("席位已退出：{0}", "The desk is closed: {0}"),
+    "judging.again": ("重新登录", "Sign in again"),
+    "judging.empty": ("当前无待判图像", "Nothing to judge now"),
+    "judging.no_picture": ("无图像", "No picture"),
+    "judging.loading": ("图像载入中", "Picture on its way"),
+    "judging.pass": ("通过", "Pass"),
+    "judging.recheck": ("复查", "Recheck"),
+    "judging.undo": ("撤回", "Take back"),
+    "judging.passed": ("通过", "passed"),
+    "judging.flagged": ("异常", "flagged"),
+    "judging.waybill": ("运单", "Waybill"),
+    "judging.why": ("送判原因", "Why it came"),
+    "judging.suspects": ("可疑处", "Suspect places"),
+    "judging.declared": ("申报", "Declared"),
+    "judging.enterprise": ("企业", "Enterprise"),
+    "judging.mass": ("估重 / 申报", "Told / declared"),
+    "judging.compared": ("比对", "Comparison"),
+    "judging.references": ("参考图", "References"),
+    "judging.queue": ("队列", "Queue"),
+    "judging.judged": ("最近判定", "Last verdicts"),
+    "judging.left": ("剩余", "left"),
+    "judging.stands_still": ("皮带停止", "belt stands"),
+    "judging.late": ("已过时限，转复查", "too late, goes to recheck"),
+    "judging.look_first": ("请先看图", "Look at the picture first"),
+    "judging.refused": ("未生效", "It does not count"),
+    "judging.not_sent": ("未送达站点", "It did not reach the station"),
+    "judging.nothing_to_undo": ("没有可撤回的判定", "Nothing to take back"),
+    "judging.second_review": ("复核件", "Second review"),
+    "judging.pace": ("已判 {0} · 中位 {1} 秒", "Judged {0} · median {1} s"),
+}
+
+FOR_THE_SCRIPT = tuple(WORDS)
