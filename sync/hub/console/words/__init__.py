@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sync.hub.console.words import common, desk, judging, proof, statistics, wall
+from sync.hub.console.words import desk, frame, judging, proof, statistics, wall
 
 WORDS: dict[str, tuple[str, str]] = {
-    **common.WORDS,
+    **frame.WORDS,
     **desk.WORDS,
     **judging.WORDS,
     **proof.WORDS,
