@@ -130,7 +130,7 @@ def seen(archive: Archive, device: str, passage: int) -> HoldSeen:
     answers: list[CommandTaken] = []
     ended = ""
     for (text,) in bodies:
-        match _said(text):
+        match _content(text):
             case RulingMade() as data:
                 ruling = data
             case PictureTaken() as data:
@@ -153,7 +153,7 @@ def seen(archive: Archive, device: str, passage: int) -> HoldSeen:
     )
 
 
-def _said(text: str) -> object:
+def _content(text: str) -> object:
     try:
         body: FactBody = read_body(text)
     except Malformed:
