@@ -1,4 +1,4 @@
-"""Tables of the statistics page, out of tallies. Pure: the same numbers go to the screen, to the plot and
+"""Tables of the statistics page, out of tallies: the same numbers go to the screen, to the plot and
 into the CSV file.
 
 A middle or nine-tenths lane time is told as the upper end of the band it lies in (`shown.LANE_BANDS_S`).
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
-from sync.hub.console.shown import LANE_BANDS_S, Tally, Total
+from sync.hub.console.shown import DAILY, LANE_BANDS_S, Shown, Tally, Total
 
 Whats = Mapping[str, Total]
 """what -> its total, of one name."""
@@ -258,6 +258,20 @@ _BY_WHAT: Final = {"lane": "opened", "station": "seen", "handheld": "scanned"}
 """Tables of some devices only: which of them."""
 
 
+def tables_of(shown: Shown, view: str, from_day: str, to_day: str, name: str | None = None) -> list[Table]:
+    """All tables of a view; of one name alone where one is given."""
+    tables = []
+    for key, by in VIEWS[view]:
+        if key == "day":
+            totals = shown.totals_by_day(from_day, to_day, DAILY)
+        else:
+            totals = shown.totals(from_day, to_day, DAILY if by == "device" else by, name)
+        if key == "station":
+            totals = with_hours_seen(totals, shown.hours_with(from_day, to_day, "seen"))
+        tables.append(table(key, by, totals))
+    return tables
+
+
 def table(key: str, names: str, totals: Mapping[str, Whats], *, with_total: bool = True) -> Table:
     """Most first. Rows with nothing in any column are left out."""
     columns = COLUMNS[key]
@@ -322,12 +336,6 @@ def curves(view: str, tallies: Iterable[Tally], from_day: str, to_day: str) -> C
 
 def is_by_hour(view: str, from_day: str, to_day: str) -> bool:
     return from_day == to_day and CURVES[view][0] == "device"
-
-
-def most(view: str, totals: Mapping[str, Whats]) -> tuple[str, ...]:
-    """Names that get a curve."""
-    of = count(*CURVES[view][1])
-    return tuple(sorted(totals, key=lambda name: (-(of(totals[name]) or 0), name))[:MOST_CURVES])
 
 
 def days(from_day: str, to_day: str) -> tuple[str, ...]:

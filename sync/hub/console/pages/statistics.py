@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from sync.hub.console import statistics as made
 from sync.hub.console.accounts import Role
 from sync.hub.console.context import LANGUAGES, Console, Session, console_of, language_of, signed_in
-from sync.hub.console.shown import DAILY, Total
+from sync.hub.console.shown import DAILY
 from sync.hub.console.statistics import Table, Unit, plain, safe_cell, written
 from sync.hub.console.words import WORDS
 from sync.vocabulary import rulings, xray_reasons
@@ -37,7 +37,7 @@ def page(
     to: Day = "",
 ) -> Response:
     console = console_of(request)
-    from_day, to_day = _days(console, from_, to)
+    from_day, to_day = days_asked(console, from_, to)
     number = LANGUAGES.index(language_of(request))
     tables, drawn, labels = _tables(console, session, view, from_day, to_day, number)
     _note(console, session, view, from_day, to_day)
@@ -82,7 +82,7 @@ def file(
 ) -> Response:
     """Every table of the view, one below the other, all rows of each."""
     console = console_of(request)
-    from_day, to_day = _days(console, from_, to)
+    from_day, to_day = days_asked(console, from_, to)
     number = LANGUAGES.index(language_of(request))
     tables, _, labels = _tables(console, session, view, from_day, to_day, number)
     _note(console, session, view, from_day, to_day)
@@ -110,7 +110,7 @@ def file(
     )
 
 
-def _days(console: Console, from_: str, to: str) -> tuple[str, str]:
+def days_asked(console: Console, from_: str, to: str) -> tuple[str, str]:
     """Raises 422 with what was expected."""
     try:
         last = date.fromisoformat(to or console.today())
@@ -128,20 +128,9 @@ def _tables(
     console: Console, session: Session, view: View, from_day: str, to_day: str, number: int
 ) -> tuple[list[Table], made.Curves, dict[str, str]]:
     own = session.officer if view == "officer" and not _sees_all(session) else None
-    tables: list[Table] = []
-    drawn_names: tuple[str, ...] = ()
     with console.shown() as shown, shown.moment():
-        for key, by in made.VIEWS[view]:
-            totals: dict[str, dict[str, Total]]
-            if key == "day":
-                totals = shown.totals_by_day(from_day, to_day, DAILY)
-            else:
-                totals = shown.totals(from_day, to_day, DAILY if by == "device" else by, own)
-            if not tables:
-                drawn_names = made.most(view, totals)
-            if key == "station":
-                totals = made.with_hours_seen(totals, shown.hours_with(from_day, to_day, "seen"))
-            tables.append(made.table(key, by, totals))
+        tables = made.tables_of(shown, view, from_day, to_day, own)
+        drawn_names = tuple(row.name for row in tables[0].rows[: made.MOST_CURVES])
         by, whats = made.CURVES[view]
         if by == "device" and not made.is_by_hour(view, from_day, to_day):
             by = DAILY

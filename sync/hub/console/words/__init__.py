@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sync.hub.console.words import desk, frame, judging, proof, statistics, wall
+from sync.hub.console.words import api, desk, frame, judging, proof, statistics, wall
 
 WORDS: dict[str, tuple[str, str]] = {
+    **api.WORDS,
     **frame.WORDS,
     **desk.WORDS,
     **judging.WORDS,

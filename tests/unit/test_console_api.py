@@ -1,0 +1,199 @@
+"""The console for programs: tokens, the read API against the archive, /metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from sync.hub.console.app import build_app
+from sync.hub.console.shown import LANE_BANDS_S, TALLIES
+from sync.hub.console.tokens import make_token, revoke_token
+from sync.vocabulary.facts import Alarm, AlarmCode, PassageClosed, PassageOpened, RulingMade, Stream
+from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
+from sync.vocabulary.xray_facts import ParcelXRayed
+from tests.console_rig import ConsoleRig, console_rig
+
+NOW, LATER = "2026-11-22T00:00:00.000000Z", "2099-01-01T00:00:00.000000Z"
+DAY = "2026-01-31"
+DAYS = f"from={DAY}&to={DAY}"
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleRig]:
+    with console_rig(tmp_path_factory.mktemp("api")) as made:
+        for number in range(1, 6):
+            made.say(
+                "lane-in",
+                PassageOpened(passage=number),
+                RulingMade(
+                    passage=number,
+                    ruling=Ruling(Verdict.RELEASE, (Because(Reason.RELEASED),)),
+                    direction="I",
+                    plate="琼A12345",
+                    enterprise="4601910001",
+                    officer="4604002",
+                ),
+                PassageClosed(passage=number, outcome="crossed", lane_s=20.0, stage_s={"weigh": 4.0}),
+            )
+        made.say("lane-in", PassageOpened(passage=6))
+        made.say("lane-in", Alarm(code=AlarmCode.OVERSTAY, passage=6, detail='"a"\n'), stream=Stream.ALARM)
+        made.say("xray-1", ParcelXRayed(parcel=1, waybill_no="YT1", verdict="passed", by="machine"))
+        made.caught_up()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def program(rig: ConsoleRig) -> TestClient:
+    token = make_token(rig.archive, "lims", LATER, by="4604001", at_utc=NOW)
+    return _with(rig, token)
+
+
+def _with(rig: ConsoleRig, token: str) -> TestClient:
+    client = TestClient(build_app(rig.console), base_url="http://127.0.0.1", follow_redirects=False)
+    client.headers["authorization"] = f"Bearer {token}"
+    return client
+
+
+def _get(client: TestClient, path: str) -> Any:
+    answer = client.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def _bodies(rig: ConsoleRig, kind: str) -> list[str]:
+    rows = rig.archive.engine.execute("SELECT body FROM facts WHERE kind = ? ORDER BY position", (kind,))
+    return [body for (body,) in rows.fetchall()]
+
+
+def test_passages_come_page_by_page_each_once_latest_first(rig: ConsoleRig, program: TestClient) -> None:
+    seen: list[int] = []
+    after = ""
+    for _ in range(3):
+        page = _get(program, f"/api/v1/passages?limit=2&after={after}")
+        seen += [each["passage"] for each in page["passages"]]
+        after = page["next"]
+    opened = [json.loads(body)["data"]["passage"] for body in _bodies(rig, "passage_opened")]
+    assert seen == sorted(opened, reverse=True)
+    assert after == ""
+
+
+def test_facts_of_a_passage_are_the_stored_text(rig: ConsoleRig, program: TestClient) -> None:
+    found = _get(program, "/api/v1/passages/lane-in/2/facts")
+    assert {each["body"] for each in found} == {
+        body
+        for kind in ("passage_opened", "ruling_made", "passage_closed")
+        for body in _bodies(rig, kind)
+        if json.loads(body)["data"]["passage"] == 2
+    }
+    one = found[0]
+    assert _get(program, f"/api/v1/facts/lane-in/{one['epoch']}/{one['stream']}/{one['seq']}") == one
+
+
+def test_a_passage_a_parcel_a_plate_and_an_alarm_can_be_asked_for(program: TestClient) -> None:
+    assert _get(program, "/api/v1/passages/lane-in/2")["reasons"] == ["released"]
+    assert _get(program, "/api/v1/parcels/YT1")[0]["verdict"] == "passed"
+    assert len(_get(program, "/api/v1/mentions?what=plate&name=琼A12345")) == 5
+    assert [each["code"] for each in _get(program, "/api/v1/alarms")] == ["overstay"]
+    assert {each["device"] for each in _get(program, "/api/v1/devices")} == {"lane-in", "xray-1"}
+
+
+def test_counts_are_those_of_the_archive(rig: ConsoleRig, program: TestClient) -> None:
+    rows = _get(program, f"/api/v1/tallies?by=device&name=lane-in&{DAYS}")
+    opened = sum(row["n"] for row in rows if row["what"] == "opened")
+    assert opened == len(_bodies(rig, "passage_opened"))
+    (table,) = _get(program, f"/api/v1/statistics?view=day&{DAYS}")
+    assert table["rows"][DAY][table["columns"].index("opened")] == opened
+
+
+def test_every_count_has_a_meaning(rig: ConsoleRig, program: TestClient) -> None:
+    known = _get(program, "/api/v1/meanings")
+    assert known == TALLIES
+    written = rig.console.part.shown_file
+    assert written.exists()
+    with rig.console.shown() as shown:
+        counted = shown.execute("SELECT DISTINCT by, what FROM tallies WHERE by <> 'device_day'").fetchall()
+    bands = {f"lane_{band_s}" for band_s in LANE_BANDS_S}
+    for by, what in counted:
+        plain = "lane_S" if what in bands else what
+        stem = re.sub(r"_(?:crossed|release)$", "_", plain)
+        of_it = [each for each in known[by] if each == plain or (stem != plain and each.startswith(stem))]
+        assert of_it or "VERDICT" in known[by], (by, what)
+
+
+def test_the_description_names_every_address_and_how_to_sign_in(program: TestClient) -> None:
+    described = _get(program, "/api/v1/openapi.json")
+    assert set(described["components"]["securitySchemes"]) == {"token", "session"}
+    assert "/api/v1/passages/{device}/{passage}/facts" in described["paths"]
+    assert all(set(methods) == {"get"} for methods in described["paths"].values())
+
+
+@pytest.mark.parametrize("path", ["/api/v1/passages", "/api/v1/openapi.json", "/metrics", "/api"])
+def test_nobody_reads_without_a_token_or_a_session(rig: ConsoleRig, path: str) -> None:
+    stranger = TestClient(build_app(rig.console), base_url="http://127.0.0.1")
+    assert stranger.get(path).status_code == 401
+    assert _with(rig, "kakou_wrong").get(path).status_code == 401
+
+
+def test_a_token_that_is_over_or_revoked_opens_nothing(rig: ConsoleRig) -> None:
+    over = make_token(rig.archive, "old", "2026-11-22T00:00:01.000000Z", by="4604001", at_utc=NOW)
+    gone = make_token(rig.archive, "gone", LATER, by="4604001", at_utc=NOW)
+    assert _with(rig, gone).get("/api/v1/devices").status_code == 200
+    assert revoke_token(rig.archive, "gone", by="4604001", at_utc=NOW)
+    assert [_with(rig, token).get("/api/v1/devices").status_code for token in (over, gone)] == [401, 401]
+
+
+def test_a_token_is_made_by_an_admin_shown_once_and_kept_as_a_hash(rig: ConsoleRig) -> None:
+    client = rig.client()
+    page = client.post("/api/tokens", data={"name": "erp", "days": "30"}).text
+    (token,) = re.findall(r"kakou_[A-Za-z0-9_-]{40,}", page)
+    assert _with(rig, token).get("/api/v1/devices").status_code == 200
+    assert token not in client.get("/api").text
+    assert token.encode() not in Path(rig.archive.place).read_bytes()
+    assert client.post("/api/tokens", data={"name": "erp", "days": "30"}).status_code == 422
+    assert rig.client("4604002").post("/api/tokens", data={"name": "x1", "days": "3"}).status_code == 403
+    assert client.post("/api/tokens/revoke", data={"name": "erp"}).status_code == 303
+    assert _with(rig, token).get("/api/v1/devices").status_code == 401
+
+
+def test_a_session_reads_too_but_of_officers_only_itself(rig: ConsoleRig) -> None:
+    rows = _get(rig.client("4604003"), f"/api/v1/tallies?by=officer&{DAYS}")
+    assert rows == []
+    assert _get(rig.client("4604002"), f"/api/v1/tallies?by=officer&{DAYS}")[0]["name"] == "4604002"
+
+
+def test_reads_of_plates_are_kept_under_the_programs_name(rig: ConsoleRig, program: TestClient) -> None:
+    _get(program, "/api/v1/mentions?what=plate&name=琼B00001")
+    rows = rig.archive.engine.execute("SELECT officer, what, subject FROM console_reads").fetchall()
+    assert ("program lims", "plate", "琼B00001") in [tuple(row) for row in rows]
+
+
+def test_metrics_are_lines_a_scraper_reads(rig: ConsoleRig, program: TestClient) -> None:
+    text = program.get("/metrics").text
+    for line in text.splitlines():
+        assert re.fullmatch(r'# .+|kakou_\w+(\{(\w+="([^"\\\n]|\\.)*",?)*\})? [0-9.e+inf-]+', line), line
+    (stored,) = re.findall(r'kakou_facts_stored\{device="lane-in"\} (\d+)', text)
+    counted = rig.archive.engine.execute("SELECT count(*) FROM facts WHERE device = 'lane-in'").fetchone()
+    assert (int(stored),) == tuple(counted)
+    assert "kakou_console_up_to_date 1" in text
+    assert "kakou_passages_open 1" in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/passages?limit=100000",
+        "/api/v1/passages?after=x",
+        "/api/v1/passages?since=yesterday",
+        "/api/v1/mentions?what=everything&name=x",
+        "/api/v1/tallies?by=device&from=2026-01-01&to=2026-06-01",
+        f"/api/v1/passages/lane-in/{2**70}",
+    ],
+)
+def test_what_cannot_be_asked_is_told(program: TestClient, path: str) -> None:
+    assert program.get(path).status_code == 422
