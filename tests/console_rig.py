@@ -97,13 +97,15 @@ class ConsoleRig:
                 self.archive.enrol(name, public_pem(device.private.public_key()).decode())
         return self.devices[name]
 
-    def say(self, name: str, *data: FactData, stream: Stream = Stream.ROUTINE) -> None:
+    def say(
+        self, name: str, *data: FactData, stream: Stream = Stream.ROUTINE, time: str | None = None
+    ) -> None:
         new = name not in self.devices
         device = self.device(name)
         if new:
             # Its first fact begins its epoch: without it the alarm stream has a gap for ever.
             self.send(device, [*device.facts[Stream.ALARM], *device.facts[Stream.ROUTINE]])
-        self.send(device, [device.say(each, stream) for each in data])
+        self.send(device, [device.say(each, stream, time=time) for each in data])
 
     def send(self, device: Device, facts: Sequence[Fact]) -> None:
         for stream in Stream:

@@ -1,7 +1,8 @@
 """Double-random inspection (双随机): goods and officers drawn by lot, and the orders that come of it.
 
-Who is drawn is authorised, active and has nothing in hand; no parcel is drawn twice for the same cause. The
-seed, and what was in both urns, stand in every order. No MQTT, no clock; the seed comes in.
+Who is drawn is authorised, active and has nothing in hand; no parcel is drawn twice for the same cause, and a
+spot check, which is no cause of its own, draws none that any order stands for. The seed, and what was in both
+urns, stand in every order. No MQTT, no clock; the seed comes in.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ MOST = 2_000
 """Lots of one draw."""
 OUT_OF_THE_URN = frozenset({"cancelled", "left"})
 """States of a waybill that is not there to be inspected."""
+
+_ONE_CAUSE = frozenset({OrderCause.CREDIT, OrderCause.X_RAY})
 
 _read_order = decoder(InspectionOrder)
 _read_officer = decoder(Officer)
@@ -82,7 +85,8 @@ def draw(
     drawn_before = {
         str(number)
         for order in known
-        if order.cause is wish.cause and order.state is not OrderState.WITHDRAWN
+        if (order.cause is wish.cause or wish.cause is OrderCause.SPOT_CHECK)
+        and order.state is not OrderState.WITHDRAWN
         for number in order.waybill_nos
     }
     officers = free_officers(archive, scope, wish.authorisation, known, at_utc)
@@ -162,6 +166,23 @@ def free_officers(
         ):
             free.append(officer.officer_no)
     return tuple(free)
+
+
+def ordered_before(archive: Archive, scope: str, wanted: InspectionOrder) -> tuple[str, str] | None:
+    """A parcel of `wanted` that was inspected or is ordered without a new cause since, and that order's
+    number; None where there is none. Another control, recall or officer's word is a new cause; a spot check
+    is none."""
+    named = set(wanted.waybill_nos)
+    for order in _orders(archive, scope):
+        same = order.cause is wanted.cause and (
+            wanted.cause in _ONE_CAUSE or order.cause_detail == wanted.cause_detail
+        )
+        same = same or wanted.cause is OrderCause.SPOT_CHECK
+        if same and order.state is not OrderState.WITHDRAWN and order.order_no != wanted.order_no:
+            for number in order.waybill_nos:
+                if number in named:
+                    return str(number), order.order_no
+    return None
 
 
 def _urn(archive: Archive, scope: str, wish: Wish, drawn_before: set[str]) -> list[str]:

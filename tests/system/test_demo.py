@@ -303,7 +303,7 @@ def test_serve_prints_addresses_and_an_interrupt_ends_it_reconciled(launch: Laun
     def serving() -> dict[str, Any] | None:
         return next((line for line in demo.lines() if line["event"] == "serving"), None)
 
-    told = until(serving, f"it serves: {demo.complained()}", 90.0)
+    told = until(serving, f"it serves: {demo.complained()}", 180.0)
     assert listening(int(told["broker"].rpartition(":")[2]))
     assert Path(told["archive"]).is_file()
     assert Path(told["physics"]).is_file()

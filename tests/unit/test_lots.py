@@ -156,9 +156,18 @@ def test_no_parcel_is_drawn_twice_for_one_cause_but_for_another_or_once_it_was_w
     assert (len(first), len(rest), first & rest) == (3, 1, set())
     with pytest.raises(CentreRefused, match="nothing to draw"):
         made(archive, "D3")
-    assert len(made(archive, "D4", cause=OrderCause.CREDIT)) == 3
     withdraw_order(archive, "site", "D1-0001", BY, AT)
-    assert len(made(archive, "D5")) == 1
+    assert len(made(archive, "D4")) == 1
+    assert len(made(archive, "D5", cause=OrderCause.CREDIT)) == 3
+
+
+def test_a_spot_check_is_no_cause_of_its_own_and_draws_no_parcel_another_cause_had_drawn(
+    archive: Archive,
+) -> None:
+    put(archive, *map(parcel, range(4)), *map(officer, range(1, 9)))
+    first = {order.waybill_nos for order in made(archive, "D1", count=3, cause=OrderCause.CREDIT)}
+    rest = {order.waybill_nos for order in made(archive, "D2", count=3)}
+    assert (len(first), len(rest), first & rest) == (3, 1, set())
 
 
 def test_only_who_is_authorised_active_and_free_is_drawn(archive: Archive) -> None:

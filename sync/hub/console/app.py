@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sync.hub.console.context import Console, SignInFirst
-from sync.hub.console.pages import api, desk, doors, judging, proof, statistics, wall
+from sync.hub.console.pages import access, api, controls, desk, doors, judging, proof, statistics, wall
 from sync.hub.console.stations import Stations
 from sync.hub.console.tail import Tail
 from sync.hub.console.watching import Wall
@@ -34,6 +34,8 @@ _HEADERS: Final = [
 ROUTERS: Final = (
     api.reads,
     api.router,
+    access.router,
+    controls.router,
     desk.router,
     doors.router,
     judging.router,

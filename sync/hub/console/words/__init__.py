@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from sync.hub.console.words import api, desk, frame, judging, proof, statistics, wall
+from sync.hub.console.words import access, api, common, controls, desk, frame, judging, proof, statistics, wall
 
 WORDS: dict[str, tuple[str, str]] = {
     **api.WORDS,
     **frame.WORDS,
+    **common.WORDS,
+    **access.WORDS,
+    **controls.WORDS,
     **desk.WORDS,
     **judging.WORDS,
     **proof.WORDS,

@@ -1,0 +1,327 @@
+"""Who may open the console, who is signed in, and what people read and did there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from sync.hub.archive import Archive
+from sync.hub.console import audit
+from sync.hub.console.accounts import (
+    AccountRefused,
+    Role,
+    account,
+    accounts,
+    close_account,
+    proved,
+    set_account,
+    standing,
+)
+from sync.hub.console.context import Console, Session, commanding, console_of, needs, signed_in, utc_now
+from sync.hub.console.pages.doors import Throttle
+
+router = APIRouter(include_in_schema=False)
+MOST_CSV: Final = 100_000
+_UNSAFE: Final = ("=", "+", "-", "@", "\t", "\r")
+
+Auditing = Annotated[Session, Depends(needs(Role.AUDIT))]
+Administering = Annotated[Session, Depends(needs(Role.ADMIN))]
+Commanding = Annotated[Session, Depends(commanding)]
+SignedIn = Annotated[Session, Depends(signed_in)]
+Short = Annotated[str, Form(max_length=64)]
+Secret = Annotated[str, Form(max_length=1_000)]
+Word = Annotated[str, Query(max_length=200)]
+
+
+@router.get("/access")
+def first(request: Request, session: SignedIn) -> Response:
+    """The first of these pages that who asks may see."""
+    place = (
+        "accounts" if Role.ADMIN in session.roles else "reads" if Role.AUDIT in session.roles else "password"
+    )
+    return RedirectResponse(f"/access/{place}", 303)
+
+
+# --- accounts ---------------------------------------------------------------------------------------------
+
+
+@router.get("/access/accounts")
+def accounts_page(request: Request, session: Administering) -> Response:
+    return _accounts(request, None)
+
+
+def _accounts(request: Request, said: tuple[Any, ...] | None) -> Response:
+    console = console_of(request)
+    now = utc_now()
+    with console.archive() as archive:
+        known = [(each, _state(archive, each.officer_no, each.active, now)) for each in accounts(archive)]
+    return console.page(
+        request, "accounts.html", status=200 if said is None else 422, tab="accounts",
+        accounts=known, said=said, all_roles=[role.value for role in Role],
+    )  # fmt: skip
+
+
+def _state(archive: Archive, officer_no: str, active: bool, now_utc: str) -> str:
+    if not active:
+        return "closed"
+    return "active" if standing(archive, officer_no, now_utc) is not None else "not_rostered"
+
+
+def _administers(session: Session) -> None:
+    if Role.ADMIN not in session.roles:
+        raise HTTPException(403, "role")
+
+
+@router.post("/access/accounts")
+def put_account(
+    request: Request,
+    session: Commanding,
+    officer: Short,
+    password: Secret,
+    again: Secret,
+    roles: Annotated[list[str], Form(max_length=5)] = [],  # noqa: B006  FastAPI copies it
+) -> Response:
+    """Made, or changed: then every session of that officer is over."""
+    _administers(session)
+    console = console_of(request)
+    number = officer.strip()
+    if password != again:
+        return _accounts(request, ("access.password.differ",))
+    try:
+        wanted = frozenset(map(Role, roles))
+        with console.archive() as archive:
+            if Role.ADMIN not in wanted:
+                _keep_an_administrator(archive, number)
+            set_account(archive, number, password, wanted, by=session.officer, at_utc=utc_now())
+    except ValueError as refused:
+        return _accounts(request, ("access.refused", str(refused)[:200]))
+    end_sessions(console, number, but=session.cookie)
+    return RedirectResponse("/access/accounts", 303)
+
+
+@router.post("/access/accounts/close")
+def close(request: Request, session: Commanding, officer: Short) -> Response:
+    _administers(session)
+    console = console_of(request)
+    try:
+        with console.archive() as archive:
+            _keep_an_administrator(archive, officer)
+            done = close_account(archive, officer, by=session.officer, at_utc=utc_now())
+    except AccountRefused as refused:
+        return _accounts(request, ("access.refused", str(refused)))
+    if not done:
+        raise HTTPException(404, "account")
+    end_sessions(console, officer)
+    return RedirectResponse("/access/accounts", 303)
+
+
+def _keep_an_administrator(archive: Archive, officer_no: str) -> None:
+    """Raises `AccountRefused` where nobody else could make accounts at the console."""
+    known = account(archive, officer_no)
+    others = [each for each in accounts(archive) if each.officer_no != officer_no]
+    is_one = known is not None and known.active and Role.ADMIN in known.roles
+    if is_one and not any(each.active and Role.ADMIN in each.roles for each in others):
+        raise AccountRefused("at least one administrator must stay")
+
+
+def end_sessions(console: Console, officer_no: str, but: str = "") -> None:
+    for session in list(console.sessions.kept.values()):
+        if session.officer == officer_no and session.cookie != but:
+            console.sessions.end(session.cookie)
+
+
+# --- sessions ---------------------------------------------------------------------------------------------
+
+
+@router.get("/access/sessions")
+def sessions_page(request: Request, session: Administering) -> Response:
+    console = console_of(request)
+    now, now_s = datetime.now(UTC), time.monotonic()
+
+    def at(of_s: float) -> str:
+        return (now - timedelta(seconds=now_s - of_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    open_now = sorted(console.sessions.kept.values(), key=lambda each: each.since_s)
+    rows = [
+        # The cookie is a secret: a session is named by where it began, and by its officer.
+        (
+            each.officer,
+            sorted(each.roles),
+            at(each.since_s),
+            at(each.touched_s),
+            f"{each.since_s:.6f}",
+            each is session,
+        )
+        for each in open_now
+        if now_s - each.since_s <= console.part.session_s and now_s - each.touched_s <= console.part.lock_s
+    ]
+    return console.page(request, "sessions.html", tab="sessions", sessions=rows)
+
+
+@router.post("/access/sessions/end")
+def end_session(request: Request, session: Commanding, officer: Short, since: Short) -> Response:
+    _administers(session)
+    console = console_of(request)
+    for each in list(console.sessions.kept.values()):
+        if each.officer == officer and f"{each.since_s:.6f}" == since:
+            console.sessions.end(each.cookie)
+            console.log.info("session ended", officer=officer, by=session.officer)
+    return RedirectResponse("/access/sessions", 303)
+
+
+# --- one's own password -----------------------------------------------------------------------------------
+
+
+@router.get("/access/password")
+def password_page(request: Request, session: SignedIn) -> Response:
+    return console_of(request).page(request, "password.html", tab="password", said=None)
+
+
+@router.post("/access/password")
+def change_password(
+    request: Request, session: Commanding, now: Secret, new: Secret, again: Secret
+) -> Response:
+    """Whoever found a console open cannot make it theirs: the password of now is asked for, as slowly as at
+    the sign-in page."""
+    console = console_of(request)
+    throttle: Throttle = request.app.state.throttle
+    names = (f"officer {session.officer}",)
+    wait_s = throttle.wait_s(names, time.monotonic())
+    said: tuple[Any, ...] | None = ("access.password.wait", round(wait_s) + 1) if wait_s > 0 else None
+    if said is None and new != again:
+        said = ("access.password.differ",)
+    if said is None:
+        with console.archive() as archive:
+            if proved(archive, session.officer, now, utc_now()) is None:
+                throttle.wrong(names, time.monotonic())
+                said = ("access.password.wrong",)
+            else:
+                throttle.right(names)
+                said = _changed(archive, session, new)
+    if said is not None:
+        return console.page(request, "password.html", status=422, tab="password", said=said)
+    end_sessions(console, session.officer, but=session.cookie)
+    return RedirectResponse("/", 303)
+
+
+def _changed(archive: Archive, session: Session, new: str) -> tuple[str, str] | None:
+    try:
+        set_account(archive, session.officer, new, session.roles, by=session.officer, at_utc=utc_now())
+    except AccountRefused as refused:
+        return ("access.refused", str(refused))
+    return None
+
+
+# --- who looked, who did ----------------------------------------------------------------------------------
+
+
+def _asked(
+    console: Console, officer: str, what: str, subject: str, days: tuple[str, str], before: int
+) -> audit.Asked:
+    first, last = (_midnight(console, day) for day in days)
+    until = "" if last is None else _utc(last + timedelta(days=1))
+    return audit.Asked(
+        officer=officer.strip(),
+        what=what.strip(),
+        subject=subject.strip(),
+        from_utc="" if first is None else _utc(first),
+        until_utc=until,
+        before=before,
+    )
+
+
+def _midnight(console: Console, day: str) -> datetime | None:
+    """The site's own day."""
+    if not day:
+        return None
+    try:
+        return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=console.zone)
+    except ValueError as error:
+        raise HTTPException(422, "day: expected YYYY-MM-DD") from error
+
+
+def _utc(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+Before = Annotated[int, Query(ge=0, le=2**62)]
+
+
+@router.get("/access/reads")
+def reads_page(
+    request: Request,
+    session: Auditing,
+    officer: Word = "",
+    what: Word = "",
+    subject: Word = "",
+    from_day: Word = "",
+    until_day: Word = "",
+    before: Before = 0,
+    form: Word = "",
+) -> Response:
+    """Who looked at what concerns a person or a firm. Looking here is kept too."""
+    console = console_of(request)
+    asked = _asked(console, officer, what, subject, (from_day, until_day), before)
+    with console.archive() as archive:
+        rows, count = audit.reads(archive, asked, MOST_CSV if form == "csv" else audit.A_PAGE)
+    console.note_read(session, "reads", subject or officer or "list")
+    if form == "csv":
+        return _csv("reads", ("time", "officer", "what", "subject", "detail"), [row[1:] for row in rows])
+    filled = _filled(officer, what, subject, from_day, until_day)
+    more = rows[-1].id if len(rows) == audit.A_PAGE else 0
+    return console.page(request, "reads.html", tab="reads", rows=rows, count=count, filled=filled, more=more)
+
+
+@router.get("/access/acts")
+def acts_page(
+    request: Request,
+    session: Auditing,
+    officer: Word = "",
+    what: Word = "",
+    subject: Word = "",
+    from_day: Word = "",
+    until_day: Word = "",
+    before: Before = 0,
+    form: Word = "",
+) -> Response:
+    """What people did at the centre, and why."""
+    console = console_of(request)
+    asked = _asked(console, officer, what, subject, (from_day, until_day), before)
+    with console.archive() as archive:
+        rows, count = audit.acts(archive, asked, MOST_CSV if form == "csv" else audit.A_PAGE)
+    console.note_read(session, "acts", subject or officer or "list")
+    if form == "csv":
+        names = ("time", "officers", "act", "subject", "reason", "detail")
+        told = [
+            (act.at_utc, " ".join(act.officers), act.act, act.subject, act.reason, act.detail)
+            for _, act in rows
+        ]
+        return _csv("acts", names, told)
+    filled = _filled(officer, what, subject, from_day, until_day)
+    more = rows[-1].id if len(rows) == audit.A_PAGE else 0
+    return console.page(request, "acts.html", tab="acts", rows=rows, count=count, filled=filled, more=more)
+
+
+def _filled(*values: str) -> dict[str, str]:
+    return dict(zip(("officer", "what", "subject", "from_day", "until_day"), values, strict=True))
+
+
+def _csv(name: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Response:
+    """With a mark that a spreadsheet takes it for UTF-8, and no cell it would take for a formula."""
+    file = io.StringIO()
+    written = csv.writer(file)
+    written.writerow(names)
+    written.writerows([_safe(cell) for cell in row] for row in rows)
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
+    return Response("\ufeff" + file.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _safe(cell: Any) -> str:
+    text = str(cell)
+    return f"'{text}" if text.startswith(_UNSAFE) else text

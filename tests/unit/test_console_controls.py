@@ -1,0 +1,341 @@
+"""Controls, rates, recalls and orders at the console: tried before they go down, written with who and why."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from starlette.testclient import TestClient
+
+from sync.hub.centre import later
+from sync.hub.console.context import utc_now
+from sync.hub.console.words import WORDS
+from sync.vocabulary.codec import from_json
+from sync.vocabulary.facts import PassageOpened, ReadingKept, RulingMade
+from sync.vocabulary.numbers import EnterpriseCode, SlipNo, WaybillNo
+from sync.vocabulary.records import (
+    Control,
+    CreditTier,
+    Enterprise,
+    Mode,
+    Recall,
+    SlipKind,
+    Waybill,
+)
+from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
+from tests.console_rig import SCOPE, ConsoleRig, console_rig, rostered
+from tests.unit.test_hub_claims import slip
+
+PAGES = ("/controls", "/controls/new", "/controls/rates", "/controls/recalls", "/controls/orders")
+FIRM, OTHER_FIRM = EnterpriseCode("330260A000"), EnterpriseCode("4101960ABC")
+PLATES = ("豫A12345", "豫B00001", "豫C77777", "豫D88888")
+SLIPS = tuple(SlipNo(f"Z4604I260131{number:012d}") for number in range(1, 5))
+FORM = {
+    "control_id": "BK1",
+    "action": "inspect",
+    "valid_from": "2020-01-01T00:00",
+    "valid_until": "2099-01-01T00:00",
+    "reason_zh": "布控",
+    "reason_en": "Control",
+}
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[ConsoleRig]:
+    with console_rig(tmp_path) as made:
+        for each, kind, firm in zip(SLIPS, ("3", "3", "2", "2"), (FIRM, FIRM, OTHER_FIRM, FIRM), strict=True):
+            made.record("release_slips", each, replace(slip(each), kind=SlipKind(kind), enterprise=firm))
+        yield made
+
+
+@pytest.fixture
+def traffic(rig: ConsoleRig) -> ConsoleRig:
+    """Four passages: released, held, inspected, released by an officer after a hold. One of before."""
+    verdicts = (Verdict.RELEASE, Verdict.HOLD, Verdict.INSPECT, Verdict.HOLD)
+    facts: list[Any] = []
+    for number, (plate, of, verdict) in enumerate(zip(PLATES, SLIPS, verdicts, strict=True), start=1):
+        facts += [PassageOpened(passage=number), ruling(rig, number, plate, of, verdict)]
+    facts.append(ruling(rig, 4, PLATES[3], SLIPS[3], Verdict.RELEASE, officer="4604001"))
+    rig.say("lane-in", *facts, time=days_ago(6.9))
+    old = ruling(rig, 9, PLATES[0], SLIPS[0], Verdict.RELEASE)
+    rig.say("lane-in", PassageOpened(passage=9), old, time=days_ago(7.1))
+    rig.caught_up()
+    return rig
+
+
+def days_ago(days: float) -> str:
+    return later(utc_now(), -86_400 * days)
+
+
+def ruling(
+    rig: ConsoleRig, number: int, plate: str, of: str, verdict: Verdict, officer: str = ""
+) -> RulingMade:
+    scope = rig.archive.scope(SCOPE)
+    assert scope is not None
+    reason = {
+        Verdict.RELEASE: Reason.RELEASED,
+        Verdict.HOLD: Reason.SLIP_NOT_FOUND,
+        Verdict.INSPECT: Reason.SPOT_CHECK,
+    }
+    return RulingMade(
+        passage=number,
+        ruling=Ruling(verdict, (Because(reason[verdict]),)),
+        direction="I",
+        plate=plate,
+        slips=() if verdict is Verdict.HOLD else (of,),
+        readings=(ReadingKept("plate", plate, 1.0), ReadingKept("code", of, 2.0)),
+        records_scope=SCOPE,
+        records_epoch=scope.epoch,
+        records_number=scope.number,
+        officer=officer,
+        claim="manual" if officer else "granted",
+    )
+
+
+def tried(client: TestClient, **more: Any) -> dict[str, str]:
+    """Fields of the page that shows what it would have hit; `matched` and `would_stop` as shown."""
+    answer = client.post("/controls/try", data={**FORM, **more})
+    assert answer.status_code == 200, answer.text
+    fields = dict(re.findall(r'name="(body|told|at|seen)" value="([^"]*)"', answer.text))
+    fields = {name: value.replace("&#34;", '"') for name, value in fields.items()}
+    shown = re.findall(r'id="(matched|would-stop)">(\d+)<', answer.text)
+    return {**fields, **{name.replace("-", "_"): count for name, count in shown}}
+
+
+def put(client: TestClient, trial: dict[str, str], mode: str, reason: str = "tip") -> int:
+    form = {name: trial[name] for name in ("body", "told", "at", "seen")}
+    return client.post("/controls/put", data={**form, "mode": mode, "reason": reason}).status_code
+
+
+def kept_control(rig: ConsoleRig, number: str = "BK1") -> Control:
+    return from_json(rig.archive.record("controls", number, SCOPE) or "", Control)
+
+
+# --- the trial --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("condition", "matched", "would_stop"),
+    [
+        ({}, 4, 1),
+        ({"action": "hold"}, 4, 2),
+        ({"plates": "豫A12345 豫B00001"}, 2, 1),
+        ({"slip_nos": f"{SLIPS[1]}\n{SLIPS[2]}"}, 2, 0),
+        ({"enterprises": "330260A000"}, 3, 1),
+        ({"slip_kinds": "2"}, 2, 0),
+        ({"slip_kinds": "2", "enterprises": "330260A000"}, 1, 0),
+        ({"directions": "E"}, 0, 0),
+        ({"plates": "豫A12345", "enterprises": "4101960ABC"}, 0, 0),
+    ],
+)
+def test_before_it_goes_live_it_shows_what_it_would_have_hit_in_the_last_seven_days(
+    traffic: ConsoleRig, condition: dict[str, str], matched: int, would_stop: int
+) -> None:
+    trial = tried(traffic.client(), **condition)
+    assert (int(trial["matched"]), int(trial["would_stop"])) == (matched, would_stop)
+
+
+def test_the_trial_reads_records_as_they_were(traffic: ConsoleRig) -> None:
+    for each in SLIPS:
+        traffic.record("release_slips", each, replace(slip(each), kind=SlipKind.EMPTY_VEHICLE))
+    assert tried(traffic.client(), slip_kinds="6")["matched"] == "0"
+    assert tried(traffic.client(), slip_kinds="2")["matched"] == "2"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"plates": "notaplate"},
+        {"slip_nos": "123"},
+        {"enterprises": "!"},
+        {"directions": "X"},
+        {"action": "shoot"},
+        {"valid_from": "yesterday"},
+    ],
+)
+def test_a_form_that_is_not_understood_says_which_field(rig: ConsoleRig, wrong: dict[str, str]) -> None:
+    answer = rig.client().post("/controls/try", data={**FORM, **wrong})
+    assert (answer.status_code, next(iter(wrong)) in answer.text) == (422, True)
+
+
+# --- down to the lanes ------------------------------------------------------------------------------------
+
+
+def test_a_control_goes_down_as_it_was_tried_with_who_and_why(traffic: ConsoleRig) -> None:
+    client = traffic.client()
+    assert put(client, tried(client, plates="豫A12345"), "shadow") == 303
+    control = kept_control(traffic)
+    assert (control.version, control.mode, control.condition.plates) == (1, Mode.SHADOW, ("豫A12345",))
+    assert put(client, tried(client, plates="豫A12345"), "live") == 303
+    assert (kept_control(traffic).version, kept_control(traffic).mode) == (2, Mode.LIVE)
+    act = traffic.archive.acts(1)[0]
+    assert (act.act, act.subject, act.officers, act.reason) == ("put_control", "BK1", ("4604001",), "tip")
+    assert "7 days: 1 of 4 matched, 1 otherwise" in act.detail
+
+
+@pytest.mark.parametrize("changed", [{"body": "x"}, {"told": "0 hits"}, {"seen": "0" * 64}, {"at": "2020"}])
+def test_nothing_goes_down_that_was_not_tried(traffic: ConsoleRig, changed: dict[str, str]) -> None:
+    client = traffic.client()
+    trial = {**tried(client), **changed}
+    assert put(client, trial, "live") == 422
+    assert traffic.archive.record("controls", "BK1", SCOPE) is None
+
+
+def test_a_trial_of_another_officer_or_of_hours_ago_is_none(
+    traffic: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = traffic.client()
+    trial = tried(first)
+    assert put(traffic.client(), trial, "live") == 422
+    monkeypatch.setattr("sync.hub.console.pages.controls.TRIAL_GOOD_S", 0.0)
+    assert put(first, trial, "live") == 422
+
+
+def test_a_shadow_version_never_ends_a_live_control_unseen(traffic: ConsoleRig) -> None:
+    client = traffic.client()
+    assert put(client, tried(client), "live") == 303
+    assert put(client, tried(client), "shadow") == 422
+    assert kept_control(traffic).mode is Mode.LIVE
+    assert client.post("/controls/end", data={"control_id": "BK1", "reason": "over"}).status_code == 303
+    assert put(client, tried(client), "shadow") == 303
+
+
+def test_what_lanes_wrote_of_a_shadow_control_is_shown(traffic: ConsoleRig) -> None:
+    client = traffic.client()
+    assert put(client, tried(client, plates=PLATES[0]), "shadow") == 303
+    said = ruling(traffic, 5, PLATES[0], SLIPS[0], Verdict.RELEASE)
+    told = {"control_versions": ("BK1@1:shadow",), "would_be": {"BK1@1": "inspect"}}
+    traffic.say("lane-in", PassageOpened(passage=5), replace(said, **told), time=utc_now())
+    traffic.caught_up()
+    page = client.get("/controls/of/BK1").text
+    assert re.findall(r'id="(?:matched|would-stop)">(\d+)<', page) == ["1", "1"]
+    assert "/passage/lane-in/5" in page
+
+
+# --- rates, recalls, orders -------------------------------------------------------------------------------
+
+
+def test_spot_check_rates_are_set_by_credit_tier(rig: ConsoleRig) -> None:
+    firms = {FIRM: CreditTier.LOW, OTHER_FIRM: CreditTier.HIGH}
+    for code, tier in firms.items():
+        rig.record("enterprises", code, Enterprise(code=code, name="f", tier=tier, spot_check_per_mille=5))
+    form = {"tier": "low", "spot": "300", "x_ray": "1000", "reason": "campaign"}
+    assert rig.client().post("/controls/rates", data=form).status_code == 303
+    rates = [from_json(rig.archive.record("enterprises", code, SCOPE) or "", Enterprise) for code in firms]
+    assert [(each.spot_check_per_mille, each.x_ray_per_mille) for each in rates] == [(300, 1000), (5, 0)]
+    assert rig.archive.acts(1)[0].detail == "low 300/1000: 1"
+
+
+def test_a_recall_by_batch_is_a_record_and_can_be_ended(rig: ConsoleRig) -> None:
+    client = rig.client()
+    form = {
+        "recall_no": "ZH1",
+        "batch_nos": "B-1\nB-2",
+        "reason_zh": "召回",
+        "reason_en": "R",
+        "reason": "lab",
+    }
+    assert client.post("/controls/recalls", data=form).status_code == 303
+    recall = from_json(rig.archive.record("recalls", "ZH1", SCOPE) or "", Recall)
+    assert recall.batch_nos == ("B-1", "B-2")
+    assert client.post("/controls/recalls/end", data={"recall_no": "ZH1", "reason": "x"}).status_code == 303
+    assert json.loads(rig.archive.record("recalls", "ZH1", SCOPE) or "")["state"] == "ended"
+    empty = {**form, "recall_no": "ZH2", "batch_nos": ""}
+    assert client.post("/controls/recalls", data=empty).status_code == 422
+
+
+WAYBILLS = tuple(WaybillNo(f"SF100000000{number}") for number in range(1, 7))
+DRAW = {"draw_no": "D1", "count": "3", "reason": "daily", "authorisation": "inspect"}
+
+
+@pytest.fixture
+def parcels(rig: ConsoleRig) -> ConsoleRig:
+    for number in WAYBILLS:
+        rig.record("waybills", number, Waybill(waybill_no=number))
+    rig.record("officers", "4604007", rostered("4604007", "patrol"))
+    return rig
+
+
+def order_records(rig: ConsoleRig) -> list[dict[str, Any]]:
+    keys = sorted(rig.archive.record_keys(SCOPE, "inspection_orders"))
+    return [json.loads(rig.archive.record("inspection_orders", key, SCOPE) or "") for key in keys]
+
+
+def test_orders_are_drawn_by_a_recorded_seed_from_who_is_authorised_and_free(parcels: ConsoleRig) -> None:
+    client = parcels.client()
+    assert client.post("/controls/orders/draw", data=DRAW).status_code == 303
+    made = order_records(parcels)
+    assert len({order["waybill_nos"][0] for order in made}) == 3
+    assert {order["draw"]["seed"] for order in made} == {made[0]["draw"]["seed"]}
+    assert {officer for order in made for officer in order["officers"]} == {"4604001", "4604002", "4604003"}
+    page = client.get("/controls/orders?draw=D1").text
+    assert made[0]["draw"]["seed"] in page
+
+
+def test_a_parcel_that_is_ordered_is_not_drawn_again_without_a_new_cause(parcels: ConsoleRig) -> None:
+    client = parcels.client()
+    one = {"order_no": "O1", "waybills": str(WAYBILLS[0]), "cause": "control", "reason": "BK9"}
+    assert client.post("/controls/orders/issue", data=one).status_code == 303
+    assert client.post("/controls/orders/issue", data={**one, "order_no": "O2"}).status_code == 422
+    assert client.post("/controls/orders/draw", data={**DRAW, "count": "6"}).status_code == 303
+    drawn = {order["waybill_nos"][0] for order in order_records(parcels) if order.get("draw")}
+    assert drawn == set(WAYBILLS[1:])
+    again = {**one, "order_no": "O3", "cause": "spot_check"}
+    assert client.post("/controls/orders/issue", data=again).status_code == 422
+    new_cause = {**one, "order_no": "O4", "reason": "BK10"}
+    assert client.post("/controls/orders/issue", data=new_cause).status_code == 303
+
+
+def test_an_order_is_withdrawn_and_its_parcel_can_be_drawn(parcels: ConsoleRig) -> None:
+    client = parcels.client()
+    one = {"order_no": "O1", "waybills": str(WAYBILLS[0]), "cause": "officer", "reason": "look"}
+    assert client.post("/controls/orders/issue", data=one).status_code == 303
+    gone = {"order_no": "O1", "reason": "mistaken"}
+    assert client.post("/controls/orders/withdraw", data=gone).status_code == 303
+    assert client.post("/controls/orders/draw", data={**DRAW, "count": "6"}).status_code == 303
+    assert len([order for order in order_records(parcels) if order.get("draw")]) == 6
+
+
+# --- who, and in which language ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_page_is_in_both_languages_without_a_raw_key(traffic: ConsoleRig, language: str) -> None:
+    client = traffic.client(language=language)
+    assert put(client, tried(client), "shadow") == 303
+    texts = [client.get(page).text for page in (*PAGES, "/controls/of/BK1", "/controls/new?number=BK1")]
+    texts.append(client.post("/controls/try", data=FORM).text)
+    number = ("zh", "en").index(language)
+    assert [WORDS["controls.tab.rates"][number] in text for text in texts] == [True] * len(texts)
+    raw = re.compile(r">\s*(?:controls|orders|rates|recalls|verdict)\.[a-z_.]+")
+    assert [raw.findall(text) for text in texts] == [[]] * len(texts)
+
+
+def test_only_a_shift_leader_sees_or_changes_controls(rig: ConsoleRig) -> None:
+    watcher = rig.client("4604002")
+    assert [watcher.get(page).status_code for page in PAGES] == [403] * len(PAGES)
+    acts = {
+        "/controls/try": FORM,
+        "/controls/put": dict.fromkeys(("body", "told", "at", "seen", "mode", "reason"), "x"),
+        "/controls/end": {"control_id": "x", "reason": "x"},
+        "/controls/rates": {"tier": "low", "spot": "1", "x_ray": "1", "reason": "x"},
+        "/controls/recalls": dict.fromkeys(("recall_no", "reason_zh", "reason_en", "reason"), "x"),
+        "/controls/recalls/end": {"recall_no": "x", "reason": "x"},
+        "/controls/orders/draw": DRAW,
+        "/controls/orders/issue": {"order_no": "x", "waybills": "x", "reason": "x"},
+        "/controls/orders/withdraw": {"order_no": "x", "reason": "x"},
+    }
+    assert {path: watcher.post(path, data=form).status_code for path, form in acts.items()} == dict.fromkeys(
+        acts, 403
+    )
+
+
+def test_looking_at_controls_is_kept(rig: ConsoleRig) -> None:
+    rig.client().get("/controls")
+    row = rig.archive.engine.execute("SELECT officer, what FROM console_reads").fetchone()
+    assert tuple(row) == ("4604001", "controls")
