@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from sync.hub.console.words import access, api, common, controls, desk, frame, judging, proof, statistics, wall
+from sync.hub.console.words import (
+    access,
+    api,
+    controls,
+    desk,
+    frame,
+    judging,
+    proof,
+    statistics,
+    wall,
+)
 
 WORDS: dict[str, tuple[str, str]] = {
     **api.WORDS,
     **frame.WORDS,
-    **common.WORDS,
     **access.WORDS,
     **controls.WORDS,
     **desk.WORDS,
