@@ -59,7 +59,7 @@ def _now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.unit.test_hub_device.AT", utc_now())
 
 
-def _ruling(passage: int, verdict: Verdict, *reasons: Reason, enterprise: str = FIRMS[0]) -> RulingMade:
+def ruling(passage: int, verdict: Verdict, *reasons: Reason, enterprise: str = FIRMS[0]) -> RulingMade:
     because = tuple(Because(reason) for reason in reasons or (Reason.RELEASED,))
     return RulingMade(
         passage=passage,
@@ -79,7 +79,7 @@ def _passed(passage: int, lane_s: float) -> tuple[VehicleCrossed, PassageClosed]
     )
 
 
-def _busy(rig: ConsoleRig) -> None:
+def busy(rig: ConsoleRig) -> None:
     """Two lanes, an X-ray line and a handheld on an ordinary morning; no alarm."""
     lanes = (
         SiteLane(lane="lane-in", direction=Direction.IN, name_zh="进1道", name_en="In 1"),
@@ -96,10 +96,10 @@ def _busy(rig: ConsoleRig) -> None:
         rig.record("enterprises", code, firm)
     rig.say("lane-in", LaneStarted("0.1.0", "", ""))
     for passage in (1, 2, 3):
-        rig.say("lane-in", PassageOpened(passage), _ruling(passage, Verdict.RELEASE), *_passed(passage, 40.0))
-    rig.say("lane-in", PassageOpened(4), _ruling(4, Verdict.HOLD, Reason.WEIGHT_OVER))
+        rig.say("lane-in", PassageOpened(passage), ruling(passage, Verdict.RELEASE), *_passed(passage, 40.0))
+    rig.say("lane-in", PassageOpened(4), ruling(4, Verdict.HOLD, Reason.WEIGHT_OVER))
     rig.say("lane-out", LaneStarted("0.1.0", "", ""))
-    checked = _ruling(1, Verdict.INSPECT, Reason.SPOT_CHECK, enterprise=FIRMS[1])
+    checked = ruling(1, Verdict.INSPECT, Reason.SPOT_CHECK, enterprise=FIRMS[1])
     rig.say("lane-out", PassageOpened(1), checked, *_passed(1, 70.0), PassageOpened(2))
     rig.say("xray-1", StationStarted(version="0.1.0", config_digest="", boot_id=""))
     for parcel, verdict in enumerate(("passed", "flagged", "passed", "recheck"), 1):
@@ -163,7 +163,7 @@ def test_a_program_that_starts_again_forgets_what_stood_but_no_closing(rig: Cons
 
 
 def test_every_lane_line_and_handheld_is_on_the_plan_in_its_state(rig: ConsoleRig) -> None:
-    _busy(rig)
+    busy(rig)
     html = rig.client().get("/").text
     places = dict(
         re.findall(r'class="(?:lane|station|handheld) [^>]*data-device="([^"]+)" data-state="([^"]+)"', html)
@@ -174,7 +174,7 @@ def test_every_lane_line_and_handheld_is_on_the_plan_in_its_state(rig: ConsoleRi
 
 
 def test_a_lane_that_is_shut_or_away_says_so(rig: ConsoleRig) -> None:
-    _busy(rig)
+    busy(rig)
     rig.say("lane-out", PassageClosed(passage=2, outcome="backed_out", lane_s=9.0), LaneClosed("arm moved"))
     status = Status(device="lane-in", online=False, health={"lane": "free"}, records={SCOPE: 1}, backlog=12)
     long_ago = f"{datetime.now(UTC) - timedelta(minutes=7):%Y-%m-%dT%H:%M:%S.000000Z}"
@@ -211,7 +211,7 @@ def _fields(status: Status) -> dict[str, Any]:
 
 
 def test_the_figures_are_those_of_the_archive(rig: ConsoleRig) -> None:
-    _busy(rig)
+    busy(rig)
     html = rig.client().get("/").text
     ruled = {
         verdict: {
@@ -234,7 +234,7 @@ def test_the_figures_are_those_of_the_archive(rig: ConsoleRig) -> None:
 
 
 def test_the_curves_add_up_to_the_figures_hour_by_hour(rig: ConsoleRig) -> None:
-    _busy(rig)
+    busy(rig)
     view = _view(rig)
     hour = datetime.now(rig.console.zone).hour
     said = Counter(
@@ -253,13 +253,13 @@ def test_the_curves_add_up_to_the_figures_hour_by_hour(rig: ConsoleRig) -> None:
 def test_time_in_the_lane_stands_against_the_measured_baseline(tmp_path: Path) -> None:
     with console_rig(tmp_path) as rig:
         object.__setattr__(rig.console.part, "baseline_lane_s", 95.0)
-        _busy(rig)
+        busy(rig)
         assert _view(rig).lane_time.change_percent == -50
         assert _key(rig.client().get("/").text, "change") == "-50 %"
 
 
 def test_coverage_names_every_firm_and_first_those_that_came_unchecked(rig: ConsoleRig) -> None:
-    _busy(rig)
+    busy(rig)
     came = Counter(data["enterprise"] for _, data in _bodies(rig, "ruling_made"))
     checked = Counter(
         data["enterprise"]
@@ -282,7 +282,7 @@ def test_coverage_names_every_firm_and_first_those_that_came_unchecked(rig: Cons
 
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_the_wall_speaks_both_languages_and_shows_no_key(rig: ConsoleRig, language: str) -> None:
-    _busy(rig)
+    busy(rig)
     rig.say("lane-in", Alarm(code=AlarmCode.TAILGATER), stream=Stream.ALARM)
     rig.caught_up()
     client = rig.client(language=language)
@@ -407,7 +407,7 @@ def test_alarms_are_found_again_when_what_is_shown_is_made_anew(rig: ConsoleRig)
 
 
 def test_a_view_is_made_once_a_change_for_all_screens(rig: ConsoleRig) -> None:
-    _busy(rig)
+    busy(rig)
     wall = Wall(rig.console)
     first = wall.painted("zh", at_once=True)
     builds = wall.builds
@@ -416,10 +416,10 @@ def test_a_view_is_made_once_a_change_for_all_screens(rig: ConsoleRig) -> None:
 
 
 def test_only_what_changed_is_sent_again(rig: ConsoleRig) -> None:
-    _busy(rig)
+    busy(rig)
     wall = Wall(rig.console)
     before = wall.painted("en", at_once=True)
-    rig.say("lane-out", _ruling(2, Verdict.RELEASE, enterprise=""))
+    rig.say("lane-out", ruling(2, Verdict.RELEASE, enterprise=""))
     rig.caught_up()
     after = wall.painted("en", at_once=True)
     assert after.number == before.number + 1
@@ -429,7 +429,7 @@ def test_only_what_changed_is_sent_again(rig: ConsoleRig) -> None:
 def test_a_fact_is_on_the_wall_within_a_second(rig: ConsoleRig) -> None:
     """From stored at the hub to received by the screen. Its own work is a few milliseconds; the rest is the
     tail's and the wall's step."""
-    _busy(rig)
+    busy(rig)
     cookie = rig.client("4604003").cookies["kakou_console"]
     heard: list[tuple[float, dict[str, str]]] = []
     came = threading.Event()
@@ -451,7 +451,7 @@ def test_a_fact_is_on_the_wall_within_a_second(rig: ConsoleRig) -> None:
         assert came.wait(10.0)
         time.sleep(0.3)
         said_s = time.monotonic()
-        rig.say("lane-out", _ruling(2, Verdict.HOLD, Reason.WEIGHT_OVER))
+        rig.say("lane-out", ruling(2, Verdict.HOLD, Reason.WEIGHT_OVER))
         thread.join(10.0)
     assert set(heard[0][1]) == set(PARTS)
     assert 'data-device="lane-out" data-state="held"' in heard[1][1]["plan"]
