@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from sync.hub.console.alarms import OpenAlarms
 from sync.hub.console.context import utc_now
 from sync.hub.console.wall import WallView
 from sync.hub.console.watching import PARTS, Wall
@@ -187,6 +188,18 @@ def test_a_lane_that_is_shut_or_away_says_so(rig: ConsoleRig) -> None:
     (scope,) = rig.archive.scopes()
     assert (device.silent_minutes, device.behind, device.backlog) == (7, scope.number - 1, 12)
     assert (view.away, view.backlog) == (1, 12)
+
+
+def test_a_device_that_says_nothing_any_more_is_away_whatever_it_said_last(rig: ConsoleRig) -> None:
+    busy(rig)
+    status = to_json(Status(device="lane-in", online=True, health={"lane": "free"})).decode()
+    states = []
+    for minutes in (0, 4, 5, 6):
+        told_utc = f"{datetime.now(UTC) - timedelta(minutes=minutes):%Y-%m-%dT%H:%M:%S.000000Z}"
+        with rig.archive.transaction():
+            rig.archive.set_status("lane-in", status, told_utc)
+        states.append(next(lane.state for lane in _view(rig).lanes if lane.device == "lane-in"))
+    assert states == ["held", "held", "away", "away"]
 
 
 def test_records_are_as_old_as_the_first_change_a_device_lacks(rig: ConsoleRig) -> None:
@@ -401,6 +414,21 @@ def test_alarms_are_found_again_when_what_is_shown_is_made_anew(rig: ConsoleRig)
     wall.view()
     rig.caught_up()
     assert wall.view().alarms == before
+
+
+def test_an_ended_alarm_stays_ended_however_long_ago_when_what_is_shown_is_made_anew(rig: ConsoleRig) -> None:
+    first, *others = (alarm for alarm in _alarmed(rig) if not alarm.startswith("hub/"))
+    client = rig.client()
+    client.post("/alarms/end", data={"alarm": first, "note": "drill"})
+    alarms = OpenAlarms()
+    with rig.console.shown() as shown:
+        for hours in range(3):
+            alarms.look(rig.archive, shown, f"2099-01-01T{hours:02d}:00:00.000000Z")
+        shown.execute("PRAGMA query_only=OFF")
+        shown.execute("UPDATE alarms SET rowid = rowid + 10")
+        shown.execute("PRAGMA query_only=ON")
+        alarms.look(rig.archive, shown, "2099-01-01T04:00:00.000000Z")
+    assert [alarm.alarm for alarm in alarms.all() if not alarm.alarm.startswith("hub/")] == others
 
 
 # --- pushed -----------------------------------------------------------------------------------------------

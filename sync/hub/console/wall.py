@@ -22,6 +22,9 @@ from sync.vocabulary.rulings import Text, Verdict
 CURVES: Final = ("released", "inspected", "held", "flagged")
 SLOW_S: Final = 180.0
 """So long in the lane is slow, where no baseline was measured."""
+SILENT_MINUTES: Final = 5
+"""A device tells its status twice a minute: one that says nothing for so long is away, whatever it said last
+(or the hub is not there to hear it)."""
 MOST_ALARMS: Final = 60
 MOST_FIRMS: Final = 120
 MOST_PARTS: Final = 32
@@ -320,15 +323,16 @@ def _device(by: _Sorted, device: str, kind: str) -> DeviceSeen:
     parts = {name: word for name, word in status.health.items() if name not in _HEALTH_KINDS}
     troubles = {name: word for name, word in parts.items() if _is_trouble(word)} | lost
     behind = sum(max(0, number - status.records.get(scope, number)) for scope, number in known.scopes.items())
-    silent_minutes = 0 if status.online else _minutes(known.now, heard.received_utc)
-    current_until = min(heard.lacks_since_utc.values(), default="" if status.online else heard.received_utc)
+    silent_minutes = _minutes(known.now, heard.received_utc)
+    online = status.online and silent_minutes < SILENT_MINUTES
+    current_until = min(heard.lacks_since_utc.values(), default="" if online else heard.received_utc)
     records_minutes = _minutes(known.now, current_until) if current_until else 0
     return DeviceSeen(
         device=device,
         kind=kind,
-        state="online" if status.online else "away",
+        state="online" if online else "away",
         version=status.version,
-        silent_minutes=silent_minutes,
+        silent_minutes=0 if online else silent_minutes,
         troubles=tuple(sorted(troubles.items()))[:MOST_PARTS],
         parts=len(parts),
         behind=behind,
