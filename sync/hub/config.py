@@ -558,7 +558,10 @@ def _console(reader: _Reader, value: Any, archive: Path | PostgresPlace) -> Cons
         hold_due_s=part.seconds("hold_due_s", 1, 86_400, 120.0),
         live_folder=reader.folder / live_folder if live_folder else beside.parent / f"{beside.name}.live",
         metrics_open=part.flag("metrics_open", False),
+        behind_proxy=part.flag("behind_proxy", False),
     )
+    if console.behind_proxy and (console.certificate_file is not None or console.host not in LOOPBACK):
+        reader.add("console.behind_proxy", "expected a host of this machine alone, and no certificate_file")
     if (console.certificate_file is None) != (console.tls_key_file is None):
         reader.add("console", "certificate_file and tls_key_file: expected both, or none")
     for name in ("allow_plaintext", "allow_plaintext_outside_loopback"):

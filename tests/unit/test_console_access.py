@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import http.client
 import json
+import re
+import socket
+import ssl
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from edge.cli import app
 from sync.hub.console.accounts import accounts
+from sync.hub.console.app import build_app
+from sync.hub.console.limits import Bucket
+from sync.hub.console.serving import server_of
+from sync.hub.console.words import WORDS
 from sync.link.keys import private_pem
 from tests.console_rig import PASSWORD, ConsoleRig, console_rig, rostered
 from tests.unit.test_centre_cli import HUB_TOML
@@ -84,3 +105,239 @@ def test_a_closed_account_signs_in_no_more_and_the_list_says_so(rig: ConsoleRig,
         ("4604002", True),
         ("4604003", False),
     ]
+
+
+# --- the accounts page ------------------------------------------------------------------------------------
+
+FORM = {"officer": NEW, "password": PASSWORD, "again": PASSWORD, "roles": ["watch", "duty"]}
+
+
+def _roles(rig: ConsoleRig) -> dict[str, list[str]]:
+    return {each.officer_no: sorted(each.roles) if each.active else [] for each in accounts(rig.archive)}
+
+
+def test_an_administrator_makes_changes_and_closes_accounts(rig: ConsoleRig) -> None:
+    rig.record("officers", NEW, rostered(NEW))
+    client = rig.client()
+    assert client.post("/access/accounts", data=FORM).status_code == 303
+    assert _roles(rig)[NEW] == ["duty", "watch"]
+    theirs = rig.client(NEW)
+    assert client.post("/access/accounts", data={**FORM, "roles": "audit"}).status_code == 303
+    assert (_roles(rig)[NEW], theirs.get("/access/reads").status_code) == (["audit"], 303)
+    theirs = rig.client(NEW)
+    assert client.post("/access/accounts/close", data={"officer": NEW}).status_code == 303
+    assert (_roles(rig)[NEW], theirs.get("/access/reads").status_code) == ([], 303)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"again": "another password"},
+        {"password": "short", "again": "short"},
+        {"roles": []},
+        {"roles": "king"},
+    ],
+)
+def test_an_account_that_cannot_be_is_refused_at_the_page(rig: ConsoleRig, wrong: dict[str, object]) -> None:
+    rig.record("officers", NEW, rostered(NEW))
+    assert rig.client().post("/access/accounts", data={**FORM, **wrong}).status_code == 422
+    assert NEW not in _roles(rig)
+
+
+def test_the_last_administrator_stays(rig: ConsoleRig) -> None:
+    client = rig.client()
+    assert client.post("/access/accounts/close", data={"officer": "4604001"}).status_code == 422
+    assert client.post("/access/accounts", data={**FORM, "officer": "4604001"}).status_code == 422
+    assert "admin" in _roles(rig)["4604001"]
+
+
+def test_ones_own_password_is_changed_by_who_knows_it(rig: ConsoleRig) -> None:
+    client, other = rig.client("4604003"), rig.client("4604003")
+    form = {"now": PASSWORD, "new": "another battery", "again": "another battery"}
+    assert client.post("/access/password", data={**form, "now": "guess"}).status_code == 422
+    assert client.post("/access/password", data=form).status_code == 303
+    assert (client.get("/access/password").status_code, other.get("/access/password").status_code) == (
+        200,
+        303,
+    )
+    with pytest.raises(AssertionError):
+        rig.client("4604003")
+
+
+def test_a_session_is_ended_by_an_administrator(rig: ConsoleRig) -> None:
+    client, other = rig.client(), rig.client("4604003")
+    page = client.get("/access/sessions").text
+    (since,) = re.findall(
+        r'name="officer" value="4604003"><input type="hidden" name="since" value="([^"]+)"', page
+    )
+    assert [cookie in page for cookie in rig.console.sessions.kept] == [False, False]
+    form = {"officer": "4604003", "since": since}
+    assert client.post("/access/sessions/end", data=form).status_code == 303
+    assert other.get("/access/password").status_code == 303
+
+
+# --- who looked, who did ----------------------------------------------------------------------------------
+
+
+def test_who_looked_at_what_is_found_by_officer_subject_and_day_and_is_kept_itself(rig: ConsoleRig) -> None:
+    for officer, subject in (("4604002", "豫A12345"), ("4604002", "豫B00001"), ("4604003", "豫A12345")):
+        session = rig.console.sessions.open(officer, frozenset(), 0.0)
+        rig.console.note_read(session, "passage", subject)
+    client = rig.client()
+
+    def found(**asked: str) -> list[list[str]]:
+        answer = client.get("/access/reads", params={**asked, "what": "passage", "form": "csv"})
+        return list(csv.reader(answer.text.lstrip("\ufeff").splitlines()))[1:]
+
+    assert [(row[1], row[3]) for row in found(subject="豫A12345")] == [
+        ("4604003", "豫A12345"),
+        ("4604002", "豫A12345"),
+    ]
+    assert len(found(officer="4604002")) == 2
+    assert len(found(from_day="2000-01-01", until_day="2000-12-31")) == 0
+    assert len(found(from_day=f"{datetime.now(UTC) - timedelta(days=2):%Y-%m-%d}")) == 3
+    (count,) = rig.archive.engine.execute(
+        "SELECT count(*) FROM console_reads WHERE what = 'reads'"
+    ).fetchone()
+    assert count == 4
+
+
+def test_who_did_what_is_found_by_officer_and_no_cell_is_a_formula(rig: ConsoleRig) -> None:
+    client = rig.client()
+    form = {"recall_no": "=1+1", "batch_nos": "B-1", "reason_zh": "召回", "reason_en": "R", "reason": "@lab"}
+    assert client.post("/controls/recalls", data=form).status_code == 303
+    asked = {"officer": "4604001", "what": "put_recall"}
+    page = client.get("/access/acts", params=asked).text
+    assert ("=1+1" in page, "@lab" in page) == (True, True)
+    rows = list(csv.reader(client.get("/access/acts", params={**asked, "form": "csv"}).text.splitlines()))
+    assert rows[1][1:5] == ["4604001", "put_recall", "'=1+1", "'@lab"]
+    assert WORDS["access.none"][1] in client.get("/access/acts", params={"officer": "460400_"}).text
+
+
+PAGES = ("/access/accounts", "/access/sessions", "/access/reads", "/access/acts", "/access/password")
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_every_page_of_access_is_in_both_languages_without_a_raw_key(rig: ConsoleRig, language: str) -> None:
+    client = rig.client(language=language)
+    texts = [client.get(page).text for page in PAGES]
+    number = ("zh", "en").index(language)
+    assert [WORDS["access.tab.password"][number] in text for text in texts] == [True] * len(texts)
+    assert [re.findall(r">\s*access\.[a-z_.]+", text) for text in texts] == [[]] * len(texts)
+
+
+def test_who_is_no_administrator_or_auditor_sees_and_does_nothing_there(rig: ConsoleRig) -> None:
+    client = rig.client("4604002")
+    assert [client.get(page).status_code for page in PAGES] == [403, 403, 403, 403, 200]
+    acts: dict[str, dict[str, Any]] = {
+        "/access/accounts": FORM,
+        "/access/accounts/close": {"officer": "4604001"},
+        "/access/sessions/end": {"officer": "4604001", "since": "0"},
+    }
+    assert [client.post(path, data=form).status_code for path, form in acts.items()] == [403] * 3
+
+
+# --- limits and TLS ---------------------------------------------------------------------------------------
+
+
+def test_who_asks_too_much_waits_and_others_do_not() -> None:
+    bucket = Bucket(a_second=2.0, burst=3.0)
+    assert [bucket.takes("a", 0.0) for _ in range(4)] == [True, True, True, False]
+    assert bucket.takes("b", 0.0)
+    assert [bucket.takes("a", 1.0) for _ in range(3)] == [True, True, False]
+
+
+def test_a_stranger_who_asks_without_end_is_told_to_wait(rig: ConsoleRig) -> None:
+    stranger = TestClient(build_app(rig.console), base_url="http://127.0.0.1")
+    codes = {stranger.get("/assets/none").status_code for _ in range(400)}
+    assert codes == {404, 429}
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_form_that_is_too_long_is_refused(rig: ConsoleRig, stated: bool) -> None:
+    stranger = TestClient(build_app(rig.console), base_url="http://127.0.0.1", raise_server_exceptions=False)
+    body = b"officer=" + b"x" * (1 << 20)
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    answer = stranger.post("/sign-in", content=body if stated else iter([body]), headers=headers)
+    assert answer.status_code in ((413,) if stated else (400, 413, 422, 500))
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    files = (folder / "server.pem", folder / "server.key")
+    files[0].write_bytes(made.public_bytes(Encoding.PEM))
+    files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return files
+
+
+@pytest.fixture
+def tls_port(rig: ConsoleRig) -> Iterator[int]:
+    certificate, key = _certificate(rig.folder)
+    part = dataclasses.replace(rig.console.part, certificate_file=certificate, tls_key_file=key)
+    rig.console.part = part
+    server = server_of(rig.console, None)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until_s = time.monotonic() + 20.0
+    while not server.started and time.monotonic() < until_s:
+        time.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    thread.join(10.0)
+
+
+def _context(rig: ConsoleRig) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(rig.folder / "server.pem"))
+    context.check_hostname = False
+    return context
+
+
+def test_over_tls_the_cookie_is_for_tls_alone(rig: ConsoleRig, tls_port: int) -> None:
+    with closing(http.client.HTTPSConnection("127.0.0.1", tls_port, context=_context(rig))) as asked:
+        form = f"officer=4604001&password={PASSWORD.replace(' ', '+')}"
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        asked.request("POST", "/sign-in", body=form, headers=headers)
+        answer = asked.getresponse()
+        assert answer.status == 303
+        assert "Secure" in (answer.getheader("set-cookie") or "")
+        assert answer.getheader("strict-transport-security") == "max-age=31536000"
+
+
+@pytest.mark.parametrize("of", ["old", "weak"])
+def test_no_old_tls_and_no_weak_cipher_is_spoken(rig: ConsoleRig, tls_port: int, of: str) -> None:
+    context = _context(rig)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE+AES+SHA1:@SECLEVEL=0" if of == "weak" else "ALL:@SECLEVEL=0")
+    if of == "old":
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with (
+        socket.create_connection(("127.0.0.1", tls_port), 5.0) as plain,
+        pytest.raises((ssl.SSLError, ConnectionError)),
+    ):
+        context.wrap_socket(plain)
+
+
+@pytest.mark.parametrize(("behind", "wanted"), [(True, ["9.9.9.9"]), (False, ["127.0.0.1"])])
+def test_who_asks_is_what_the_proxy_says_where_there_is_one(
+    rig: ConsoleRig, behind: bool, wanted: list[str]
+) -> None:
+    rig.console.part = dataclasses.replace(rig.console.part, behind_proxy=behind)
+    config = server_of(rig.console, None).config
+    config.load()
+    throttle = config.app.state.throttle._wrong  # type: ignore[union-attr]
+    client = TestClient(config.loaded_app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))
+    client.post(
+        "/sign-in",
+        data={"officer": "4604001", "password": "wrong"},
+        headers={"x-forwarded-for": "9.9.9.9", "x-forwarded-proto": "https"},
+    )
+    assert [name.removeprefix("address ") for name in throttle if name.startswith("address")] == wanted

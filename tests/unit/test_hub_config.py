@@ -285,3 +285,52 @@ def test_a_wrong_live_table_is_named_key_by_key(folder: Path, part: str, keys: l
     with pytest.raises(ConfigRefused) as refused:
         read_hub_config(write(folder, f"{WHOLE}\n[live]\n{part}\n"))
     assert [error.key for error in refused.value.errors] == keys
+
+
+# --- the console ------------------------------------------------------------------------------------------
+
+
+def test_the_console_is_off_unless_it_is_named_and_then_for_this_machine_alone(folder: Path) -> None:
+    assert read_hub_config(write(folder, WHOLE)).console is None
+    console = read_hub_config(write(folder, f"{WHOLE}\n[console]\n")).console
+    assert console is not None
+    assert (console.host, console.port, console.encrypted) == ("127.0.0.1", 8080, False)
+    assert console.shown_file == folder / "data" / "archive.sqlite.shown"
+    assert (console.lock_s, console.session_s, console.baseline_lane_s) == (1800.0, 43_200.0, None)
+
+
+def test_a_console_with_a_certificate_is_spoken_to_from_anywhere(folder: Path) -> None:
+    tls = 'host = "0.0.0.0"\ncertificate_file = "keys/hub.pub"\ntls_key_file = "keys/hub.key"'
+    console = read_hub_config(write(folder, f"{WHOLE}\n[console]\n{tls}\n")).console
+    assert console is not None
+    assert console.encrypted
+    more = "behind_proxy = true\nlock_min = 5\nsession_h = 1\nbaseline_lane_s = 155"
+    stations = '[console.stations]\nxray-1 = "https://10.1.2.3:8443"'
+    console = read_hub_config(write(folder, f"{WHOLE}\n[console]\n{more}\n{stations}\n")).console
+    assert console is not None
+    assert (console.encrypted, console.lock_s, console.session_s) == (True, 300.0, 3600.0)
+    assert (console.baseline_lane_s, console.stations) == (155.0, {"xray-1": "https://10.1.2.3:8443"})
+
+
+@pytest.mark.parametrize(
+    ("part", "keys"),
+    [
+        ("port = 70000", ["console.port"]),
+        ('certificate_file = "keys/hub.pub"', ["console"]),
+        ('host = "0.0.0.0"', ["console.allow_plaintext", "console.allow_plaintext_outside_loopback"]),
+        ('host = "0.0.0.0"\nallow_plaintext = true', ["console.allow_plaintext_outside_loopback"]),
+        (
+            'host = "0.0.0.0"\nallow_plaintext = true\nallow_plaintext_outside_loopback = true\n'
+            "behind_proxy = true",
+            ["console.behind_proxy"],
+        ),
+        ("lock_min = 0", ["console.lock_min"]),
+        ("session_h = 400", ["console.session_h"]),
+        ('stations = { xray-1 = "ftp://x" }', ["console.stations"]),
+        ("password = 'x'", ["console.password"]),
+    ],
+)
+def test_what_is_wrong_with_the_console_is_said_at_its_key(folder: Path, part: str, keys: list[str]) -> None:
+    with pytest.raises(ConfigRefused) as refused:
+        read_hub_config(write(folder, f"{WHOLE}\n[console]\n{part}\n"))
+    assert [error.key for error in refused.value.errors] == keys

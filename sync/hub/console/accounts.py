@@ -7,7 +7,9 @@ whatever the account says.
 from __future__ import annotations
 
 import enum
+import functools
 import json
+import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
@@ -133,13 +135,17 @@ def proved(
         "SELECT verifier FROM console_accounts WHERE officer_no = ?", (officer_no[:64],)
     ).fetchone()
     try:
-        hasher.verify(_NOBODY if row is None else row[0], password[:MOST_PASSWORD])
+        nobody = _nobody()
+        hasher.verify(nobody if row is None else row[0], password[:MOST_PASSWORD])
     except (Argon2Error, InvalidHashError):
         return None
     return None if row is None else standing(archive, officer_no, at_utc)
 
 
-_NOBODY: Final = _HASHER.hash("nobody has this password, and a number that does not exist costs as much")
+@functools.cache
+def _nobody() -> str:
+    """Nobody has this password: a number that does not exist costs as much."""
+    return _HASHER.hash(secrets.token_hex(16))
 
 
 def note_read(archive: Archive, officer: str, what: str, subject: str, at_utc: str, detail: str = "") -> None:

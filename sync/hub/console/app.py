@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -9,7 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sync.hub.console.context import Console, SignInFirst
+from sync.hub.console.context import COOKIE, Console, SignInFirst
+from sync.hub.console.limits import MOST_BODY_BYTES, Limits
 from sync.hub.console.pages import access, api, controls, desk, doors, judging, proof, statistics, wall
 from sync.hub.console.stations import Stations
 from sync.hub.console.tail import Tail
@@ -31,6 +33,7 @@ _HEADERS: Final = [
         ("permissions-policy", "camera=(), microphone=(), geolocation=(), usb=(), serial=()"),
     )
 ]
+_HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 ROUTERS: Final = (
     api.reads,
     api.router,
@@ -80,31 +83,54 @@ def build_app(console: Console, tail: Tail | None = None) -> FastAPI:
             return console.page(request, "error.html", status=status, key=key, detail=detail)
         return JSONResponse({"code": detail if status == 403 else str(status), "detail": detail}, status)
 
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, console=console)
     return app
 
 
 class Guard:
-    """Before every answer: is the asker our own page or a program. After it: what browsers may do with it."""
+    """Before every answer: is the asker our own page or a program, and does not ask too much. After it: what
+    browsers may do with it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, console: Console) -> None:
         self._app = app
+        self._sessions = console.sessions
+        self._limits = Limits()
+        self._headers = [*_HEADERS, *([_HSTS] if console.part.encrypted else [])]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = Request(scope)
-        refusal = None
-        if request.method not in ("GET", "HEAD") and request.headers.get("sec-fetch-site", "none") not in (
-            "none",
-            "same-origin",
-        ):
-            refusal = JSONResponse({"code": "other_origin"}, 403)
+        refusal = self._refusal(Request(scope))
+        taken = 0
+
+        async def bounded() -> Message:
+            # A form without a stated length ends here too: the rest of it is as if the asker had gone.
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            return message if taken <= MOST_BODY_BYTES else {"type": "http.disconnect"}
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_HEADERS]
+                message["headers"] = [*message["headers"], *self._headers]
             await send(message)
 
-        await (self._app if refusal is None else refusal)(scope, receive, guarded)
+        await (self._app if refusal is None else refusal)(scope, bounded, guarded)
+
+    def _refusal(self, request: Request) -> Response | None:
+        session = self._sessions.kept.get(request.cookies.get(COOKIE, ""))
+        address = request.client.host if request.client else ""
+        bucket, name = (
+            (self._limits.strangers, address) if session is None else (self._limits.known, session.cookie)
+        )
+        if not bucket.takes(name, time.monotonic()):
+            return JSONResponse({"code": "too_many"}, 429, headers={"Retry-After": "1"})
+        if request.method in ("GET", "HEAD"):
+            return None
+        if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            return JSONResponse({"code": "other_origin"}, 403)
+        length = request.headers.get("content-length", "0")
+        if not length.isdecimal() or int(length[:12]) > MOST_BODY_BYTES:
+            return JSONResponse({"code": "too_long"}, 413)
+        return None

@@ -33,3 +33,10 @@ class ConsolePart:
     """Where live pictures and sound go that are marked to be kept."""
     metrics_open: bool = False
     """True: /metrics answers anybody who reaches the port."""
+    behind_proxy: bool = False
+    """True: a proxy on this machine speaks TLS with browsers and says who asks (X-Forwarded-For, -Proto)."""
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether browsers speak TLS with it, here or at the proxy."""
+        return self.certificate_file is not None or self.behind_proxy

@@ -98,7 +98,7 @@ def sign_in(
         session.cookie,
         httponly=True,
         samesite="strict",
-        secure=console.part.certificate_file is not None,
+        secure=console.part.encrypted,
         path="/",
     )
     return answer
