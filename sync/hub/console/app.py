@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sync.hub.console.context import COOKIE, Console, SignInFirst
 from sync.hub.console.limits import MOST_BODY_BYTES, Limits
-from sync.hub.console.pages import access, api, controls, desk, doors, judging, proof, statistics, wall
+from sync.hub.console.live_rooms import LiveRooms
+from sync.hub.console.pages import access, api, controls, desk, doors, judging, live, proof, statistics, wall
 from sync.hub.console.stations import Stations
 from sync.hub.console.tail import Tail
 from sync.hub.console.watching import Wall
@@ -42,6 +43,7 @@ ROUTERS: Final = (
     desk.router,
     doors.router,
     judging.router,
+    live.router,
     proof.router,
     statistics.router,
     wall.router,
@@ -56,6 +58,7 @@ def build_app(console: Console, tail: Tail | None = None) -> FastAPI:
     app.state.wall = Wall(console, lambda: tail is None or tail.caught_up)
     part = console.part
     app.state.stations = Stations(part.stations, part.station_ca_file or console.config.sync.ca_file)
+    app.state.live = LiveRooms(console)
     for router in ROUTERS:
         app.include_router(router)
 

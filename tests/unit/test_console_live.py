@@ -1,0 +1,204 @@
+"""Live on the console, before a real endpoint and a handheld that shows: pictures as MJPEG, sound when it is
+asked for, kept when it is marked, and everything under the officer's number."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+
+from bench.live_rig import DEVICE, OFFICER, Endpoint, Handheld, MovingPicture
+from edge.handheld.live.g711 import from_a_law, from_mu_law
+from sync.hub.archive import Archive
+from sync.hub.blob_files import BlobFiles
+from sync.hub.console.accounts import set_account
+from sync.hub.console.context import Console, utc_now
+from sync.hub.console.live_rooms import pcm_of, recordings
+from sync.hub.console.settings import ConsolePart
+from sync.hub.console.words import WORDS
+from sync.hub.receiver import Receiver
+from sync.hub.terms import Limits
+from sync.link.keys import KeySigner
+from sync.link.live_wire import Codec
+from sync.vocabulary.facts import PassageOpened, PictureTaken
+from tests.console_rig import CHEAP, OFFICERS, PASSWORD, SCOPE, ConsoleRig, console_rig, rostered
+
+JPEG = b"\xff\xd8\xff\xe0 a lane \xff\xd9"
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
+    with Endpoint(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def rig(endpoint: Endpoint) -> Iterator[ConsoleRig]:
+    """A console beside that endpoint, with its archive and its key."""
+    folder = endpoint.folder / "data"
+    part = ConsolePart(port=0, shown_file=folder / "shown.sqlite", live_folder=folder / "live")
+    archive = Archive.open(endpoint.config.archive)
+    with archive.transaction():
+        archive.add_scope(SCOPE)
+    console = Console(endpoint.config, part)
+    receiver = Receiver(archive, KeySigner(endpoint.hub_key, "hub"), site="s1", limits=Limits())
+    made = ConsoleRig(folder, console, archive, receiver)
+    for number, roles in OFFICERS.items():
+        made.record("officers", number, rostered(number))
+        set_account(archive, number, PASSWORD, roles, by="setup", at_utc=utc_now(), hasher=CHEAP)
+    made.caught_up()
+    yield made
+    console.close()
+    archive.close()
+
+
+def signed_in(address: str, officer: str = "4604002") -> httpx2.Client:
+    client = httpx2.Client(base_url=address, timeout=10.0, headers={"accept": "text/html"})
+    client.cookies.set("kakou_language", "en", domain="127.0.0.1")
+    assert client.post("/sign-in", data={"officer": officer, "password": PASSWORD}).status_code == 303
+    (client.headers["x-kakou-token"],) = re.findall(r'data-csrf="([^"]+)"', client.get("/live").text)
+    return client
+
+
+def until(met: Callable[[], Any]) -> Any:
+    end_s = time.monotonic() + 10.0
+    while not (got := met()):
+        assert time.monotonic() < end_s, "not in time"
+        time.sleep(0.03)
+    return got
+
+
+def some_pictures(client: httpx2.Client, count: int) -> list[bytes]:
+    """As a browser takes them: by length, between boundaries."""
+    found: list[bytes] = []
+    data = b""
+    with client.stream("GET", f"/live/{DEVICE}/pictures") as answer:
+        assert answer.headers["content-type"].startswith("multipart/x-mixed-replace")
+        for piece in answer.iter_bytes():
+            data += piece
+            while (
+                head := re.match(rb"--kakou-picture\r\n.*?Content-Length: (\d+)\r\n\r\n", data, re.DOTALL)
+            ) and len(data) >= head.end() + int(head[1]) + 2:
+                found.append(data[head.end() : head.end() + int(head[1])])
+                data = data[head.end() + int(head[1]) + 2 :]
+            if len(found) >= count:
+                return found
+    raise AssertionError(f"{len(found)} pictures came")
+
+
+def acts(rig: ConsoleRig) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(each.act, each.subject, each.officers) for each in rig.archive.acts(20) if "live" in each.act]
+
+
+def test_what_an_officer_shows_is_seen_heard_on_request_and_kept_when_marked(
+    rig: ConsoleRig, endpoint: Endpoint
+) -> None:
+    small = MovingPicture(160, 128)
+    with rig.served() as address, Handheld(endpoint, may_be_recorded=True, pictures=small) as handheld:
+        client = signed_in(address)
+        until(lambda: DEVICE in client.get("/live").text)
+        assert client.post(f"/live/{DEVICE}/watch", data={"reason": "pallet 7"}).status_code == 303
+        pictures = some_pictures(client, 3)
+        assert [each[:3] for each in pictures] == [b"\xff\xd8\xff"] * 3
+        assert len(set(pictures)) > 1
+        until(lambda: any("4604002" in flow.watchers for _, flow in handheld.flows))
+        # Nobody asked for sound, and none was given.
+        assert acts(rig) == [("live_watch", DEVICE, ("4604002",))]
+        first = client.get(f"/live/{DEVICE}/sound?after=-1")
+        assert (first.content, acts(rig)[0][0]) == (b"", "live_sound")
+        after, heard = first.headers["x-kakou-next"], b""
+        while len(heard) < 16_000:
+            more = client.get(f"/live/{DEVICE}/sound?after={after}")
+            after, heard = more.headers["x-kakou-next"], heard + more.content
+        spectrum = np.abs(np.fft.rfft(np.frombuffer(heard[:16_000], "<i2").astype(float)))
+        assert abs(int(np.argmax(spectrum)) - 440) < 10
+        # Kept only from here on, and the handheld says so.
+        assert not any(flow.is_recorded for _, flow in handheld.flows)
+        assert client.post(f"/live/{DEVICE}/keep", data={"reason": "pallet 7"}).status_code == 303
+        until(lambda: handheld.flows[-1][1].is_recorded)
+        assert WORDS["live.keeping"][1] in client.get(f"/live/{DEVICE}").text
+        some_pictures(client, 4)
+        assert client.post(f"/live/{DEVICE}/keep-no-more").status_code == 303
+        until(lambda: not handheld.flows[-1][1].is_recorded)
+        (kept,) = until(lambda: [each for each in recordings(rig.archive, 9) if each.ended_utc])
+        assert (kept.shown_by, kept.kept_by) == (OFFICER, "4604002")
+        content = client.get(f"/live-kept/{kept.name}").content
+        assert (content[:4], len(content)) == (b"RIFF", kept.size_bytes)
+        assert hashlib.sha256(content).hexdigest() == kept.sha256
+        assert client.get("/live-kept/..%2Fhub.toml").status_code == 404
+        # Who only watched leaves; the session goes on.
+        assert client.post(f"/live/{DEVICE}/leave").status_code == 303
+        until(lambda: handheld.flows[-1][1].watchers == ())
+        assert handheld.closed is None
+        client.close()
+    kinds = [act for act, _, _ in acts(rig)]
+    assert kinds == ["live_kept", "live_keep", "live_sound", "live_watch"]
+
+
+def test_what_the_officer_did_not_allow_is_not_kept(rig: ConsoleRig, endpoint: Endpoint) -> None:
+    small = MovingPicture(160, 128)
+    with rig.served() as address, Handheld(endpoint, may_be_recorded=False, pictures=small) as handheld:
+        client = signed_in(address)
+        until(lambda: DEVICE in client.get("/live").text)
+        client.post(f"/live/{DEVICE}/watch", data={"reason": "x"})
+        some_pictures(client, 1)
+        answer = client.post(f"/live/{DEVICE}/keep", data={"reason": "x"})
+        assert (answer.status_code, WORDS["live.may_not_be_kept"][1] in answer.text) == (409, True)
+        assert not any(flow.is_recorded for _, flow in handheld.flows)
+        # Signed out, nobody watches any more.
+        client.post("/sign-out")
+        until(lambda: handheld.flows[-1][1].watchers == ())
+        client.close()
+
+
+def test_asking_is_a_command_under_the_officers_number_with_sound_only_when_wished(
+    rig: ConsoleRig, endpoint: Endpoint
+) -> None:
+    client = rig.client("4604002")
+    answer = client.post(f"/live/{DEVICE}/ask", data={"reason": "看7号托盘", "minutes": "2"})
+    assert answer.status_code == 303
+    (row,) = rig.archive.last_commands(9)
+    assert (row.device, row.officers, row.reason) == (DEVICE, ("4604002",), "看7号托盘")
+    assert '"sound":false' in row.body
+    assert '"record":true' not in row.body
+    assert WORDS["live.waiting"][1].replace("'", "&#39;") in client.get(f"/live/{DEVICE}").text
+    rig.archive.settle_command(row.command_id, DEVICE, "refused", "the officer said no", utc_now())
+    until(lambda: "the officer said no" in client.get(f"/live/{DEVICE}").text)
+    assert client.post("/live/nobody/ask", data={"reason": "x"}).status_code == 409
+    watcher = rig.client("4604003")
+    assert [watcher.get(path).status_code for path in ("/live", f"/live/{DEVICE}")] == [403, 403]
+    assert watcher.post(f"/live/{DEVICE}/ask", data={"reason": "x"}).status_code == 403
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_lanes_show_their_latest_pictures_and_say_what_is_not_possible(tmp_path: Path, language: str) -> None:
+    sha = hashlib.sha256(JPEG).hexdigest()
+    with console_rig(tmp_path) as rig:
+        taken = PictureTaken(passage=1, moment="arrival", camera="front", sha256=sha, size_bytes=len(JPEG))
+        rig.say("lane-in", PassageOpened(passage=1), taken, PassageOpened(passage=2))
+        rig.caught_up()
+        files = BlobFiles(rig.console.config.blobs.folder)
+        files.open()
+        files.add("lane-in", sha, 0, JPEG)
+        files.complete("lane-in", sha, len(JPEG))
+        with rig.archive.transaction():
+            rig.archive.store_blob(sha, utc_now())
+        text = rig.client(language=language).get("/live").text
+        number = 0 if language == "zh" else 1
+        assert f"/desk/hold/lane-in/1/picture/{sha}" in text
+        assert WORDS["live.lanes_note"][number].replace("'", "&#39;") in text
+        assert WORDS["live.off"][number] in text
+        assert not re.findall(r"[>\s](?:live|desk|nav)\.[a-z_.]+[<\s]", text)
+
+
+@pytest.mark.parametrize(("codec", "reference"), [(Codec.MU_LAW, from_mu_law), (Codec.A_LAW, from_a_law)])
+def test_sound_is_decoded_as_the_handheld_does(codec: Codec, reference: Callable[[bytes], object]) -> None:
+    codes = bytes(range(256))
+    assert list(np.frombuffer(pcm_of(codec, codes), "<i2")) == list(reference(codes))  # type: ignore[call-overload]
