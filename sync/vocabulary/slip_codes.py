@@ -9,24 +9,25 @@ against `signature` with the key the centre's records name (`sync.policy.shown_s
 from __future__ import annotations
 
 import hashlib
-import zlib
 from datetime import UTC, datetime
 from decimal import Decimal
 
-import base45
-import cbor2
 import msgspec
 
-from sync.vocabulary import cbor
+from sync.vocabulary import cbor, signed_codes
 from sync.vocabulary.codec import Malformed
 from sync.vocabulary.numbers import ContainerNo, EnterpriseCode, Plate, SlipNo, UtcText
 from sync.vocabulary.records import Binding, Direction, ReleaseSlip, SlipKind, SlipState
+from sync.vocabulary.signed_codes import CWT as CWT
+from sync.vocabulary.signed_codes import KID_BYTES as KID_BYTES
+from sync.vocabulary.signed_codes import MAX_INFLATED as MAX_INFLATED
+from sync.vocabulary.signed_codes import MAX_TEXT as MAX_TEXT
+from sync.vocabulary.signed_codes import SIGNATURE_BYTES as SIGNATURE_BYTES
+from sync.vocabulary.signed_codes import Unsigned, read_code
+from sync.vocabulary.signed_codes import kid_of as kid_of
 from sync.vocabulary.weights import MAX_KG
 
 PREFIX = "KS1:"
-MAX_TEXT = 1_500
-"""Characters. A slip takes about 330; a QR code of version 25 with correction M holds 1,451."""
-MAX_INFLATED = 1_024
 MAX_CONTAINERS = 4
 MAX_ISSUER = 64
 MAX_CARD = 40
@@ -34,12 +35,8 @@ MAX_USES = 1_000
 MAX_NUMBER = 2**62
 MAX_TIME_S = 253_402_300_799
 """The last second of the year 9999."""
-KID_BYTES = 8
 EPOCH_TAG_BYTES = 8
-SIGNATURE_BYTES = 64
 
-CWT, COSE_SIGN1 = 61, 18
-_ALG, _KID, _EDDSA = 1, 4, -8
 _ISSUER, _SUBJECT, _EXPIRES, _NOT_BEFORE, _ISSUED = 1, 2, 4, 5, 6
 _SLIP = -65_537
 """A claim of our own: below -65536 is private use (RFC 8392, 9.1.1)."""
@@ -92,11 +89,6 @@ class ShownSlip(msgspec.Struct, frozen=True):
     """Of the whole COSE message, 64 hex digits: the same signed content always has the same one."""
 
 
-def kid_of(public_raw: bytes) -> str:
-    """16 hex digits: the beginning of SHA-256 over the 32 bytes of an Ed25519 public key."""
-    return hashlib.sha256(public_raw).hexdigest()[: 2 * KID_BYTES]
-
-
 def epoch_tag(epoch: str) -> str:
     """16 hex digits of a scope's epoch; an epoch that is no hex has a tag all the same."""
     tag = epoch[: 2 * EPOCH_TAG_BYTES].lower()
@@ -134,25 +126,9 @@ def as_slip(claims: SlipClaims) -> ReleaseSlip:
 # --- claims -> text ---------------------------------------------------------------------------------------
 
 
-class Unsigned(msgspec.Struct, frozen=True):
-    """A code that lacks its signature over `signed`."""
-
-    protected: bytes
-    payload: bytes
-
-    @property
-    def signed(self) -> bytes:
-        return _sig_structure(self.protected, self.payload)
-
-    def text(self, signature: bytes) -> str:
-        message = cbor2.dumps(cbor2.CBORTag(COSE_SIGN1, [self.protected, {}, self.payload, signature]))
-        return text_of(message)
-
-
 def text_of(message: bytes) -> str:
     """A COSE message as the text of a code."""
-    packed: bytes = base45.b45encode(zlib.compress(message, 9))
-    return PREFIX + packed.decode()
+    return signed_codes.text_of(PREFIX, message)
 
 
 def unsigned(claims: SlipClaims, kid: str) -> Unsigned:
@@ -185,7 +161,7 @@ def unsigned(claims: SlipClaims, kid: str) -> Unsigned:
         _ISSUED: _seconds(claims.issued),
         _SLIP: fields,
     }
-    made = Unsigned(cbor2.dumps({_ALG: _EDDSA, _KID: bytes.fromhex(kid)}), cbor2.dumps(payload))
+    made = signed_codes.unsigned(PREFIX, payload, kid)
     if _claims(made.payload) != claims:
         raise Malformed("a slip code has times in whole seconds and weights in whole grams")
     return made
@@ -195,73 +171,13 @@ def _seconds(utc: UtcText) -> int:
     return int(datetime.fromisoformat(utc).timestamp())
 
 
-def _sig_structure(protected: bytes, payload: bytes) -> bytes:
-    return cbor2.dumps(["Signature1", protected, b"", payload])
-
-
 # --- text -> claims ---------------------------------------------------------------------------------------
 
 
 def parse(text: str) -> ShownSlip:
     """Raises `Malformed` naming what was expected. Says nothing of who signed."""
-    message = _message(text)
-    value = cbor.read(message)
-    if isinstance(value, cbor.Tagged) and value.tag == CWT:
-        # RFC 8392, 6: the CWT tag stands before a COSE tag, never alone.
-        value = value.value
-    if not isinstance(value, cbor.Tagged) or value.tag != COSE_SIGN1:
-        raise Malformed(f"expected a COSE_Sign1 message (tag {COSE_SIGN1}), bare or in a CWT (tag {CWT})")
-    match value.value:
-        case [bytes(protected), dict(unprotected), bytes(payload), bytes(signature)]:
-            pass
-        case _:
-            raise Malformed("expected protected and unprotected header, payload and signature")
-    if len(signature) != SIGNATURE_BYTES:
-        raise Malformed(f"expected a signature of {SIGNATURE_BYTES} bytes, got {len(signature)}")
-    kid = _kid(protected, unprotected)
-    return ShownSlip(
-        _claims(payload),
-        kid.hex(),
-        _sig_structure(protected, payload),
-        signature,
-        hashlib.sha256(message).hexdigest(),
-    )
-
-
-def _message(text: str) -> bytes:
-    if not text.startswith(PREFIX) or len(text) > MAX_TEXT:
-        raise Malformed(f"expected a slip code beginning with {PREFIX}, of at most {MAX_TEXT} characters")
-    body = text.removeprefix(PREFIX)
-    try:
-        packed = base45.b45decode(body.encode("ascii"))
-    except ValueError as error:
-        raise Malformed("expected base45 behind the prefix") from error
-    inflater = zlib.decompressobj()
-    try:
-        message = inflater.decompress(packed, MAX_INFLATED + 1)
-    except zlib.error as error:
-        raise Malformed("expected zlib data in a slip code") from error
-    if len(message) > MAX_INFLATED:
-        raise Malformed(f"a slip code holds at most {MAX_INFLATED} bytes")
-    if not inflater.eof or inflater.unused_data:
-        raise Malformed("zlib data that are cut off, or go on behind their end")
-    return message
-
-
-def _kid(protected: bytes, unprotected: dict[int, cbor.Value]) -> bytes:
-    """Which key, by the signed header where it says so: what stands outside the signature never overrules it.
-
-    The rule of the EU's test cases CO22 and CO23. The algorithm must be in the signed header.
-    """
-    header = cbor.read(protected) if protected else {}
-    if not isinstance(header, dict) or header.get(_ALG) != _EDDSA:
-        raise Malformed(f"expected EdDSA ({_EDDSA}) in the protected header")
-    if not header.keys() <= {_ALG, _KID} or not unprotected.keys() <= {_KID}:
-        raise Malformed("expected nothing but algorithm and key id in the headers")
-    kid = header.get(_KID, unprotected.get(_KID))
-    if not isinstance(kid, bytes) or len(kid) != KID_BYTES:
-        raise Malformed(f"expected a key id of {KID_BYTES} bytes")
-    return kid
+    code = read_code(PREFIX, text, "slip code")
+    return ShownSlip(_claims(code.payload), code.kid, code.signed, code.signature, code.sha256)
 
 
 def _claims(payload: bytes) -> SlipClaims:

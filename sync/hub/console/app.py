@@ -13,7 +13,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from sync.hub.console.context import COOKIE, Console, SignInFirst
 from sync.hub.console.limits import MOST_BODY_BYTES, Limits
 from sync.hub.console.live_rooms import LiveRooms
-from sync.hub.console.pages import access, api, controls, desk, doors, judging, live, proof, statistics, wall
+from sync.hub.console.pages import (
+    access,
+    api,
+    controls,
+    desk,
+    doors,
+    judging,
+    live,
+    proof,
+    search,
+    statistics,
+    trace,
+    wall,
+)
 from sync.hub.console.stations import Stations
 from sync.hub.console.tail import Tail
 from sync.hub.console.watching import Wall
@@ -45,7 +58,9 @@ ROUTERS: Final = (
     judging.router,
     live.router,
     proof.router,
+    search.router,
     statistics.router,
+    trace.router,
     wall.router,
 )
 

@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from sync.hub.archive import Archive, CommandRow, Version
 from sync.hub.console.shown import NamedRow, PassageRow, Shown
-from sync.hub.console.telling import Line, fact_lines, kind_words, record_lines
+from sync.hub.console.telling import Line, fact_lines, kind_words, record_lines, same, value_words
 from sync.hub.looking_back import Proof, Told, prove, told_at, told_of_passage
 from sync.hub.past import Moment, PastUnknown, version_at
 from sync.vocabulary.blobs import named_by
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.facts import FactData, PictureMissed, PictureTaken, ReadingKept, RulingMade
 from sync.vocabulary.handheld_facts import EvidenceTaken, ParcelJudged, ReleaseAsked, ReleaseCodeMade
-from sync.vocabulary.records import Recall, RecallState, Waybill, XRay
+from sync.vocabulary.records import Recall, RecallState, Trace, Waybill, XRay
 from sync.vocabulary.rulings import Text
 from sync.vocabulary.xray_facts import ParcelXRayed, XRayFileKept
 
@@ -454,3 +454,77 @@ def passages_of(shown: Shown, what: str, name: str, limit: int) -> tuple[Passage
     keys = list(dict.fromkeys((row.device, row.passage or 0) for row in rows))[:limit]
     found = (shown.passage(device, passage) for device, passage in keys)
     return tuple(row for row in found if row is not None)
+
+
+# --- a parcel's path (溯源) ---------------------------------------------------------------------------------
+
+_ON_THE_PATH: Final = frozenset(
+    {
+        "parcel_x_rayed",
+        "parcel_sorted",
+        "parcel_judged",
+        "parcel_checked",
+        "inspection_made",
+        "finding_made",
+        "sample_sent",
+        "laboratory_result",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PathStep:
+    """One station of a parcel's path."""
+
+    time: str
+    place: Text
+    what: Text
+    address: str = ""
+    """Of the page that proves it; empty where only the record says so."""
+
+
+def path_of(archive: Archive, shown: Shown, waybill_no: str) -> tuple[PathStep, ...]:
+    """From its declaration to where it is, by time."""
+    return tuple(sorted(_path(archive, shown, waybill_no), key=lambda step: step.time))
+
+
+def _path(archive: Archive, shown: Shown, waybill_no: str) -> Iterator[PathStep]:
+    scope, body = record_somewhere(archive, "waybills", waybill_no)
+    waybill = _read(body, Waybill)
+    versions = archive.record_versions(scope, "waybills", waybill_no) if scope else ()
+    bound = ""
+    parcel = f"/parcel/{waybill_no}"
+    for place, version in enumerate(versions):
+        slip_no = str(_plain(version.body).get("slip_no") or "")
+        if place == 0:
+            yield PathStep(version.at_utc, same(""), Text("申报到达中心", "Declared to the centre"), parcel)
+        if slip_no and slip_no != bound:
+            what = Text(f"绑定核放单 {slip_no}", f"On release slip {slip_no}")
+            yield PathStep(version.at_utc, same(""), what, parcel)
+        bound = slip_no
+    code = "" if waybill is None else waybill.trace_code
+    trace = _read(record_somewhere(archive, "traces", code)[1], Trace) if code else None
+    for step in () if trace is None else trace.steps:
+        where = Text(step.place_zh, step.place_en or step.place_zh)
+        yield PathStep(str(step.at), where, Text(step.what_zh, step.what_en or step.what_zh))
+    for one in told_of_waybill(archive, shown, waybill_no):
+        if one.fact.kind in _ON_THE_PATH and one.body is not None:
+            yield PathStep(one.fact.time, same(one.device), _in_short(one), f"/fact/{one.address}")
+    for row in passages_of(shown, "slip", bound, 20) if bound else ():
+        if row.crossed_utc:
+            what = (
+                Text(f"随 {row.plate} 出区", f"Left with {row.plate}")
+                if row.direction == "E"
+                else Text(f"随 {row.plate} 进区", f"Came in with {row.plate}")
+            )
+            address = f"/passage/{row.device}/{row.passage}"
+            yield PathStep(row.crossed_utc, same(row.device), what, address)
+
+
+def _in_short(one: Told) -> Text:
+    data = None if one.body is None else one.body.data
+    came_to = str(
+        getattr(data, "verdict", "") or getattr(data, "handling", "") or getattr(data, "result", "")
+    )
+    what, value = kind_words(one.fact.kind), value_words(came_to)
+    return Text(f"{what.zh}：{value.zh}", f"{what.en}: {value.en}") if came_to else what

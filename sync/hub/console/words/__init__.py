@@ -12,6 +12,7 @@ from sync.hub.console.words import (
     live,
     proof,
     statistics,
+    trace,
     wall,
 )
 
@@ -25,6 +26,7 @@ WORDS: dict[str, tuple[str, str]] = {
     **live.WORDS,
     **proof.WORDS,
     **statistics.WORDS,
+    **trace.WORDS,
     **wall.WORDS,
 }
 """Words of every page."""

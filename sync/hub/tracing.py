@@ -1,0 +1,341 @@
+"""Trace codes (溯源码, 一品一码): one to an outbound parcel, in the scope's records, signed for its label.
+
+A code that is there already stays: a label printed again is the same to the last bit (Ed25519 signs the same
+bytes alike). No clock; randomness comes in.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, TypeVar
+from zoneinfo import ZoneInfo
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from msgspec.structs import replace
+
+from sync.hub.archive import Archive, CentreAct, RecordChange
+from sync.hub.centre import By, CentreRefused
+from sync.hub.slips import SlipSettings, public_kid, put_key
+from sync.link.messages import Status
+from sync.vocabulary.codec import Malformed, decoder, from_json, to_json
+from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.records import (
+    MAX_STEPS,
+    Direction,
+    KeyState,
+    Recall,
+    ReleaseSlip,
+    Site,
+    SlipKey,
+    Trace,
+    TraceStep,
+    Waybill,
+)
+from sync.vocabulary.trace_codes import MAX_CODE, PREFIX, TraceClaims, new_code, parse, unsigned
+
+MOST: Final = 2_000
+"""Parcels of one issue."""
+GONE: Final = frozenset({"cancelled", "left"})
+
+T = TypeVar("T")
+_read_status = decoder(Status)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What stands on one label."""
+
+    trace_code: str
+    waybill_no: str
+    text: str
+    """Of the QR code."""
+    goods: str
+    batch_no: str
+    slip_no: str
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What an issue came to."""
+
+    labels: tuple[Label, ...]
+    fresh: int
+    """Codes given now; the others were there."""
+    refused: tuple[tuple[str, str], ...]
+    """Waybill number and why."""
+
+
+def parcels_of_slip(archive: Archive, scope: str, slip_no: str) -> tuple[str, ...]:
+    """By number. Goes through the scope's waybills."""
+    rows = archive.engine.execute(
+        "SELECT key, body FROM records WHERE scope = ? AND collection = 'waybills' AND body LIKE ? "
+        "ORDER BY key LIMIT ?",
+        (scope, f"%{_unlike(slip_no)}%", MOST + 1),
+    )
+    found = [(key, _read(body, Waybill)) for key, body in rows.fetchall()]
+    return tuple(key for key, waybill in found if waybill is not None and waybill.slip_no == slip_no)
+
+
+def issue(
+    archive: Archive,
+    scope: str,
+    waybill_nos: Sequence[str],
+    private: Ed25519PrivateKey,
+    settings: SlipSettings,
+    by: By,
+    at_utc: str,
+    *,
+    pick: Callable[[int], int],
+) -> Given:
+    """Give codes to parcels that go out, and their labels; all in one transaction. Raises `CentreRefused`."""
+    by.checked()
+    wanted = tuple(dict.fromkeys(each.strip() for each in waybill_nos if each.strip()))
+    if not 1 <= len(wanted) <= MOST:
+        raise CentreRefused(f"expected 1 to {MOST} waybill numbers, got {len(wanted)}")
+    now = UtcText(f"{datetime.fromisoformat(at_utc):%Y-%m-%dT%H:%M:%SZ}")
+    site = _site(archive)
+    day = f"{datetime.fromisoformat(at_utc).astimezone(ZoneInfo(site.zone)):%Y-%m-%d}"
+    refused: list[tuple[str, str]] = []
+    labels: list[Label] = []
+    fresh = 0
+    with archive.transaction():
+        archive.lock_scope(scope)
+        kid = put_key(archive, scope, private, settings, at_utc).kid
+        changes: list[RecordChange] = []
+        for number in wanted:
+            waybill = _read(archive.record("waybills", number, scope), Waybill)
+            why = "no record of it" if waybill is None else _not_outbound(archive, scope, waybill)
+            if waybill is None or why:
+                refused.append((number, why))
+                continue
+            code = waybill.trace_code or new_code(day, pick)
+            trace = _read(archive.record("traces", code, scope), Trace)
+            if trace is None or all(step.what_zh != _GIVEN for step in trace.steps):
+                fresh += 1
+                trace = _begun(code, waybill, site, now, trace)
+                changes.append(RecordChange("traces", code, to_json(trace).decode()))
+                if not waybill.trace_code:
+                    named = replace(waybill, trace_code=code)
+                    changes.append(RecordChange("waybills", number, to_json(named).decode()))
+            labels.append(_label(waybill, trace, private, kid, settings.issuer))
+        if changes:
+            archive.apply_changes(scope, changes, at_utc)
+        if labels:
+            detail = f"{fresh} new, {len(labels) - fresh} there already: {', '.join(wanted)}"
+            subject = labels[0].slip_no or labels[0].waybill_no
+            act = CentreAct(at_utc, "issue_trace_codes", subject, by.officers, by.reason, detail[:600])
+            archive.add_act(act)
+    return Given(tuple(labels), fresh, tuple(refused))
+
+
+def labels_of(
+    archive: Archive,
+    scope: str,
+    waybill_nos: Sequence[str],
+    private: Ed25519PrivateKey,
+    settings: SlipSettings,
+) -> tuple[Label, ...]:
+    """Labels of parcels that have their codes, to be printed again; others are left out."""
+    kid = public_kid(private)
+    labels = []
+    for number in dict.fromkeys(waybill_nos):
+        waybill = _read(archive.record("waybills", number, scope), Waybill)
+        if waybill is None or not waybill.trace_code:
+            continue
+        trace = _read(archive.record("traces", waybill.trace_code, scope), Trace)
+        if trace is not None and trace.steps:
+            labels.append(_label(waybill, trace, private, kid, settings.issuer))
+    return tuple(labels)
+
+
+def _label(waybill: Waybill, trace: Trace, private: Ed25519PrivateKey, kid: str, issuer: str) -> Label:
+    at = next((step.at for step in trace.steps if step.what_zh == _GIVEN), trace.steps[0].at)
+    given = f"{datetime.fromisoformat(at):%Y-%m-%dT%H:%M:%SZ}"
+    claims = TraceClaims(
+        trace_code=trace.trace_code, waybill_no=waybill.waybill_no, issuer=issuer, issued=UtcText(given)
+    )
+    made = unsigned(claims, kid)
+    names = dict.fromkeys(line.get("name") or line.get("declared_name", "") for line in waybill.lines)
+    batches = dict.fromkeys(line.get("batch") or waybill.batch_no for line in waybill.lines)
+    return Label(
+        trace.trace_code,
+        str(waybill.waybill_no),
+        made.text(private.sign(made.signed)),
+        "、".join(name for name in names if name),
+        ", ".join(batch for batch in batches or {waybill.batch_no: None} if batch),
+        str(waybill.slip_no or ""),
+    )
+
+
+_GIVEN: Final = "赋溯源码"
+
+
+def _begun(code: str, waybill: Waybill, site: Site, now: UtcText, known: Trace | None) -> Trace:
+    step = TraceStep(
+        at=now,
+        place_zh=site.name_zh,
+        place_en=site.name_en,
+        what_zh=_GIVEN,
+        what_en="Trace code given",
+    )
+    before = () if known is None else known.steps[: MAX_STEPS - 1]
+    return Trace(trace_code=code, waybill_no=waybill.waybill_no, steps=(*before, step))
+
+
+def _not_outbound(archive: Archive, scope: str, waybill: Waybill) -> str:
+    """Empty where it goes out: its slip does, or it is on none yet and is no return."""
+    if len(waybill.trace_code) > MAX_CODE:
+        return f"its trace code is longer than {MAX_CODE} characters"
+    if waybill.state in GONE:
+        return f"its state is {waybill.state}"
+    if waybill.slip_no is None:
+        return "it is a return" if waybill.direction == "return" else ""
+    slip = _read(archive.record("release_slips", waybill.slip_no, scope), ReleaseSlip)
+    if slip is not None and slip.direction is not Direction.OUT:
+        return f"it comes in, by {waybill.slip_no}"
+    return ""
+
+
+# --- a label that is shown --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A label's signed text, and whether it is one of ours."""
+
+    claims: TraceClaims
+    holds: bool
+    why: str = ""
+
+
+def check(archive: Archive, text: str) -> Checked | None:
+    """None: no signed text. Raises `Malformed` for one that cannot be read."""
+    if not text.startswith(PREFIX):
+        return None
+    shown = parse(text)
+    for scope in archive.scopes():
+        key = _read(archive.record("slip_keys", shown.kid, scope.scope), SlipKey)
+        if key is not None:
+            return Checked(shown.claims, *_flaw(key, shown.claims, shown.signed, shown.signature))
+    return Checked(shown.claims, False, f"no key {shown.kid} in the records")
+
+
+def _flaw(key: SlipKey, claims: TraceClaims, signed: bytes, signature: bytes) -> tuple[bool, str]:
+    if key.state is not KeyState.ACTIVE:
+        return False, f"key {key.kid} was revoked"
+    if key.issuer != claims.issuer:
+        return False, f"key {key.kid} speaks for {key.issuer}, not for {claims.issuer}"
+    try:
+        Ed25519PublicKey.from_public_bytes(base64.b64decode(key.public_key, validate=True)).verify(
+            signature, signed
+        )
+    except (InvalidSignature, ValueError):
+        return False, f"the signature is not key {key.kid}'s"
+    return True, ""
+
+
+# --- recalls: what they hit, and who knows of them --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    waybills: tuple[Waybill, ...]
+    seen: int
+    """Parcels hit in what was looked through; `waybills` are the first of them."""
+    is_whole: bool
+    """False: time ran out."""
+
+
+def hits_of(
+    archive: Archive,
+    recall: Recall,
+    *,
+    most: int,
+    within_s: float,
+    now_s: Callable[[], float] = time.monotonic,
+) -> Hits:
+    """Parcels a recall names, by number. Goes through all waybills of all scopes."""
+    until_s = now_s() + within_s
+    found: list[Waybill] = []
+    seen = 0
+    words = {*recall.batch_nos, *recall.skus, *recall.trace_codes}
+    words |= {str(each) for each in (*recall.waybill_nos, *recall.slip_nos, *recall.enterprises)}
+    for place, body in enumerate(_waybills(archive)):
+        if place % 1_000 == 0 and now_s() > until_s:
+            return Hits(tuple(found), seen, is_whole=False)
+        if any(word in body for word in words):
+            waybill = _read(body, Waybill)
+            if waybill is not None and recall.names(waybill):
+                seen += 1
+                if len(found) < most:
+                    found.append(waybill)
+    return Hits(tuple(found), seen, is_whole=True)
+
+
+def _waybills(archive: Archive) -> Iterator[str]:
+    for scope in archive.scopes():
+        for (body,) in archive.engine.stream(
+            "SELECT body FROM records WHERE scope = ? AND collection = 'waybills' ORDER BY key",
+            (scope.scope,),
+        ):
+            yield body
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Whether one device has the record as it stands now."""
+
+    device: str
+    knows: bool
+    number: int
+    """The scope's number as the device told last."""
+    told_utc: str
+    is_online: bool
+
+
+def reach_of(archive: Archive, collection: str, key: str) -> tuple[int, str, tuple[Reached, ...]]:
+    """The number of the log that wrote the record last, when that was, and every device that follows its
+    scope. Number 0: there is no such record."""
+    for scope in archive.scopes():
+        versions = archive.record_versions(scope.scope, collection, key)
+        if versions and versions[-1].epoch == scope.epoch:
+            last = versions[-1]
+            found = (_reached(archive, device, scope.scope, last.number) for device in archive.devices())
+            return last.number, last.at_utc, tuple(each for each in found if each is not None)
+    return 0, "", ()
+
+
+def _reached(archive: Archive, device: str, scope: str, number: int) -> Reached | None:
+    told = archive.status(device)
+    try:
+        status = None if told is None else _read_status(told[0])
+    except Malformed:
+        return None
+    if told is None or status is None or scope not in status.records:
+        return None
+    has = status.records[scope]
+    return Reached(device, has >= number, has, told[1], status.online)
+
+
+def _site(archive: Archive) -> Site:
+    for body in archive.bodies_of("site"):
+        site = _read(body, Site)
+        if site is not None:
+            return site
+    raise CentreRefused("expected a record of the site: whose name stands on the labels")
+
+
+def _read(body: str | None, kind: type[T]) -> T | None:
+    try:
+        return None if body is None else from_json(body, kind)
+    except Malformed:
+        return None
+
+
+def _unlike(text: str) -> str:
+    return "".join(each for each in text if each not in "%_\\")
