@@ -19,6 +19,8 @@ from sync.link.messages import Status
 from sync.vocabulary.records import CreditTier, Enterprise, Site, SiteLane
 from sync.vocabulary.rulings import Text, Verdict
 
+COUNTED: Final = ("opened", "released", "inspected", "held", "closed_crossed", "passed", "flagged", "recheck")
+"""Tallies of devices that the wall shows."""
 CURVES: Final = ("released", "inspected", "held", "flagged")
 SLOW_S: Final = 180.0
 """So long in the lane is slow, where no baseline was measured."""
@@ -50,10 +52,7 @@ class Known:
     today: Sequence[Tally]
     """Of all devices."""
     yesterday: Sequence[Tally]
-    enterprises: Sequence[Enterprise]
-    firms: Mapping[tuple[str, str], int]
-    """Enterprise and what (`ruled`, `spot_checked`, `slip_checks`) -> how often in the days of coverage."""
-    coverage_days: int
+    coverage: Coverage
     alarms: Sequence[OpenAlarm]
     """Open ones, the latest first."""
     pictures_owed: Mapping[str, int]
@@ -256,6 +255,25 @@ def _sorted_by_device(known: Known) -> _Sorted:
     return _Sorted(known, states, passages, sums, Counter(alarm.device for alarm in known.alarms))
 
 
+def shown_in(view: WallView, part: str) -> tuple[object, ...]:
+    """What a part of the wall is painted from: equal, it looks the same."""
+    match part:
+        case "figures":
+            known = (view.coverage.came, view.coverage.covered, view.coverage.days, view.caught_up)
+            held = (view.held_now, view.longest_held_minutes)
+            return (view.curves, view.lane_time, known, held, view.backlog, view.pictures_owed, view.away)
+        case "plan":
+            return (view.lanes, view.stations, view.handhelds, view.minute)
+        case "alarms":
+            return (view.alarms, view.alarms_open, view.alarms_unowned)
+        case "devices":
+            return (view.devices,)
+        case "coverage":
+            return (view.coverage,)
+        case _:
+            raise ValueError(f"expected a part of the wall, got {part[:40]!r}")
+
+
 def build(known: Known) -> WallView:
     by = _sorted_by_device(known)
     devices = tuple(_device(by, device, kind) for device, kind in _kinds(known).items())
@@ -275,7 +293,7 @@ def build(known: Known) -> WallView:
         held_now=len(held),
         longest_held_minutes=max((lane.minutes for lane in held), default=0),
         lane_time=_lane_time(known),
-        coverage=_coverage(known),
+        coverage=known.coverage,
         backlog=sum(device.backlog for device in devices),
         pictures_owed=sum(device.pictures_owed for device in devices),
         away=sum(device.state != "online" for device in devices),
@@ -491,26 +509,27 @@ def _lane_time(known: Known) -> LaneTime:
     )
 
 
-def _coverage(known: Known) -> Coverage:
-    rows = {each.code: each for each in known.enterprises}
+def coverage(enterprises: Sequence[Enterprise], counts: Mapping[tuple[str, str], int], days: int) -> Coverage:
+    """`counts`: enterprise and what (`ruled`, `spot_checked`, `slip_checks`) -> how often in these days."""
+    rows = {str(each.code): each for each in enterprises}
     firms = []
-    for code in sorted({*map(str, rows), *(code for code, _ in known.firms)}):
-        row = rows.get(code)  # type: ignore[call-overload]
+    for code in sorted({*rows, *(code for code, _ in counts)}):
+        row = rows.get(code)
         firms.append(
             FirmSeen(
                 code=code,
                 name=row.name if row is not None else code,
                 tier=row.tier if row is not None else None,
                 spot_check_per_mille=row.spot_check_per_mille if row is not None else 0,
-                ruled=known.firms.get((code, "ruled"), 0),
-                spot_checked=known.firms.get((code, "spot_checked"), 0),
-                slip_checks=known.firms.get((code, "slip_checks"), 0),
+                ruled=counts.get((code, "ruled"), 0),
+                spot_checked=counts.get((code, "spot_checked"), 0),
+                slip_checks=counts.get((code, "slip_checks"), 0),
             )
         )
     firms.sort(key=lambda firm: (not firm.ruled or firm.covered, -firm.ruled, firm.code))
     came = [firm for firm in firms if firm.ruled]
     return Coverage(
-        days=known.coverage_days,
+        days=days,
         came=len(came),
         covered=sum(firm.covered for firm in came),
         firms=tuple(firms),

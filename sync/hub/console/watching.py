@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from sync.hub.archive import STORAGE_ERRORS, Archive
 from sync.hub.console.alarms import OpenAlarm, OpenAlarms
-from sync.hub.console.shown import Shown
-from sync.hub.console.wall import Heard, Known, WallView, build, line
+from sync.hub.console.shown import Shown, Tally
+from sync.hub.console.wall import COUNTED, Coverage, Heard, Known, WallView, build, coverage, line, shown_in
 from sync.hub.console.words import WORDS
 from sync.link.messages import Status
 from sync.vocabulary.codec import Malformed, decoder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sync.hub.console.context import Console
 
 LOOK_EVERY_S: Final = 0.5
-BUILD_EVERY_S: Final = 0.2
+BUILD_EVERY_S: Final = 0.25
 """However much comes."""
 AGES_EVERY_S: Final = 5.0
 """Ages grow though nothing comes."""
@@ -37,6 +37,8 @@ COVERAGE_DAYS: Final = 30
 PARTS: Final = ("figures", "plan", "alarms", "devices", "coverage")
 CSRF: Final = "@csrf-of-the-session@"
 """Stands in forms where each session's own token is put in."""
+
+EMPTY: Final = coverage((), {}, COVERAGE_DAYS)
 
 _read_status = decoder(Status)
 _read_enterprise = decoder(Enterprise)
@@ -48,6 +50,7 @@ class Painted:
     parts: Mapping[str, str]
     changed: Mapping[str, int]
     """Part -> the number of the view in which it changed last."""
+    made_of: Mapping[str, tuple[object, ...]]
 
 
 @dataclass(slots=True)
@@ -58,9 +61,8 @@ class _Slow:
     past_at_s: float = -1e9
     day: str = ""
     past_firms: Counter[tuple[str, str]] = field(default_factory=Counter)
-    yesterday: tuple = ()  # type: ignore[type-arg]
-    firms: Counter[tuple[str, str]] = field(default_factory=Counter)
-    enterprises: tuple[Enterprise, ...] = ()
+    yesterday: tuple[Tally, ...] = ()
+    coverage: Coverage = EMPTY
     devices: tuple[str, ...] = ()
     pictures_owed: Mapping[str, int] = field(default_factory=dict)
 
@@ -100,18 +102,20 @@ class Wall:
             before = self._painted.get(language)
             if before is not None and before.number == self._number:
                 return before
-            parts = {
-                part: self._console.fragment(
-                    language, f"wall_{part}.html", view=view, csrf=CSRF, line=line, has=WORDS.__contains__
-                )
-                for part in PARTS
-            }
-            changed = {
-                part: before.changed[part] if before and before.parts[part] == html else self._number
-                for part, html in parts.items()
-            }
-            painted = self._painted[language] = Painted(self._number, parts, changed)
+            parts, changed, made_of = {}, {}, {}
+            for part in PARTS:
+                made_of[part] = shown_in(view, part)
+                if before is not None and before.made_of[part] == made_of[part]:
+                    parts[part], changed[part] = before.parts[part], before.changed[part]
+                else:
+                    parts[part], changed[part] = self._paint(language, part, view), self._number
+            painted = self._painted[language] = Painted(self._number, parts, changed, made_of)
             return painted
+
+    def _paint(self, language: str, part: str, view: WallView) -> str:
+        return self._console.fragment(
+            language, f"wall_{part}.html", view=view, csrf=CSRF, line=line, has=WORDS.__contains__
+        )
 
     def alarm(self, alarm: str) -> OpenAlarm | None:
         with self._lock:
@@ -183,7 +187,7 @@ class Wall:
             self._look_slowly(archive, shown, now)
             with shown.moment():
                 passages, states = shown.passages_open(), shown.states()
-                tallies = shown.tallies(today, today, "device")
+                tallies = _tallies(shown, today)
             slow = self._slow
             view = build(
                 Known(
@@ -197,9 +201,7 @@ class Wall:
                     states=states,
                     today=tallies,
                     yesterday=slow.yesterday,
-                    enterprises=slow.enterprises,
-                    firms=slow.firms,
-                    coverage_days=COVERAGE_DAYS,
+                    coverage=slow.coverage,
                     alarms=self._alarms.all(),
                     pictures_owed=slow.pictures_owed,
                     caught_up=self._caught_up(),
@@ -254,16 +256,15 @@ class Wall:
             slow.past_firms = Counter()
             for back in range(1, COVERAGE_DAYS):
                 slow.past_firms += _firms(shown, f"{now - timedelta(days=back):%Y-%m-%d}")
-            slow.yesterday = shown.tallies(yesterday, yesterday, "device")
+            slow.yesterday = _tallies(shown, yesterday)
             slow.past_at_s, slow.day = now_s, day
-        slow.firms = slow.past_firms + _firms(shown, day)
         found = []
         for body in archive.bodies_of("enterprises"):
             try:
                 found.append(_read_enterprise(body))
             except Malformed:
                 continue
-        slow.enterprises = tuple(found)
+        slow.coverage = coverage(found, slow.past_firms + _firms(shown, day), COVERAGE_DAYS)
         slow.devices = archive.devices()
         slow.pictures_owed = dict(
             archive.engine.execute(
@@ -280,3 +281,12 @@ def _firms(shown: Shown, day: str) -> Counter[tuple[str, str]]:
         (day,),
     )
     return Counter({(name, what): n for name, what, n in rows})
+
+
+def _tallies(shown: Shown, day: str) -> tuple[Tally, ...]:
+    rows = shown.execute(
+        "SELECT day, hour, by, name, what, n, seconds FROM tallies "  # noqa: S608
+        f"WHERE day = ? AND by = 'device' AND what IN ({', '.join('?' * len(COUNTED))})",
+        (day, *COUNTED),
+    )
+    return tuple(map(Tally._make, rows))
