@@ -7,6 +7,7 @@ WORDS = {
     "access.tab.reads": ("查看记录", "Who looked"),
     "access.tab.acts": ("操作记录", "Who did what"),
     "access.tab.password": ("我的密码", "My password"),
+    "access.tab.api": ("程序接口", "For programs"),
     "access.officer": ("工号", "Officer"),
     "access.roles": ("角色", "Roles"),
     "access.state": ("状态", "State"),
