@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench import (
     alarms,
+    console,
     drain,
     durable,
     handheld,
@@ -35,6 +36,7 @@ BENCHES: Mapping[str, Callable[[Path, float], Bench]] = {
     "ingest": ingest.run,
     "drain": drain.run,
     "alarms": alarms.run,
+    "console": console.run,
     "lane": lane.run,
     "live": live.run,
     "reading": reading.run,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 import uvicorn
 
 from sync.hub.archive import Archive
-from sync.hub.config import read_hub_config
+from sync.hub.config import HubConfig, read_hub_config
 from sync.hub.console.app import build_app
 from sync.hub.console.context import Console
+from sync.hub.console.settings import ConsolePart
 from sync.hub.console.shown import Shown
 from sync.hub.console.tail import Tail
 from sync.hub.wiring import set_up_log
@@ -49,6 +51,14 @@ def main() -> int:
     if part is None:
         return 0
     set_up_log(config.log_level)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The hub holds the other end: when it is gone, so is this.
+    serve(config, part, sys.stdin.buffer.read)
+    return 0
+
+
+def serve(config: HubConfig, part: ConsolePart, until: Callable[[], object]) -> None:
+    """Serves until `until`, called on a thread of its own, returns."""
     log = structlog.get_logger("sync.hub.console")
     console = Console(config, part)
     tail = Tail(
@@ -60,13 +70,11 @@ def main() -> int:
     )
     server = server_of(console, tail)
 
-    def wait_for_the_hub() -> None:
-        # The hub holds the other end: when it is gone, so is this.
-        sys.stdin.buffer.read()
+    def wait() -> None:
+        until()
         server.should_exit = True
 
-    threading.Thread(target=wait_for_the_hub, name="hub-gone", daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=wait, name="hub-gone", daemon=True).start()
     tail.start()
     log.info("console ready", address=f"{part.host}:{part.port}")
     try:
@@ -74,7 +82,6 @@ def main() -> int:
     finally:
         tail.stop()
         console.close()
-    return 0
 
 
 if __name__ == "__main__":
