@@ -44,12 +44,12 @@ WAYBILL = "YT5126637740649"
 @pytest.fixture(scope="module")
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleRig]:
     with console_rig(tmp_path_factory.mktemp("statistics")) as made:
-        _tell(made)
+        tell(made)
         made.caught_up()
         yield made
 
 
-def _tell(rig: ConsoleRig) -> None:
+def tell(rig: ConsoleRig) -> None:
     firm = Enterprise(
         code=EnterpriseCode(FIRM), name="=海南跨境", tier=CreditTier.MEDIUM, spot_check_per_mille=50
     )
