@@ -298,10 +298,17 @@ def test_the_wall_speaks_both_languages_and_shows_no_key(rig: ConsoleRig, langua
     busy(rig)
     rig.say("lane-in", Alarm(code=AlarmCode.TAILGATER), stream=Stream.ALARM)
     rig.caught_up()
+    (scope,) = rig.archive.scopes()
+    behind = Status(
+        device="hh-1", online=False, health={"handheld": "idle"}, records={SCOPE: scope.number - 1}
+    )
+    with rig.archive.transaction():
+        rig.archive.set_status("hh-1", to_json(behind).decode(), utc_now())
     client = rig.client(language=language)
     for page in ("/", "/coverage"):
         text = re.sub(r"<[^>]*>", " ", client.get(page).text)
         assert re.findall(r"\b(?:wall|alarm|tier|nav)\.[a-z_.]+", text) == []
+        assert "&amp;" not in text
 
 
 def test_every_alarm_of_device_and_hub_has_words() -> None:
