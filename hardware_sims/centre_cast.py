@@ -28,7 +28,7 @@ def centre_records(today: datetime) -> dict[str, list[dict[str, Any]]]:
         "officers": [
             {
                 "officer_no": each.number,
-                "authorisations": ["manual_release", "supplement"] if "duty" in each.roles else [],
+                "authorisations": ["inspect", "manual_release", "supplement"] if "duty" in each.roles else [],
                 "roles": list(each.roles),
                 "public_key": "",
                 "valid_until": (today + timedelta(days=365)).strftime("%Y-%m-%dT%H:%M:%SZ"),
