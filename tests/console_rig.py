@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 import uvicorn
 from argon2 import PasswordHasher
+from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from sync.hub.archive import Archive, RecordChange
@@ -89,6 +90,8 @@ class ConsoleRig:
     archive: Archive
     receiver: Receiver
     devices: dict[str, Device] = field(default_factory=dict)
+    app: FastAPI | None = None
+    """Built once: it costs more than most tests."""
 
     def device(self, name: str) -> Device:
         if name not in self.devices:
@@ -129,7 +132,9 @@ class ConsoleRig:
 
     def client(self, officer: str = "4604001", *, language: str = "en") -> TestClient:
         """A browser that is signed in."""
-        client = TestClient(build_app(self.console), base_url="http://127.0.0.1", follow_redirects=False)
+        if self.app is None:
+            self.app = build_app(self.console)
+        client = TestClient(self.app, base_url="http://127.0.0.1", follow_redirects=False)
         client.headers["accept"] = "text/html"
         client.cookies.set("kakou_language", language)
         answer = client.post("/sign-in", data={"officer": officer, "password": PASSWORD})

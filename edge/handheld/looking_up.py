@@ -29,6 +29,7 @@ from edge.handheld.rules import RELEASED
 from edge.handheld.stores import Stores
 from edge.handheld.vault_files import Standing
 from edge.runtime.clock import UNKNOWN_MS, Clock
+from sync.link.shown_traces import code_on_label
 from sync.policy.ages import records_age_s
 from sync.policy.draws import parcel_check_due
 from sync.store.opening import StoreRefused
@@ -148,7 +149,7 @@ class Lookups:
                 assert_never(wanted)
 
     def _parcel(self, records: Records, text: str) -> ParcelFindings:
-        code = text.strip()
+        code = code_on_label(records.get, text.strip())
         waybills = records.waybills_by_code(code, MOST_WAYBILLS)
         if not waybills and code != code.upper():
             waybills = records.waybills_by_code(code.upper(), MOST_WAYBILLS)
@@ -189,7 +190,7 @@ class Lookups:
         )
 
     def _trace(self, records: Records, text: str) -> TraceFindings:
-        code = text.strip()
+        code = code_on_label(records.get, text.strip())
         parcel = self._parcel(records, code)
         found = [trace for each in parcel.waybills for trace in records.traces_of(each.waybill_no)]
         named = [each.trace_code for each in parcel.waybills if each.trace_code]

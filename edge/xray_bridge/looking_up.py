@@ -10,6 +10,7 @@ from typing import Final
 
 from edge.runtime.clock import UNKNOWN_MS, Clock
 from edge.xray_bridge.values import DeclaredLine, Goods
+from sync.link.shown_traces import code_on_label
 from sync.policy.ages import records_age_s
 from sync.policy.controls import matching
 from sync.policy.draws import x_ray_due
@@ -69,7 +70,8 @@ class Lookups:
         except (StoreRefused, Malformed):
             return None
 
-    def _goods(self, records: Records, state: FeedState, code: str) -> Goods | None:
+    def _goods(self, records: Records, state: FeedState, text: str) -> Goods | None:
+        code = code_on_label(records.get, text)
         found = records.waybills_by_code(code, MOST_WAYBILLS)
         if not found and code != code.upper():
             found = records.waybills_by_code(code.upper(), MOST_WAYBILLS)

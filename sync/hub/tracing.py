@@ -6,7 +6,6 @@ bytes alike). No clock; randomness comes in.
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,20 +13,19 @@ from datetime import datetime
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from sync.hub.archive import Archive, CentreAct, RecordChange
 from sync.hub.centre import By, CentreRefused
 from sync.hub.slips import SlipSettings, public_kid, put_key
 from sync.link.messages import Status
+from sync.link.shown_traces import flaw_of
 from sync.vocabulary.codec import Malformed, decoder, from_json, to_json
 from sync.vocabulary.numbers import UtcText
 from sync.vocabulary.records import (
     MAX_STEPS,
     Direction,
-    KeyState,
     Recall,
     ReleaseSlip,
     Site,
@@ -221,22 +219,9 @@ def check(archive: Archive, text: str) -> Checked | None:
     for scope in archive.scopes():
         key = _read(archive.record("slip_keys", shown.kid, scope.scope), SlipKey)
         if key is not None:
-            return Checked(shown.claims, *_flaw(key, shown.claims, shown.signed, shown.signature))
+            why = flaw_of(shown, key)
+            return Checked(shown.claims, not why, why)
     return Checked(shown.claims, False, f"no key {shown.kid} in the records")
-
-
-def _flaw(key: SlipKey, claims: TraceClaims, signed: bytes, signature: bytes) -> tuple[bool, str]:
-    if key.state is not KeyState.ACTIVE:
-        return False, f"key {key.kid} was revoked"
-    if key.issuer != claims.issuer:
-        return False, f"key {key.kid} speaks for {key.issuer}, not for {claims.issuer}"
-    try:
-        Ed25519PublicKey.from_public_bytes(base64.b64decode(key.public_key, validate=True)).verify(
-            signature, signed
-        )
-    except (InvalidSignature, ValueError):
-        return False, f"the signature is not key {key.kid}'s"
-    return True, ""
 
 
 # --- recalls: what they hit, and who knows of them --------------------------------------------------------

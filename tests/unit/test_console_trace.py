@@ -23,11 +23,12 @@ from sync.hub.label_sheet import label_sheet
 from sync.hub.slips import SlipSettings
 from sync.hub.tracing import Label, labels_of
 from sync.link.messages import Status
+from sync.link.shown_traces import code_on_label
 from sync.vocabulary import slip_codes
-from sync.vocabulary.codec import Malformed, to_json
+from sync.vocabulary.codec import Malformed, from_json, to_json
 from sync.vocabulary.facts import VehicleCrossed
 from sync.vocabulary.numbers import SlipNo, UtcText, WaybillNo
-from sync.vocabulary.records import Direction, Recall
+from sync.vocabulary.records import Direction, Recall, SlipKey
 from sync.vocabulary.rulings import Because, Reason, Verdict
 from sync.vocabulary.trace_codes import ALPHABET, TraceClaims, code_in, is_ours, new_code, parse, unsigned
 from sync.vocabulary.xray_facts import ParcelXRayed
@@ -269,3 +270,19 @@ def test_pages_speak_one_language_and_no_key(rig: ConsoleRig, language: str) -> 
     for page in map(text_of, pages):
         assert [key for key in WORDS if "." in key and key in page] == []
         assert [words for words in foreign if words in page] == []
+
+
+def test_a_device_takes_a_genuine_label_for_its_code_and_a_forged_one_for_none(rig: ConsoleRig) -> None:
+    give(rig.client(), waybill_nos=PARCEL)
+    text = label_of(rig, PARCEL)
+
+    def known(collection: str, key: str) -> SlipKey | None:
+        body = rig.archive.record(collection, key, SCOPE)
+        return None if body is None else from_json(body, SlipKey)
+
+    assert code_on_label(known, text) == record(rig, "waybills", PARCEL)["trace_code"]
+    own = unsigned(parse(text).claims, parse(text).kid)
+    forged = own.text(Ed25519PrivateKey.from_private_bytes(bytes(32)).sign(own.signed))
+    assert code_on_label(known, forged) == forged
+    assert code_on_label(lambda collection, key: None, text) == text
+    assert code_on_label(known, PARCEL) == PARCEL
