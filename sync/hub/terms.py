@@ -50,6 +50,8 @@ class HubAlarm(enum.StrEnum):
     """One asked for it and could not: whoever is on duty looks at it."""
     BLOB_MISSING = "blob_missing"
     """A fact names a picture that has not come in all its patience."""
+    HOLD_ESCALATED = "hold_escalated"
+    """An officer at the exception desk wants the shift leader to look at a held vehicle."""
     ASIDE_FAILED = "aside_failed"
     """A snapshot or the like could not be made."""
 

@@ -111,6 +111,10 @@ def test_what_is_escalated_stands_before_what_is_due_sooner(rig: ConsoleRig) -> 
     assert shown == ["lane-2", "lane-1"]
     acts = [(act.act, act.subject, act.officers, act.reason) for act in rig.archive.acts(5)]
     assert ("hold_escalated", "lane-2/2", ("4604001",), "driver refuses the scale") in acts
+    told = rig.archive.alarms(5, "hold_escalated")
+    assert [(each[1], each[3]) for each in told] == [
+        ("lane-2", "passage 2: 4604001: driver refuses the scale")
+    ]
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -18,6 +18,7 @@ from sync.hub.centre import By, give, issue_order, later
 from sync.hub.console.accounts import Role, standing
 from sync.hub.console.shown import PassageRow
 from sync.hub.drawing import free_officers
+from sync.hub.terms import HubAlarm
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.commands import (
     MAX_REASON,

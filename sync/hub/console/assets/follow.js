@@ -42,8 +42,9 @@ function ended(place) {
 function tick() {
   for (const each of document.querySelectorAll("[data-until]")) {
     const leftS = Math.round((Date.parse(each.dataset.until) - Date.now() - aheadMs) / 1000);
-    const whole = Math.abs(leftS), minutes = Math.floor(whole / 60), seconds = String(whole % 60).padStart(2, "0");
-    const said = `${leftS < 0 ? "+" : "−"}${minutes}:${seconds}`;
+    const whole = Math.abs(leftS), two = number => String(number).padStart(2, "0");
+    const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
+    const said = `${leftS < 0 ? "+" : "−"}${hours ? `${hours}:${two(minutes)}` : minutes}:${two(whole % 60)}`;
     if (each.textContent !== said) each.textContent = said;
   }
 }

@@ -146,6 +146,7 @@ WORDS = {
     "alarm.fact_unreadable": ("记录无法读取", "A fact that cannot be read"),
     "alarm.claim_foreign": ("核放单申请不属本设备", "A claim of another device"),
     "alarm.uses_unmatched": ("核放单使用无法对应", "Uses without a match"),
+    "alarm.hold_escalated": ("待处置车辆已上报", "A held vehicle was escalated"),
     "alarm.grant_old": ("核放单占用久未结束", "A claim granted long ago is open"),
     "alarm.command_foreign": ("答复了他人的指令", "An answer to another's command"),
     "alarm.order_unknown": ("未知查验指令", "An unknown inspection order"),

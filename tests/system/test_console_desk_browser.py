@@ -1,0 +1,225 @@
+"""Exception desk, remote judging and live pictures in a real Chromium. With KAKOU_PROVE its pictures lie in
+build/console afterwards, in both languages and themes, to be looked at."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from bench.live_rig import DEVICE, Endpoint, Handheld, MovingPicture
+from bench.live_rig import SITE as LIVE_SITE
+from edge.xray_bridge.page.server import PageSettings
+from edge.xray_bridge.values import Verdict
+from sync.hub.blob_files import BlobFiles
+from sync.hub.console.context import utc_now
+from sync.hub.console.words import WORDS
+from sync.vocabulary.facts import PassageClosed, PictureTaken
+from tests.console_rig import PASSWORD, ConsoleRig, console_rig
+from tests.system.test_xray_page_browser import ARGUMENTS, CHROMIUM
+from tests.unit.test_console_desk import LANE, held, two_officers
+from tests.xray_desk import PIN, DeskSite, desk_site, officer_of, parcel_of
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.xdist_group("chromium"),
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)"),
+]
+OUTPUT = Path(__file__).resolve().parents[2] / "build" / "console"
+PICTURES = bool(os.environ.get("KAKOU_PROVE"))
+STATION = "xray-1"
+OFFICER = "4604001"
+LOOKS = [(language, theme) for language in ("zh", "en") for theme in ("dark", "light")] if PICTURES else []
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*ARGUMENTS, "--autoplay-policy=no-user-gesture-required"]
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskSite]:
+    made = desk_site(
+        tmp_path_factory.mktemp("station"), PageSettings(port=0, desks={"desk-1": False, "remote-1": True})
+    )
+    made.line.strict = True
+    made.roll.officers[OFFICER] = officer_of(OFFICER, "x_ray")
+    yield made
+    made.page.stop()
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path) -> Iterator[Endpoint]:
+    with Endpoint(tmp_path / "live") as made:
+        yield made
+
+
+@pytest.fixture
+def rig(tmp_path: Path, station: DeskSite, endpoint: Endpoint) -> Iterator[ConsoleRig]:
+    with console_rig(tmp_path) as made:
+        object.__setattr__(made.console.part, "stations", {STATION: f"http://127.0.0.1:{station.port}"})
+        made.console.config = dataclasses.replace(
+            made.console.config,
+            live=endpoint.config.live,
+            private_key=endpoint.hub_key,
+            kid=endpoint.config.kid,
+            site=LIVE_SITE,
+        )
+        yield made
+
+
+def a_picture(rig: ConsoleRig, passage: int, moment: str, seed: int) -> None:
+    scene = MovingPicture(640, 480, seed)
+    ok, jpeg = cv2.imencode(".jpg", scene.newest())
+    assert ok
+    content = jpeg.tobytes()
+    sha = hashlib.sha256(content).hexdigest()
+    taken = PictureTaken(passage=passage, moment=moment, camera="front", sha256=sha, size_bytes=len(content))
+    rig.say(LANE, taken)
+    files = BlobFiles(rig.console.config.blobs.folder)
+    files.open()
+    files.add(LANE, sha, 0, content)
+    files.complete(LANE, sha, len(content))
+    with rig.archive.transaction():
+        rig.archive.store_blob(sha, utc_now())
+
+
+def opened(browser: Browser, address: str, wrong: list[str]) -> tuple[BrowserContext, Page]:
+    context = browser.new_context(viewport={"width": 1366, "height": 768}, locale="en")
+    context.add_cookies([{"name": "kakou_language", "value": "en", "url": address}])
+    page = context.new_page()
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on(
+        "request", lambda asked: None if asked.url.startswith((address, "data:")) else wrong.append(asked.url)
+    )
+    page.goto(f"{address}/sign-in")
+    page.fill("[name=officer]", OFFICER)
+    page.fill("[name=password]", PASSWORD)
+    page.click("button.main")
+    page.wait_for_selector("header nav")
+    return context, page
+
+
+def pictured(context: BrowserContext, page: Page, address: str, name: str, ready: str = "main") -> None:
+    for language, theme in LOOKS:
+        context.add_cookies(
+            [
+                {"name": "kakou_language", "value": language, "url": address},
+                {"name": "kakou_theme", "value": theme, "url": address},
+            ]
+        )
+        for width, height in ((1366, 768), (1920, 1080)):
+            page.set_viewport_size({"width": width, "height": height})
+            page.goto(page.url, wait_until="domcontentloaded")
+            page.wait_for_selector(ready)
+            page.wait_for_timeout(600)
+            OUTPUT.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=str(OUTPUT / f"{name}-{language}-{theme}-{width}.png"))
+        page.set_viewport_size({"width": 1366, "height": 768})
+    context.add_cookies([{"name": "kakou_language", "value": "en", "url": address}])
+    page.goto(page.url, wait_until="domcontentloaded")
+    page.wait_for_selector(ready)
+
+
+def test_a_hold_is_seen_come_taken_in_hand_told_and_seen_go_without_loading_the_page_anew(
+    browser: Browser, rig: ConsoleRig
+) -> None:
+    two_officers(rig)
+    wrong: list[str] = []
+    with rig.served() as address:
+        context, page = opened(browser, address, wrong)
+        page.goto(f"{address}/desk")
+        assert page.inner_text("#held-count") == "0"
+        held(rig)
+        for seed, moment in enumerate(("arrival", "weighing", "ruling")):
+            a_picture(rig, 1, moment, seed)
+        page.wait_for_function(
+            "() => document.querySelector('#held-count').textContent === '1'", timeout=5_000
+        )
+        pictured(context, page, address, "desk")
+        page.click("a.button")
+        page.wait_for_selector(".pictures img")
+        page.click("form[action$='/take'] button")
+        page.wait_for_selector("form[action$='/board']")
+        page.select_option("[name=preset]", "3")
+        page.fill("form[action$='/board'] [name=reason]", "the lane is needed")
+        page.click("form[action$='/board'] button")
+        page.wait_for_selector(f"text={WORDS['desk.done_given'][1]}")
+        (row,) = rig.archive.last_commands(5)
+        pictured(context, page, address, "hold", ".pictures img")
+        rig.archive.settle_command(row.command_id, LANE, "done", "", utc_now())
+        page.wait_for_selector(f"td.green:has-text('{WORDS['desk.state.done'][1]}')", timeout=5_000)
+        rig.say(LANE, PassageClosed(passage=1, outcome="backed_out", lane_s=60.0))
+        page.wait_for_selector("#state[data-held='0']", timeout=5_000)
+        page.wait_for_selector("form[action$='/board'] button:disabled")
+        context.close()
+    assert wrong == []
+
+
+def test_a_parcel_is_judged_from_the_centre_with_one_key(
+    browser: Browser, rig: ConsoleRig, station: DeskSite
+) -> None:
+    wrong: list[str] = []
+    station.line.reset()
+    with rig.served() as address:
+        context, page = opened(browser, address, wrong)
+        page.goto(f"{address}/judging/{STATION}")
+        page.fill("[name=pin]", PIN)
+        page.click("button.main")
+        station.line.place(parcel_of(1), 200.0)
+        station.line.place(parcel_of(2), 260.0)
+        shown = "() => document.querySelector('#picture').dataset.picture === 'pic-1'"
+        page.wait_for_function(shown, polling=50.0)
+        page.wait_for_selector("#about .waybill:has-text('SF14000000001')")
+        pictured(context, page, address, "judging", "#about .waybill")
+        page.wait_for_function(shown, polling=50.0)
+        page.wait_for_timeout(600)
+        page.keyboard.press("Space")
+        page.wait_for_function(
+            "() => document.querySelector('#picture').dataset.picture === 'pic-2'", polling=50.0
+        )
+        page.wait_for_selector("#judged .chip")
+        assert [(each.parcel, each.officer, each.desk, each.verdict) for each in station.line.judged] == [
+            (1, OFFICER, "remote-1", Verdict.PASSED)
+        ]
+        page.goto(f"{address}/judging")
+        context.close()
+    # A picture whose page was left is not fetched to its end.
+    assert [each for each in wrong if "ERR_ABORTED" not in each] == []
+
+
+def test_a_handhelds_picture_moves_and_sound_comes_when_it_is_asked_for(
+    browser: Browser, rig: ConsoleRig, endpoint: Endpoint
+) -> None:
+    wrong: list[str] = []
+    held(rig)
+    a_picture(rig, 1, "arrival", 4)
+    with rig.served() as address, Handheld(endpoint, may_be_recorded=True, pictures=MovingPicture(320, 256)):
+        context, page = opened(browser, address, wrong)
+        page.goto(f"{address}/live")
+        page.wait_for_selector(f"td:has-text('{DEVICE}')")
+        pictured(context, page, address, "live")
+        page.fill("form[action$='/watch'] [name=reason]", "pallet 7")
+        page.click("form[action$='/watch'] button")
+        page.wait_for_function("() => document.querySelector('#live')?.naturalWidth > 100", polling=100.0)
+        page.wait_for_selector("#live-state form[action$='/keep']", timeout=5_000)
+        pictured(context, page, address, "live-room", "#live-state form")
+        page.click("#hear")
+        page.wait_for_function(
+            "() => Number(document.querySelector('#hear').dataset.heard) > 8000", polling=100.0
+        )
+        context.close()
+    assert [each for each in wrong if "ERR_ABORTED" not in each] == []
