@@ -215,6 +215,8 @@ def escalate(archive: Archive, device: str, passage: int, officer: str, at_utc: 
         _stepped(
             archive, device, passage, at_utc, (officer,), "escalate", "", "", reason, act="hold_escalated"
         )
+        # On every wall, with an owner and a clock, until somebody ends it.
+        archive.add_alarm(at_utc, device, HubAlarm.HOLD_ESCALATED, f"passage {passage}: {officer}: {reason}")
 
 
 def calm(archive: Archive, device: str, passage: int, officer: str, at_utc: str, reason: str) -> None:
