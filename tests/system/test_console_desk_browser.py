@@ -82,7 +82,9 @@ def rig(tmp_path: Path, station: DeskSite, endpoint: Endpoint) -> Iterator[Conso
 
 def a_picture(rig: ConsoleRig, passage: int, moment: str, seed: int) -> None:
     scene = MovingPicture(640, 480, seed)
-    ok, jpeg = cv2.imencode(".jpg", scene.newest())
+    pixels = scene.newest()
+    assert pixels is not None
+    ok, jpeg = cv2.imencode(".jpg", pixels)
     assert ok
     content = jpeg.tobytes()
     sha = hashlib.sha256(content).hexdigest()
