@@ -95,6 +95,8 @@ def issue(
     wanted = tuple(dict.fromkeys(each.strip() for each in waybill_nos if each.strip()))
     if not 1 <= len(wanted) <= MOST:
         raise CentreRefused(f"expected 1 to {MOST} waybill numbers, got {len(wanted)}")
+    if archive.scope(scope) is None:
+        raise CentreRefused(f"scope {scope} is not in this archive")
     now = UtcText(f"{datetime.fromisoformat(at_utc):%Y-%m-%dT%H:%M:%SZ}")
     site = _site(archive)
     day = f"{datetime.fromisoformat(at_utc).astimezone(ZoneInfo(site.zone)):%Y-%m-%d}"

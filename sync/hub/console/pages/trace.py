@@ -105,8 +105,8 @@ def give_codes(
     by = By((session.officer,), reason)
     try:
         with console.archive() as archive:
-            scope = _scope_of(console, archive, slip_no.strip())
             wanted = [each for each in _BETWEEN.split(waybill_nos) if each]
+            scope = _scope_of(console, archive, slip_no.strip(), wanted)
             wanted += parcels_of_slip(archive, scope, slip_no.strip()) if slip_no.strip() else ()
             given = issue(archive, scope, wanted, private, settings, by, utc_now(), pick=secrets.randbelow)
     except CentreRefused as why:
@@ -179,9 +179,10 @@ def _recalls(archive: Archive) -> tuple[Recall, ...]:
     return tuple(sorted(found, key=lambda each: str(each.issued or ""), reverse=True))[:50]
 
 
-def _scope_of(console: Console, archive: Archive, slip_no: str) -> str:
-    """Where the slip is; where waybills are named, the hub's first scope. Raises `CentreRefused`."""
+def _scope_of(console: Console, archive: Archive, slip_no: str, wanted: list[str]) -> str:
+    """Where the slip is, or the first of the waybills; else the hub's first. Raises `CentreRefused`."""
     found = record_somewhere(archive, "release_slips", slip_no)[0] if slip_no else ""
     if slip_no and not found:
         raise CentreRefused(f"{slip_no} is no release slip of this site")
+    found = found or (record_somewhere(archive, "waybills", wanted[0])[0] if wanted else "")
     return found or console.config.sync.scopes[0]

@@ -95,6 +95,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "search.most": ("仅列最近 {0} 条", "The latest {0} only"),
     "search.lane": ("通道", "Lane"),
     "search.release_slips": ("核放单", "Release slip"),
+    "search.site": ("场所", "Site"),
     "search.waybills": ("运单", "Waybill"),
     "search.vehicles": ("备案车辆", "Vehicle"),
     "search.enterprises": ("企业", "Enterprise"),
