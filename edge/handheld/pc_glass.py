@@ -156,6 +156,10 @@ class PcGlass:
         pixels = newest.pixels
         return Frame(newest.number, pixels[..., ::-1] if pixels.ndim == 3 else pixels)
 
+    def has_torch(self) -> bool:
+        """A PC's camera has none."""
+        return False
+
     def picture(self, sha256: str) -> bytes | None:
         """Fetched from the core when it is first asked for; there a moment later."""
         return self._pictures.picture(sha256)

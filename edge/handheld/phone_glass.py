@@ -215,6 +215,9 @@ class PhoneGlass:
             self._frames.put(seen.grey, seen.at_s)
         return Frame(seen.number, seen.grey)
 
+    def has_torch(self) -> bool:
+        return self._camera.has_torch()
+
     def picture(self, sha256: str) -> bytes | None:
         """Fetched from the core when it is first asked for; there a moment later."""
         return self._pictures.picture(sha256)

@@ -43,6 +43,9 @@ class Phone:
     def frame(self) -> Frame | None:
         return label()
 
+    def has_torch(self) -> bool:
+        return True
+
     def picture(self, sha256: str) -> Path | bytes | None:
         return jpeg(with_more=True) if sha256 else None
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import zxingcpp
@@ -647,6 +648,42 @@ def test_without_a_picture_there_is_no_torch_and_the_page_says_why(
         each.text == captions.NO_CAMERA.en for each in studio.shell._page.walk() if hasattr(each, "text")
     )
     assert said is is_on
+
+
+def test_a_marked_copy_stands_in_the_list_under_the_number_of_its_photo(studio: Any) -> None:
+    from edge.handheld.screens.widgets import RowButton
+
+    studio.show("inspection-draft", EN)
+    names = [each.text for each in studio.shell._page.walk() if isinstance(each, RowButton)]
+    assert [name for name in names if name.startswith(("Photo ", "Marked photo", "Voice"))] == [
+        "Photo 1",
+        "Marked photo 1",
+        "Voice note 1",
+        "Photo 2",
+    ]
+
+
+def test_where_no_difference_can_be_drawn_none_is_hidden(
+    studio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    even = bytes(cv2.imencode(".png", np.full((48, 64, 3), 200, np.uint8))[1])
+    monkeypatch.setattr(studio.phone, "picture", lambda sha256: even if sha256 else None)
+    view: Any = whole("compare", EN)
+    studio.shell.show(replace(view, shown=replace(view.shown, code="SF1386570000179")))
+    studio.settle()
+    studio._wait_for_alignment()
+    studio.settle()
+    assert studio.shell._page.told == "Too little detail to align"
+    for way in ("Hide differences", "Differences"):
+        with pytest.raises(LookupError):
+            studio.press(way)
+
+
+def test_where_there_is_no_lamp_no_button_lights_one(studio: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(studio.phone, "has_torch", lambda: False)
+    studio.show("scan", EN)
+    with pytest.raises(LookupError):
+        studio.press("Torch on")
 
 
 def test_who_has_not_signed_in_finds_the_way_back_from_the_settings(studio: Any) -> None:

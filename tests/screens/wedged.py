@@ -47,6 +47,9 @@ def main() -> None:
                 sys.stdout.write("ready\n")
                 sys.stdout.flush()
 
+        def has_torch(self) -> bool:
+            return False
+
         def picture(self, sha256: str) -> None:
             """There are no pictures."""
 

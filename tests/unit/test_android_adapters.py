@@ -476,7 +476,9 @@ def test_a_camera_that_is_not_there_or_taken_says_so(make_phone: Callable[..., P
 
 def test_the_torch_is_lit_where_there_is_one(camera: AndroidCamera) -> None:
     camera.torch(True)
+    assert camera.has_torch() is False
     camera.open()
+    assert camera.has_torch() is True
     lamp = Provider.opened[0]._android_camera
     camera.torch(True)
     assert lamp.set_to == "torch"
@@ -485,6 +487,14 @@ def test_the_torch_is_lit_where_there_is_one(camera: AndroidCamera) -> None:
     lamp.modes = ["off"]
     camera.torch(True)
     assert lamp.set_to == "off"
+    camera.close()
+    assert camera.has_torch() is False
+
+
+def test_a_phone_without_a_lamp_says_so(camera: AndroidCamera) -> None:
+    camera.open()
+    Provider.opened[0]._android_camera.modes = ["off"]
+    assert camera.has_torch() is False
 
 
 # --- service ----------------------------------------------------------------------------------------------

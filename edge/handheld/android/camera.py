@@ -48,6 +48,8 @@ class AndroidCamera:
         self._turns = 0
         self._number = 0
         self._last: bytes | None = None
+        self._has_torch: bool | None = None
+        """None: not asked since the camera was opened."""
 
     def open(self) -> None:
         if self._provider is not None:
@@ -66,6 +68,7 @@ class AndroidCamera:
     def close(self) -> None:
         with self._lock:
             provider, self._provider, self._last = self._provider, None, None
+            self._has_torch = None
         if provider is not None:
             provider.stop()
             # Kivy has no word for letting the camera go; without it no other app gets it, nor do we again.
@@ -103,16 +106,27 @@ class AndroidCamera:
 
     def torch(self, on: bool) -> None:
         """Nothing where there is no lamp, or the camera is closed."""
-        provider = self._provider
-        camera = getattr(provider, "_android_camera", None)
-        if camera is None:
-            return
-        parameters = camera.getParameters()
-        modes = parameters.getSupportedFlashModes()
-        wanted = "torch" if on else "off"
-        if modes is not None and modes.contains(wanted):
+        self._set_lamp("torch" if on else "off")
+
+    def has_torch(self) -> bool:
+        """False while the camera is closed. Asks the camera once; from the window's thread."""
+        if self._has_torch is None:
+            parameters = self._parameters()
+            if parameters is None:
+                return False
+            self._has_torch = _can(parameters, "torch")
+        return self._has_torch
+
+    def _set_lamp(self, wanted: str) -> None:
+        parameters = self._parameters()
+        if parameters is not None and _can(parameters, wanted):
             parameters.setFlashMode(wanted)
-            camera.setParameters(parameters)
+            self._provider._android_camera.setParameters(parameters)  # noqa: SLF001
+
+    def _parameters(self) -> Any:
+        """None: the camera is closed."""
+        camera = getattr(self._provider, "_android_camera", None)
+        return None if camera is None else camera.getParameters()
 
     def _back_camera(self) -> tuple[int, int]:
         """(index, degrees clockwise from the sensor's picture to the upright one). Raises `PortFailed`.
@@ -127,6 +141,11 @@ class AndroidCamera:
                 rotation = activity().getWindowManager().getDefaultDisplay().getRotation()
                 return index, (info.orientation - _SURFACE_TURNS[rotation]) % 360
         raise PortFailed("this device has no camera on its back")
+
+
+def _can(parameters: Any, mode: str) -> bool:
+    modes = parameters.getSupportedFlashModes()
+    return modes is not None and bool(modes.contains(mode))
 
 
 def grey_of_nv21(content: bytes, width: int, height: int, turns: int) -> NDArray[uint8]:

@@ -185,7 +185,7 @@ class ComparePage(BoxLayout):
         before, self._view = self._view, view
         if before is None or before.code != view.code:
             self._pictures.clear()
-            self._at = None
+            self._at, self._pair, self._found = None, ("", ""), None
         self.heading = view.code or LOOK.say(captions.COMPARE_HINT)
         self.has_pictures = bool(view.code) and not view.is_looking
         self.lay = view.lay
@@ -220,14 +220,17 @@ class ComparePage(BoxLayout):
 
     def _set_out(self, view: ComparingView) -> None:
         put = self._hands.put
+        # Where nothing can be drawn there is nothing to hide, and another try would end the same.
+        cannot = self._found is not None and self._found.heat is None
+        is_drawn = view.shows_differences and not cannot
         if not view.code or view.is_looking:
             set_out(self, button(captions.TYPE_NUMBER, self._type, role="primary"))
             return
         differences = button(
-            captions.HIDE_DIFFERENCES if view.shows_differences else captions.DIFFERENCES,
+            captions.HIDE_DIFFERENCES if is_drawn else captions.DIFFERENCES,
             lambda: put(DifferencesShown(not view.shows_differences)),
-            role="chosen" if view.shows_differences else "primary",
-            is_shut=not view.may_show_differences,
+            role="chosen" if is_drawn else "primary",
+            is_shut=cannot or not view.may_show_differences,
         )
         over = view.lay == "over"
         lay = button(
@@ -255,6 +258,7 @@ class ComparePage(BoxLayout):
         found = self._work.take(self._pair)
         if found is not None:
             self._found = found
+            self._set_out(view)
             self._say()
             self._redraw()
 

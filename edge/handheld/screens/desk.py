@@ -61,6 +61,9 @@ class Platform(Protocol):
     def frame(self) -> Frame | None:
         """The newest frame of the camera; None while it is off or fails."""
 
+    def has_torch(self) -> bool:
+        """Whether a lamp stands beside the camera that is on."""
+
     def picture(self, sha256: str) -> Path | bytes | None:
         """A picture by its hash: a file, or its bytes where files are encrypted; None: not on this device."""
 

@@ -14,7 +14,7 @@ from kivy.uix.boxlayout import BoxLayout
 from edge.handheld.comparing_screen import ComparisonAsked
 from edge.handheld.events import Scanned
 from edge.handheld.inspection import InspectionView, wants
-from edge.handheld.inspection.shown import DraftShown
+from edge.handheld.inspection.shown import DraftShown, EvidenceShown
 from edge.handheld.said import said as in_words
 from edge.handheld.screens import captions
 from edge.handheld.screens.hands import Asked, Hands, Marked, Offered, OfficerAsked, Shot
@@ -268,7 +268,8 @@ class InspectionPage(BoxLayout):
         if draft.evidence:
             made.append(
                 sheet(
-                    heading(captions.EVIDENCE), *(self._evidence(piece, is_open) for piece in draft.evidence)
+                    heading(captions.EVIDENCE),
+                    *(self._evidence(piece, is_open) for piece in draft.evidence),
                 )
             )
         made.append(
@@ -415,16 +416,16 @@ class InspectionPage(BoxLayout):
 
         self._hands.ask(Asked(captions.GOODS_NAME, named, "words"))
 
-    def _evidence(self, piece: Any, is_open: bool) -> Any:
+    def _evidence(self, piece: EvidenceShown, is_open: bool) -> Any:
         state = {"taking": captions.TAKING, "kept": captions.KEPT, "failed": captions.FAILED}[piece.state]
         said = [
-            LOOK.say(captions.KINDS[piece.kind]),
+            piece.subject,
             LOOK.say(state),
             piece.taken,
             LOOK.say(in_words(piece.why)),
         ]
         return RowButton(
-            text=piece.subject or LOOK.say(captions.KINDS[piece.kind]),
+            text=LOOK.say(self._name_of(piece)),
             under="  ".join(part for part in said if part),
             shape={"taking": "scan", "kept": "circle", "failed": "octagon"}[piece.state],
             shape_fill={"taking": "soft", "kept": "good", "failed": "bad"}[piece.state],
@@ -432,7 +433,19 @@ class InspectionPage(BoxLayout):
             on_release=lambda _: self._with_evidence(piece),
         )
 
-    def _with_evidence(self, piece: Any) -> None:
+    def _name_of(self, piece: EvidenceShown) -> Text:
+        """照片 2; a marked copy bears the number of the photo it was drawn on."""
+        kind = captions.KINDS[piece.kind]
+        draft = None if self._view is None else self._view.draft
+        pieces = () if draft is None else draft.evidence
+        alike = [each for each in pieces if each.kind == ("photo" if piece.of else piece.kind)]
+        for number, each in enumerate(alike, 1):
+            if (each.sha256 == piece.of) if piece.of else (each is piece):
+                return Text(f"{kind.zh} {number}", f"{kind.en} {number}")
+        # The photo it was drawn on was left out.
+        return kind
+
+    def _with_evidence(self, piece: EvidenceShown) -> None:
         put, ask = self._hands.put, self._hands.ask
         ways: list[Any] = []
         if piece.kind == "photo":
@@ -441,7 +454,7 @@ class InspectionPage(BoxLayout):
         if piece.kind != "voice":
             ways.append((captions.COMPARE, lambda: self._compare(piece.sha256)))
         ways.append((captions.LEAVE_OUT, lambda: put(wants.EvidenceLeftOut(piece.sha256))))
-        ask(Offered(captions.KINDS[piece.kind], tuple(ways)))
+        ask(Offered(self._name_of(piece), tuple(ways)))
 
     def _compare(self, sha256: str) -> None:
         draft = None if self._view is None else self._view.draft

@@ -28,6 +28,7 @@ class ScanPage(BoxLayout):
     count = StringProperty("")
     message = StringProperty("")
     camera_is_on = BooleanProperty(False)
+    has_torch = BooleanProperty(False)
     torch_is_on = BooleanProperty(False)
 
     def __init__(self, hands: Hands, **given: Any) -> None:
@@ -62,6 +63,8 @@ class ScanPage(BoxLayout):
 
     def fetch(self) -> None:
         self.ids.finder.fetch(self._hands.platform)
+        # A camera says only once it is open whether there is a lamp.
+        self.has_torch = self.ids.finder.texture is not None and self._hands.platform.has_torch()
 
     def torch(self) -> None:
         self._hands.put(TorchSet(not self.torch_is_on))
