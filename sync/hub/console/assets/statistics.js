@@ -19,7 +19,7 @@ for (const place of document.querySelectorAll("[data-curves]")) {
       { ...axis, incrs: [1, 2, 3, 7, 14, 30, 60], values: (u, splits) => splits.map((at) => label(at)) },
       { ...axis, size: 60, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 50000, 100000, 1000000] },
     ],
-    series: [{ label: "", value: (u, at) => at == null ? "" : curves.x[at] }].concat(
+    series: [{ label: place.dataset.across, value: (u, at) => at == null ? "" : curves.x[at] }].concat(
       curves.names.map((name, number) => ({
         label: name,
         stroke: strokes[number % strokes.length],

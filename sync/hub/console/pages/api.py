@@ -239,6 +239,7 @@ def passages(
 
 @reads.get("/passages/{device}/{passage}")
 def passage(request: Request, who: Asking, device: Device, passage: Number) -> Passage:
+    """One passage."""
     console = console_of(request)
     with console.shown() as shown:
         row = shown.passage(device, passage)
@@ -291,6 +292,7 @@ def fact(
 def parcel(
     request: Request, who: Asking, waybill_no: Annotated[str, Path(max_length=200)]
 ) -> list[ParcelWord]:
+    """The last words on a parcel, one a place."""
     console = console_of(request)
     with console.shown() as shown:
         rows = shown.parcel(waybill_no)
@@ -340,6 +342,7 @@ def alarms(request: Request, who: Asking, since: Time = "", limit: Limit = 100) 
 
 @reads.get("/devices")
 def devices(request: Request, who: Asking) -> list[DeviceTold]:
+    """Each with its last status, how much of it is stored, and what stands at it now."""
     console = console_of(request)
     with console.archive() as archive:
         statuses = {

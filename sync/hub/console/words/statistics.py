@@ -22,6 +22,7 @@ WORDS = {
     "statistics.left_out": ("另有 {0} 行未显示", "{0} more rows are not shown"),
     "statistics.only_own": ("仅显示本人工作量", "Your own work alone is shown"),
     "statistics.baseline": ("启用前通道用时 {0} 秒", "Time in the lane before: {0} s"),
+    "statistics.across": ("时间", "When"),
     "statistics.plot": ("曲线（数值见下表）", "Curves (numbers in the table below)"),
     "statistics.table.day": ("每日", "Days"),
     "statistics.table.lane": ("通道", "Lanes"),
