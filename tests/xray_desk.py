@@ -54,7 +54,7 @@ from edge.xray_bridge.events import (
     WedgeAsked,
 )
 from edge.xray_bridge.page.door import Door
-from edge.xray_bridge.page.ports import SearchBy, Standing
+from edge.xray_bridge.page.ports import Differs, NotAligned, SearchBy, Standing
 from edge.xray_bridge.page.server import PageSettings, StationPage
 from edge.xray_bridge.values import (
     Association,
@@ -155,6 +155,10 @@ class Album:
     def __init__(self, size: tuple[int, int] = (1000, 800)) -> None:
         self.size = size
         self.asked: list[str] = []
+        self.compared: list[tuple[str, str]] = []
+        self.may_compare = threading.Event()
+        """Cleared: a difference takes long."""
+        self.may_compare.set()
         self._lock = threading.Lock()
 
     def planes(self, picture: str) -> bytes | None:
@@ -174,6 +178,23 @@ class Album:
         ok, jpeg = cv2.imencode(".jpg", np.ascontiguousarray(rgb[..., ::-1]))
         assert ok
         return bytes(jpeg)
+
+    def difference(self, picture: str, reference: str) -> Differs | NotAligned | None:
+        """Where their codes differ; `past-4` is of another carton."""
+        self.may_compare.wait(30.0)
+        one, other = self.planes(picture), self.planes(reference)
+        if one is None or other is None:
+            return None
+        with self._lock:
+            self.compared.append((picture, reference))
+        if "past-4" in (picture, reference):
+            return NotAligned(Text("包装大小不同，无法对齐", "Cartons of another size"))
+        high = [
+            planes_of(int(each.rpartition("-")[2]), *self.size)[::4, ::4, 1].astype(int)
+            for each in (picture, reference)
+        ]
+        more, less = (np.clip(part - 40, 0, 255) for part in (high[0] - high[1], high[1] - high[0]))
+        return Differs(png(np.dstack([more, less, 0 * more]).astype(np.uint8)), 0.62)
 
     def looks(self) -> Looks | None:
         return Looks(table="cal-1", modes=tuple(ModeShown(mode=m, words=Text(zh, en)) for m, zh, en in MODES))

@@ -29,6 +29,7 @@ from edge.xray_bridge.pictures import Held, Pictures
 from edge.xray_bridge.values import Goods
 
 if TYPE_CHECKING:
+    from edge.xray_bridge.imaging.differing import Difference
     from edge.xray_bridge.imaging.views import Developed
 
 PLANES: Final = "planes.png"
@@ -186,6 +187,14 @@ def planes(developed: Developed) -> bytes:
     bgr[..., 2] = cells >> 8
     bgr[..., 1] = cells & 0xFF
     return _encoded(".png", bgr, (cv2().IMWRITE_PNG_COMPRESSION, PNG_LEVEL))
+
+
+def difference_map(found: Difference) -> bytes:
+    """PNG: red what the picture has beyond the other, green what it lacks, blue 0."""
+    import numpy
+
+    bgr = numpy.dstack([numpy.zeros_like(found.more), found.less, found.more])
+    return _encoded(".png", bgr, (cv2().IMWRITE_PNG_COMPRESSION, 6))
 
 
 def preview(developed: Developed, calibration: Calibration, palette: Palette) -> bytes:

@@ -35,6 +35,8 @@ CommandId = Name
 """Made by the desk, new for each press: the same id has one effect, however often it is sent."""
 ShortText = Annotated[str, Meta(max_length=64)]
 Note = Annotated[str, Meta(max_length=500)]
+NO_COMMON_GROUND: Final = "no_common_ground"
+"""Code of the refusal of a difference of two pictures that cannot be laid over one another."""
 ParcelNo = Annotated[int, Meta(ge=1, le=2**53)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 
@@ -54,7 +56,8 @@ class PictureShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReferenceShown(msgspec.Struct, frozen=True, kw_only=True):
-    """A picture of the same goods that was found good before, to be looked at beside."""
+    """A picture of the same goods that was found good before, to be looked at beside. Where a parcel's
+    picture differs from it: `pictures/{id}/differences/{id of this one's picture}.png`; it only locates."""
 
     reference_no: str
     picture: PictureShown
@@ -444,7 +447,8 @@ class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """Body of every answer from 400 on."""
+    """Body of every answer from 400 on. `no_common_ground`: two pictures cannot be laid over one another, so
+    no difference of them is shown; `words` say why."""
 
     code: str
     words: Text

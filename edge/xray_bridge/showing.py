@@ -11,18 +11,25 @@ from typing import Final
 
 import numpy
 
-from edge.xray_bridge.analysing import PLANES, PREVIEW, planes, preview
+from edge.xray_bridge.analysing import PLANES, PREVIEW, difference_map, planes, preview
 from edge.xray_bridge.contract import Looks, ModeShown
 from edge.xray_bridge.imaging.calibration import Calibration
+from edge.xray_bridge.imaging.differing import NoCommonGround, difference
 from edge.xray_bridge.imaging.palettes import MODE_WORDS, PALETTES, Mode, Palette
-from edge.xray_bridge.imaging.pictures import RawPicture
+from edge.xray_bridge.imaging.pictures import PictureRefused, RawPicture, without_silent_rows
 from edge.xray_bridge.imaging.tables import packed
-from edge.xray_bridge.imaging.views import develop
+from edge.xray_bridge.imaging.views import Developed, develop
+from edge.xray_bridge.page.ports import Differs, NotAligned
 from edge.xray_bridge.pictures import Pictures
 from sync.vocabulary.rulings import Text
 
 MOST_CALIBRATIONS: Final = 4
 """Tables of older ones are still asked for by pages that were open when they changed."""
+NOT_ALIGNED: Final = {
+    "empty": Text("其中一幅图中无物体", "Nothing lies in one of the two"),
+    "size": Text("包装大小不同，无法对齐", "Cartons of another size cannot be laid over one another"),
+    "content": Text("内容相差太大，无法对齐", "Too unlike to be laid over one another"),
+}
 
 
 class Shown:
@@ -65,6 +72,26 @@ class Shown:
             return made
         raw = self._kept(picture)
         return None if raw is None else preview(develop(raw), self._calibration(), self._palette)
+
+    def difference(self, picture: str, reference: str) -> Differs | NotAligned | None:
+        """Where the first differs from the second, in the first's frame."""
+        one, other = self._developed(picture), self._developed(reference)
+        if one is None or other is None:
+            return None
+        found = difference(one, other, self._calibration())
+        if isinstance(found, NoCommonGround):
+            return NotAligned(NOT_ALIGNED[found.why])
+        return Differs(difference_map(found), found.common)
+
+    def _developed(self, picture: str) -> Developed | None:
+        held = self._pictures.get(picture)
+        if held is not None:
+            return held.developed
+        raw = self._kept(picture)
+        try:
+            return None if raw is None else develop(without_silent_rows(raw)[0])
+        except PictureRefused:
+            return None
 
     def looks(self) -> Looks | None:
         calibration = self._calibration()

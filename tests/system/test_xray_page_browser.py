@@ -140,6 +140,8 @@ class Officer:
             polling=LOOK_EVERY_MS,
         )
         self.press("h", "x")
+        # What those keys measure is measured with the next frame.
+        self.page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
         self.page.evaluate("performance.clearMeasures()")
         self.wrong.clear()
 
@@ -344,6 +346,40 @@ def test_a_search_by_keys_puts_an_earlier_picture_beside(line: DeskSite, officer
     assert officer.page.is_hidden("#over")
 
 
+INKS = """() => {
+  const inks = canvas => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    let found = 0;
+    for (let at = 0; at < data.length; at += 4)
+      if (data[at + 3] > 60 && data[at] > data[at + 1] + 70 && data[at + 2] > data[at + 1] + 70) found++;
+    return found;
+  };
+  return [...document.querySelectorAll("#marks, #beside canvas")].map(inks);
+}"""
+
+
+def test_a_key_shows_where_the_picture_differs_from_its_reference(line: DeskSite, officer: Officer) -> None:
+    line.line.place(parcel_of(4), 60.0)
+    line.line.place(parcel_of(5), 70.0)
+    officer.sees(4)
+    line.album.compared.clear()
+    before = officer.page.evaluate(INKS)
+    officer.press("t")
+    officer.page.wait_for_function("() => document.querySelector('#difference').innerText.includes('62%')")
+    officer.page.wait_for_function(f"() => {{ const now = ({INKS})(); return now.every(n => n > 200); }}")
+    asked = {("pic-4", "ref-1"), ("ref-1", "pic-4"), ("ref-2", "pic-4")}
+    assert (set(line.album.compared), before[0]) == (asked, 0)
+    officer.press("F3", "Tab", "Enter")
+    officer.page.wait_for_selector("#over .row")
+    officer.press("ArrowDown", "ArrowDown", "ArrowDown", "F3")
+    officer.page.wait_for_function(
+        "() => document.querySelector('#difference').innerText.includes('无法对齐')"
+    )
+    officer.press("Space")
+    officer.sees(5)
+    assert officer.page.inner_text("#difference") == ""
+
+
 def test_nothing_is_judged_while_the_station_does_not_answer(line: DeskSite, officer: Officer) -> None:
     line.line.place(parcel_of(2), 60.0)
     officer.sees(2)
@@ -476,6 +512,14 @@ def _help(site: DeskSite, officer: Officer) -> None:
     officer.press("F1")
 
 
+def _difference(site: DeskSite, officer: Officer) -> None:
+    site.line.place(parcel_of(3), 60.0)
+    officer.sees(3)
+    officer.press("t")
+    officer.page.wait_for_function("() => document.querySelector('#difference').innerText.includes('62%')")
+    time.sleep(0.3)
+
+
 def _search(site: DeskSite, officer: Officer) -> None:
     _plain(site, officer)
     officer.press("F3", "Tab", "Tab", "Tab", "Enter")
@@ -503,12 +547,13 @@ SCENES: dict[str, Scene] = {
     "metal": _metal,
     "empty": _empty,
     "help": _help,
+    "difference": _difference,
     "search": _search,
     "lost": _lost,
 }
 FULLEST = ("suspect", "judged", "trouble", "forbidden", "search")
 """Where most is said at once; the others are looked at with KAKOU_PROVE."""
-QUIET = ("plain", "suspect", "marked", "judged", "zoomed", "empty", "help", "search")
+QUIET = ("plain", "suspect", "marked", "judged", "zoomed", "empty", "help", "difference", "search")
 """Scenes in which nothing is wrong: no red in them."""
 
 LOOK = """

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import cv2
 import msgspec
+import numpy as np
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -24,12 +26,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from edge.runtime.clock import SystemClock
-from edge.xray_bridge.contract import DeskCommand, Judge, Show
+from edge.xray_bridge.contract import NO_COMMON_GROUND, DeskCommand, Judge, Show
 from edge.xray_bridge.events import Judged, OfficerCame, OfficerLeft, Shown
 from edge.xray_bridge.page.door import TRIES, Door
 from edge.xray_bridge.page.server import (
     MOST_BODY_BYTES,
     MOST_CONNECTIONS,
+    MOST_DIFFERENCES_WAITING,
     MOST_FROM_ONE,
     PageSettings,
     StationPage,
@@ -212,6 +215,7 @@ def test_nothing_but_signing_in_the_page_and_its_health_is_answered_to_a_strange
         "/v1/view",
         "/v1/stream",
         "/v1/pictures/pic-1/planes.png",
+        "/v1/pictures/pic-1/differences/ref-1.png",
         "/v1/pictures/pic-1/preview.jpg",
         "/v1/tables/cal-1/colour.bin",
         "/v1/search?by=sku&text=SKU-77120",
@@ -393,6 +397,44 @@ def test_pictures_are_kept_by_the_browser_and_unknown_ones_are_not_there(
         assert desk.ask("GET", f"/v1/{path}")[0] == 404
     desk.ask("GET", "/v1/pictures/pic-1/planes.png")
     assert site.album.asked.count("pic-1") == 2
+
+
+def test_a_difference_is_worked_out_when_asked_for_and_once(site: DeskSite, desk: Client) -> None:
+    path = "/v1/pictures/pic-1/differences/ref-1.png"
+    found = [desk.ask("GET", path) for _ in range(2)]
+    assert [status for status, _, _ in found] == [200, 200]
+    (_, headers, content), again = found[0], found[1][2]
+    assert (headers["content-type"], headers["x-kakou-common"]) == ("image/png", "0.620")
+    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    assert (decoded.shape, int(decoded[..., 0].max()), content == again) == ((200, 250, 3), 0, True)
+    assert (len(content) < 20_000, site.album.compared) == (True, [("pic-1", "ref-1")])
+    for _ in range(2):
+        status, told = desk.told("GET", "/v1/pictures/pic-1/differences/past-4.png")
+        assert (status, told["code"]) == (422, NO_COMMON_GROUND)
+        assert told["words"] == {"zh": "包装大小不同，无法对齐", "en": "Cartons of another size"}
+    assert site.album.compared[1:] == [("pic-1", "past-4")]
+    for pair in ("pic-1/differences/nothing", "nothing/differences/ref-1", "pic-1/differences/..%2f..%2fx"):
+        assert desk.ask("GET", f"/v1/pictures/{pair}.png")[0] == 404
+
+
+def test_differences_worked_out_are_few_and_keep_no_picture_waiting(site: DeskSite, desk: Client) -> None:
+    site.album.may_compare.clear()
+    statuses: list[int] = []
+
+    def ask(number: int) -> None:
+        statuses.append(desk.ask("GET", f"/v1/pictures/pic-{number}/differences/ref-1.png")[0])
+
+    asking = [threading.Thread(target=ask, args=(n,)) for n in range(MOST_DIFFERENCES_WAITING + 1)]
+    for each in asking:
+        each.start()
+    wait(lambda: statuses == [429])
+    assert desk.ask("GET", "/v1/pictures/pic-2/planes.png")[0] == 200
+    assert statuses == [429]
+    site.album.may_compare.set()
+    for each in asking:
+        each.join(10.0)
+    assert statuses == [429] + [200] * MOST_DIFFERENCES_WAITING
 
 
 def test_a_hot_folders_picture_is_shown_and_judged_like_any_other(site: DeskSite, desk: Client) -> None:

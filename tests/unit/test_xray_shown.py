@@ -11,7 +11,7 @@ from edge.xray_bridge.imaging.calibration import Calibration
 from edge.xray_bridge.imaging.palettes import CHINESE, Mode
 from edge.xray_bridge.imaging.pictures import RawPicture
 from edge.xray_bridge.imaging.views import View, develop, drawn
-from edge.xray_bridge.page.ports import TABLE_BYTES
+from edge.xray_bridge.page.ports import TABLE_BYTES, Differs
 from edge.xray_bridge.pictures import Pictures
 from edge.xray_bridge.publishing import neutral
 from edge.xray_bridge.showing import Shown
@@ -70,6 +70,16 @@ def test_what_is_not_there_is_none(shown: Shown) -> None:
     assert shown.preview("past-2") is None
     assert shown.table(looks.table, "upside_down") is None
     assert shown.table("another", "colour") is None
+
+
+def test_a_difference_is_of_two_pictures_that_are_there(shown: Shown) -> None:
+    assert shown.difference("past-1", "past-2") is None
+    assert shown.difference("past-2", "past-1") is None
+    same = shown.difference("past-1", "past-1")
+    assert isinstance(same, Differs)
+    decoded = cv2.imdecode(np.frombuffer(same.png, np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    assert (decoded.shape, int(decoded.max()), same.common) == ((32, 40, 3), 0, 1.0)
 
 
 @pytest.mark.parametrize(

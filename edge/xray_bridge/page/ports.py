@@ -8,11 +8,30 @@ from typing import Literal, Protocol
 
 from edge.xray_bridge.contract import Found, Looks
 from sync.vocabulary.records import Officer, Site
+from sync.vocabulary.rulings import Text
 
 TABLE_BYTES = 65_536 * 4
 """A table of colours: red, green, blue and class of material for each `low * 256 + high`."""
 
 SearchBy = Literal["waybill", "sku", "enterprise", "picture"]
+
+
+@dataclass(frozen=True, slots=True)
+class Differs:
+    """Where one picture differs from another."""
+
+    png: bytes
+    """8-bit RGB over the whole picture, at half its resolution: red what it has beyond the other, green what
+    it lacks of it (255: attenuation 2, 0: as usual), blue 0."""
+    common: float
+    """0 to 1: what both show, of all that either shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotAligned:
+    """They cannot be laid over one another: nothing is shown, and why is said."""
+
+    words: Text
 
 
 class Pictures(Protocol):
@@ -25,6 +44,10 @@ class Pictures(Protocol):
 
     def preview(self, picture: str) -> bytes | None:
         """JPEG, small, in the first look's colours."""
+
+    def difference(self, picture: str, reference: str) -> Differs | NotAligned | None:
+        """Where the first differs from the second, by their ids; None: one of them is not there. Takes tens
+        of milliseconds: only when somebody asks."""
 
     def looks(self) -> Looks | None:
         """Which ways to look there are now. At once: called for each view."""

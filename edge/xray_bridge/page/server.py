@@ -35,6 +35,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge.runtime.clock import Clock
 from edge.xray_bridge.contract import (
+    NO_COMMON_GROUND,
     PICTURE_PATTERN,
     SEARCH_BY,
     Accepted,
@@ -69,7 +70,14 @@ from edge.xray_bridge.events import (
 )
 from edge.xray_bridge.page.desks import MOST_STREAMS, Bucket, Desks, Seat
 from edge.xray_bridge.page.door import Checked, Door
-from edge.xray_bridge.page.ports import TABLE_BYTES, Library, Pictures, SearchBy
+from edge.xray_bridge.page.ports import (
+    TABLE_BYTES,
+    Differs,
+    Library,
+    NotAligned,
+    Pictures,
+    SearchBy,
+)
 from edge.xray_bridge.values import Box, Region, Verdict
 from edge.xray_bridge.view import CATEGORIES, answer_words, desk_view
 from sync.vocabulary.rulings import Text
@@ -86,6 +94,9 @@ LEAST_BETWEEN_S: Final = 0.05
 STANDS_STILL_S: Final = 5.0
 """A station publishes several times a second: one that has not for so long hangs."""
 CACHE_BYTES: Final = 96_000_000
+MOST_DIFFERENCES: Final = 200
+"""Kept of those worked out last; each a few kB."""
+MOST_DIFFERENCES_WAITING: Final = 8
 COOKIE: Final = "kakou_desk"
 _AGAIN_EVERY_S: Final = 10.0
 _STANDING_EVERY_S: Final = 5.0
@@ -162,11 +173,14 @@ class StationPage:
         self._answer_number = 0
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._cached_bytes = 0
+        self._differences: OrderedDict[tuple[str, str], Differs | NotAligned] = OrderedDict()
+        self._differences_waiting = 0
         self._assets = _read_assets()
         self._tries = Bucket(10.0, 1.0, 10.0, clock.monotonic_s())
         self._rates: dict[str, Bucket] = {}
         self._working = asyncio.Semaphore(4)
         self._searching = asyncio.Semaphore(1)
+        self._differing = asyncio.Semaphore(1)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: uvicorn.Server | None = None
         self._bound_port: int | None = None
@@ -341,6 +355,7 @@ class StationPage:
             Route("/v1/commands", self._command, methods=["POST"]),
             Route("/v1/pictures/{picture}/planes.png", self._planes),
             Route("/v1/pictures/{picture}/preview.jpg", self._preview),
+            Route("/v1/pictures/{picture}/differences/{reference}.png", self._difference),
             Route("/v1/tables/{table}/{mode}.bin", self._table),
             Route("/v1/search", self._search),
         ]
@@ -581,6 +596,42 @@ class StationPage:
             return _refused(404, "nothing_here", "没有此图", "No such picture")
         content = await self._kept(f"{kind}/{picture}", make, picture)
         return _for_ever(content, media)
+
+    async def _difference(self, request: Request) -> Response:
+        """On request only, and one at a time: no picture on its way to a screen waits for it."""
+        seat = self._seat(request)
+        if isinstance(seat, Response):
+            return seat
+        pair = str(request.path_params["picture"]), str(request.path_params["reference"])
+        if not all(_PICTURE.fullmatch(each) for each in pair):
+            return _refused(404, "nothing_here", "没有此图", "No such picture")
+        if pair not in self._differences and self._differences_waiting >= MOST_DIFFERENCES_WAITING:
+            return _refused(429, "too_fast", "请稍候再试", "Too many at once, wait a moment", wait_s=0.5)
+        found = await self._differs(pair)
+        if isinstance(found, NotAligned):
+            return _refused(422, NO_COMMON_GROUND, found.words.zh, found.words.en)
+        if found is None:
+            return _for_ever(None, "image/png")
+        # Not for ever, as a picture: a new calibration sees it a little otherwise.
+        headers = {"Cache-Control": "private, max-age=600", "X-Kakou-Common": f"{found.common:.3f}"}
+        return Response(found.png, media_type="image/png", headers=headers)
+
+    async def _differs(self, pair: tuple[str, str]) -> Differs | NotAligned | None:
+        self._differences_waiting += 1
+        try:
+            async with self._differing:
+                kept = self._differences.get(pair)
+                if kept is not None:
+                    self._differences.move_to_end(pair)
+                    return kept
+                found = await asyncio.to_thread(self._pictures.difference, *pair)
+        finally:
+            self._differences_waiting -= 1
+        if found is not None:
+            self._differences[pair] = found
+            while len(self._differences) > MOST_DIFFERENCES:
+                self._differences.popitem(last=False)
+        return found
 
     async def _table(self, request: Request) -> Response:
         seat = self._seat(request)

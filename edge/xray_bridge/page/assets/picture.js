@@ -2,12 +2,15 @@
 // switching is one pass over the picture, here, without asking anybody.
 
 const KEPT_FILMS = 24;
+const KEPT_DIFFERENCES = 24;
+const STRIPE = 4;                // dots of a difference's map
 
 export class Darkroom {
   constructor() {
     this.films = new Map();      // picture id -> Promise<Film>
     this.tables = new Map();     // table/mode -> Promise<Uint8Array>
     this.tinted = new Map();     // look key -> Uint32Array of 65,536 colours
+    this.differences = new Map();  // picture/reference -> Promise<{canvas, common} | {why}>
   }
 
   film(picture) {
@@ -29,6 +32,20 @@ export class Darkroom {
   ready(picture) {
     const film = this.films.get(picture);
     return film === undefined ? null : film.ready ?? null;
+  }
+
+  // Where a picture differs from a reference: a canvas to be laid over it, or why there is none. Asked for when an
+  // officer asks for it; `ready` is set when it has come.
+  difference(picture, reference) {
+    const key = `${picture}/${reference}`;
+    let asked = this.differences.get(key);
+    if (asked === undefined) {
+      asked = fetchDifference(picture, reference);
+      this.differences.set(key, asked);
+      asked.then(made => { asked.ready = made; }, () => this.differences.delete(key));
+      while (this.differences.size > KEPT_DIFFERENCES) this.differences.delete(this.differences.keys().next().value);
+    }
+    return asked;
   }
 
   async load(table, mode) {
@@ -143,6 +160,38 @@ async function fetchFilm(picture) {
   const cells = new Uint16Array(width * height);
   for (let at = 0, from = 0; at < cells.length; at++, from += 4) cells[at] = (bytes[from] << 8) | bytes[from + 1];
   return new Film(width, height, cells);
+}
+
+async function fetchDifference(picture, reference) {
+  const path = `/v1/pictures/${encodeURIComponent(picture)}/differences/${encodeURIComponent(reference)}.png`;
+  const answer = await fetch(path);
+  if (answer.status === 422) return { why: (await answer.json()).words };
+  if (!answer.ok) throw new Error(`difference ${picture} ${reference}: ${answer.status}`);
+  const bitmap = await createImageBitmap(await answer.blob(), {
+    colorSpaceConversion: "none", premultiplyAlpha: "none",
+  });
+  const { width, height } = bitmap;
+  const canvas = document.createElement("canvas");
+  canvas.width = width;
+  canvas.height = height;
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  pen.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  const image = pen.getImageData(0, 0, width, height), bytes = image.data;
+  let dots = 0;
+  for (let at = 0; at < bytes.length; at += 4) {
+    const more = bytes[at], less = bytes[at + 1], dot = at / 4;
+    const striped = Math.floor((dot % width + Math.floor(dot / width)) / STRIPE) % 2 === 0;
+    const strength = 90 + 0.6 * Math.max(more, less);
+    if (more || less) dots++;
+    // More: one tint. Less: stripes of another.
+    bytes[at] = more >= less ? 255 : 90;
+    bytes[at + 1] = more >= less ? 40 : 240;
+    bytes[at + 2] = 255;
+    bytes[at + 3] = more > 0 && more >= less ? strength : less > 0 && striped ? strength + 40 : 0;
+  }
+  pen.putImageData(image, 0, 0);
+  return { canvas, common: Number(answer.headers.get("X-Kakou-Common")), dots };
 }
 
 // Where a picture lies on a canvas. `zoom` 1 shows all of it; `x`, `y` is its middle, as shares of the picture.

@@ -23,6 +23,7 @@ const it = {
   marking: null, picking: "",    // a region being placed; "flag" or "find" while a category is asked for
   look: { table: "", mode: "", brightness: 0, contrast: 1, edge: false },
   zoom: { scale: 1, x: 0.5, y: 0.5 }, suspect: -1, boxes: true, refs: 0,
+  difference: false, differenceFailed: false,   // asked for this picture
   beside: [],                    // found by a search, shown beside
   over: "", search: { by: 0, text: "", rows: null, at: 0, busy: false },
   said: { words: "", until: 0, tone: "" }, outAsked: 0, ended: "",
@@ -418,17 +419,48 @@ function press(key, event) {
     ArrowUp: () => zoomTo({ y: zoom.y - pan }), ArrowDown: () => zoomTo({ y: zoom.y + pan }),
     Tab: () => nextSuspect(event.shiftKey ? -1 : 1),
     b: () => { it.boxes = !it.boxes; if (!it.boxes) tell(say("boxes_off"), "note"); overlay(); },
-    c: () => { it.refs += 1; beside(); },
+    c: () => { it.refs += 1; it.differenceFailed = false; beside(); overlay(); },
+    t: () => once && toggleDifference(),
     m: startMarking,
     x: () => { if (it.screen && it.marks.delete(it.screen.picture)) { tell(say("marks_off"), "note"); overlay(); } },
     F8: () => once && save("reference", ""), F9: () => pick("find"),
     F6: () => once && command("wedge", { on: !it.view.wedge.waiting }), F7: () => once && command("reset", {}),
     F1: () => over("help"), "?": () => over("help"), F3: () => over("search"), F10: signOut,
-    Escape: () => { endPicking(); it.beside = []; beside(); },
+    Escape: () => { endPicking(); it.beside = []; it.difference = false; beside(); overlay(); },
   };
   if (does[key] === undefined) return false;
   does[key]();
   return true;
+}
+
+// Asked for one picture at a time: the next one is seen as it is.
+function toggleDifference() {
+  if (it.screen === null) return;
+  it.difference = !it.difference;
+  it.differenceFailed = false;
+  if (it.difference && references().length === 0) {
+    it.difference = false;
+    tell(say("difference_no_reference"), "note");
+  }
+  beside();
+  overlay();
+}
+
+// What is known of it now; null while it is on its way. Comes to the screen by itself.
+function differs(picture, reference) {
+  if (it.differenceFailed) return null;
+  const asked = darkroom.difference(picture, reference);
+  if (asked.ready !== undefined) return asked.ready;
+  if (asked.shown === undefined) {
+    asked.shown = asked.then(() => {}, () => { it.differenceFailed = true; }).then(() => { beside(); overlay(); });
+  }
+  return null;
+}
+
+function layDifference(pen, found, at) {
+  if (!found?.canvas || !at) return;
+  pen.imageSmoothingEnabled = false;
+  pen.drawImage(found.canvas, at.left, at.top, at.wide, at.tall);
 }
 
 function reset() {
@@ -507,6 +539,8 @@ function picture() {
     Object.assign(it.zoom, { scale: 1, x: 0.5, y: 0.5 });
     it.refs = 0;
     it.beside = [];
+    it.difference = false;
+    it.differenceFailed = false;
   }
   const at = paint($("picture"), id);
   if (at !== null && it.screen === null) {
@@ -536,6 +570,10 @@ function overlay() {
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
   const said = [];
+  const reference = it.difference && it.screen !== null ? references()[0] : undefined;
+  const found = reference === undefined ? null : differs(it.screen.picture, reference.picture);
+  if (at) layDifference(pen, found, at);
+  differenceSaid(reference, found);
   if (parcel !== null && at && it.screen !== null) {
     const frame = (one, colour, dash, wide) => {
       for (const [style, line, gaps] of [["#05080bb0", wide + 3, []], [colour, wide, dash]]) {
@@ -568,6 +606,22 @@ function overlay() {
   }));
   apart([...labels.children], box(canvas).height);
   scaleBar(parcel, at);
+}
+
+function differenceSaid(reference, found) {
+  const key = JSON.stringify([reference?.words, it.differenceFailed, found === null, found?.why, found?.common, found?.dots]);
+  when($("difference"), key, () => {
+    if (reference === undefined) return [];
+    const against = make("span", "", make("b", "", `${say("difference_here")} · ${reference.words}`));
+    if (it.differenceFailed) return [against, make("span", "amber", say("difference_failed"))];
+    if (found === null) return [against, make("span", "", say("difference_coming"))];
+    if (found.why) return [against, make("span", "amber", icon("flag", "amber"), `${say("difference_no")}：${both(found.why)}`)];
+    return [against,
+      ...(found.dots === 0 ? [make("span", "", say("difference_none"))]
+        : [make("span", "", make("i", "more"), say("difference_more")), make("span", "", make("i", "less"), say("difference_less"))]),
+      make("span", "", `${say("difference_common")} ${Math.round(found.common * 100)}%`),
+      make("span", "quiet", say("difference_only"))];
+  });
 }
 
 function inSight(one, at, canvas) {
@@ -606,17 +660,26 @@ function scaleBar(parcel, at) {
   place.textContent = mm >= 100 ? `${mm / 10} cm` : `${mm} mm`;
 }
 
-function beside() {
-  const place = $("beside"), parcel = current();
-  const known = (parcel?.references ?? []).map(each => ({
+function allReferences() {
+  const known = (current()?.references ?? []).map(each => ({
     picture: each.picture.picture, words: both(each.words), tag: say(each.find ? "find" : "reference"), find: each.find,
   }));
-  const all = [...it.beside.map(each => ({
+  return [...it.beside.map(each => ({
     picture: each.picture, find: each.verdict === "flagged", tag: say("found_beside"),
     words: [each.waybill_no, each.goods].filter(Boolean).join(" · "),
   })), ...known];
-  const from = all.length > 2 ? (it.refs * 2) % (all.length + all.length % 2) : 0;
-  const shown = all.slice(from, from + 2);
+}
+
+const firstOf = all => all.length > 2 ? (it.refs * 2) % (all.length + all.length % 2) : 0;
+
+// The two beside the picture; it is compared with the upper one.
+function references() {
+  const all = allReferences(), from = firstOf(all);
+  return all.slice(from, from + 2);
+}
+
+function beside() {
+  const place = $("beside"), parcel = current(), all = allReferences(), from = firstOf(all), shown = references();
   const key = JSON.stringify([parcel?.parcel, shown, all.length, from]);
   when(place, key, () => [
     make("h2", "", say("references"), make("small", "", all.length > 2 ? `${from / 2 + 1}/${Math.ceil(all.length / 2)}` : "")),
@@ -630,7 +693,9 @@ function beside() {
   ]);
   for (const canvas of place.querySelectorAll("canvas")) {
     fetchAhead(canvas.dataset.picture);
-    paint(canvas, canvas.dataset.picture);
+    const at = paint(canvas, canvas.dataset.picture);
+    if (at && it.difference && it.screen !== null)
+      layDifference(canvas.getContext("2d"), differs(canvas.dataset.picture, it.screen.picture), at);
   }
 }
 
@@ -990,7 +1055,7 @@ function searchKey(event) {
     searchCard();
   } else if (key === "F3") {
     const row = search.rows?.[search.at];
-    if (row) { it.beside = [row]; it.refs = 0; over(""); beside(); }
+    if (row) { it.beside = [row]; it.refs = 0; it.differenceFailed = false; over(""); beside(); overlay(); }
   } else if (key === "Enter") runSearch();
   else return;
   event.preventDefault();
