@@ -34,6 +34,11 @@ from sync.vocabulary.records import Site
 from sync.vocabulary.rulings import Text
 
 T = TypeVar("T")
+MOST_SESSIONS: Final = 32
+"""Of one officer; another one ends the oldest."""
+NOTED_FOR_S: Final = 600.0
+"""A page that brings itself up to date is one look, not one a second."""
+CONNECTION_WITHIN_S: Final = 10.0
 COOKIE: Final = "kakou_console"
 LANGUAGES: Final = ("zh", "en")
 THEMES: Final = ("dark", "light")
@@ -55,6 +60,8 @@ class Session:
     since_s: float
     touched_s: float
     checked_s: float
+    noted: dict[tuple[str, str], float] = field(default_factory=dict)
+    """What `note_seen` has written down, and when."""
 
 
 @dataclass(slots=True)
@@ -70,6 +77,9 @@ class Sessions:
         )
         with self.lock:
             self.kept[session.cookie] = session
+            of_officer = [each for each in self.kept.values() if each.officer == officer]
+            for oldest in of_officer[:-MOST_SESSIONS]:
+                del self.kept[oldest.cookie]
         return session
 
     def end(self, cookie: str) -> None:
@@ -78,26 +88,43 @@ class Sessions:
 
 
 class Pool:
-    """Connections for threads that come and go: each is used by one thread at a time."""
+    """Connections for threads that come and go: each is used by one thread at a time. One that is no longer
+    `good` (its file was replaced) is closed and another made."""
 
-    def __init__(self, make: Callable[[], Any], most: int) -> None:
+    def __init__(
+        self, make: Callable[[], Any], most: int, good: Callable[[Any], bool] = lambda connection: True
+    ) -> None:
         self._make = make
+        self._good = good
         self._free: queue.LifoQueue[Any] = queue.LifoQueue()
         self._left = threading.Semaphore(most)
 
     @contextlib.contextmanager
     def one(self) -> Iterator[Any]:
-        with self._left:
-            try:
-                got = self._free.get_nowait()
-            except queue.Empty:
-                got = self._make()
+        """Raises `OSError` where all are in use for too long: whoever waits for one while holding one must not
+        wait for ever."""
+        if not self._left.acquire(timeout=CONNECTION_WITHIN_S):
+            raise OSError("expected a free connection; all are in use")
+        try:
+            got = self._one_free()
             try:
                 yield got
-            except Exception:
+            except BaseException:
                 got.close()
                 raise
             self._free.put(got)
+        finally:
+            self._left.release()
+
+    def _one_free(self) -> Any:
+        while True:
+            try:
+                got = self._free.get_nowait()
+            except queue.Empty:
+                return self._make()
+            if self._good(got):
+                return got
+            got.close()
 
     def close(self) -> None:
         while not self._free.empty():
@@ -137,7 +164,7 @@ class Console:
         self.pulse = Pulse()
         self.sessions = Sessions()
         self._archives = Pool(lambda: Archive.open(config.archive), 8)
-        self._shown = Pool(lambda: Shown.open(part.shown_file), 8)
+        self._shown = Pool(lambda: Shown.open(part.shown_file), 8, Shown.is_current)
         self._assets = {path.name: path.read_bytes() for path in _assets()}
         self._templates = Environment(
             loader=PackageLoader("sync.hub.console"),
@@ -211,6 +238,16 @@ class Console:
         with self.archive() as archive:
             note_read(archive, session.officer, what, subject, utc_now())
 
+    def note_seen(self, session: Session, what: str, subject: str) -> None:
+        """The same of what a page asks for again and again by itself: once in a while."""
+        now_s = time.monotonic()
+        if now_s - session.noted.get((what, subject), -NOTED_FOR_S) < NOTED_FOR_S:
+            return
+        self.note_read(session, what, subject)
+        while len(session.noted) > 1_000:
+            del session.noted[next(iter(session.noted))]
+        session.noted[what, subject] = now_s
+
     # --- how it is said -----------------------------------------------------------------------------------
 
     def asset(self, name: str) -> bytes | None:
@@ -252,7 +289,11 @@ class Console:
             return "" if text is None else text.zh if language == "zh" else text.en
 
         def local(utc: str, form: str = "%m-%d %H:%M:%S") -> str:
-            return f"{datetime.fromisoformat(utc).astimezone(zone):{form}}" if utc else ""
+            # A device's word for a time need not be one, and the end of time has no local one.
+            try:
+                return f"{datetime.fromisoformat(utc).astimezone(zone):{form}}" if utc else ""
+            except (ValueError, OverflowError):
+                return utc
 
         return self._templates.get_template(template).render(
             say=say,

@@ -52,8 +52,11 @@ class Pending:
     def passage(self, device: str, passage: int) -> PassageRow:
         row = self._passages.get((device, passage))
         if row is None:
-            row = self._shown.passage(device, passage) or PassageRow._make((device, passage, *_NEW_PASSAGE))
+            row = self._shown.passage(device, passage) or self.new_passage(device, passage)
         return row
+
+    def new_passage(self, device: str, passage: int) -> PassageRow:
+        return PassageRow._make((device, passage, *_NEW_PASSAGE))
 
     def put_passage(self, row: PassageRow) -> None:
         self._passages[row.device, row.passage] = row

@@ -67,6 +67,10 @@ NO_TIME: Final = "1970-01-01T00:00:00.000000Z"
 """Of a passage that is over and whose end has no time that can be read."""
 _VERDICTS: Final = {Verdict.HOLD: "held", Verdict.INSPECT: "inspected", Verdict.RELEASE: "released"}
 
+_COUNTED: Final = slice(
+    StationParcelRow._fields.index("counted"), StationParcelRow._fields.index("enterprise") + 1
+)
+"""How a parcel stands in tallies: its word, day, hour and enterprise."""
 KEPT_OVER: Final = 200
 """Parcels of a station that are sorted, before their rows go."""
 _TURNS: Final = {"desk": "at_desk", "officer": "signed_in"}
@@ -78,10 +82,18 @@ Moment = tuple[str, int]
 class Told:
     """A fact that is being read: where it stands, who said it and when."""
 
-    __slots__ = ("body", "device", "epoch", "moment", "seq", "stream", "utc")
+    __slots__ = ("body", "device", "epoch", "moment", "seq", "since", "stream", "utc")
 
     def __init__(
-        self, device: str, epoch: str, stream: str, seq: int, body: FactBody, utc: str, moment: Moment
+        self,
+        device: str,
+        epoch: str,
+        stream: str,
+        seq: int,
+        body: FactBody,
+        utc: str,
+        moment: Moment,
+        since: int,
     ) -> None:
         self.device = device
         self.epoch = epoch
@@ -91,6 +103,8 @@ class Told:
         self.utc = utc
         """Empty where the device's clock gave none that can be read."""
         self.moment = moment
+        self.since = since
+        """The first position of its epoch."""
 
 
 class Reading:
@@ -104,13 +118,14 @@ class Reading:
         self._moments: dict[str, Moment] = {}
 
     def read(
-        self, device: str, epoch: str, stream: str, fact: KeptFact, body: FactBody, *, several_epochs: bool
+        self, device: str, epoch: str, stream: str, fact: KeptFact, body: FactBody, *, since: int | None
     ) -> None:
-        """A fact that this device has said before, in an earlier epoch (G4), is the same event."""
-        if several_epochs and not self._pending.is_new_event(event_number(device, fact.event_id)):
+        """`since`: of a device of several epochs, the first position of this one; else None. A fact that was
+        said before, in an earlier epoch (G4), is the same event."""
+        if since is not None and not self._pending.is_new_event(event_number(device, fact.event_id)):
             return
         utc, moment = self._at(body.time)
-        told = Told(device, epoch, stream, fact.seq, body, utc, moment)
+        told = Told(device, epoch, stream, fact.seq, body, utc, moment, since or 0)
         self._pending.name(
             NamedRow(what, name, utc, device, epoch, stream, fact.seq, fact.kind, fact.passage)
             for what, name in _names(device, body)
@@ -205,6 +220,9 @@ class Reading:
     def _opened(self, told: Told, data: PassageOpened) -> None:
         day, hour = told.moment
         row = self._pending.passage(told.device, data.passage)
+        if row.opened_utc or row.closed_utc:
+            # A lane whose disk was lost or restored counts from an earlier number again (G4): another vehicle.
+            row = self._pending.new_passage(told.device, data.passage)
         self._pending.put_passage(
             row._replace(opened_utc=told.utc, gated=int(data.gated), day=day, hour=hour)
         )
@@ -239,10 +257,19 @@ class Reading:
         if data.enterprise and not row.counted_enterprise:
             row = row._replace(counted_enterprise=data.enterprise)
             self._count(told, "enterprise", data.enterprise, "ruled")
+            # What was ruled before its enterprise was known.
+            for was, what in (
+                (row.was_held, "held"),
+                (row.was_inspected, "inspected"),
+                (row.was_released, "released"),
+                (row.was_drawn, "spot_checked"),
+            ):
+                if was:
+                    self._count(told, "enterprise", data.enterprise, what)
         if Reason.SPOT_CHECK.value in codes and not row.was_drawn:
             row = row._replace(was_drawn=1)
-            if data.enterprise:
-                self._count(told, "enterprise", data.enterprise, "spot_checked")
+            if row.counted_enterprise:
+                self._count(told, "enterprise", row.counted_enterprise, "spot_checked")
         match verdict:
             case Verdict.HOLD:
                 first, row = not row.was_held, row._replace(was_held=1)
@@ -344,25 +371,24 @@ class Reading:
         if not parcel:
             return True
         known = self._pending.station_parcel(told.device, parcel)
-        if known is None:
-            known = StationParcelRow(told.device, parcel, 0, "", "", "", "", "", -1, "")
         position = told.body.position
+        if known is None or _is_another_parcel(known, told):
+            known = StationParcelRow(told.device, parcel, 0, "", "", "", "", "", -1, "", told.epoch)
         is_last = verdict is not None and position > known.position
         row = known._replace(
             position=position if is_last else known.position,
             waybill_no=waybill_no or known.waybill_no,
             verdict=verdict if verdict is not None and is_last else known.verdict,
             ordered=ordered if ordered is not None else known.ordered,
+            epoch=told.epoch,
         )
         counts = RECHECK if row.verdict == PASSED and row.ordered not in ("", LET_GO) else row.verdict
         enterprise = self._enterprises.get(("waybills", row.waybill_no), "") or row.enterprise
-        if counts != known.counted:
+        day, hour = told.moment if is_last or not known.day else (known.day, known.hour)
+        row = row._replace(counted=counts, enterprise=enterprise, day=day, hour=hour)
+        if row[_COUNTED] != known[_COUNTED]:
             if known.counted:
                 self._move(told.device, known, -1)
-            row = row._replace(counted=counts, enterprise=enterprise)
-            if is_last or not known.day:
-                day, hour = told.moment
-                row = row._replace(day=day, hour=hour)
             if counts:
                 self._move(told.device, row, 1)
         self._pending.put_station_parcel(row)
@@ -487,6 +513,13 @@ def _is_after(row: StateKept, told: Told) -> bool:
     if row.epoch == told.epoch:
         return row.position > told.body.position
     return row.utc > told.utc
+
+
+def _is_another_parcel(known: StationParcelRow, told: Told) -> bool:
+    """A station whose disk was lost or restored counts from an earlier number again (G4): what was said at
+    positions this epoch takes anew is not of its past."""
+    unjudged = known.position == 0 and known.ordered != ""
+    return known.epoch != told.epoch and (unjudged or known.position >= told.since)
 
 
 def event_number(device: str, event_id: str) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
-VERSION: Final = "5"
+VERSION: Final = "6"
 """Of the tables and of what is read into them: another one is made anew."""
 
 _SCHEMA: Final = """
@@ -88,11 +88,13 @@ CREATE TABLE alarms (
 CREATE INDEX alarms_by_time ON alarms (utc);
 -- What stands of each parcel a station has judged. verdict: the last word (passed, flagged, recheck; empty:
 -- it was taken back, or nothing was said yet). counted, day, hour, enterprise: how it stands in tallies, so
--- that another word moves it. ordered: where the diverter was told to send it.
+-- that another word moves it. ordered: where the diverter was told to send it. epoch: of the fact that said
+-- something of it last.
 CREATE TABLE station_parcels (
   device TEXT NOT NULL, parcel INTEGER NOT NULL, position INTEGER NOT NULL, waybill_no TEXT NOT NULL,
   verdict TEXT NOT NULL, ordered TEXT NOT NULL,
   counted TEXT NOT NULL, day TEXT NOT NULL, hour INTEGER NOT NULL, enterprise TEXT NOT NULL,
+  epoch TEXT NOT NULL,
   PRIMARY KEY (device, parcel)
 ) WITHOUT ROWID;
 -- What stands at a device now (`states`). word: empty where it is over. epoch, position: of the fact.
@@ -300,6 +302,7 @@ class StationParcelRow(NamedTuple):
     day: str
     hour: int
     enterprise: str
+    epoch: str
 
 
 class StateRow(NamedTuple):
@@ -348,19 +351,30 @@ _PASSAGE = ", ".join(PassageRow._fields)
 class Shown:
     """One connection, one thread at a time."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, file: Path) -> None:
         self._db = db
+        self._file = file
+        self._identity = _identity(file)
 
     @classmethod
-    def open(cls, file: Path, archive_id: str = "") -> Self:
-        """With an archive id: to write; made anew where it is of another archive or version, or torn."""
+    def open(cls, file: Path, archive_id: str = "", timeout_s: float = 10.0) -> Self:
+        """With an archive id: to write; made anew where it is of another archive or version, or torn.
+        Without: to read; raises `sqlite3.Error` where there is none."""
         try:
-            return cls(_opened(file, archive_id))
+            db = _opened(file, archive_id, timeout_s)
+        except sqlite3.OperationalError:
+            # Locked, or the disk fails: that is no reason to throw it away.
+            raise
         except sqlite3.DatabaseError:
             if not archive_id:
                 raise
             _remove(file)
-            return cls(_opened(file, archive_id))
+            db = _opened(file, archive_id, timeout_s)
+        return cls(db, file)
+
+    def is_current(self) -> bool:
+        """False: the file was deleted or made anew under this connection, which has the old one for ever."""
+        return self._identity == _identity(self._file)
 
     def close(self) -> None:
         self._db.close()
@@ -550,8 +564,18 @@ def _places(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values))
 
 
-def _opened(file: Path, archive_id: str) -> sqlite3.Connection:
-    db = sqlite3.connect(file, isolation_level=None, timeout=10.0, check_same_thread=False)
+def _identity(file: Path) -> tuple[int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return (0, 0)
+    return found.st_dev, found.st_ino
+
+
+def _opened(file: Path, archive_id: str, timeout_s: float) -> sqlite3.Connection:
+    # A reader makes no file: an empty one would have none of the tables.
+    address = f"{file.absolute().as_uri()}?mode={'rwc' if archive_id else 'rw'}"
+    db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=timeout_s, check_same_thread=False)
     try:
         if not archive_id:
             db.execute("PRAGMA query_only=ON")
