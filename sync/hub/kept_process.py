@@ -37,11 +37,16 @@ class KeptProcess:
             )
             self._again_s = now_s + AGAIN_AFTER_S
         if now_s >= self._again_s:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", self._module, str(self._config_file)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", self._module, str(self._config_file)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                )
+            except OSError as error:
+                # No memory or no process left: the hub goes on without it.
+                self._log.error("program not started", module=self._module, why=str(error))
+                self._again_s = now_s + AGAIN_AFTER_S
 
     def stop(self) -> None:
         process, self._process = self._process, None

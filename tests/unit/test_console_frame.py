@@ -3,19 +3,29 @@ numbers, too much of anything."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sqlite3
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from starlette.testclient import TestClient
 
-from sync.hub.console import context
+from sync.hub.console import context, desk
+from sync.hub.console.accounts import Role, set_account
+from sync.hub.console.app import build_app
+from sync.hub.console.context import utc_now
+from sync.hub.console.pages import doors
+from sync.hub.console.pages.api import _number
 from sync.hub.console.shown import Shown
-from sync.vocabulary.facts import PassageOpened, RulingMade
+from sync.hub.kept_process import KeptProcess
+from sync.vocabulary.facts import PassageOpened, RulingMade, Stream
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
-from tests.console_rig import ConsoleRig, console_rig
+from tests.console_rig import CHEAP, PASSWORD, ConsoleRig, console_rig
 
 HELD = Ruling(Verdict.HOLD, (Because(Reason.WEIGHT_OVER),))
 
@@ -83,9 +93,162 @@ def test_a_time_that_is_none_is_shown_as_it_was_told(tmp_path: Path) -> None:
             device.say(PassageOpened(passage=1), time="99:99 <maybe>"),
             device.say(RulingMade(passage=1, ruling=HELD, direction="I"), time="9999-12-31T23:59:59.000000Z"),
         ]
-        rig.send(device, facts)
+        rig.send(device, [*device.facts[Stream.ALARM], *facts])
         rig.caught_up()
         answer = rig.client().get("/passage/lane-in/1")
         assert answer.status_code == 200
-        assert "99:99 &lt;maybe&gt;" in answer.text
-        assert "9999-12-31T23:59:59.000000Z" in answer.text
+        assert "99:99 &lt;may" in answer.text
+        assert "9999-12-31T23:59:59" in answer.text
+
+
+# --- who may, and who is noted ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleRig]:
+    with console_rig(tmp_path_factory.mktemp("frame")) as made:
+        made.say("lane-in", PassageOpened(passage=1), RulingMade(passage=1, ruling=HELD, direction="I"))
+        made.caught_up()
+        yield made
+
+
+def _reads(rig: ConsoleRig) -> list[tuple[str, str, str]]:
+    rows = rig.archive.engine.execute(
+        "SELECT officer, what, subject FROM console_reads ORDER BY id"
+    ).fetchall()
+    return [tuple(row) for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("address", "noted"),
+    [
+        ("/desk", ("desk", "queue")),
+        ("/desk/queue", ("desk", "queue")),
+        ("/desk/hold/lane-in/1", ("hold", "lane-in/1")),
+        ("/desk/hold/lane-in/1/state", ("hold", "lane-in/1")),
+        ("/api/v1/passages", ("passages", "–")),
+        ("/api/v1/alarms", ("alarms", "")),
+        ("/api/v1/devices", ("devices", "")),
+    ],
+)
+def test_whoever_looks_at_plates_and_officers_is_noted_however_they_ask(
+    rig: ConsoleRig, address: str, noted: tuple[str, str]
+) -> None:
+    client = rig.client("4604002")
+    before = len(_reads(rig))
+    assert client.get(address).status_code == 200
+    assert ("4604002", *noted) in _reads(rig)[before:]
+
+
+def test_a_page_that_asks_again_by_itself_is_one_look(rig: ConsoleRig) -> None:
+    client = rig.client("4604002")
+    before = len(_reads(rig))
+    for _ in range(3):
+        client.get("/desk/queue")
+    assert len(_reads(rig)) == before + 1
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "-1", "9" * 400])
+def test_a_number_no_archive_can_hold_is_not_understood(rig: ConsoleRig, number: str) -> None:
+    client = rig.client("4604002")
+    for address in ("/desk/hold/lane-in/{}", "/desk/hold/lane-in/{}/state", "/passage/lane-in/{}"):
+        assert client.get(address.format(number)).status_code == 422
+    assert client.post(f"/desk/hold/lane-in/{number}/take").status_code == 422
+
+
+def test_an_archive_that_cannot_be_read_is_said_and_not_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with console_rig(tmp_path) as rig:
+        client = rig.client()
+        monkeypatch.setattr(context, "CONNECTION_WITHIN_S", 0.05)
+        with contextlib.ExitStack() as held:
+            for _ in range(8):
+                held.enter_context(rig.console.shown())
+            assert client.get("/desk").status_code == 503
+        assert client.get("/desk").status_code == 200
+
+
+def test_blanks_around_a_number_do_not_make_more_tries(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        app = build_app(rig.console)
+        statuses = [
+            TestClient(app, client=(f"10.0.0.{number}", 1))
+            .post("/sign-in", data={"officer": " " * number + "4604001", "password": "wrong " * 3})
+            .status_code
+            for number in range(doors.TRIES + 1)
+        ]
+        assert statuses == [403] * doors.TRIES + [429]
+
+
+def test_sessions_of_one_officer_do_not_grow_without_end() -> None:
+    sessions = context.Sessions()
+    first = sessions.open("4604001", frozenset(), 0.0)
+    other = sessions.open("4604002", frozenset(), 0.0)
+    for number in range(context.MOST_SESSIONS):
+        sessions.open("4604001", frozenset(), float(number))
+    assert len(sessions.kept) == context.MOST_SESSIONS + 1
+    assert first.cookie not in sessions.kept
+    assert other.cookie in sessions.kept
+
+
+# --- a clock that tells no time ---------------------------------------------------------------------------
+
+
+def test_a_hold_at_no_time_stops_nobodys_desk(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        device = rig.device("lane-in")
+        facts = [
+            device.say(PassageOpened(passage=1), time="never"),
+            device.say(RulingMade(passage=1, ruling=HELD, direction="I"), time="never"),
+        ]
+        rig.send(device, [*device.facts[Stream.ALARM], *facts])
+        rig.caught_up()
+        for address in ("/desk", "/desk/hold/lane-in/1", "/", "/passage/lane-in/1"):
+            assert rig.client().get(address).status_code == 200
+
+
+def test_metrics_do_not_round_a_count(tmp_path: Path) -> None:
+    assert [_number(value) for value in (1_234_567, 12_345_678.0, 0.25, float("inf"))] == [
+        "1234567",
+        "12345678",
+        "0.25",
+        "+Inf",
+    ]
+
+
+# --- two officers (S8) ------------------------------------------------------------------------------------
+
+
+def test_an_officer_whose_password_the_other_one_gave_is_no_second_officer(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        now = utc_now()
+        desk.must_be_two(rig.archive, "4604001", "4604002", now)
+        roles = {Role.WATCH, Role.DUTY}
+        set_account(rig.archive, "4604002", PASSWORD, roles, by="4604001", at_utc=now, hasher=CHEAP)
+        for pair in (("4604001", "4604002"), ("4604002", "4604001")):
+            with pytest.raises(desk.DeskRefused, match="own_password_first"):
+                desk.must_be_two(rig.archive, *pair, now)
+        set_account(rig.archive, "4604002", PASSWORD, roles, by="4604002", at_utc=now, hasher=CHEAP)
+        desk.must_be_two(rig.archive, "4604001", "4604002", now)
+
+
+def test_an_officer_who_has_left_the_desk_meanwhile_is_no_first_officer(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        now = utc_now()
+        set_account(rig.archive, "4604001", PASSWORD, {Role.WATCH}, by="setup", at_utc=now, hasher=CHEAP)
+        with pytest.raises(desk.DeskRefused, match="not_allowed"):
+            desk.must_be_two(rig.archive, "4604001", "4604002", now)
+
+
+# --- beside the hub ---------------------------------------------------------------------------------------
+
+
+def test_a_console_that_cannot_be_started_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-such-program"))
+    kept = KeptProcess("sync.hub.console.serving", tmp_path / "hub.toml", structlog.get_logger("test"))
+    kept.look()
+    kept.look()
+    kept.stop()

@@ -1,5 +1,6 @@
-"""Every count the console keeps, against one made here out of the archive's own fact bodies: devices that tell
-in random order, streams that come late or behind a gap, epochs begun anew, disks lost and restored, midnights.
+"""Every count the console keeps, against one made here out of the archive's own fact bodies: devices that
+tell in random order, streams that come late or behind a gap, epochs begun anew, disks lost and restored,
+midnights.
 """
 
 from __future__ import annotations
@@ -206,7 +207,7 @@ def _tell(rig: ConsoleRig, seed: int) -> None:
     tellers = {name: Teller(rig, rig.device(name), draw, began) for name in (*LANES, STATION)}
     numbers: dict[str, Iterator[int]] = {name: itertools.count(1) for name in tellers}
     open_now: dict[str, list[int]] = {name: [] for name in tellers}
-    for step in range(260):
+    for _ in range(260):
         name = draw.choice(list(tellers))
         teller = tellers[name]
         (_station if name == STATION else _lane)(teller, numbers[name], open_now[name])
@@ -395,7 +396,7 @@ def _check(rig: ConsoleRig) -> None:
         ), key
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_every_count_is_that_of_the_archive_however_facts_came(tmp_path: Path, seed: int) -> None:
     with console_rig(tmp_path) as rig:
         _tell(rig, seed)

@@ -6,10 +6,12 @@ import time
 from typing import Final
 
 from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from sync.hub.archive import STORAGE_ERRORS, ArchiveTaken
 from sync.hub.console.context import COOKIE, Console, SignInFirst
 from sync.hub.console.limits import MOST_BODY_BYTES, Limits
 from sync.hub.console.live_rooms import LiveRooms
@@ -86,13 +88,23 @@ def build_app(console: Console, tail: Tail | None = None) -> FastAPI:
     @app.exception_handler(HTTPException)
     @app.exception_handler(404)
     async def _refused(request: Request, error: HTTPException) -> Response:
-        return _told(request, error.status_code, str(error.detail))
+        return await run_in_threadpool(_told, request, error.status_code, str(error.detail))
 
     @app.exception_handler(RequestValidationError)
     async def _not_understood(request: Request, error: RequestValidationError) -> Response:
         wrong = ((".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()[:5])
         where = "; ".join(f"{place}: {why}" for place, why in wrong)
-        return _told(request, 422, where)
+        return await run_in_threadpool(_told, request, 422, where)
+
+    async def _no_archive(request: Request, error: Exception) -> Response:
+        # Locked, full or lost: said to who asks, who may ask again; the next one is answered by itself.
+        console.log.warning(
+            "not answered", path=request.url.path, why=f"{type(error).__name__}: {str(error)[:200]}"
+        )
+        return JSONResponse({"code": "503", "detail": "storage"}, 503, headers={"Retry-After": "2"})
+
+    for kind in (*STORAGE_ERRORS, ArchiveTaken):
+        app.add_exception_handler(kind, _no_archive)
 
     def _told(request: Request, status: int, detail: str) -> Response:
         if "text/html" in request.headers.get("accept", "") and console.session(request) is not None:

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from fastapi import HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -62,6 +63,8 @@ class Session:
     checked_s: float
     noted: dict[tuple[str, str], float] = field(default_factory=dict)
     """What `note_seen` has written down, and when."""
+    streams: int = 0
+    """Open ones that push to this session's screens."""
 
 
 @dataclass(slots=True)
@@ -101,8 +104,8 @@ class Pool:
 
     @contextlib.contextmanager
     def one(self) -> Iterator[Any]:
-        """Raises `OSError` where all are in use for too long: whoever waits for one while holding one must not
-        wait for ever."""
+        """Raises `OSError` where all are in use for too long: whoever waits for one while holding one must
+        not wait for ever."""
         if not self._left.acquire(timeout=CONNECTION_WITHIN_S):
             raise OSError("expected a free connection; all are in use")
         try:
@@ -350,7 +353,8 @@ def needs(*roles: Role) -> Callable[[Request], Session]:
 
 async def commanding(request: Request) -> Session:
     """A dependency of every request that changes something: the cookie alone commands nothing."""
-    session = signed_in(request)
+    # It may look into the archive: never on the thread that serves everybody.
+    session = await run_in_threadpool(signed_in, request)
     token = request.headers.get("x-kakou-token", "")
     if not token and request.headers.get("content-type", "").startswith(
         ("application/x-www-form-urlencoded", "multipart/form-data")

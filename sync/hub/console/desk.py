@@ -374,8 +374,7 @@ def confirm(archive: Archive, release_id: str, second: str, at_utc: str, *, need
         if asked.asked_by == second:
             raise DeskRefused("desk.another_officer")
         both = (asked.asked_by, second)
-        if standing(archive, asked.asked_by, at_utc) is None:
-            raise DeskRefused("desk.not_allowed", asked.asked_by)
+        must_be_two(archive, asked.asked_by, second, at_utc)
         row = release(
             archive, asked.device, asked.passage, both, asked.reason, at_utc, aside=asked.aside, needed=needed
         )
@@ -387,6 +386,17 @@ def confirm(archive: Archive, release_id: str, second: str, at_utc: str, *, need
         if done != 1:
             raise DeskRefused("desk.no_longer_waiting")
     return row
+
+
+def must_be_two(archive: Archive, first: str, second: str, at_utc: str) -> None:
+    """One person is not both officers (S8): a password that one of them gave the other proves only who gave
+    it, until its owner has set another. Raises `DeskRefused`."""
+    for officer, other in ((first, second), (second, first)):
+        account = standing(archive, officer, at_utc)
+        if account is None or not account.roles & AT_THE_DESK:
+            raise DeskRefused("desk.not_allowed", officer)
+        if account.changed_by == other:
+            raise DeskRefused("desk.own_password_first", officer, other)
 
 
 def withdraw(archive: Archive, release_id: str, officer: str) -> None:

@@ -298,9 +298,21 @@ def _deed_of(one: Told) -> Deed | None:
 
 
 def _around(told: Sequence[Told]) -> tuple[str, str]:
-    times = sorted(datetime.fromisoformat(one.fact.time) for one in told)
+    """Empty texts where no fact of it has a time that can be read, or one at the end of all times."""
+    times = sorted(filter(None, (_moment_of(one.fact.time) for one in told)))
     more = timedelta(seconds=AROUND_S)
-    return _utc(times[0] - more), _utc(times[-1] + more)
+    try:
+        return (_utc(times[0] - more), _utc(times[-1] + more)) if times else ("", "")
+    except OverflowError:
+        return "", ""
+
+
+def _moment_of(time: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError:
+        return None
+    return None if moment.tzinfo is None else moment
 
 
 def _utc(moment: datetime) -> str:

@@ -221,7 +221,7 @@ class Reading:
         day, hour = told.moment
         row = self._pending.passage(told.device, data.passage)
         if row.opened_utc or row.closed_utc:
-            # A lane whose disk was lost or restored counts from an earlier number again (G4): another vehicle.
+            # A lane whose disk was lost or restored counts from an earlier number again (G4): another one.
             row = self._pending.new_passage(told.device, data.passage)
         self._pending.put_passage(
             row._replace(opened_utc=told.utc, gated=int(data.gated), day=day, hour=hour)

@@ -209,8 +209,7 @@ def passages(
 ) -> Passages:
     """Opened from `since` and before `until`, latest first."""
     console = console_of(request)
-    if plate:
-        _note(console, who, "plate", plate)
+    _note(console, who, "passages", plate or f"{device} {since} – {until}".strip())
     where, values = ["opened_utc >= ?", "opened_utc < ?"], [since or "0", until or "9999-12-31T23:59:59Z"]
     for column, value in (("device", device), ("plate", plate)):
         if value:
@@ -325,6 +324,7 @@ def mentions(
 def alarms(request: Request, who: Asking, since: Time = "", limit: Limit = 100) -> list[AlarmTold]:
     """Latest first, each with who has it in hand."""
     console = console_of(request)
+    _note(console, who, "alarms", since)
     with console.shown() as shown:
         rows = shown.alarms_since(since, limit)
     with console.archive() as archive:
@@ -344,6 +344,8 @@ def alarms(request: Request, who: Asking, since: Time = "", limit: Limit = 100) 
 def devices(request: Request, who: Asking) -> list[DeviceTold]:
     """Each with its last status, how much of it is stored, and what stands at it now."""
     console = console_of(request)
+    # Who sits at which desk and has which handheld is among it.
+    _note(console, who, "devices", "")
     with console.archive() as archive:
         statuses = {
             device: (body, utc)
@@ -458,7 +460,7 @@ def metrics(request: Request) -> Response:
     def tell(name: str, kind: str, says: str, *values: tuple[dict[str, str], float]) -> None:
         lines.append(f"# HELP kakou_{name} {says}")
         lines.append(f"# TYPE kakou_{name} {kind}")
-        lines.extend(f"kakou_{name}{_labels(labels)} {value:g}" for labels, value in values)
+        lines.extend(f"kakou_{name}{_labels(labels)} {_number(value)}" for labels, value in values)
 
     today = console.today()
     with console.shown() as shown:
@@ -633,6 +635,11 @@ def _age_s(utc: str, now: datetime) -> float:
         return max(0.0, (now - datetime.fromisoformat(utc)).total_seconds())
     except (ValueError, TypeError):
         return float("inf")
+
+
+def _number(value: float) -> str:
+    """Whole: a count is not rounded to six digits."""
+    return str(int(value)) if float(value).is_integer() else repr(value).replace("inf", "+Inf")
 
 
 def _labels(labels: dict[str, str]) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Form, HTTPException, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
@@ -52,6 +52,7 @@ SAID: Final = frozenset(
     }
 )
 
+Passage = Annotated[int, Path(ge=0, le=2**62)]
 AtDesk = Annotated[Session, Depends(needs(*desk.AT_THE_DESK))]
 
 
@@ -72,6 +73,7 @@ Why = Annotated[str, Form(max_length=200)]
 @router.get("/desk")
 def page(request: Request, session: AtDesk) -> Response:
     console = console_of(request)
+    console.note_seen(session, "desk", "queue")
     return console.page(request, "desk.html", **queue_of(console))
 
 
@@ -79,13 +81,16 @@ def page(request: Request, session: AtDesk) -> Response:
 async def queue(request: Request, session: AtDesk, after: int = -1) -> Response:
     """The list alone, when something has changed or time is over."""
     console = console_of(request)
-    return await fragment(
-        console, after, lambda: console.page(request, "desk_queue.html", **queue_of(console))
-    )
+
+    def made() -> Response:
+        console.note_seen(session, "desk", "queue")
+        return console.page(request, "desk_queue.html", **queue_of(console))
+
+    return await fragment(console, after, made)
 
 
 @router.get("/desk/hold/{device}/{passage}")
-def hold_page(request: Request, session: AtDesk, device: str, passage: int, said: str = "") -> Response:
+def hold_page(request: Request, session: AtDesk, device: str, passage: Passage, said: str = "") -> Response:
     console = console_of(request)
     console.note_read(session, "hold", f"{device}/{passage}")
     return _hold(request, device, passage, said=(said,) if said in SAID else ())
@@ -93,18 +98,19 @@ def hold_page(request: Request, session: AtDesk, device: str, passage: int, said
 
 @router.get("/desk/hold/{device}/{passage}/state")
 async def hold_state(
-    request: Request, session: AtDesk, device: str, passage: int, after: int = -1
+    request: Request, session: AtDesk, device: str, passage: Passage, after: int = -1
 ) -> Response:
     console = console_of(request)
 
     def made() -> Response:
+        console.note_seen(session, "hold", f"{device}/{passage}")
         return console.page(request, "hold_state.html", **hold_of(console, session, device, passage))
 
     return await fragment(console, after, made)
 
 
 @router.get("/desk/hold/{device}/{passage}/picture/{sha256}")
-def picture(request: Request, session: AtDesk, device: str, passage: int, sha256: str) -> Response:
+def picture(request: Request, session: AtDesk, device: str, passage: Passage, sha256: str) -> Response:
     """An evidence picture that a fact of this passage names; its hash is proved on the way."""
     console = console_of(request)
     with console.archive() as archive:
@@ -112,6 +118,7 @@ def picture(request: Request, session: AtDesk, device: str, passage: int, sha256
     content = BlobFiles(console.config.blobs.folder).read(sha256) if sha256 in named else None
     if content is None:
         raise HTTPException(404, "picture")
+    console.note_seen(session, "picture", sha256)
     return picture_answer(content)
 
 
@@ -150,7 +157,7 @@ def queue_of(console: Console) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for row in held:
         hand = in_hand.get((row.device, row.passage))
-        due_utc = later(row.held_utc or row.ruled_utc, due_s)
+        due_utc = _due_utc(row, due_s)
         rows.append(
             {
                 "row": row,
@@ -165,6 +172,14 @@ def queue_of(console: Console) -> dict[str, Any]:
         )
     rows.sort(key=lambda each: (not each["escalated"], each["due_utc"], each["row"].device))
     return {"rows": rows, "waiting": waiting, "pulse": console.pulse.number}
+
+
+def _due_utc(row: PassageRow, due_s: float) -> str:
+    """Empty, and so before all others, where the lane's clock said nothing that can be read."""
+    try:
+        return later(row.held_utc or row.ruled_utc, due_s)
+    except (ValueError, OverflowError):
+        return ""
 
 
 def hold_of(console: Console, session: Session, device: str, passage: int) -> dict[str, Any]:
@@ -186,7 +201,7 @@ def hold_of(console: Console, session: Session, device: str, passage: int) -> di
             if (each.device, each.passage) == (device, passage)
         ]
         lane = _lane(archive, device)
-    due_utc = later(row.held_utc or row.ruled_utc or now, console.part.hold_due_s)
+    due_utc = _due_utc(row, console.part.hold_due_s)
     return {
         "row": row,
         "slips": json.loads(row.slips),
@@ -296,7 +311,7 @@ def _still_held(request: Request, device: str, passage: int) -> PassageRow:
 
 
 @router.post("/desk/hold/{device}/{passage}/take")
-def take(request: Request, session: Acting, device: str, passage: int, reason: Why = "") -> Response:
+def take(request: Request, session: Acting, device: str, passage: Passage, reason: Why = "") -> Response:
     def act(archive: Archive) -> None:
         _still_held(request, device, passage)
         desk.take(archive, device, passage, session.officer, utc_now(), reason=reason)
@@ -305,7 +320,7 @@ def take(request: Request, session: Acting, device: str, passage: int, reason: W
 
 
 @router.post("/desk/hold/{device}/{passage}/leave")
-def leave(request: Request, session: Acting, device: str, passage: int, reason: Why = "") -> Response:
+def leave(request: Request, session: Acting, device: str, passage: Passage, reason: Why = "") -> Response:
     return _do(
         request,
         device,
@@ -316,7 +331,7 @@ def leave(request: Request, session: Acting, device: str, passage: int, reason: 
 
 
 @router.post("/desk/hold/{device}/{passage}/escalate")
-def escalate(request: Request, session: Acting, device: str, passage: int, reason: Why) -> Response:
+def escalate(request: Request, session: Acting, device: str, passage: Passage, reason: Why) -> Response:
     def act(archive: Archive) -> None:
         _still_held(request, device, passage)
         desk.escalate(archive, device, passage, session.officer, utc_now(), reason)
@@ -325,7 +340,7 @@ def escalate(request: Request, session: Acting, device: str, passage: int, reaso
 
 
 @router.post("/desk/hold/{device}/{passage}/calm")
-def calm(request: Request, session: Acting, device: str, passage: int, reason: Why) -> Response:
+def calm(request: Request, session: Acting, device: str, passage: Passage, reason: Why) -> Response:
     return _do(
         request,
         device,
@@ -340,7 +355,7 @@ def board(
     request: Request,
     session: Acting,
     device: str,
-    passage: int,
+    passage: Passage,
     reason: Why,
     preset: Annotated[int, Form(ge=0, le=1_000)] = 0,
     zh: Annotated[str, Form(max_length=MAX_BOARD_TEXT)] = "",
@@ -364,7 +379,7 @@ def supplement(
     request: Request,
     session: Acting,
     device: str,
-    passage: int,
+    passage: Passage,
     reason: Why,
     field: Annotated[str, Form(pattern="^(plate|weight|slip|container)$")],
     value: Annotated[str, Form(max_length=MAX_VALUE)],
@@ -382,7 +397,7 @@ def release(
     request: Request,
     session: Acting,
     device: str,
-    passage: int,
+    passage: Passage,
     reason: Why,
     aside: Annotated[str, Form(max_length=8)] = "",
     second: Annotated[str, Form(max_length=64)] = "",
@@ -428,6 +443,7 @@ def _second(
     throttle.right(names)
     if not account.roles & desk.AT_THE_DESK:
         raise DeskRefused("desk.not_allowed", officer)
+    desk.must_be_two(archive, session.officer, account.officer_no, now)
     return account.officer_no
 
 
@@ -436,7 +452,7 @@ def confirm(
     request: Request,
     session: Acting,
     device: str,
-    passage: int,
+    passage: Passage,
     release_id: Annotated[str, Form(max_length=32)],
 ) -> Response:
     """By the second officer, from a session of their own."""
@@ -455,7 +471,7 @@ def withdraw(
     request: Request,
     session: Acting,
     device: str,
-    passage: int,
+    passage: Passage,
     release_id: Annotated[str, Form(max_length=32)],
 ) -> Response:
     return _do(
@@ -472,7 +488,7 @@ def order(
     request: Request,
     session: Acting,
     device: str,
-    passage: int,
+    passage: Passage,
     reason: Why,
     officer: Annotated[str, Form(max_length=64)] = "",
     method: Annotated[InspectionMethod | None, Form()] = None,
@@ -495,7 +511,7 @@ def order(
 
 
 @router.post("/desk/hold/{device}/{passage}/close")
-def close(request: Request, session: Acting, device: str, passage: int, reason: Why) -> Response:
+def close(request: Request, session: Acting, device: str, passage: Passage, reason: Why) -> Response:
     """The lane is taken out of service; only an officer at the lane takes it back (S12)."""
     return _do(
         request,

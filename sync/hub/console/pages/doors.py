@@ -78,13 +78,15 @@ def sign_in(
 ) -> Response:
     console = console_of(request)
     throttle: Throttle = request.app.state.throttle
+    # The same number, however it is written, is one officer's.
+    officer = officer.strip()
     names = (f"officer {officer}", f"address {request.client.host if request.client else ''}")
     wait_s = throttle.wait_s(names, time.monotonic())
     if wait_s > 0:
         said = ("sign_in.wait", round(wait_s) + 1)
         return console.page(request, "sign_in.html", status=429, to=to, said=said)
     with console.archive() as archive:
-        account = proved(archive, officer.strip(), password, utc_now())
+        account = proved(archive, officer, password, utc_now())
     if account is None:
         throttle.wrong(names, time.monotonic())
         console.log.warning("sign-in refused", officer=officer[:64])

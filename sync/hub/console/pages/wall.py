@@ -24,6 +24,8 @@ from sync.hub.console.watching import CSRF, PARTS, Wall
 router = APIRouter(include_in_schema=False)
 STILL_THERE_EVERY_S: Final = 5.0
 """How often a silent stream says that it lives, and asks whether its session does."""
+MOST_STREAMS: Final = 16
+"""Of one session: so many screens one officer may leave open."""
 _MAY: Final = frozenset({Role.DUTY, Role.LEAD})
 
 
@@ -43,7 +45,7 @@ def wall_page(request: Request, session: Annotated[Session, Depends(signed_in)],
     console = console_of(request)
     painted = wall_of(request).painted(language_of(request), at_once=True)
     # Plates in the lanes and firms by name are on it.
-    console.note_read(session, "wall", "lanes, firms")
+    console.note_seen(session, "wall", "lanes, firms")
     return console.page(
         request,
         "wall.html",
@@ -69,6 +71,9 @@ async def wall_stream(
 ) -> Response:
     """Server-sent events. `parts`: those that changed since the view of that number, as HTML; the event's id
     is the view's number. `still`: nothing changed. `gone`: sign in again."""
+    if session.streams >= MOST_STREAMS:
+        raise HTTPException(429, "streams")
+    await run_in_threadpool(console_of(request).note_seen, session, "wall", "lanes, firms")
     # Who was cut off gets everything: it cannot be known what reached him.
     after = -1 if request.headers.get("last-event-id") else after
     return StreamingResponse(
@@ -88,6 +93,7 @@ async def _events(request: Request, session: Session, after: int) -> AsyncIterat
             loop.call_soon_threadsafe(other.set)
 
     key = wall.listen(changed)
+    session.streams += 1
     try:
         yield "retry: 1000\n\n"
         checked_s = loop.time()
@@ -114,6 +120,7 @@ async def _events(request: Request, session: Session, after: int) -> AsyncIterat
                     yield "event: gone\ndata: {}\n\n"
                     return
     finally:
+        session.streams -= 1
         wall.leave(key)
 
 

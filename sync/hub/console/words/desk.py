@@ -147,6 +147,10 @@ WORDS = {
     "desk.take_first": ("请先接手再处置", "Take it in hand first"),
     "desk.not_held": ("该车辆已不在等待", "This vehicle is not held any more"),
     "desk.not_this_way": ("此次等待不能以该方式结束", "This hold cannot end that way"),
+    "desk.own_password_first": (
+        "{0} 的密码由 {1} 设定，须先由本人更改",
+        "{0} has a password that {1} set: {0} has to change it first",
+    ),
     "desk.another_officer": ("须由另一位关员确认", "Another officer has to confirm it"),
     "desk.not_allowed": ("{0} 无此授权", "{0} is not authorised for it"),
     "desk.no_longer_waiting": ("该申请已失效或已确认", "It does not wait any more"),
