@@ -184,7 +184,7 @@ def _found(state: State, findings: ParcelFindings) -> tuple[State, tuple[Effect,
         *(_referred(each) for each in findings.references if each.sha256 or each.preview),
     ][: MOST_PICTURES - 1]
     if state.begin_with:
-        pictures.append(Kept(key=state.begin_with, name=_TAKEN, kind="photo", sha256=state.begin_with))
+        pictures.append(Kept(key=state.begin_with, name=_taken(1), kind="photo", sha256=state.begin_with))
     references = [each.key for each in pictures if each.key.startswith("reference:")]
     left = (references or [each.key for each in pictures if each.key != state.begin_with] or [""])[0]
     found = msgspec.structs.replace(
@@ -219,8 +219,9 @@ def _referred(reference: Reference) -> Kept:
 
 def _kept(state: State, context: Context, kept: EvidenceKept) -> tuple[State, tuple[Effect, ...]]:
     """In the journal as soon as it is on the disk, and in the camera's place."""
-    picture = Kept(key=kept.sha256, name=_TAKEN, kind="photo", sha256=kept.sha256)
-    others = tuple(each for each in state.pictures if each.key != picture.key)[: MOST_PICTURES - 1]
+    others = tuple(each for each in state.pictures if each.key != kept.sha256)[: MOST_PICTURES - 1]
+    number = 1 + sum(each.key == each.sha256 for each in others)
+    picture = Kept(key=kept.sha256, name=_taken(number), kind="photo", sha256=kept.sha256)
     taken = msgspec.structs.replace(
         state,
         photo=0,
@@ -246,7 +247,11 @@ def _not_kept(state: State, why: str) -> tuple[State, tuple[Effect, ...]]:
     return msgspec.structs.replace(state, photo=0, told=told), (Sound(Tone.ERROR),)
 
 
-_TAKEN: Final = Text("现场照片", "Photo taken here")
+def _taken(number: int) -> Text:
+    """Two photos of one parcel lie beside each other: they are told apart."""
+    return Text(f"现场照片 {number}", f"Photo {number}, taken here")
+
+
 _NO_PICTURES: Final = Text("底账没有此件的图像", "The records have no picture of this parcel")
 _X_RAYED: Final = {
     XRayVerdict.PASSED: ("通过", "passed"),

@@ -19,6 +19,7 @@ from edge.handheld import screens
 from edge.handheld.config import HandheldConfig
 from edge.handheld.core_service import CODEC, CoreService
 from edge.handheld.desktop.attending import ThreadAttendant
+from edge.handheld.desktop.giving_back import give_back_pictures
 from edge.handheld.desktop.recording import ProgramMicrophone
 from edge.handheld.desktop.standing import PcGauge
 from edge.handheld.drawing import NoPicture, photo_of
@@ -62,6 +63,7 @@ _PHOTO_WITHIN_S: Final = 3.0
 
 def run_window(config: HandheldConfig, config_path: Path) -> None:
     """Until the window is closed. Raises what kept the core from opening."""
+    give_back_pictures()
     service = CoreService(config, config_path, SystemClock(counts_sleep=True))
     attendant = ThreadAttendant(service.run, service.stop)
     attendant.start()
