@@ -23,7 +23,7 @@ from sync.hub.console.pages import doors
 from sync.hub.console.pages.api import _number
 from sync.hub.console.shown import Shown
 from sync.hub.kept_process import KeptProcess
-from sync.vocabulary.facts import PassageOpened, RulingMade, Stream
+from sync.vocabulary.facts import PassageClosed, PassageOpened, RulingMade, Stream
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from tests.console_rig import CHEAP, PASSWORD, ConsoleRig, console_rig
 
@@ -206,6 +206,45 @@ def test_a_hold_at_no_time_stops_nobodys_desk(tmp_path: Path) -> None:
         rig.caught_up()
         for address in ("/desk", "/desk/hold/lane-in/1", "/", "/passage/lane-in/1"):
             assert rig.client().get(address).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/access/reads?from_day=0001-01-01",
+        "/access/acts?until_day=9999-12-31",
+        "/search?since=0001-01-01T00:00",
+        "/statistics?to=0001-01-01",
+    ],
+)
+def test_a_day_at_the_end_of_time_is_no_crash(rig: ConsoleRig, address: str) -> None:
+    assert rig.client().get(address).status_code in (200, 422)
+
+
+def test_evidence_of_a_vehicle_before_the_disk_was_lost_is_not_shown_with_the_next_of_its_number(
+    tmp_path: Path,
+) -> None:
+    with console_rig(tmp_path) as rig:
+        rig.say(
+            "lane-in",
+            *(PassageOpened(passage=9) for _ in range(5)),
+            PassageOpened(passage=1),
+            RulingMade(passage=1, ruling=HELD, direction="I", plate="琼A11111"),
+            PassageClosed(passage=1, outcome="crossed", lane_s=9.0),
+        )
+        device = rig.device("lane-in")
+        device.position = 0
+        device.begin("0" * 32)
+        rig.send(device, device.facts[Stream.ALARM])
+        rig.say("lane-in", PassageOpened(passage=1))
+        assert (desk.seen(rig.archive, "lane-in", 1).ruling, desk.seen(rig.archive, "lane-in", 1).ended) == (
+            None,
+            "",
+        )
+        rig.say("lane-in", RulingMade(passage=1, ruling=HELD, direction="I", plate="琼A22222"))
+        ruling = desk.seen(rig.archive, "lane-in", 1).ruling
+        assert ruling is not None
+        assert ruling.plate == "琼A22222"
 
 
 def test_metrics_do_not_round_a_count(tmp_path: Path) -> None:

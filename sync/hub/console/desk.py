@@ -34,6 +34,7 @@ from sync.vocabulary.facts import (
     FactBody,
     ParcelChecked,
     PassageClosed,
+    PassageOpened,
     PictureTaken,
     ReadingKept,
     RulingMade,
@@ -60,6 +61,8 @@ MAY_INSPECT: Final = "inspect"
 MAY_SUPPLEMENT: Final = "supplement"
 AT_THE_DESK: Final = frozenset({Role.DUTY, Role.LEAD})
 MOST_NOTE: Final = 500
+MOST_FACTS: Final = 2_000
+"""Of one passage that are looked through."""
 
 
 class DeskRefused(ValueError):
@@ -122,16 +125,28 @@ def is_held(row: PassageRow) -> bool:
 
 
 def seen(archive: Archive, device: str, passage: int) -> HoldSeen:
-    bodies = archive.engine.execute(
-        "SELECT body FROM facts WHERE device = ? AND passage = ? ORDER BY position", (device, passage)
+    rows = archive.engine.execute(
+        "SELECT epoch, stored_utc, body FROM facts WHERE device = ? AND passage = ? "
+        "ORDER BY position LIMIT ?",
+        (device, passage, MOST_FACTS),
     ).fetchall()
     ruling: RulingMade | None = None
     pictures: list[PictureTaken] = []
     parcels: list[ParcelChecked] = []
     answers: list[CommandTaken] = []
     ended = ""
-    for (text,) in bodies:
+    heard: dict[str, str] = {}
+    for epoch, stored_utc, _ in rows:
+        heard[epoch] = min(heard.get(epoch, stored_utc), stored_utc)
+    for _, _, text in sorted(rows, key=lambda row: heard[row[0]]):
         match _content(text):
+            case PassageOpened():
+                # Of a lane whose disk was lost, another vehicle had the same number: its evidence is not this
+                # one's (S5).
+                ruling, ended = None, ""
+                pictures.clear()
+                parcels.clear()
+                answers.clear()
             case RulingMade() as data:
                 ruling = data
             case PictureTaken() as data:

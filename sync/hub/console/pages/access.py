@@ -225,12 +225,16 @@ def _asked(
     console: Console, officer: str, what: str, subject: str, days: tuple[str, str], before: int
 ) -> audit.Asked:
     first, last = (_midnight(console, day) for day in days)
-    until = "" if last is None else _utc(last + timedelta(days=1))
+    try:
+        since = "" if first is None else _utc(first)
+        until = "" if last is None else _utc(last + timedelta(days=1))
+    except OverflowError as error:
+        raise HTTPException(422, "day: expected one within the years 2 to 9998") from error
     return audit.Asked(
         officer=officer.strip(),
         what=what.strip(),
         subject=subject.strip(),
-        from_utc="" if first is None else _utc(first),
+        from_utc=since,
         until_utc=until,
         before=before,
     )

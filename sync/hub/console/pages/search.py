@@ -56,4 +56,7 @@ def _utc(local: str, zone: ZoneInfo) -> str:
     """Raises `ValueError`."""
     if not local:
         return ""
-    return f"{datetime.fromisoformat(local).replace(tzinfo=zone).astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    try:
+        return f"{datetime.fromisoformat(local).replace(tzinfo=zone).astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    except OverflowError as error:
+        raise ValueError(f"{local}: before or after all times") from error
