@@ -614,6 +614,12 @@ def _bar(app: App, at_s: float) -> Bar:
     if app.not_recorded:
         told = Text("本机存储故障，未能记录", "Storage fault: this device cannot record")
         notices.append(Notice(Sign.HOLD, told, stays=True))
+    if live.is_asked(app.states["live"]) and app.page is not Page.LIVE:
+        told = Text(
+            "中心请求实时画面：请到「视频」答复",
+            "The centre asks for a live picture: answer on the page Live",
+        )
+        notices.append(Notice(Sign.INSPECT, told, stays=True))
     return Bar(
         online=sync.online,
         link=Text("在线", "Online") if sync.online else Text("离线", "Offline"),

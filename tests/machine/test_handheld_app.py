@@ -57,6 +57,7 @@ from edge.handheld.events import (
     TraceFindings,
     Wiped,
 )
+from edge.handheld.live import LiveDeclined
 from edge.handheld.memory import Memory, read, write
 from edge.handheld.scanning import OfferTaken, PutAway, ScanningView
 from edge.handheld.signing_in import LockAsked, SigningInView
@@ -66,6 +67,7 @@ from sync.vocabulary.commands import (
     AskStatus,
     BoardText,
     Command,
+    LiveRequest,
     Outcome,
     RequestAnswered,
     Revoke,
@@ -731,6 +733,21 @@ def test_a_wipe_is_accepted_begun_and_answered_when_it_is_over(held: Held) -> No
 def test_an_answer_nobody_asked_for_changes_nothing_and_is_answered(held: Held) -> None:
     held.put(command(RequestAnswered(code_sha256="0" * 64, outcome="done")))
     assert len(answers(held.last)) == 1
+
+
+def test_a_request_for_live_pictures_stands_on_every_page_until_it_is_answered(held: Held) -> None:
+    def stands() -> list[tuple[str, bool]]:
+        return [(notice.text.en, notice.stays) for notice in held.view.bar.notices]
+
+    held.put(GoTo(Page.TRACE))
+    assert stands() == []
+    held.put(command(LiveRequest()))
+    assert stands() == [("The centre asks for a live picture: answer on the page Live", True)]
+    held.put(GoTo(Page.LIVE))
+    assert stands() == []
+    held.put(GoTo(Page.TRACE))
+    held.put(LiveDeclined())
+    assert stands() == []
 
 
 def test_wrong_pins_that_slow_down_are_alarms() -> None:

@@ -479,6 +479,11 @@ def view(state: State, context: Context) -> LiveView:
     )
 
 
+def is_asked(state: State) -> bool:
+    """The centre waits for the officer's word."""
+    return state.asked is not None
+
+
 def mark(state: State) -> Text | None:
     """What stands on every screen while anything may go out; None: nothing can."""
     live = state.live
