@@ -23,8 +23,9 @@ from sync.hub.console.pages import doors
 from sync.hub.console.pages.api import _number
 from sync.hub.console.shown import Shown
 from sync.hub.kept_process import KeptProcess
-from sync.vocabulary.facts import PassageClosed, PassageOpened, RulingMade, Stream
+from sync.vocabulary.facts import Alarm, AlarmCode, PassageClosed, PassageOpened, RulingMade, Stream
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
+from sync.vocabulary.xray_facts import ParcelXRayed
 from tests.console_rig import CHEAP, PASSWORD, ConsoleRig, console_rig
 
 HELD = Ruling(Verdict.HOLD, (Because(Reason.WEIGHT_OVER),))
@@ -192,6 +193,55 @@ def test_sessions_of_one_officer_do_not_grow_without_end() -> None:
     assert other.cookie in sessions.kept
 
 
+# --- hostile words (G11) ----------------------------------------------------------------------------------
+
+EVIL = "<script>x</script>{{ 7 }}"
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleRig]:
+    with console_rig(tmp_path_factory.mktemp("hostile")) as made:
+        made.say(
+            "lane-in",
+            PassageOpened(passage=1),
+            RulingMade(
+                passage=1, ruling=HELD, direction=EVIL, plate=EVIL, slips=("S1",), enterprise=EVIL,
+                owner=EVIL, ways=(EVIL,), officer=EVIL, claim=EVIL, texts_zh=(EVIL,), texts_en=(EVIL,),
+            ),
+            PassageOpened(passage=2),
+            RulingMade(passage=2, ruling=HELD, direction="I", plate=EVIL),
+            PassageClosed(passage=2, outcome=EVIL, lane_s=9.0, stage_s={EVIL: 1.0}),
+            PassageOpened(passage=3),
+            ParcelXRayed(parcel=1, waybill_no="W1", verdict=EVIL, by=EVIL, reasons=(EVIL,), category=EVIL),
+        )  # fmt: skip
+        made.say(
+            "lane-in", Alarm(code=AlarmCode.TAILGATER, detail=EVIL, zh=EVIL, en=EVIL), stream=Stream.ALARM
+        )
+        made.caught_up()
+        yield made
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/", "/coverage", "/desk", "/desk/hold/lane-in/1", "/desk/hold/lane-in/2", "/desk/hold/lane-in/3",
+        "/passage/lane-in/1", "/passage/lane-in/2", "/passage/lane-in/3", "/parcel/W1",
+        "/search?q=%3Cscript%3Ex%3C/script%3E", "/search?lane=lane-in", "/live", "/controls",
+        "/controls/rates",
+        "/statistics?view=lane&from=2026-01-31&to=2026-01-31",
+        "/statistics?view=reason&from=2026-01-31&to=2026-01-31",
+        "/statistics?view=enterprise&from=2026-01-31&to=2026-01-31",
+        "/statistics?view=station&from=2026-01-31&to=2026-01-31",
+        "/statistics?view=officer&from=2026-01-31&to=2026-01-31",
+        "/trace?q=%3Cscript%3Ex%3C/script%3E", "/access/reads", "/access/acts", "/metrics",
+    ],
+)  # fmt: skip
+def test_what_a_device_says_is_text_and_nothing_else(hostile: ConsoleRig, address: str) -> None:
+    answer = hostile.client().get(address)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain") or "<script>x" not in answer.text
+
+
 # --- a clock that tells no time ---------------------------------------------------------------------------
 
 
@@ -204,8 +254,9 @@ def test_a_hold_at_no_time_stops_nobodys_desk(tmp_path: Path) -> None:
         ]
         rig.send(device, [*device.facts[Stream.ALARM], *facts])
         rig.caught_up()
+        client = rig.client()
         for address in ("/desk", "/desk/hold/lane-in/1", "/", "/passage/lane-in/1"):
-            assert rig.client().get(address).status_code == 200
+            assert client.get(address).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ from sync.vocabulary.rulings import Text
 router = APIRouter(include_in_schema=False)
 KEPT_EVENTS: Final = 8
 """A browser that takes its views slower than they come gets the newest."""
+MOST_EVENTS: Final = 256
+"""Of all kinds that wait for a browser; then the stream is over, and it asks for another."""
 STILL_SIGNED_IN_EVERY_S: Final = 1.0
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,79}")
 _PICTURES: Final = {"planes.png": "image/png", "preview.jpg": "image/jpeg"}
@@ -230,6 +232,9 @@ async def _relayed(
     def put(event: tuple[str, bytes] | None) -> None:
         # Views are whole: of several that wait, the newest says all. An answer is said once.
         if event is not None and event[0] == "view" and waiting.qsize() >= KEPT_EVENTS:
+            return
+        if waiting.qsize() >= MOST_EVENTS:
+            opened.close()
             return
         waiting.put_nowait(event)
 
