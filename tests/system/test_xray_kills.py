@@ -31,7 +31,7 @@ from sync.vocabulary.xray_facts import (
 )
 from tests.system.xray_site import WEDGE, XraySite, go, parcel, records_of
 
-POINTS = int(os.environ.get("KAKOU_STATION_KILLS", "2"))
+POINTS = int(os.environ.get("KAKOU_STATION_KILLS", "1"))
 pytestmark = [pytest.mark.system, pytest.mark.xdist_group("xray"), pytest.mark.timeout(300 + 60 * POINTS)]
 
 SHORT_BELT = BeltSettings(
