@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -445,6 +446,7 @@ ANSWER = BlobAnswer("a", DEVICE, "a" * 64, BlobState.WANTED, ((0, 9),))
             BlobAnswer("a", DEVICE, "a" * 64, BlobState.WANTED, tuple((2 * n, 2 * n) for n in range(65))),
         ),
     ],
+    ids=count(),  # keys are new in every process, and every worker must call a test the same
 )
 def test_answers_of_anybody_else_or_beyond_the_bounds_change_nothing(site: Site, payload: bytes) -> None:
     sha256 = site.take(picture(1, 20_000))
@@ -579,6 +581,7 @@ HEAD = BlobChunk(DEVICE, "a" * 64, 1_000, 0, name(b"x" * 10))
         (TOPICS.blob_offer("lane-9"), b"{}", "device_unknown"),
         (TOPICS.blob_offer("../x"), b"{}", "topic_unknown"),
     ],
+    ids=count(),  # keys are new in every process, and every worker must call a test the same
 )
 def test_hostile_payloads_are_refused_counted_and_leave_nothing(
     site: Site, topic: str, payload: bytes, code: str
