@@ -76,6 +76,7 @@ def test_the_commands_are_those_of_the_design() -> None:
         "records": "import digest diff receipts blobs rehearse retire show",
         "journal": "verify export",
         "slips": "issue key show verify",
+        "references": "import",
         "enrol": "init hub device accept renew retire revoke bundle broker list lists crl draw-key",
         "centre": "lanes claims release-claim release-use commands alarms acts script "
         "release supplement board close resync ask revoke wipe officer-pin pin-devices draw live "

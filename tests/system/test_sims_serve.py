@@ -278,6 +278,7 @@ def test_a_port_that_vanishes_hangs_up_and_comes_back_under_its_name(tmp_path: P
             served.say("fault in weighbridge vanish on")
             with pytest.raises((serial.SerialException, OSError)):
                 read_for_ever(port)
+        wait_for(lambda: not link.is_symlink())
         assert not link.is_symlink()
         served.say("fault in weighbridge vanish off")
         served.seen("fault", on=False)

@@ -30,7 +30,7 @@ from edge.cli import app
 from sync.hub.console.accounts import accounts
 from sync.hub.console.app import build_app
 from sync.hub.console.limits import Bucket
-from sync.hub.console.serving import server_of
+from sync.hub.console.serving import serving_of
 from sync.hub.console.words import WORDS
 from sync.link.keys import private_pem
 from tests.console_rig import PASSWORD, ConsoleRig, console_rig, rostered
@@ -283,7 +283,7 @@ def tls_port(rig: ConsoleRig) -> Iterator[int]:
     certificate, key = _certificate(rig.folder)
     part = dataclasses.replace(rig.console.part, certificate_file=certificate, tls_key_file=key)
     rig.console.part = part
-    server = server_of(rig.console, None)
+    server = serving_of(rig.console, None)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     until_s = time.monotonic() + 20.0
@@ -331,7 +331,7 @@ def test_who_asks_is_what_the_proxy_says_where_there_is_one(
     rig: ConsoleRig, behind: bool, wanted: list[str]
 ) -> None:
     rig.console.part = dataclasses.replace(rig.console.part, behind_proxy=behind)
-    config = server_of(rig.console, None).config
+    config = serving_of(rig.console, None).config
     config.load()
     throttle = config.app.state.throttle._wrong  # type: ignore[union-attr]
     client = TestClient(config.loaded_app, base_url="http://127.0.0.1", client=("127.0.0.1", 50_000))

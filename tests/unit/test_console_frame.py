@@ -341,4 +341,5 @@ def test_a_console_that_cannot_be_started_stops_nothing(
     kept = KeptProcess("sync.hub.console.serving", tmp_path / "hub.toml", structlog.get_logger("test"))
     kept.look()
     kept.look()
+    assert kept._process is None
     kept.stop()

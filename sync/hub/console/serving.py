@@ -24,7 +24,7 @@ CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2; those of 1.3 are all good. Nothing older is spoken."""
 
 
-def server_of(console: Console, tail: Tail | None) -> uvicorn.Server:
+def serving_of(console: Console, tail: Tail | None) -> uvicorn.Server:
     part = console.part
     return uvicorn.Server(
         uvicorn.Config(
@@ -68,7 +68,7 @@ def serve(config: HubConfig, part: ConsolePart, until: Callable[[], object]) -> 
         console.pulse.beat,
         log,
     )
-    server = server_of(console, tail)
+    server = serving_of(console, tail)
 
     def wait() -> None:
         until()

@@ -136,7 +136,7 @@ def _over(now_utc: str) -> Callable[[Control], bool]:
 
 
 @router.get("/controls/new")
-def control_form(request: Request, session: Leading, number: str = "") -> Response:
+def control_page_to_fill(request: Request, session: Leading, number: str = "") -> Response:
     """Empty, or filled with what a control says now."""
     console = console_of(request)
     known = None
@@ -145,10 +145,10 @@ def control_form(request: Request, session: Leading, number: str = "") -> Respon
             known = kept.control(archive, _scope(console), number)
         if known is None:
             raise HTTPException(404, "control")
-    return _form(request, _filled(console, known), said=None)
+    return _to_fill(request, _filled(console, known), said=None)
 
 
-def _form(request: Request, filled: dict[str, Any], said: tuple[Any, ...] | None) -> Response:
+def _to_fill(request: Request, filled: dict[str, Any], said: tuple[Any, ...] | None) -> Response:
     return console_of(request).page(
         request,
         "control_form.html",
@@ -236,7 +236,7 @@ def try_it(
         )
         checked = from_json(to_json(control), Control)
     except (NotUnderstood, Malformed) as refused:
-        return _form(request, filled, said=_said(refused))
+        return _to_fill(request, filled, said=_said(refused))
     now = utc_now()
     passages, cut = passages_of_late(console, now)
     with console.archive() as archive:
