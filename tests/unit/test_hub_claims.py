@@ -467,10 +467,10 @@ def test_open_uses_of_an_older_archive_stand_on_their_passages_grants(
     centre.release_claim(bench.archive, "c2", BY, AT)
     bench.archive.close()
     db = sqlite3.connect(bench.path)
+    db.executescript(undone(8))
     db.executescript(
         "DROP INDEX uses_open; ALTER TABLE uses DROP COLUMN told_utc; UPDATE uses SET claim_id = '';"
-        + undone(8)
-        + "PRAGMA user_version = 7;"
+        "PRAGMA user_version = 7;"
     )
     db.close()
     bench.open()
