@@ -34,7 +34,7 @@ from sync.hub.blobs import BlobLimits
 from sync.hub.config import BlobsPart, HubConfig, RecordsPart, SyncPart
 from sync.hub.console.accounts import Role, set_account
 from sync.hub.console.app import build_app
-from sync.hub.console.context import Console, utc_now
+from sync.hub.console.context import Console
 from sync.hub.console.serving import serve
 from sync.hub.console.settings import ConsolePart
 from sync.hub.console.shown import Shown
@@ -44,6 +44,7 @@ from sync.hub.receiver import Receiver
 from sync.link.envelope import pack, runs
 from sync.link.keys import HUB_KID, KeySigner, make_private, public_pem
 from sync.link.messages import Checkpoint, Context, StreamHead, Topics
+from sync.store.journal import utc_now
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import (
     GENESIS,

@@ -21,13 +21,14 @@ from sync.hub.blobs import BlobLimits
 from sync.hub.config import BlobsPart, HubConfig, RecordsPart, SyncPart
 from sync.hub.console.accounts import Role, set_account
 from sync.hub.console.app import build_app
-from sync.hub.console.context import Console, utc_now
+from sync.hub.console.context import Console
 from sync.hub.console.settings import ConsolePart
 from sync.hub.console.shown import Shown
 from sync.hub.console.tail import Tail, follow_once
 from sync.hub.receiver import Receiver
 from sync.hub.terms import Limits
 from sync.link.keys import KeySigner, public_pem
+from sync.store.journal import utc_now
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import Fact, FactData, Stream
 from sync.vocabulary.numbers import UtcText

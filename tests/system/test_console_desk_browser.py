@@ -18,8 +18,8 @@ from bench.live_rig import SITE as LIVE_SITE
 from edge.xray_bridge.page.server import PageSettings
 from edge.xray_bridge.values import Verdict
 from sync.hub.blob_files import BlobFiles
-from sync.hub.console.context import utc_now
 from sync.hub.console.words import WORDS
+from sync.store.journal import utc_now
 from sync.vocabulary.facts import PassageClosed, PictureTaken
 from tests.console_rig import PASSWORD, ConsoleRig, console_rig
 from tests.system.test_xray_page_browser import ARGUMENTS, CHROMIUM

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from sync.hub.console.context import utc_now
+from sync.store.journal import utc_now
 from sync.vocabulary.facts import Alarm, AlarmCode, Stream
 from sync.vocabulary.rulings import Verdict
 from tests.console_rig import PASSWORD, ConsoleRig, console_rig

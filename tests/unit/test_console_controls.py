@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from starlette.testclient import TestClient
 
 from sync.hub.centre import later
-from sync.hub.console.context import utc_now
 from sync.hub.console.words import WORDS
+from sync.store.journal import utc_now
 from sync.vocabulary.codec import from_json
 from sync.vocabulary.facts import PassageOpened, ReadingKept, RulingMade
 from sync.vocabulary.numbers import EnterpriseCode, SlipNo, WaybillNo

@@ -18,11 +18,11 @@ from starlette.testclient import TestClient
 from sync.hub.console import context, desk
 from sync.hub.console.accounts import Role, set_account
 from sync.hub.console.app import build_app
-from sync.hub.console.context import utc_now
 from sync.hub.console.pages import doors
 from sync.hub.console.pages.api import _number
 from sync.hub.console.shown import Shown
 from sync.hub.kept_process import KeptProcess
+from sync.store.journal import utc_now
 from sync.vocabulary.facts import Alarm, AlarmCode, PassageClosed, PassageOpened, RulingMade, Stream
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from sync.vocabulary.xray_facts import ParcelXRayed

@@ -19,7 +19,7 @@ from edge.handheld.live.g711 import from_a_law, from_mu_law
 from sync.hub.archive import Archive
 from sync.hub.blob_files import BlobFiles
 from sync.hub.console.accounts import set_account
-from sync.hub.console.context import Console, utc_now
+from sync.hub.console.context import Console
 from sync.hub.console.live_rooms import pcm_of, recordings
 from sync.hub.console.settings import ConsolePart
 from sync.hub.console.words import WORDS
@@ -27,6 +27,7 @@ from sync.hub.receiver import Receiver
 from sync.hub.terms import Limits
 from sync.link.keys import KeySigner
 from sync.link.live_wire import Codec
+from sync.store.journal import utc_now
 from sync.vocabulary.facts import PassageOpened, PictureTaken
 from tests.console_rig import CHEAP, OFFICERS, PASSWORD, SCOPE, ConsoleRig, console_rig, rostered
 

@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 from edge.cli import app as kakou
 from sync.hub.archive import RecordChange
 from sync.hub.blob_files import BlobFiles
-from sync.hub.console.context import utc_now
 from sync.hub.console.telling import fact_lines
 from sync.hub.console.words import WORDS
 from sync.hub.console.words.facts import FIELDS, KINDS
+from sync.store.journal import utc_now
 from sync.vocabulary.facts import (
     CommandTaken,
     FactData,

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from sync.hub.console.alarms import OpenAlarms
-from sync.hub.console.context import utc_now
 from sync.hub.console.wall import WallView
 from sync.hub.console.watching import PARTS, Wall
 from sync.hub.console.words import WORDS
 from sync.hub.terms import HubAlarm
 from sync.link.messages import Status
+from sync.store.journal import utc_now
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import (
     Alarm,

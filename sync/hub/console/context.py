@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.resources import files
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -30,6 +30,7 @@ from sync.hub.console.accounts import Role, note_read, standing
 from sync.hub.console.settings import ConsolePart
 from sync.hub.console.shown import Shown
 from sync.hub.console.words import WORDS
+from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.records import Site
 from sync.vocabulary.rulings import Text
@@ -45,10 +46,6 @@ LANGUAGES: Final = ("zh", "en")
 THEMES: Final = ("dark", "light")
 _STANDING_EVERY_S: Final = 5.0
 """How long a session goes on after its officer was revoked."""
-
-
-def utc_now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @dataclass(slots=True)

@@ -18,10 +18,11 @@ from typing import Final
 
 from sync.hub.archive import Archive, CentreAct
 from sync.hub.centre import FINAL, By, give
-from sync.hub.console.context import Console, Session, utc_now
+from sync.hub.console.context import Console, Session
 from sync.hub.live_saving import SavedLive
 from sync.hub.live_watching import Watching, WatchRefused
 from sync.link.live_wire import SAMPLES_A_S, Announced, Codec, End, Picture, Sound, State
+from sync.store.journal import utc_now
 from sync.vocabulary.commands import LONGEST_LIVE_S, LiveRequest
 
 MOST_ROOMS: Final = 24

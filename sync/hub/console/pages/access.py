@@ -23,12 +23,13 @@ from sync.hub.console.accounts import (
     set_account,
     standing,
 )
-from sync.hub.console.context import Console, Session, commanding, console_of, needs, signed_in, utc_now
+from sync.hub.console.context import Console, Session, commanding, console_of, needs, signed_in
 from sync.hub.console.pages.doors import Throttle
+from sync.hub.console.statistics import safe_cell
+from sync.store.journal import utc_now
 
 router = APIRouter(include_in_schema=False)
 MOST_CSV: Final = 100_000
-_UNSAFE: Final = ("=", "+", "-", "@", "\t", "\r")
 
 Auditing = Annotated[Session, Depends(needs(Role.AUDIT))]
 Administering = Annotated[Session, Depends(needs(Role.ADMIN))]
@@ -321,11 +322,6 @@ def _csv(name: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Resp
     file = io.StringIO()
     written = csv.writer(file)
     written.writerow(names)
-    written.writerows([_safe(cell) for cell in row] for row in rows)
+    written.writerows([safe_cell(str(cell)) for cell in row] for row in rows)
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
     return Response("\ufeff" + file.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _safe(cell: Any) -> str:
-    text = str(cell)
-    return f"'{text}" if text.startswith(_UNSAFE) else text

@@ -14,10 +14,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 
 from sync.hub.console import statistics as made
 from sync.hub.console.accounts import Role, note_read
-from sync.hub.console.context import Console, Session, commanding, console_of, needs, utc_now
+from sync.hub.console.context import Console, Session, commanding, console_of, needs
 from sync.hub.console.pages.statistics import Day, View, days_asked
 from sync.hub.console.shown import DAILY, HOURLY, TALLIES, PassageRow
 from sync.hub.console.tokens import LONGEST_DAYS, TokenRefused, holder_of, make_token, revoke_token, tokens
+from sync.store.journal import utc_now
 from sync.vocabulary.facts import Stream
 
 MOST: Final = 1_000

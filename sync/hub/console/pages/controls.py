@@ -20,9 +20,10 @@ from sync.hub import drawing
 from sync.hub.archive import Archive, CentreAct
 from sync.hub.centre import By, CentreRefused, issue_order, orders, withdraw_order
 from sync.hub.console.accounts import Role
-from sync.hub.console.context import Console, Session, commanding, console_of, needs, utc_now
+from sync.hub.console.context import Console, Session, commanding, console_of, needs
 from sync.hub.trial import MOST_EXAMPLES, told_by_lanes, try_control
 from sync.policy import lots
+from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed, from_json, to_json
 from sync.vocabulary.numbers import EnterpriseCode, Plate, SlipNo, UtcText, WaybillNo
 from sync.vocabulary.records import (

@@ -18,10 +18,11 @@ from sync.hub.blob_files import BlobFiles
 from sync.hub.centre import CentreRefused, later
 from sync.hub.console import desk
 from sync.hub.console.accounts import proved
-from sync.hub.console.context import Console, Session, commanding, console_of, needs, utc_now
+from sync.hub.console.context import Console, Session, commanding, console_of, needs
 from sync.hub.console.desk import DeskRefused
 from sync.hub.console.pages.doors import Throttle
 from sync.hub.console.shown import PassageRow
+from sync.store.journal import utc_now
 from sync.vocabulary.commands import (
     BOARD_PRESETS,
     MAX_BOARD_TEXT,

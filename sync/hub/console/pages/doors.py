@@ -12,7 +12,8 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 
 from sync.hub.console.accounts import proved
-from sync.hub.console.context import COOKIE, LANGUAGES, THEMES, Session, commanding, console_of, utc_now
+from sync.hub.console.context import COOKIE, LANGUAGES, THEMES, Session, commanding, console_of
+from sync.store.journal import utc_now
 
 router = APIRouter(include_in_schema=False)
 TRIES: Final = 5

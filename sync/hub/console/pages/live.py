@@ -17,11 +17,12 @@ from sync.hub import centre
 from sync.hub.archive import CentreAct
 from sync.hub.centre import CentreRefused
 from sync.hub.console.accounts import Role
-from sync.hub.console.context import Console, Session, commanding, console_of, needs, utc_now
+from sync.hub.console.context import Console, Session, commanding, console_of, needs
 from sync.hub.console.live_rooms import LiveRefused, LiveRooms, LiveWish, Room, recordings
 from sync.hub.console.pages.desk import fragment
 from sync.hub.live_watching import WatchRefused, sessions
 from sync.link.live_wire import Announced
+from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed
 from sync.vocabulary.commands import MAX_REASON
 from sync.vocabulary.facts import PictureTaken, read_body

@@ -11,7 +11,7 @@ from sync.hub.blob_files import BlobFiles, is_sha256
 from sync.hub.console.context import Console, Session, console_of, signed_in
 from sync.hub.console.evidence import parcel_page, passage_page, told_of_waybill
 from sync.hub.console.telling import fact_lines, field_words, kind_words, lane_reason, value_words
-from sync.hub.looking_back import Proof, prove, told_at, told_of_passage
+from sync.hub.looking_back import Proof, Told, prove, told_at, told_of_passage
 from sync.vocabulary.facts import Stream
 
 router = APIRouter(include_in_schema=False)
@@ -82,6 +82,15 @@ def parcel_proof(
     return _segment(console, request, session, proof, f"{waybill_no}-{device}")
 
 
+def _one(console: Console, device: str, epoch: str, stream: Stream, seq: int) -> tuple[Told, Proof]:
+    """One fact and its proof. Raises 404."""
+    with console.archive() as archive:
+        told = told_at(archive, [(device, epoch, stream.value, seq)])
+        if not told:
+            raise HTTPException(404, "no such fact")
+        return told[0], prove(archive, device, told)
+
+
 @router.get("/fact/{device}/{epoch}/{stream}/{seq}")
 def fact(
     request: Request,
@@ -93,12 +102,7 @@ def fact(
 ) -> Response:
     console = console_of(request)
     console.note_read(session, "fact", f"{device}/{epoch}/{stream.value}/{seq}")
-    with console.archive() as archive:
-        told = told_at(archive, [(device, epoch, stream.value, seq)])
-        if not told:
-            raise HTTPException(404, "no such fact")
-        proof = prove(archive, device, told)
-    (one,) = told
+    one, proof = _one(console, device, epoch, stream, seq)
     lines = () if one.body is None else fact_lines(one.body.data)
     return console.page(
         request, "fact.html", one=one, lines=lines, proof=proof, raw=_indented(one.fact.body), **_WORDS
@@ -116,11 +120,7 @@ def fact_proof(
 ) -> Response:
     console = console_of(request)
     console.note_read(session, "proof", f"{device}/{epoch}/{stream.value}/{seq}")
-    with console.archive() as archive:
-        told = told_at(archive, [(device, epoch, stream.value, seq)])
-        if not told:
-            raise HTTPException(404, "no such fact")
-        proof = prove(archive, device, told)
+    _, proof = _one(console, device, epoch, stream, seq)
     return _segment(console, request, session, proof, f"{device}-{stream.value}-{seq}")
 
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Form, HTTPException, Path, Query, Reques
 from sync.hub.archive import Archive
 from sync.hub.centre import By, CentreRefused
 from sync.hub.console.accounts import Role
-from sync.hub.console.context import Console, Session, commanding, console_of, needs, signed_in, utc_now
+from sync.hub.console.context import Console, Session, commanding, console_of, needs, signed_in
 from sync.hub.console.evidence import PathStep, parcel_page, path_of, record_somewhere
 from sync.hub.console.finding import waybills_of_trace
 from sync.hub.label_sheet import label_sheet
@@ -26,6 +26,7 @@ from sync.hub.tracing import (
     parcels_of_slip,
     reach_of,
 )
+from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.records import Recall
 from sync.vocabulary.trace_codes import PREFIX, is_ours

@@ -18,8 +18,9 @@ from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
 
 from sync.hub.console.accounts import Role
 from sync.hub.console.alarms import MOST_NOTE, end, take
-from sync.hub.console.context import Session, commanding, console_of, language_of, signed_in, utc_now
+from sync.hub.console.context import Session, commanding, console_of, language_of, signed_in
 from sync.hub.console.watching import CSRF, PARTS, Wall
+from sync.store.journal import utc_now
 
 router = APIRouter(include_in_schema=False)
 STILL_THERE_EVERY_S: Final = 5.0
