@@ -416,7 +416,9 @@ def test_who_does_not_count_as_second_officer_reads_why(answer: PinChecked, told
 
 
 def test_an_order_for_two_officers_says_so_before_it_is_taken_and_when_it_is_opened() -> None:
-    assert [row.officers for row in shown(orders(order("XD-1"), order("XD-2", officers_needed=2))).orders] == [
+    assert [
+        row.officers for row in shown(orders(order("XD-1"), order("XD-2", officers_needed=2))).orders
+    ] == [
         None,
         Text("须两名关员", "Two officers needed"),
     ]
