@@ -400,19 +400,19 @@ def test_a_second_pin_that_could_not_be_checked_may_be_typed_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "zh", "en"),
     [
-        (PinChecked(0, "wrong", tries=1), ("第二位关员：工号或密码错误", "Second officer: wrong number or PIN")),
-        (PinChecked(0, "wrong", wait_s=3.2), ("第二位关员：密码错误，请等待 4 秒", "Second officer: wrong PIN, wait 4 s")),
-        (PinChecked(0, "unknown"), ("第二位关员：本机无此关员", "Second officer: not rostered on this device")),
-        (PinChecked(0, "expired"), ("第二位关员：授权已到期", "Second officer: the authorisation has ended")),
+        (PinChecked(0, "wrong", tries=1), "工号或密码错误", "wrong number or PIN"),
+        (PinChecked(0, "wrong", wait_s=3.2), "密码错误，请等待 4 秒", "wrong PIN, wait 4 s"),
+        (PinChecked(0, "unknown"), "本机无此关员", "not rostered on this device"),
+        (PinChecked(0, "expired"), "授权已到期", "the authorisation has ended"),
     ],
     ids=["wrong", "wait", "unknown", "expired"],
-)  # fmt: skip
-def test_who_does_not_count_as_second_officer_reads_why(answer: PinChecked, told: tuple[str, str]) -> None:
+)
+def test_who_does_not_count_as_second_officer_reads_why(answer: PinChecked, zh: str, en: str) -> None:
     stage = carrying_out().tell(SecondOfficerCame("4604002", "2222"))
     stage.tell(replace(answer, request=stage.only(CheckPin).request))
-    assert shown(stage).told == Text(*told)
+    assert shown(stage).told == Text(f"第二位关员：{zh}", f"Second officer: {en}")
 
 
 def test_an_order_for_two_officers_says_so_before_it_is_taken_and_when_it_is_opened() -> None:
