@@ -200,10 +200,16 @@ class Album:
         return Differs(png(np.dstack([more, less, 0 * more]).astype(np.uint8)), common)
 
     def looks(self) -> Looks | None:
-        return Looks(table=self.calibration, modes=tuple(ModeShown(mode=m, words=Text(zh, en)) for m, zh, en in MODES))
+        return Looks(
+            table=self.calibration, modes=tuple(ModeShown(mode=m, words=Text(zh, en)) for m, zh, en in MODES)
+        )
 
     def table(self, table: str, mode: str) -> bytes | None:
-        return table_of(mode) if table in ("cal-1", self.calibration) and mode in {each[0] for each in MODES} else None
+        return (
+            table_of(mode)
+            if table in ("cal-1", self.calibration) and mode in {each[0] for each in MODES}
+            else None
+        )
 
     def search(self, by: SearchBy, text: str, limit: int) -> Found:
         if text == "nothing":

@@ -388,6 +388,15 @@ def test_what_a_kill_left_is_counted_in_the_file_and_not_believed(tmp_path: Path
                         *(f"  {extra} found" for extra in EXTRAS),
                     )
                 ),
+                *(
+                    name
+                    for references in ("of 1, 2 and 3 pieces", "of the declared number")
+                    for name in (
+                        f"score that 5 % of normal parcels pass, references {references}",
+                        "  one of two pieces missing, found",
+                        "  one sent for two, in its own carton, found",
+                    )
+                ),
             ],
             marks=[IN_PROVE, pytest.mark.timeout(600)],
             id="xray",
