@@ -154,6 +154,11 @@ class SimulatedLane:
         """False while the device's port has vanished."""
         return self._present[device]
 
+    @property
+    def inputs_are_read(self) -> bool:
+        """Whoever is on the line of the I/O board has asked for them since they last changed."""
+        return self.io.inputs_read == self.physics.inputs()
+
     def next_event_s(self) -> float:
         # Physics is touched from outside as well: it is asked.
         return max(min(self.physics.next_event_s(), self._least_due_s), self.now_s)

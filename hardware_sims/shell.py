@@ -30,6 +30,11 @@ from hardware_sims.scenario import CAMERAS_CALLED, LaneSettings, Scenario, fault
 LOOK_FOR_OPENERS_S = 0.01
 LONGEST_SLEEP_S = 0.05
 SLEPT_S = 1.0
+PATIENCE_S = 0.2
+"""Virtual. At more than real speed what a program reads twenty times a second lasts for milliseconds; on a
+machine too slow for that, time waits, so that what a real program would see is seen."""
+LONGEST_PATIENCE_S = 0.25
+"""Real. A program that does not read its inputs for so long is not waited for."""
 """After a longer gap (a suspended machine) virtual time goes on where it stood."""
 READ_SIZE = 4096
 QR_AIM = "]Q1"
@@ -264,6 +269,9 @@ class Shell:
         self._speed = speed
         self._tell = tell
         self._now = 0.0
+        self._begin = 0.0
+        self._unread: tuple[float, float] | None = None
+        """Since when, virtual and real, a program has not read what its inputs show."""
         folder.mkdir(parents=True, exist_ok=True)
         self._journal = os.open(folder / "physics.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self.site = SimulatedSite(scenario, sink=self._log, unix_of=self._unix_of, released=released)
@@ -366,15 +374,14 @@ class Shell:
         self._stopping = True
 
     def _loop(self, until_idle: bool) -> None:
-        begin = time.monotonic()
+        self._begin = time.monotonic()
         looked = 0.0
         speed, site = self._speed, self.site
         while not self._stopping:
             real = time.monotonic()
-            if (real - begin) * speed - self._now > SLEPT_S * speed:
-                begin = real - self._now / speed
-            self._now = (real - begin) * speed
+            self._tell_time(real)
             self._send(site.advance(self._now))
+            self._look_for_unread(real)
             if real - looked >= LOOK_FOR_OPENERS_S:
                 looked = real
                 self._look_for_openers()
@@ -384,8 +391,34 @@ class Shell:
             self._report(until_idle)
             sleep_s = min((site.next_event_s() - self._now) / speed, LONGEST_SLEEP_S)
             for fd, what in self._poll.poll(max(1.0, sleep_s * 1000)):
-                self._now = max(self._now, (time.monotonic() - begin) * speed)
+                self._tell_time(time.monotonic())
                 self._serve(fd, what)
+
+    def _tell_time(self, real_s: float) -> None:
+        now = (real_s - self._begin) * self._speed
+        latest = self._now + SLEPT_S * self._speed
+        if now > latest:
+            # The machine slept, and the site with it.
+            latest = self._now
+        if self._speed > 1.0:
+            latest = min(latest, max(self._now, self.site.next_event_s()) + PATIENCE_S)
+            if self._unread is not None and real_s - self._unread[1] < LONGEST_PATIENCE_S:
+                latest = max(self._now, min(latest, self._unread[0] + PATIENCE_S))
+        if now > latest:
+            now = latest
+            self._begin = real_s - now / self._speed
+        self._now = max(self._now, now)
+
+    def _look_for_unread(self, real_s: float) -> None:
+        waiting = any(
+            not lane.inputs_are_read
+            for lane in self.site.lanes.values()
+            if (line := self._lines.get((lane.name, "io"))) is not None and line.is_open()
+        )
+        if not waiting:
+            self._unread = None
+        elif self._unread is None:
+            self._unread = (self._now, real_s)
 
     def _serve(self, fd: int, what: int) -> None:
         key = self._by_fd.get(fd)

@@ -13,7 +13,7 @@ from edge.devices.catalogue import driver_maker
 from edge.devices.io_modbus.wire import longest_pulse_s
 from edge.devices.readings import Order, Reading
 from edge.devices.settings import SettingsRefused
-from edge.gate.events import Inputs
+from edge.gate.events import RELAYS, Inputs
 from edge.gate.lane import LaneSettings, Needs, PlatformAddress
 from edge.gate.pictures_config import CameraPart, PicturesPart, camera_errors
 from edge.gate.rules import LaneRules
@@ -388,8 +388,12 @@ def lane_settings(
             reads_containers=bool({"container_camera", "container_camera_rear"} & set(config.devices)),
         ),
         devices={
-            name: Needs(device.role == "required", device.substitutes)
-            for name, device in config.devices.items()
+            **{
+                name: Needs(device.role == "required", device.substitutes)
+                for name, device in config.devices.items()
+            },
+            # Without its relays a lane raises nothing: nobody is ruled on who could not be let through (S9).
+            **({RELAYS: Needs(True)} if _has_relay_board(config) else {}),
         },
         version=version,
         config_digest=digest,
@@ -425,6 +429,13 @@ def lane_settings(
         platform=_platform_address(config),
         takes_pictures=bool(config.cameras),
     )
+
+
+def _has_relay_board(config: GateConfig) -> bool:
+    """The relays are a board of their own, and it is asked whether it is there."""
+    settings = config.devices["io"].settings
+    own = settings.get("relay_unit_id", 0) not in (0, settings.get("unit_id", 1))
+    return own and settings.get("relay_check_s", 1.0) > 0
 
 
 def _platform_address(config: GateConfig) -> PlatformAddress | None:

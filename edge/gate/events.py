@@ -47,6 +47,9 @@ class Inputs:
 
 UNKNOWN_INPUTS = Inputs()
 
+RELAYS = "relays"
+"""A relay board of its own, on the line of `io` beside the inputs: it can be silent alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputsRead:

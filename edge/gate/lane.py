@@ -85,9 +85,11 @@ from edge.gate.rules import (
     INSPECTS,
     JUMPED,
     NEXT_LANE,
+    NOT_THE_PLATFORMS,
     SCALE_FAULT,
     SIGNED_CODE,
     STRADDLES,
+    UNWEIGHED,
     Evidence,
     LaneRules,
     Opinion,
@@ -129,6 +131,7 @@ from sync.vocabulary.facts import (
     SupplementEntered,
     UsesReturned,
     VehicleCrossed,
+    kind_of,
 )
 from sync.vocabulary.numbers import ContainerNo, Epc, Plate, SlipNo, WaybillNo
 from sync.vocabulary.records import PlatformLost, PlatformRole
@@ -327,7 +330,9 @@ class Passage:
     gross_kg: Decimal | None = None
     weighed_s: float | None = None
     plateau_kg: Decimal | None = None
-    """The last steady weight with all wheels on."""
+    """The last steady weight with all wheels on, and nothing rolled over the edge of the scale since."""
+    over_edge_s: float | None = None
+    """Since when something breaks the beam at the edge of the scale."""
     jumped: bool = False
     """Another one followed without a wheel leaving the scale."""
     straddles_told: bool = False
@@ -425,6 +430,8 @@ class Lane:
     """What the centre is told to be done, once the fact of it is durable."""
     unwritten: tuple[Told, ...] = ()
     """Facts whose commit failed: written with the next one that succeeds. Never dropped."""
+    unkept: tuple[tuple[str, int], ...] = ()
+    """Facts there was no more room for while nothing could be written, by kind: told as numbers."""
     unwritten_uses: tuple[SlipUse, ...] = ()
     unwritten_checks: tuple[PendingCheck, ...] = ()
     reopenings: int = 0
@@ -612,7 +619,7 @@ def step(lane: Lane, at_s: float, event: Event) -> Step:
     A failed commit must come back as `WriteFailed` before any other event: its step is not over.
     """
     if lane.in_flight is not None and not isinstance(event, WriteFailed):
-        lane = replace(lane, in_flight=None, behind=())
+        lane = replace(lane, in_flight=None, behind=(), unkept=())
     lane, effects = _take(lane, at_s, event)
     if lane.closing is not None and _arm_is_done(lane):
         lane, more = _close_as_told(lane, at_s, lane.closing)
@@ -628,7 +635,7 @@ def _seal(lane: Lane, effects: list[Effect]) -> Step:
     discharged = tuple(plate for commit in commits for plate in commit.discharged)
     checks = (*lane.unwritten_checks, *(check for commit in commits for check in commit.spot_checks))
     whole = Commit(
-        facts=(*lane.unwritten, *(told for commit in commits for told in commit.facts)),
+        facts=(*_told_lost(lane), *lane.unwritten, *(told for commit in commits for told in commit.facts)),
         memory=_memory(lane),
         uses=_latest((*lane.unwritten_uses, *(use for commit in commits for use in commit.uses))),
         # The journal ends checks before it sets new ones: one that ends here may not come back by being late.
@@ -737,7 +744,7 @@ def _inputs(lane: Lane, at_s: float, inputs: Inputs) -> tuple[Lane, list[Effect]
     key_turned = inputs.reset_key is True and before.reset_key is not True
     if key_turned and isinstance(lane.phase, Shut):
         return _reset(lane, at_s, "key switch")
-    lane = _watch_behind(lane, before)
+    lane = _watch_edge(_watch_behind(lane, before), at_s)
     was_blocked = lane.passage is not None and (lane.passage.blocked or lane.passage.parts > 0)
     lane = _count_parts(lane, at_s, inputs)
     if lane.passage is not None and lane.passage.blocked and not was_blocked:
@@ -751,6 +758,23 @@ def _watch_behind(lane: Lane, before: Inputs) -> Lane:
     if lane.passage is None or before.arrival is not False or lane.inputs.arrival is not True:
         return lane
     return replace(lane, passage=replace(lane.passage, followed=True))
+
+
+def _watch_edge(lane: Lane, at_s: float) -> Lane:
+    """The beam at the edge of the scale looks between a truck and its drawbar trailer: what weighs otherwise
+    after the trailer has rolled through it was not standing still. A hand before the beam is no trailer."""
+    passage = lane.passage
+    if passage is None:
+        return lane
+    if lane.inputs.fully_on is not False:
+        if passage.over_edge_s is None:
+            return lane
+        return replace(lane, passage=replace(passage, over_edge_s=None))
+    if passage.over_edge_s is None:
+        return replace(lane, passage=replace(passage, over_edge_s=at_s))
+    if passage.plateau_kg is None or at_s - passage.over_edge_s < lane.settings.steady_window_s:
+        return lane
+    return replace(lane, passage=replace(passage, plateau_kg=None))
 
 
 def _by_phase(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
@@ -1549,6 +1573,10 @@ def _hopeless(lane: Lane, passage: Passage) -> bool:
         return False
     opinion = rule(lane.settings.rules, _gathered(lane, passage), passage.findings)
     codes = {because.code for because in opinion.ruling.reasons}
+    site = passage.findings.site
+    if site is not None and site.platform is PlatformRole.INSTEAD and not codes & NOT_THE_PLATFORMS:
+        # The platform may say otherwise; it is asked about somebody who was weighed.
+        return False
     final = {
         Reason.PLATE_TAG_MISMATCH,
         Reason.VEHICLE_UNKNOWN,
@@ -1963,9 +1991,14 @@ def _asks_platform(findings: Findings, opinion: Opinion) -> bool:
         case PlatformRole.AFTER:
             return _passes(opinion, findings)
         case PlatformRole.INSTEAD:
-            return platform_may(opinion.ruling) or _passes(opinion, findings)
+            return _platform_rules_on(opinion.ruling) or _passes(opinion, findings)
         case _:
             assert_never(role)
+
+
+def _platform_rules_on(ruling: Ruling) -> bool:
+    """Instead of the lane: only where it could override, and on somebody who was weighed."""
+    return platform_may(ruling) and not UNWEIGHED & {because.code for because in ruling.reasons}
 
 
 def _consult(lane: Lane, at_s: float, opinion: Opinion, findings: Findings) -> tuple[Lane, list[Effect]]:
@@ -2071,7 +2104,7 @@ def _with_platform(passage: Passage, opinion: Opinion, findings: Findings) -> tu
         case "unanswered" if site.platform_lost is PlatformLost.HOLD:
             return opinion, hold(Because(Reason.PLATFORM_UNANSWERED), *local)
         case "released" if (
-            not passes and site.platform is PlatformRole.INSTEAD and platform_may(opinion.ruling)
+            not passes and site.platform is PlatformRole.INSTEAD and _platform_rules_on(opinion.ruling)
         ):
             ruling = Ruling(Verdict.RELEASE, (Because(Reason.RELEASED, "platform"),))
             return replace(opinion, ruling=ruling), None
@@ -2546,6 +2579,9 @@ def _watch_unused_raise(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:
     passage = lane.passage
     assert passage is not None  # noqa: S101  Passing always has one
     if lane.inputs.arrival is not False or _scale_loaded(lane, at_s):
+        if _present(lane, at_s) and _left(lane, at_s, passage):
+            # S3, S5: nobody was here and now somebody is. The arm is not up for this one.
+            return _lower(lane, at_s, [], for_nobody=True)
         return replace(lane, passage=replace(passage, gone_since_s=None)), []
     if not _scale_known(lane, at_s):
         return lane, []
@@ -2915,8 +2951,14 @@ def _write_failed(lane: Lane, at_s: float, why: str) -> tuple[Lane, list[Effect]
             raise_seen=bool(passage.order_before),
             officers=(),
         )
+    facts, unkept = _bounded(facts, lane.unkept)
     lane = replace(
-        lane, unwritten=facts, unwritten_uses=uses, unwritten_checks=failed.spot_checks, passage=passage
+        lane,
+        unwritten=facts,
+        unkept=unkept,
+        unwritten_uses=uses,
+        unwritten_checks=tuple(dict.fromkeys(failed.spot_checks)),
+        passage=passage,
     )
     if passage is not None and (not_moved is not None or not_asked):
         ruling = hold(Because(Reason.JOURNAL_FULL))
@@ -2931,12 +2973,72 @@ def _write_failed(lane: Lane, at_s: float, why: str) -> tuple[Lane, list[Effect]
         ]
     # The centre hears of nothing done that is not durable: that answer waits with its fact.
     wait = tuple(e for e in behind if isinstance(e, AnswerCommand) and e.outcome is not Outcome.REFUSED)
-    lane = replace(lane, unsaid=wait)
+    lane = replace(lane, unsaid=wait[-_MOST_COMMANDS:])
     # An arm left up is no safer than one lowered over a free loop; the fact waits in memory.
     effects += [
         e for e in behind if e not in wait and (not isinstance(e, LowerArm) or _may_lower(lane, at_s))
     ]
     return lane, effects
+
+
+_MOST_SAID = 200
+_MOST_UNWRITTEN = 2_000
+"""G11: what waits in memory for a full disk has bounds, so that nobody who talks to the lane can fill it.
+What was only said to it has little room, and none of what the lane itself did or saw."""
+
+_SAID_ALARMS = frozenset({AlarmCode.INPUT_REFUSED, AlarmCode.PLATFORM_ORDER, AlarmCode.PLATFORM_LOST})
+_OF_A_LANE = (
+    Alarm,
+    ArmRaised,
+    DeviceBack,
+    DeviceLost,
+    LaneClosed,
+    LaneReset,
+    LaneStarted,
+    LowerOrdered,
+    OrderInterrupted,
+    PassageClosed,
+    PassageOpened,
+    RaiseOrdered,
+    RulingMade,
+    UsesReturned,
+    VehicleCrossed,
+)
+
+
+def _is_only_said(data: object) -> bool:
+    if isinstance(data, Alarm):
+        return data.code in _SAID_ALARMS
+    # What the link has for the journal is none of the lane's own either.
+    return not isinstance(data, _OF_A_LANE)
+
+
+def _bounded(
+    facts: tuple[Told, ...], unkept: tuple[tuple[str, int], ...]
+) -> tuple[tuple[Told, ...], tuple[tuple[str, int], ...]]:
+    """The oldest of each sort stay; what has no room is counted by kind."""
+    room = {True: _MOST_SAID, False: _MOST_UNWRITTEN}
+    kept: list[Told] = []
+    lost = Counter(dict(unkept))
+    for told in facts:
+        if isinstance(told.data, Alarm) and told.data.code is AlarmCode.FACTS_LOST:
+            # Told anew, with the numbers of then.
+            continue
+        said = _is_only_said(told.data)
+        if room[said]:
+            room[said] -= 1
+            kept.append(told)
+        else:
+            lost[kind_of(told.data)] += 1
+    return tuple(kept), tuple(lost.items())
+
+
+def _told_lost(lane: Lane) -> tuple[Told, ...]:
+    if not lane.unkept:
+        return ()
+    detail = ", ".join(f"{number} {kind}" for kind, number in lane.unkept)
+    zh, en = "磁盘故障期间记录丢失", "Facts lost while nothing could be written"
+    return (_alarm(AlarmCode.FACTS_LOST, None, detail[:300], zh, en),)
 
 
 _NOT_RECORDED = "it could not be recorded"

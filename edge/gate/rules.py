@@ -22,6 +22,7 @@ from sync.vocabulary.records import (
     GateStage,
     LaneClass,
     Mode,
+    PlatformRole,
     RecallState,
     ReleaseSlip,
     Site,
@@ -104,6 +105,11 @@ NOT_THE_PLATFORMS = frozenset(
 """What the customs platform, ruling instead of the lane or ordering the arm up, cannot override: local
 quarantine and live controls, who it is that stands there, what was used already (S4), and what the lane
 cannot know: a required device is silent (S9), or the records that would say so are too old (S10)."""
+
+
+UNWEIGHED = frozenset({Reason.WEIGHT_UNREAD, Reason.NOT_FULLY_ON, Reason.SCALE_FAULT})
+"""A platform that rules instead of the lane rules on what the lane collected, and a weight belongs to it: who
+was not weighed is weighed first, or an officer enters the weight (补采)."""
 
 
 def platform_may(ruling: Ruling) -> bool:
@@ -230,7 +236,7 @@ def rule(lane: LaneRules, evidence: Evidence, findings: Findings) -> Opinion:
         reasons += _containers(lane, evidence, slips)
     elif empty:
         expected_kg, tolerance_kg = vehicle.tare_kg, site.empty_tolerance_kg
-    if slips or evidence.jumped:
+    if slips or evidence.jumped or site.platform is PlatformRole.INSTEAD:
         reasons += _weight(evidence, expected_kg, tolerance_kg)
     reasons += _trailer(evidence, vehicle)
     enterprises = tuple(dict.fromkeys(str(s.enterprise) for s in slips))

@@ -35,6 +35,7 @@ from edge.devices.readings import (
 )
 from edge.gate.config import Wires
 from edge.gate.events import (
+    RELAYS,
     CardRead,
     CodeRead,
     ContainerRead,
@@ -123,6 +124,10 @@ def to_event(device: str, reading: Reading, wires: Wires) -> Event | None:
             return ReadFailed(device, why)
         case DeviceFault(code, detail) if code in SCALE_FAULTS:
             return ScaleFault(code, detail)
+        case DeviceFault("relay_board_silent", detail):
+            return DeviceWentSilent(RELAYS, detail)
+        case DeviceFault("relay_board_speaks"):
+            return DeviceSpoke(RELAYS)
         case DeviceFault(code, detail):
             return ReadFailed(device, f"{code} {detail}".strip())
         case (

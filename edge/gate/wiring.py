@@ -27,6 +27,7 @@ from edge.gate.config import (
 )
 from edge.gate.effects import Effect
 from edge.gate.events import (
+    RELAYS,
     ClaimAnswered,
     CommandGiven,
     DeviceSpoke,
@@ -345,7 +346,7 @@ class Program:
         if isinstance(event, TimePassed) and event.timer.name in _HOUSE_KEEPING:
             self._house_keeping(event.timer.name)
             return lane, ()
-        if isinstance(event, DeviceSpoke) and event.device == "io":
+        if isinstance(event, DeviceSpoke) and event.device in ("io", RELAYS):
             self._performer.io_is_back()
         before = type(lane.phase).__name__
         lane, effects = step(lane, at_s, event)

@@ -453,7 +453,8 @@ def _second_refused(state: State, answer: PinChecked) -> tuple[State, tuple[Effe
     refused = fact.SignInRefused(
         officer=officer, why=answer.outcome, tries=answer.tries, wait_s=answer.wait_s
     )
-    over = _changed(state, signatures=(), second_wanted=True, told=words.second_refused(answer))
+    told = Text("第二位关员未通过验证", "The second officer's PIN was not right")
+    over = _changed(state, signatures=(), second_wanted=True, told=told)
     return over, (Commit((Told(Stream.ROUTINE, refused),)), Sound(Tone.ERROR))
 
 

@@ -110,10 +110,7 @@ class Suspect:
 class Likeness(enum.StrEnum):
     """On what a comparison stands."""
 
-    SKU_QUANTITY = "sku_quantity"
-    """The same article, as many of it as are declared."""
     SKU = "sku"
-    """The same article, however many of it."""
     CHAPTER = "chapter"
     NONE = "none"
 
@@ -125,7 +122,7 @@ class Compared:
     on: Likeness
     references: int
     few: bool
-    """Fewer than a spread can be told from: of the article or, where a number is declared, of that number."""
+    """Fewer than a spread can be told from."""
     score: float | None
     """Sum of the parts' z-scores; None where there is nothing to compare with."""
     materials_z: float | None = None
@@ -133,9 +130,6 @@ class Compared:
     layout_z: float | None = None
     reference_nos: tuple[str, ...] = ()
     """Those to be shown beside the picture, the likest first."""
-    of_quantity: int | None = None
-    """Of the article's references, those that hold as many as are declared; None: no number is declared.
-    Where they are few, all of the article are compared with, and a missing piece may look like fewer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 Modbus over serial line 1.02; relay pulses as Waveshare's Modbus RTU Relay page prints them: FC05 at 0200h
 + channel switches on for n * 100 ms, at 0400h + channel off for n * 100 ms; 00FFh is all relays, 5500h
 toggles. Or as the R421A08 is described: FC06, register = channel from 1, 01xx on, 02xx off, 03xx toggle,
-04xx on and all others off, 05xx on for one second, 06nn on for nn seconds; FC03 reads a relay. The relays may
-be a board of their own on the same line, with another address. Over Modbus TCP a header with transaction and
+04xx on and all others off, 05xx on for one second, 06nn on for nn seconds, while which off does nothing
+(measured on an RYN408F, of the same family: ESP32-RYN4 package); FC03 reads a relay. The relays may be a
+board of their own on the same line, with another address. Over Modbus TCP a header with transaction and
 length replaces the CRC. A vendor's board also uploads unasked: 53h when an input changes, 65h now and then.
 """
 
@@ -98,11 +99,15 @@ class IoBoard:
         """The separate relay board lost its supply: silent, its relays open."""
         self._line = FaultyLine(seed)
         self._relays = [False] * RELAY_COUNT
+        self._delays = [False] * RELAY_COUNT
+        """Which of them are on by 06nn."""
         self._until_s = [NEVER] * RELAY_COUNT
         self._next_until_s = NEVER
         self._buffer = bytearray()
         self._heard_s = 0.0
         self._frozen: tuple[bool, ...] | None = None
+        self.inputs_read: tuple[bool, ...] = ()
+        """What they were when they were last asked for."""
 
     @property
     def relays(self) -> tuple[bool, ...]:
@@ -231,7 +236,8 @@ class IoBoard:
             case 1:
                 answer = self._read(function, request, tuple(self._relays))
             case 2:
-                inputs = self._frozen if self._frozen is not None else self._physics.inputs()
+                self.inputs_read = self._physics.inputs()
+                inputs = self._frozen if self._frozen is not None else self.inputs_read
                 answer = self._read(function, request, inputs)
             case 4 if has_inputs and self._registers is not None:
                 answer = self._read_registers(request, self._registers())
@@ -265,6 +271,9 @@ class IoBoard:
             return ILLEGAL_ADDRESS
         channel = register - 1
         match command:
+            case 2 if self._delays[channel] and self._relays[channel]:
+                # As one was measured: taken, and nothing comes of it before the time is over.
+                pass
             case 1 | 2:
                 self._switch(at_s, channel, command == 1)
             case 3:
@@ -274,8 +283,9 @@ class IoBoard:
                     self._switch(at_s, each, each == channel)
             case 5:
                 self._switch(at_s, channel, True, 1.0)
-            case 6 if seconds:
-                self._switch(at_s, channel, True, float(seconds))
+            case 6:
+                self._switch(at_s, channel, seconds > 0, float(seconds) if seconds else None)
+                self._delays[channel] = seconds > 0
             case _:
                 return ILLEGAL_VALUE
         return request
@@ -331,5 +341,6 @@ class IoBoard:
         """With `for_s` the board itself switches back."""
         self._until_s[channel] = NEVER if for_s is None else at_s + for_s
         self._next_until_s = min(self._until_s)
+        self._delays[channel] = False
         self._relays[channel] = on
         self._physics.set_relay(at_s, channel, on, for_s if on else None)

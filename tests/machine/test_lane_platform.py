@@ -38,6 +38,7 @@ from edge.gate.events import (
     PlatformOrdered,
     PlatformRuled,
     RecordsFound,
+    ScaleFault,
     SpotCheck,
     SupplementGiven,
     TagRead,
@@ -528,6 +529,44 @@ def test_ruling_instead_it_does_not_make_up_for_a_silent_scale() -> None:
     play.read(site(role=INSTEAD))
     assert asks(play.asked) == []
     assert codes(play) == ("device_silent", "weight_unread")
+
+
+UNWEIGHED = [
+    ("nobody's slip", replace(FINDINGS, slips=()), "slip_not_found"),
+    ("suspended", vehicle(state=VehicleState.SUSPENDED), "vehicle_suspended"),
+    ("in order", FINDINGS, "weight_unread"),
+]
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"), [case[1:] for case in UNWEIGHED], ids=[case[0] for case in UNWEIGHED]
+)
+def test_ruling_instead_it_is_asked_about_nobody_who_was_not_weighed(findings: Findings, code: str) -> None:
+    play = Play(SETTINGS_ASKED)
+    play.say(InputsRead(CLEAR), LinkChanged(True), InputsRead(HERE))
+    play.read(site(findings, INSTEAD))
+    play.timer("reading")
+    assert asks(play.asked) == []
+    assert {code, "weight_unread"} <= set(codes(play))
+
+
+def test_a_straddled_or_faulty_scale_is_not_the_platforms_to_overlook() -> None:
+    play = Play(SETTINGS_ASKED)
+    play.say(InputsRead(CLEAR), LinkChanged(True), InputsRead(HERE), ScaleFault("overload", ""))
+    play.read(site(role=INSTEAD))
+    play.timer("reading")
+    assert asks(play.asked) == []
+    assert codes(play) == ("scale_fault",)
+
+
+def test_weighed_at_last_it_is_asked() -> None:
+    play = Play(SETTINGS_ASKED)
+    play.say(InputsRead(CLEAR), LinkChanged(True), InputsRead(HERE))
+    play.read(site(replace(FINDINGS, slips=()), INSTEAD))
+    play.timer("reading")
+    found(play, play.weigh("25000"), site(replace(FINDINGS, slips=()), INSTEAD))
+    assert [ask.gross_kg for ask in asks(play.asked)] == [Decimal(25000)]
+    assert orders(answered(play)) == ["RaiseArm"]
 
 
 def test_who_is_to_be_inspected_beyond_the_barrier_is_not_led_through_without_its_word() -> None:

@@ -527,7 +527,7 @@ def test_only_the_end_of_what_is_under_way_may_use_the_disks_reserve() -> None:
             lambda text: re.sub(r"green_pulse_s = .*\n", "green_pulse_s = 300.0\n", text, count=1).replace(
                 "settings = { poll_s", 'settings = { relay_style = "r421a08", poll_s', 1
             ),
-            "relays.green_pulse_s: expected at most 255 s",
+            "relays.green_pulse_s: expected at most 30 s",
         ),
     ],
     ids=[

@@ -16,7 +16,7 @@ import structlog
 from starlette.testclient import TestClient
 
 from sync.hub.console import context, desk
-from sync.hub.console.accounts import Role, account, confirm_account, set_account, set_own_password
+from sync.hub.console.accounts import Role, set_account
 from sync.hub.console.app import build_app
 from sync.hub.console.pages import doors
 from sync.hub.console.pages.api import _number
@@ -26,7 +26,7 @@ from sync.store.journal import utc_now
 from sync.vocabulary.facts import Alarm, AlarmCode, PassageClosed, PassageOpened, RulingMade, Stream
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from sync.vocabulary.xray_facts import ParcelXRayed
-from tests.console_rig import CHEAP, PASSWORD, ConsoleRig, console_rig, open_account
+from tests.console_rig import CHEAP, PASSWORD, ConsoleRig, console_rig
 
 HELD = Ruling(Verdict.HOLD, (Because(Reason.WEIGHT_OVER),))
 
@@ -316,36 +316,19 @@ def test_an_officer_whose_password_the_other_one_gave_is_no_second_officer(tmp_p
         desk.must_be_two(rig.archive, "4604001", "4604002", now)
         roles = {Role.WATCH, Role.DUTY}
         set_account(rig.archive, "4604002", PASSWORD, roles, by="4604001", at_utc=now, hasher=CHEAP)
-        given = account(rig.archive, "4604002")
-        assert given is not None
-        for pair in (("4604001", "4604002"), ("4604002", "4604001")):
-            with pytest.raises(desk.DeskRefused, match="not_confirmed"):
-                desk.must_be_two(rig.archive, *pair, now)
-        confirm_account(rig.archive, given, by="setup", how="hub", at_utc=now)
         for pair in (("4604001", "4604002"), ("4604002", "4604001")):
             with pytest.raises(desk.DeskRefused, match="own_password_first"):
                 desk.must_be_two(rig.archive, *pair, now)
-        set_own_password(rig.archive, "4604002", PASSWORD, at_utc=now, hasher=CHEAP)
+        set_account(rig.archive, "4604002", PASSWORD, roles, by="4604002", at_utc=now, hasher=CHEAP)
         desk.must_be_two(rig.archive, "4604001", "4604002", now)
-
-
-def test_a_password_changed_in_the_name_of_the_second_officer_makes_nobody_a_second_officer(
-    tmp_path: Path,
-) -> None:
-    with console_rig(tmp_path) as rig:
-        now = utc_now()
-        roles = {Role.WATCH, Role.DUTY}
-        set_account(rig.archive, "4604002", PASSWORD, roles, by="4604001", at_utc=now, hasher=CHEAP)
-        set_own_password(rig.archive, "4604002", PASSWORD, at_utc=now, hasher=CHEAP)
-        with pytest.raises(desk.DeskRefused, match="not_confirmed"):
-            desk.must_be_two(rig.archive, "4604001", "4604002", now)
 
 
 def test_an_officer_who_has_left_the_desk_meanwhile_is_no_first_officer(tmp_path: Path) -> None:
     with console_rig(tmp_path) as rig:
-        open_account(rig.archive, "4604001", {Role.WATCH})
+        now = utc_now()
+        set_account(rig.archive, "4604001", PASSWORD, {Role.WATCH}, by="setup", at_utc=now, hasher=CHEAP)
         with pytest.raises(desk.DeskRefused, match="not_allowed"):
-            desk.must_be_two(rig.archive, "4604001", "4604002", utc_now())
+            desk.must_be_two(rig.archive, "4604001", "4604002", now)
 
 
 # --- beside the hub ---------------------------------------------------------------------------------------

@@ -130,6 +130,15 @@ def test_an_r421a08_delay_ends_after_its_seconds_and_begins_again_when_sent_agai
     assert (before, board.relays[0]) == (True, False)
 
 
+def test_an_r421a08_delay_is_ended_by_a_delay_of_nothing_and_not_by_off() -> None:
+    board = IoBoard(lane(), relay_style="r421a08")
+    states = []
+    for at_s, body in ((1.0, "01 06 00 01 06 05"), (2.0, "01 06 00 01 02 00"), (3.0, "01 06 00 01 06 00")):
+        ask(board, at_s, body)
+        states.append(board.relays[0])
+    assert states == [True, True, False]
+
+
 @pytest.mark.parametrize(
     "body", ["01 05 00 00 FF 00", "01 01 00 00 00 08", "01 06 00 00 01 00", "01 06 00 09 01 00"]
 )

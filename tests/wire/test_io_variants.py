@@ -197,7 +197,7 @@ def test_transactions_begin_again_after_the_last() -> None:
         (PulseRelay(0, 0.7), "01 05 02 00 00 07", "01 06 00 01 05 00"),
         (PulseRelay(2, 1.0), "01 05 02 02 00 0A", "01 06 00 03 05 00"),
         (PulseRelay(2, 1.1), "01 05 02 02 00 0B", "01 06 00 03 06 02"),
-        (PulseRelay(2, 255.0), "01 05 02 02 09 F6", "01 06 00 03 06 FF"),
+        (PulseRelay(2, 30.0), "01 05 02 02 01 2C", "01 06 00 03 06 1E"),
     ],
     ids=repr,
 )
@@ -211,14 +211,14 @@ def test_an_order_is_the_bytes_of_its_board(order: Order, waveshare: str, r421a0
     assert sent == [wire.sealed(bytes.fromhex(each)) for each in (waveshare, r421a08)]
 
 
-@given(duration_s=st.floats(0.001, 255.0))
+@given(duration_s=st.floats(0.001, 30.0))
 def test_an_r421_pulse_is_whole_seconds_and_never_shorter_than_asked(duration_s: float) -> None:
     request = wire.pulse("r421a08", 1, 0, duration_s)
     seconds = {wire.R421_ONE_SECOND: 1}.get(request.value, request.value - wire.R421_SECONDS)
     assert duration_s <= seconds < duration_s + 1 or (seconds, duration_s <= 1) == (1, True)
 
 
-@pytest.mark.parametrize(("style", "longest_s"), [("waveshare", 3276.7), ("r421a08", 255.0)])
+@pytest.mark.parametrize(("style", "longest_s"), [("waveshare", 3276.7), ("r421a08", 30.0)])
 def test_a_pulse_longer_than_the_board_can_time_is_refused(style: RelayStyle, longest_s: float) -> None:
     driver = ModbusDriver(Settings(relay_style=style))
     driver.opened(0.0)
@@ -230,12 +230,39 @@ def test_a_pulse_longer_than_the_board_can_time_is_refused(style: RelayStyle, lo
     assert driver.order(0.0, "o", PulseRelay(0, longest_s)).send != b""
 
 
+@pytest.mark.parametrize("variant", ["r421a08", "r421a08, apart", "r421a08, apart, tcp"])
+def test_a_light_held_by_pulses_goes_out_when_told_although_its_board_ignores_off(variant: str) -> None:
+    """Measured on an RYN408F: while 06ss runs, 0200 is taken and does nothing."""
+    line = joined(variant).run(0.5)
+    line.order("green", PulseRelay(2, 5.0))
+    line.run(0.5)
+    lit = line.board.relays[2]
+    line.order("off", SetRelay(2, on=False))
+    line.run(0.5)
+    assert (lit, line.board.relays[2]) == (True, False)
+    answers = [r.order_id for r in line.told if isinstance(r, OrderDone | OrderRefused)]
+    assert answers == ["green", "off"]
+
+
+def test_a_board_that_does_not_know_how_to_end_a_pulse_is_told_to_open_all_the_same() -> None:
+    driver = ModbusDriver(Settings(relay_style="r421a08"))
+    driver.opened(0.0)
+    driver.received(0.0, wire.encode(REPLY))
+    driver.received(0.01, driver.order(0.01, "green", PulseRelay(2, 5.0)).send)
+    ending = driver.order(0.02, "off", SetRelay(2, on=False)).send
+    assert ending == wire.encode(wire.WriteOne(1, wire.WRITE_REGISTER, 3, wire.R421_SECONDS))
+    refused = driver.received(0.03, wire.encode(wire.ExceptionReply(1, wire.WRITE_REGISTER, 3)))
+    assert refused.readings == ()
+    assert refused.send == wire.encode(wire.WriteOne(1, wire.WRITE_REGISTER, 3, wire.R421_OPEN))
+    assert driver.received(0.04, refused.send).readings == (OrderDone("off"),)
+
+
 def test_a_toggle_is_never_sent() -> None:
     every = [
         wire.switch(style, 1, channel, on=on).value
         for style in RELAY_STYLES for channel in range(8) for on in (True, False)
     ]  # fmt: skip
-    every += [wire.pulse("r421a08", 1, 0, n / 10).value for n in range(1, 2551)]
+    every += [wire.pulse("r421a08", 1, 0, n / 10).value for n in range(1, 301)]
     assert {value >> 8 for value in every} & {0x55, 0x03, 0x04} == set()
 
 

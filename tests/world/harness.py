@@ -36,6 +36,7 @@ from edge.gate import wiring
 from edge.gate.config import GateConfig, lane_settings, read_gate_config, wires
 from edge.gate.effects import Effect, TakePicture
 from edge.gate.events import (
+    RELAYS,
     DeviceSpoke,
     Event,
     PictureFailed,
@@ -1087,7 +1088,7 @@ class GateProgram:
             self.performer.renew_green()
             self.wake_after(event.timer, self.lane.config.relays.green_renew_s)
             return state, ()
-        if isinstance(event, DeviceSpoke) and event.device == "io":
+        if isinstance(event, DeviceSpoke) and event.device in ("io", RELAYS):
             self.performer.io_is_back()
         after, effects = step(state, at_s, event)
         if self.lane.world.spoil is not None:

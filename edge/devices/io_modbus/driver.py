@@ -17,8 +17,10 @@ from edge.devices.readings import (
     EnergiseOutput,
     Gather,
     Order,
+    OrderDone,
     OrderRefused,
     PulseRelay,
+    Reading,
     ReleaseOutput,
     SendPictures,
     SetRelay,
@@ -76,6 +78,8 @@ class ModbusDriver:
         poll = wire.ReadRequest(settings.unit_id, wire.READ_INPUTS, settings.input_address, settings.inputs)
         check = wire.relay_states(settings.relay_style, self._relay_unit, settings.relays) if own else None
         self._session = BoardSession(timing, poll, check, settings.framing)
+        self._timed: set[int] = set()
+        """Relays that were given a pulse since they were last opened."""
 
     def opened(self, at_s: float) -> Output:
         return self._output(self._session.opened(at_s))
@@ -90,6 +94,19 @@ class ModbusDriver:
         request = self._request(order)
         if isinstance(request, str):
             return Output((OrderRefused(order_id, request),), wake_at_s=self._session.wake_at_s)
+        match order:
+            case PulseRelay(channel):
+                self._timed.add(channel)
+            case SetRelay(channel, on=False) if channel in self._timed:
+                self._timed.discard(channel)
+                ending = wire.end_of_pulse(self._settings.relay_style, self._relay_unit, channel)
+                if ending is not None:
+                    # A board that does not know it refuses it, and obeys the order behind it.
+                    first = self._session.order(at_s, f"{_ENDING}{order_id}", ending)
+                    second = self._session.order(at_s, order_id, request)
+                    return self._output(Turn(first.readings + second.readings, first.send + second.send))
+            case _:
+                pass
         return self._output(self._session.order(at_s, order_id, request))
 
     def _request(self, order: Order) -> wire.WriteOne | str:
@@ -120,4 +137,13 @@ class ModbusDriver:
         return request
 
     def _output(self, turn: Turn) -> Output:
-        return Output(turn.readings, turn.send, self._session.wake_at_s)
+        readings = tuple(each for each in turn.readings if not _is_own(each))
+        return Output(readings, turn.send, self._session.wake_at_s)
+
+
+_ENDING = "end of pulse, then "
+
+
+def _is_own(reading: Reading) -> bool:
+    """The answer to an order that nobody but this driver gave."""
+    return isinstance(reading, OrderDone | OrderRefused) and reading.order_id.startswith(_ENDING)

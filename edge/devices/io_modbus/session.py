@@ -107,7 +107,6 @@ class BoardSession:
         self._settle_until_s = None
         self._missed = 0
         self._relay_missed = 0
-        self._relay_fault_told = False
         self._poll_first = False
         self._fault = None
         self._open = True
@@ -188,7 +187,9 @@ class BoardSession:
         order = self._orders[0] if self._orders and self._asked is self._orders[0].request else None
         if self._is_for_relays():
             self._relay_missed = 0
-            self._relay_fault_told = False
+            if self._relay_fault_told:
+                self._relay_fault_told = False
+                readings.append(DeviceFault("relay_board_speaks", "it answers again"))
         else:
             self._missed = 0
         checked = self._asked is self._relay_check

@@ -10,14 +10,16 @@ repeats the transaction.
 Waveshare relay boards: FC05 at 0200 + channel closes the relay for value * 100 ms, ended by the board (0400
 + channel opens it); value 5500 toggles and is never sent by us. R421A08 and its kin: FC06, register = channel
 counted from 1, value 0100 closes, 0200 opens, 0500 closes for one second, 06ss for ss seconds, both ended by
-the board; 0300 toggles and 0400 opens all others, neither is ever sent by us.
+the board; 0300 toggles and 0400 opens all others, neither is ever sent by us. Of the same family an RYN408F
+was measured: while its 06ss runs, 0200 is taken and does nothing; 0600 ends it. Each relay has its own time.
 
 What the check is worth: CRC-16 finds every change within 16 adjacent bits and all but 1 in 65,536 of the
 others, lost and added bytes included. Modbus TCP leans on TCP's own check, and an answer on its transaction.
 Either way an answer counts only if it also fits the request.
 
 Source: Modbus application protocol V1.1b3, Modbus over serial line V1.02, Modbus messaging on TCP/IP V1.0b;
-Waveshare Modbus RTU Relay wiki; Erriez R421A08 package and its board's product pages.
+Waveshare Modbus RTU Relay wiki; Erriez R421A08 package and its board's product pages; measurements of an
+RYN408F in the ESP32-RYN4 package.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ FLASH_UNIT_S = 0.1
 FLASH_MOST = 0x7FFF
 
 R421_CLOSE, R421_OPEN, R421_ONE_SECOND, R421_SECONDS = 0x0100, 0x0200, 0x0500, 0x0600
-R421_MOST_SECONDS = 255
+R421_MOST_SECONDS = 30
+"""The board could count to 255. What may not be ended before its time has to be short."""
 
 RelayStyle = Literal["waveshare", "r421a08"]
 Framing = Literal["rtu", "tcp"]
@@ -148,7 +151,7 @@ def flash_units(duration_s: float) -> int:
 
 
 def longest_pulse_s(style: RelayStyle) -> float:
-    """What a board can time by itself; a longer one is refused."""
+    """What a board is trusted to time by itself; a longer one is refused."""
     return FLASH_MOST * FLASH_UNIT_S if style == "waveshare" else float(R421_MOST_SECONDS)
 
 
@@ -167,6 +170,11 @@ def switch(style: RelayStyle, unit_id: int, channel: int, *, on: bool) -> WriteO
     if style == "waveshare":
         return WriteOne(unit_id, WRITE_COIL, channel, ON if on else OFF)
     return WriteOne(unit_id, WRITE_REGISTER, channel + 1, R421_CLOSE if on else R421_OPEN)
+
+
+def end_of_pulse(style: RelayStyle, unit_id: int, channel: int) -> WriteOne | None:
+    """What ends a running pulse besides the order to open, where that one may do nothing."""
+    return WriteOne(unit_id, WRITE_REGISTER, channel + 1, R421_SECONDS) if style == "r421a08" else None
 
 
 def relay_states(style: RelayStyle, unit_id: int, relays: int) -> ReadRequest:

@@ -14,7 +14,6 @@ from edge.xray_bridge.deciding.state import (
     Parcel,
     Station,
     StationSettings,
-    counted_by_waybill,
     parcel_of,
     put,
 )
@@ -92,6 +91,7 @@ def settled(station: Station, at_s: float, parcel: Parcel) -> tuple[Station, Act
         failed = [c.why for c in mine if c.why]
         read, waybill_no = ("garbled" if "garbled" in failed else "no_read"), ""
     station = replace(station, requests=max(station.requests, request))
+    twins = [p for p in station.parcels if waybill_no and p.waybill_no == waybill_no]
     parcel = replace(
         parcel,
         settled=True,
@@ -101,8 +101,10 @@ def settled(station: Station, at_s: float, parcel: Parcel) -> tuple[Station, Act
         request=request,
         looked_up=request == 0,
         wedge=wedge,
+        twice=bool(twins),
     )
-    station, parcel = counted_by_waybill(station, parcel)
+    for twin in twins:
+        station = put(station, replace(twin, twice=True))
     station = put(station, parcel)
     if all(p.settled for p in station.parcels):
         codes = tuple(c for c in station.codes if c.at_mm > parcel.end_mm())
@@ -125,6 +127,9 @@ def goods_found(station: Station, at_s: float, found: GoodsFound) -> tuple[Stati
     parcel = replace(parcel, looked_up=True, goods=goods)
     if goods is not None and goods.waybill_no != parcel.waybill_no:
         # A trace code, or an order's number: that stands in `texts`, and the record says whose it is.
-        station, parcel = counted_by_waybill(station, replace(parcel, waybill_no=goods.waybill_no))
+        twins = [p for p in station.parcels if p.waybill_no == goods.waybill_no]
+        for twin in twins:
+            station = put(station, replace(twin, twice=True))
+        parcel = replace(parcel, waybill_no=goods.waybill_no, twice=parcel.twice or bool(twins))
     station = put(station, parcel)
     return ready(station, at_s, parcel.number)

@@ -93,10 +93,9 @@ def sign_in(
         console.log.warning("sign-in refused", officer=officer[:64])
         return console.page(request, "sign_in.html", status=403, to=to, said=("sign_in.wrong",))
     throttle.right(names)
-    session = console.sessions.open(account.officer_no, account.may, time.monotonic())
-    session.is_confirmed = bool(account.confirmed_utc)
+    session = console.sessions.open(account.officer_no, account.roles, time.monotonic())
     console.log.info("signed in", officer=account.officer_no)
-    answer = RedirectResponse(_own(to) if session.is_confirmed else "/access/confirm", 303)
+    answer = RedirectResponse(_own(to), 303)
     answer.set_cookie(
         COOKIE,
         session.cookie,
