@@ -60,7 +60,9 @@ def main(
         default=SCALE,
         help=f"share of the full sizes, 1 M slips and 10 M waybills (default {SCALE})",
     )
-    parser.add_argument("--folder", type=Path, help="where the files go: the disk that is measured")
+    parser.add_argument(
+        "--folder", type=_folder, help="where the files go, made where it is not: the disk that is measured"
+    )
     parser.add_argument(
         "--peers",
         type=Path,
@@ -77,6 +79,17 @@ def main(
             measured.append(benches[name](Path(folder), given.scale))
     show(measured, as_json=given.json)
     return 1 if missed(measured) else 0
+
+
+def _folder(text: str) -> Path:
+    folder = Path(text)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected a folder, or where one can be made; {text}: {error.strerror}"
+        ) from error
+    return folder
 
 
 def _scale(text: str) -> float:

@@ -1,8 +1,9 @@
 """Facts drained after an outage: journal -> broker -> durable at the hub -> acknowledged, against paho alone.
 
 The peer publishes one message of 500 bytes a fact, QoS 1, with paho as it comes, through the same broker to
-a paho subscriber in a process of its own, and counts what arrives; it stores nothing. The broker is mosquitto
-where it is installed, else the one for trying out.
+a paho subscriber in a process of its own, and counts what arrives; it stores nothing. It hands paho as many
+as paho takes, and waits only where paho would refuse one. The broker is mosquitto where it is installed, else
+the one for trying out.
 """
 
 from __future__ import annotations
@@ -16,15 +17,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 
-from bench import hearing
+from bench import hearing, patience
 from bench.harness import Bench, Figure, in_turns
 from bench.passages import DEVICE, FACTS_A_PASSAGE, journalled
 from sync.link.client import LinkClient, LinkConfig
@@ -36,6 +38,13 @@ FEWEST_PASSAGES = 200
 ROUNDS = 5
 STARTED_WITHIN_S = 20.0
 WITHIN_S = 120.0
+SILENT_S = 60.0
+"""Without one more message arriving, the peer's run is an error, not a figure."""
+OUTSTANDING = 60_000
+"""Messages handed to paho and not yet acknowledged. It numbers them with 16 bits and refuses one whose number
+is still under way."""
+BLOCK = 1_000
+"""Of them, only the first is looked at: the broker acknowledges in order."""
 
 
 def run(folder: Path, scale: float) -> Bench:
@@ -89,8 +98,7 @@ def broker(folder: Path) -> Iterator[tuple[int, str]]:
         wait_for(port)
         yield port, "mosquitto" if mosquitto is not None else "amqtt"
     finally:
-        process.terminate()
-        process.wait()
+        patience.end(process)
 
 
 def wait_for(port: int) -> None:
@@ -125,8 +133,7 @@ def hub(folder: Path, port: int, hub_key: Ed25519PrivateKey, device_key: Ed25519
             time.sleep(0.05)
         yield
     finally:
-        process.terminate()
-        process.wait()
+        patience.end(process)
 
 
 def _reached(log_path: Path) -> int:
@@ -183,26 +190,52 @@ def peer(port: int, messages: int) -> float:
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert hearer.stdout is not None
     connected = threading.Event()
     sender = mqtt.Client(CallbackAPIVersion.VERSION2, "bench-sender")
     sender.on_connect = lambda *_: connected.set()
     try:
-        sender.connect("127.0.0.1", port)
-        sender.loop_start()
-        if hearer.stdout.readline() != "ready\n" or not connected.wait(STARTED_WITHIN_S):
-            raise RuntimeError("the peer did not connect")
-        begin = time.perf_counter()
-        for _ in range(messages):
-            sender.publish(hearing.TOPIC, payload, qos=1)
-        arrived = hearer.stdout.readline()
-        took_s = time.perf_counter() - begin
+        with patience.Watched(hearer, SILENT_S) as heard:
+            sender.connect("127.0.0.1", port)
+            sender.loop_start()
+            heard.line("that the peer's other end is ready")
+            if not connected.wait(STARTED_WITHIN_S):
+                raise RuntimeError(f"the peer did not connect within {STARTED_WITHIN_S:g} s")
+            begin = time.perf_counter()
+            _offer(sender, payload, messages, heard)
+            arrived = 0
+            while arrived < messages:
+                arrived = int(
+                    heard.line(f"more than {arrived:,} of the peer's {messages:,} messages to arrive")
+                )
+            took_s = time.perf_counter() - begin
     finally:
         sender.disconnect()
         sender.loop_stop()
-        hearer.terminate()
-        hearer.wait()
-        hearer.stdout.close()
-    if arrived != "done\n":
-        raise RuntimeError(f"the peer's {messages} messages did not all arrive")
+        patience.end(hearer)
     return messages / took_s
+
+
+def _offer(sender: mqtt.Client, payload: bytes, messages: int, heard: patience.Watched) -> None:
+    """Returns when paho has them all, not when they are sent."""
+    under_way: deque[mqtt.MQTTMessageInfo] = deque()
+    for number in range(messages):
+        begins = number % BLOCK == 0
+        if begins and len(under_way) == OUTSTANDING // BLOCK:
+            oldest = under_way.popleft()
+            oldest.wait_for_publish(SILENT_S)
+            if not oldest.is_published():
+                raise RuntimeError(f"the broker acknowledged nothing of the peer for {SILENT_S:g} s")
+            heard.heard()
+        info = _taken(sender, payload)
+        if begins:
+            under_way.append(info)
+
+
+def _taken(sender: mqtt.Client, payload: bytes) -> mqtt.MQTTMessageInfo:
+    """Offered until paho takes it."""
+    until = time.monotonic() + SILENT_S
+    while (info := sender.publish(hearing.TOPIC, payload, qos=1)).rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+        if time.monotonic() > until:
+            raise RuntimeError(f"paho took no message of the peer for {SILENT_S:g} s")
+        time.sleep(0.001)
+    return info

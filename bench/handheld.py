@@ -19,12 +19,14 @@ from typing import Any
 
 from bench.handheld_device import OFFICER, PIN, lay_out
 from bench.harness import Bench, Figure
+from bench.patience import Watched
 from bench.rows import Rows, waybill
 
 SCANS = 600
 UNKNOWN = 200
 VERDICT_LIMIT_MS = 100.0
 MEMORY_LIMIT_MB = 150.0
+SILENT_S = 120.0
 
 
 def run(folder: Path, scale: float) -> Bench:
@@ -93,6 +95,8 @@ class _Program:
             stderr=subprocess.DEVNULL,
             text=True,
         )
+        self._watched = Watched(self._process, SILENT_S)
+        self._watched.begin()
 
     def first_view_s(self) -> float:
         self._read()
@@ -126,6 +130,7 @@ class _Program:
         return int(status.read_text().split("RssAnon:")[1].split()[0]) / 1024
 
     def end(self) -> None:
+        self._watched.over()
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
@@ -142,13 +147,9 @@ class _Program:
         began = time.perf_counter()
         self._process.stdin.write(json.dumps({"n": number, "event": event}) + "\n")
         self._process.stdin.flush()
+        self._watched.heard()
         return began
 
     def _read(self) -> dict[str, Any]:
-        if self._process.stdout is None:
-            raise RuntimeError("the program has no lines to read")
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError("the program ended")
-        said: dict[str, Any] = json.loads(line)
+        said: dict[str, Any] = json.loads(self._watched.line("the handheld's next line"))
         return said

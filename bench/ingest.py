@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bench.harness import Bench, Figure, Rounds, in_turns
 from bench.passages import FACTS_A_PASSAGE, journalled
+from bench.patience import received
 from bench.postgres import Postgres, binaries
 from sync.hub.archive import Archive
 from sync.hub.engine_postgres import PostgresPlace
@@ -50,6 +51,7 @@ DEVICES = 4
 WORKERS = (1, 2, 4)
 CORES = 2
 """The machine of the figure asked."""
+WITHIN_S = 120.0
 AT = "2026-01-01T00:00:00.000000Z"
 MESSAGE = tuple[str, bytes]
 
@@ -186,15 +188,18 @@ class _Crew:
             place = dataclasses.replace(self._place, witness_file=witness)
             process = context.Process(target=_work, args=(theirs, place, pem), daemon=True)
             process.start()
+            theirs.close()
             self._workers.append((process, ours))
         for _, ours in self._workers:
-            ours.recv()
+            received(ours, "a worker to start", WITHIN_S)
         return self
 
     def __exit__(self, *_: object) -> None:
         for process, ours in self._workers:
             ours.close()
             process.join(10)
+            if process.is_alive():
+                process.kill()
         self._server.close()
 
     def ingest(self, count: int) -> float:
@@ -203,11 +208,11 @@ class _Crew:
         for number, (_, ours) in enumerate(crew):
             ours.send(self._site.messages[number::count])
         for _, ours in crew:
-            ours.recv()
+            received(ours, "a worker to have its payloads", WITHIN_S)
         server_s, begin_s = self._server_cpu_s(), time.perf_counter()
         for _, ours in crew:
             ours.send("go")
-        told = [ours.recv() for _, ours in crew]
+        told = [received(ours, "a worker to have taken its payloads", WITHIN_S) for _, ours in crew]
         took_s, server_s = time.perf_counter() - begin_s, self._server_cpu_s() - server_s
         self._site.check(sum(facts for facts, _ in told))
         workers_s = sum(cpu_s for _, cpu_s in told)

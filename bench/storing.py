@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench import storing_ours, storing_thingsboard
 from bench.harness import Bench, Figure, in_turns
+from bench.patience import Watched
 
 PACKAGE = "thingsboard-gateway==3.8.5"
 """Of October 2026, the newest when this was written."""
@@ -26,15 +27,18 @@ KILLED_AFTER = 2_000
 ROUNDS = 5
 KINDS = ("sqlite", "file")
 WITHIN_S = 300.0
+SILENT_S = 60.0
 
 
 def peers_python(folder: Path) -> Path:
     """The Python of a venv with the peer in it, made where there is none."""
     python = folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, timeout=WITHIN_S)
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PACKAGE]
-    subprocess.run(install, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        install, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=WITHIN_S
+    )
     return python
 
 
@@ -118,10 +122,10 @@ class _Work:
         self._empty()
         command = self._command(self._folder, "kill", after)
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if int(line) >= after:
-                    break
+            with Watched(process, SILENT_S) as watched:
+                accepted = 0
+                while accepted < after:
+                    accepted = int(watched.line(f"fact {accepted + 1} of {after} to be accepted"))
             process.kill()
         kind = command[-3]
         if kind in KINDS:

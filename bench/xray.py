@@ -34,6 +34,9 @@ REFERENCES: Final = 8
 SKU: Final = "SKU-SHOE-42"
 COLUMNS, ROWS = 1000, 800
 DETECTION_REFERENCES: Final = (5, 10)
+NUMBERS: Final = (1, 2, 3)
+"""Of pieces, in which the goods of a mixed library come."""
+OF_EACH_NUMBER: Final = 6
 FALSE_ALARMS: Final = 0.05
 
 
@@ -43,6 +46,7 @@ def run(folder: Path, scale: float) -> Bench:
     figures = _timed(calibration, max(12, min(ROUNDS, round(600 * scale))))
     articles = ARTICLES[: max(3, min(len(ARTICLES), round(130 * scale)))]
     figures += _detected(calibration, articles, max(2, round(24 * scale)))
+    figures += _missed(calibration, articles, max(2, round(24 * scale)))
     setting = (
         f"{COLUMNS} x {ROWS}, two 16-bit channels, one {SKU} parcel, {REFERENCES} references; "
         "simulated goods, 4,000 photons a dot; CPU of one thread"
@@ -196,4 +200,62 @@ def _detected(calibration: Calibration, articles: Sequence[Article], each: int) 
         for kind, scores in found.wrong.items():
             caught = 100.0 * float(np.mean(np.array(scores) > border))
             figures.append(Figure(f"  {kind} found", caught, f"% of {len(scores)}"))
+    return figures
+
+
+def pieces_missing(
+    calibration: Calibration, articles: Sequence[Article], each: int
+) -> tuple[dict[str, Found], dict[str, Found]]:
+    """Two pieces declared, `OF_EACH_NUMBER` references of each of `NUMBERS`: parcels of two and of one, the
+    latter in a carton of two and in one of its own. Scores (against all of them, against those of two), by
+    article."""
+    of_all: dict[str, Found] = {}
+    of_two: dict[str, Found] = {}
+
+    def described(sku: str, seed: int, pieces: int, declared: int) -> Descriptor:
+        return analyse(photograph(packed(sku, seed, pieces=pieces, declared=declared), seed), calibration)[1]
+
+    for number, article in enumerate(articles):
+        seed = 10_000 * (number + 1)
+        kept = [
+            Kept(
+                f"R{pieces}-{n}", described(article.sku, seed + 100 * pieces + n, pieces, pieces), str(pieces)
+            )
+            for pieces in NUMBERS
+            for n in range(OF_EACH_NUMBER)
+        ]
+        whole = [described(article.sku, seed + 1_000 + n, 2, 2) for n in range(2 * each)]
+        wrong = {
+            "one of two pieces missing": [
+                described(article.sku, seed + 3_000 + n, 1, 2) for n in range(each)
+            ],
+            "one sent for two, in its own carton": [
+                described(article.sku, seed + 5_000 + n, 1, 1) for n in range(each)
+            ],
+        }
+        for into, against in ((of_all, References.of(kept)), (of_two, References.of(kept, quantity="2"))):
+            into[article.sku] = Found(
+                [compared(one, against).score or 0.0 for one in whole],
+                {
+                    kind: [compared(one, against).score or 0.0 for one in found]
+                    for kind, found in wrong.items()
+                },
+            )
+    return of_all, of_two
+
+
+def _missed(calibration: Calibration, articles: Sequence[Article], each: int) -> list[Figure]:
+    figures = []
+    names = ("of 1, 2 and 3 pieces", "of the declared number")
+    for name, by_article in zip(names, pieces_missing(calibration, articles, each), strict=True):
+        normal = [score for found in by_article.values() for score in found.normal]
+        border = float(np.quantile(normal, 1.0 - FALSE_ALARMS))
+        note = f"{len(normal)} normal parcels of two pieces"
+        figures.append(
+            Figure(f"score that 5 % of normal parcels pass, references {name}", border, "", note=note)
+        )
+        for kind in next(iter(by_article.values())).wrong:
+            scores = np.array([score for found in by_article.values() for score in found.wrong[kind]])
+            caught = 100.0 * float(np.mean(scores > border))
+            figures.append(Figure(f"  {kind}, found", caught, f"% of {scores.size}"))
     return figures

@@ -21,7 +21,15 @@ from sync.hub import centre, drawing
 from sync.hub.archive import STORAGE_ERRORS, Archive, ArchiveRefused, CommandRow
 from sync.hub.centre import By, CentreRefused
 from sync.hub.config import ConfigRefused, HubConfig, read_hub_config
-from sync.hub.console.accounts import AccountRefused, Role, accounts, close_account, set_account
+from sync.hub.console.accounts import (
+    AccountRefused,
+    Role,
+    account,
+    accounts,
+    close_account,
+    confirm_account,
+    set_account,
+)
 from sync.hub.pins import Pins
 from sync.policy import lots
 from sync.store.journal import utc_now
@@ -630,19 +638,30 @@ def console_account(
         typer.Option("--role", help="what the officer may do at the console; several times"),
     ] = None,
     close: Annotated[bool, typer.Option("--close", help="may sign in no more")] = False,
+    confirm: Annotated[
+        bool,
+        typer.Option("--confirm", help="you have seen that its officer uses it: it may act, not only look"),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Let an officer sign in at the console: the password is asked for twice, or one line of stdin. The way
-    to the first account; later ones can be made at the console."""
+    to the first account; later ones can be made at the console. Until its officer is confirmed, here or at
+    the console, an account only looks."""
     roles = frozenset(role or ())
-    if close == bool(roles):
-        raise _refuse("expected --role, at least once, or --close", 2)
+    if close == bool(roles or confirm):
+        raise _refuse("expected --role, at least once, --confirm, or --close", 2)
     with _opened(config) as (_, archive):
         try:
-            if not close:
+            if roles:
                 set_account(archive, officer_no, _asked("password"), roles, by=by, at_utc=utc_now())
-            elif not close_account(archive, officer_no, by=by, at_utc=utc_now()):
+            if close and not close_account(archive, officer_no, by=by, at_utc=utc_now()):
                 raise AccountRefused(f"there is no account of {officer_no[:64]}")
+            if confirm:
+                known = account(archive, officer_no)
+                if known is None:
+                    raise AccountRefused(f"there is no account of {officer_no[:64]}")
+                confirm_account(archive, known, by=by, how="hub", at_utc=utc_now())
+                roles = known.roles
         except AccountRefused as refused:
             raise _refuse(refused) from refused
     if as_json:
@@ -659,7 +678,7 @@ def console_accounts(config: ConfigFile, as_json: Json = False) -> None:
             if as_json:
                 _say_json({**asdict(each), "roles": sorted(each.roles)})
                 continue
-            state = "active" if each.active else "closed"
+            state = ("active" if each.confirmed_utc else "not confirmed") if each.active else "closed"
             by = f"by {each.changed_by} {each.changed_utc}"
             _say(f"{each.officer_no}  {state}  {', '.join(sorted(each.roles))}  {by}")
 
@@ -751,7 +770,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @centre_app.command()
 def script(
     config: ConfigFile,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML or JSON: `step` tables")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML or JSON: [[step]] tables")],
     as_json: Json = False,
 ) -> None:
     """Play a list of steps with times, each waited for; exit 1 where one did not end as it says it should."""

@@ -431,8 +431,8 @@ class Demo:
         for officer in CENTRE_OFFICERS:
             roles = (word for role in officer.roles for word in ("--role", role))
             self._ask_centre(
-                "console-account", officer.number, *roles, "--by", "ZZ9001", secret=officer.password,
-                what=f"the account of {officer.number} was not made",
+                "console-account", officer.number, *roles, "--confirm", "--by", "ZZ9001",
+                secret=officer.password, what=f"the account of {officer.number} was not made",
             )  # fmt: skip
         self._await(self._console_answers, "hub", "to serve its console")
 

@@ -19,7 +19,7 @@ from hardware_sims.xray_machine import EDGE_LINES, Status, Taken, XrayMachine, r
 from hardware_sims.xray_physics import DetectorSettings, flattened
 
 TABLE = "references.csv"
-REFERENCES_EACH = 7
+REFERENCES_EACH = 6
 PARCELS_AN_ARTICLE = 8
 """One article is known to so many parcels that come."""
 LEAST_ARTICLES = 3
@@ -54,7 +54,7 @@ def write_references(
     unix_s: float,
     cache: Path | None = None,
 ) -> None:
-    """`REFERENCES_EACH` pictures of each SKU, in the numbers of pieces it comes in. `unix_s`: now."""
+    """`REFERENCES_EACH` pictures of each SKU in each number of pieces it comes in. `unix_s`: now."""
     folder.mkdir(parents=True, exist_ok=True)
     machine = XrayMachine(
         XrayBelt(BeltSettings(), [], lambda at_s, kind, fields: None),
@@ -63,17 +63,13 @@ def write_references(
         seed=seed,
     )
     noise = np.random.default_rng((seed, 0x4EF5))
-    by_sku: dict[str, list[int]] = {}
-    for sku, pieces in known:
-        by_sku.setdefault(sku, []).append(pieces)
     rows: list[list[str]] = []
     number = 0
-    for sku, counts in by_sku.items():
+    for sku, pieces in known:
         article = BY_SKU[sku]
-        for each in range(REFERENCES_EACH):
+        for _ in range(REFERENCES_EACH):
             number += 1
-            pieces = counts[each % len(counts)]
-            rendered = render(pack(900_000 + 100 * seed + each, sku, pieces), detector, cache)
+            rendered = render(pack(900_000 + 100 * seed + number, sku, pieces), detector, cache)
             free = np.ones((EDGE_LINES, detector.pixels), np.float32)
             counted = machine.detector.counts(
                 np.concatenate([free, rendered.low, free]), np.concatenate([free, rendered.high, free]), noise
@@ -99,8 +95,8 @@ def write_references(
             )
             for name, data in contents(machine, taken, lambda at_s: unix_s + at_s).items():
                 (folder / name).write_bytes(data)
-            rows.append([f"P{number:06d}", article.sku, article.hs_code, article.name_zh, f"x {pieces}"])
+            rows.append([f"P{number:06d}", article.sku, article.hs_code, article.name_zh, str(pieces)])
     with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["picture", "sku", "hs_code", "goods", "note"])
+        table.writerow(["picture", "sku", "hs_code", "goods", "quantity"])
         table.writerows(rows)

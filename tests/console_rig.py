@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 from sync.hub.archive import Archive, RecordChange
 from sync.hub.blobs import BlobLimits
 from sync.hub.config import BlobsPart, HubConfig, RecordsPart, SyncPart
-from sync.hub.console.accounts import Role, set_account
+from sync.hub.console.accounts import Role, account, confirm_account, set_account
 from sync.hub.console.app import build_app
 from sync.hub.console.context import Console
 from sync.hub.console.settings import ConsolePart
@@ -184,14 +184,20 @@ def console_rig(folder: Path, officers: Collection[str] = tuple(OFFICERS)) -> It
         rig.record("site", SITE, Site(site=SITE, name_zh="示范口岸", name_en="Demo port"))
         for number in officers:
             rig.record("officers", number, rostered(number))
-            set_account(
-                archive, number, PASSWORD, OFFICERS[number], by="setup", at_utc=utc_now(), hasher=CHEAP
-            )
+            open_account(archive, number, OFFICERS[number])
         rig.caught_up()
         yield rig
     finally:
         console.close()
         archive.close()
+
+
+def open_account(archive: Archive, number: str, roles: Collection[Role]) -> None:
+    """Made and confirmed at the hub's own machine."""
+    set_account(archive, number, PASSWORD, roles, by="setup", at_utc=utc_now(), hasher=CHEAP)
+    known = account(archive, number)
+    assert known is not None
+    confirm_account(archive, known, by="setup", how="hub", at_utc=utc_now())
 
 
 def rostered(number: str, *authorisations: str) -> Officer:

@@ -159,6 +159,8 @@ class Album:
         self.may_compare = threading.Event()
         """Cleared: a difference takes long."""
         self.may_compare.set()
+        self.calibration = "cal-1"
+        """Another one: the table of colours has another name, and pictures differ a little otherwise."""
         self._lock = threading.Lock()
 
     def planes(self, picture: str) -> bytes | None:
@@ -194,13 +196,20 @@ class Album:
             for each in (picture, reference)
         ]
         more, less = (np.clip(part - 40, 0, 255) for part in (high[0] - high[1], high[1] - high[0]))
-        return Differs(png(np.dstack([more, less, 0 * more]).astype(np.uint8)), 0.62)
+        common = 0.62 if self.calibration == "cal-1" else 0.71
+        return Differs(png(np.dstack([more, less, 0 * more]).astype(np.uint8)), common)
 
     def looks(self) -> Looks | None:
-        return Looks(table="cal-1", modes=tuple(ModeShown(mode=m, words=Text(zh, en)) for m, zh, en in MODES))
+        return Looks(
+            table=self.calibration, modes=tuple(ModeShown(mode=m, words=Text(zh, en)) for m, zh, en in MODES)
+        )
 
     def table(self, table: str, mode: str) -> bytes | None:
-        return table_of(mode) if table == "cal-1" and mode in {each[0] for each in MODES} else None
+        return (
+            table_of(mode)
+            if table in ("cal-1", self.calibration) and mode in {each[0] for each in MODES}
+            else None
+        )
 
     def search(self, by: SearchBy, text: str, limit: int) -> Found:
         if text == "nothing":

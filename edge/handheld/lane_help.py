@@ -453,8 +453,7 @@ def _second_refused(state: State, answer: PinChecked) -> tuple[State, tuple[Effe
     refused = fact.SignInRefused(
         officer=officer, why=answer.outcome, tries=answer.tries, wait_s=answer.wait_s
     )
-    told = Text("第二位关员未通过验证", "The second officer's PIN was not right")
-    over = _changed(state, signatures=(), second_wanted=True, told=told)
+    over = _changed(state, signatures=(), second_wanted=True, told=words.second_refused(answer))
     return over, (Commit((Told(Stream.ROUTINE, refused),)), Sound(Tone.ERROR))
 
 

@@ -4,10 +4,12 @@ driver reads at a lane: the same reason, other words. No decision in here.
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from edge.handheld.events import PinChecked
 from edge.handheld.view import Sign
 from sync.vocabulary.records import CreditTier, Mode, Site, SlipState
 from sync.vocabulary.rulings import Because, Reason, Text
@@ -122,6 +124,24 @@ def why(because: Because) -> Text:
 
 def to_do(because: Because) -> Text | None:
     return TO_DO.get(because.code)
+
+
+_SECOND_REFUSED: Final = {
+    "wait": Text("密码多次错误，请稍候", "too many wrong PINs, wait"),
+    "unknown": Text("本机无此关员", "not rostered on this device"),
+    "revoked": Text("授权已撤销", "the authorisation was revoked"),
+    "expired": Text("授权已到期", "the authorisation has ended"),
+    "too_long_offline": Text("离线过久，请先联网", "offline for too long, get a network"),
+}
+
+
+def second_refused(answer: PinChecked) -> Text:
+    """Why another officer beside the device's holder does not count, and what to do."""
+    why = _SECOND_REFUSED.get(answer.outcome, Text("工号或密码错误", "wrong number or PIN"))
+    if answer.wait_s > 0:
+        whole = math.ceil(answer.wait_s)
+        why = Text(f"密码错误，请等待 {whole} 秒", f"wrong PIN, wait {whole} s")
+    return Text(f"第二位关员：{why.zh}", f"Second officer: {why.en}")
 
 
 def age(age_s: float | None) -> Text:

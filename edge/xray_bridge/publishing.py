@@ -83,6 +83,7 @@ _ASSOCIATION: Final = {
     Association.SPLIT: TEXTS[XRayReason.SPLIT],
 }
 _ON: Final = {
+    Likeness.SKU_QUANTITY: Text("同款同数量参考", "the same article and number"),
     Likeness.SKU: Text("同款参考", "the same article"),
     Likeness.CHAPTER: Text("同章参考", "the same HS chapter"),
     Likeness.NONE: Text("无参考图像", "No reference pictures"),
@@ -355,6 +356,12 @@ def scores_of(compared: Compared) -> Scores:
     words = on
     if compared.on is not Likeness.NONE:
         few = Text("，参考不足", ", few") if compared.few else Text("", "")
+        if compared.on is Likeness.SKU and compared.of_quantity is not None:
+            held = compared.of_quantity
+            few = Text(
+                f"，其中同数量 {held} 幅：少件可能看不出",
+                f", {held} of this number: a missing piece may not show",
+            )
         words = Text(f"{compared.references} 幅{on.zh}{few.zh}", f"{compared.references} of {on.en}{few.en}")
     measured = {"materials": compared.materials_z, "mass": compared.mass_z, "layout": compared.layout_z}
     parts = tuple(

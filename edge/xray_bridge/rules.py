@@ -65,7 +65,7 @@ class Case:
     composed: bool = False
     added: bool = False
     twice: bool = False
-    """Another parcel on the belt bears the same waybill."""
+    """More parcels bear the waybill than were declared under it."""
 
 
 _BY_ASSOCIATION: Final[dict[Association, XRayReason]] = {
@@ -185,7 +185,8 @@ def _compared(rules: TriageRules, compared: Compared, goods: Goods | None) -> li
     if compared.on is Likeness.NONE or compared.score is None:
         reasons.append(Because(XRayReason.NO_REFERENCES))
     elif compared.few or compared.references < rules.least_references:
-        reasons.append(Because(XRayReason.FEW_REFERENCES, str(compared.references)))
+        few = compared.references if compared.of_quantity is None else compared.of_quantity
+        reasons.append(Because(XRayReason.FEW_REFERENCES, str(few)))
     elif compared.on is Likeness.CHAPTER and not rules.by_chapter:
         reasons.append(Because(XRayReason.CHAPTER_ONLY, str(compared.references)))
     return reasons

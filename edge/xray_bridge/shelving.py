@@ -18,7 +18,13 @@ from edge.xray_bridge.contract import Found, PictureShown, ReferenceShown
 from edge.xray_bridge.effects import KeepEvidence, SavePicture
 from edge.xray_bridge.evidence.dicos import Scan
 from edge.xray_bridge.evidence.keeping import EvidenceKeeper, earlier
-from edge.xray_bridge.evidence.library import Entry, Library, goods_key
+from edge.xray_bridge.evidence.library import (
+    Entry,
+    Library,
+    goods_key,
+    plain_quantity,
+    quantity_in,
+)
 from edge.xray_bridge.evidence.manifest import Machine, Taken
 from edge.xray_bridge.evidence.searching import Searcher
 from edge.xray_bridge.imaging.analysis import analyse
@@ -126,7 +132,8 @@ class Shelf:
             return None
         find = entry.kind == "find"
         taken = entry.taken
-        what = f"{entry.key} {entry.goods} {entry.saved_utc[:10]}"
+        many = f" × {entry.quantity}" if entry.quantity else ""
+        what = f"{entry.key} {entry.goods}{many} {entry.saved_utc[:10]}"
         return ReferenceShown(
             reference_no=entry.key,
             picture=PictureShown(
@@ -147,16 +154,18 @@ class Shelf:
         the thread that asks."""
         lines = () if goods is None else goods.lines
         own = self._library.references_of(*goods_key((line.sku, line.hs_code) for line in lines))
-        of_sku = _compared_with(sku, own[Likeness.SKU])
+        quantity = quantity_in(goods)
+        of_sku = _compared_with(sku, own[Likeness.SKU], quantity)
         of_chapter = _compared_with(chapter, own[Likeness.CHAPTER])
 
         def made() -> References:
             calibration = self._calibration()
             key = (
                 calibration.id,
-                *(each.number for each in of_sku),
+                quantity,
+                *(each.known_as for each in of_sku),
                 "",
-                *(each.number for each in of_chapter),
+                *(each.known_as for each in of_chapter),
             )
             with self._lock:
                 known = self._sets.get(key)
@@ -165,7 +174,7 @@ class Shelf:
                     return known
             sku_set, sku_is_whole = self._described(of_sku, calibration)
             chapter_set, chapter_is_whole = self._described(of_chapter, calibration)
-            made_now = References.of(sku_set, chapter_set)
+            made_now = References.of(sku_set, chapter_set, quantity)
             if sku_is_whole and chapter_is_whole:
                 with self._lock:
                     self._sets[key] = made_now
@@ -204,7 +213,7 @@ class Shelf:
             elif described.calibration == PRIOR and calibration.measured:
                 # Of the records, without a picture: made before anything was measured, it says nothing here.
                 continue
-            found.append(Kept(each.number, described))
+            found.append(Kept(each.number, described, each.quantity))
         return tuple(reversed(found)), whole
 
     def _known_anew(self, number: str, calibration: Calibration) -> tuple[bool, Descriptor | None]:
@@ -228,12 +237,26 @@ class _Reference:
     descriptor: str
     in_library: bool
     """Its picture is at hand."""
+    quantity: str
+
+    @property
+    def known_as(self) -> str:
+        """A record keeps its number when it changes; an entry of the library does not."""
+        return f"{self.number}/{self.quantity}/{hash(self.descriptor)}"
 
 
-def _compared_with(records: Sequence[Reference], entries: Sequence[Entry]) -> tuple[_Reference, ...]:
-    """This station's own last, they are of its own machine; and no more than are used."""
-    found = [_Reference(each.reference_no, each.descriptor, False) for each in records if each.descriptor]
-    found += [_Reference(entry.key, entry.descriptor, True) for entry in reversed(entries)]
+def _compared_with(
+    records: Sequence[Reference], entries: Sequence[Entry], quantity: str = ""
+) -> tuple[_Reference, ...]:
+    """Those of the declared number last, and this station's own last of these, they are of its own machine:
+    no more than are used, and the first ones are left out first."""
+    found = [
+        _Reference(each.reference_no, each.descriptor, False, plain_quantity(each.quantity))
+        for each in records
+        if each.descriptor
+    ]
+    found += [_Reference(entry.key, entry.descriptor, True, entry.quantity) for entry in reversed(entries)]
+    found.sort(key=lambda each: bool(quantity) and each.quantity == quantity)
     return tuple(found[-MOST_REFERENCES:])
 
 

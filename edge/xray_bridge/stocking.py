@@ -21,7 +21,7 @@ from edge.xray_bridge.config import XRayConfig, machine_of
 from edge.xray_bridge.effects import SavePicture
 from edge.xray_bridge.evidence.dicos import Whose
 from edge.xray_bridge.evidence.keeping import entry_of
-from edge.xray_bridge.evidence.library import Library
+from edge.xray_bridge.evidence.library import Library, plain_quantity
 from edge.xray_bridge.imaging.calibration import Calibration
 from edge.xray_bridge.imaging.describing import described
 from edge.xray_bridge.imaging.pictures import PictureRefused, RawPicture, without_silent_rows
@@ -35,7 +35,7 @@ from sync.store.lock import is_held, lock_path
 
 TABLE: Final = "references.csv"
 COLUMNS: Final = ("picture", "sku", "hs_code", "goods")
-MORE: Final = ("kind", "category", "note", "waybill_no", "enterprise")
+MORE: Final = ("quantity", "kind", "category", "note", "waybill_no", "enterprise")
 KINDS: Final = ("reference", "find")
 MOST_ROWS: Final = 50_000
 MOST_TEXT: Final = 200
@@ -54,6 +54,8 @@ class Row:
     sku: str
     hs_code: str
     goods: str
+    quantity: str = ""
+    """How many of them; empty: not known, and then they are no yardstick for a number."""
     kind: str = "reference"
     category: str = ""
     note: str = ""
@@ -100,6 +102,8 @@ def read_table(path: Path) -> dict[str, Row]:
             raise StockRefused(f"{where}: picture: expected each name once, got {row.picture!r}")
         if not (row.sku or row.hs_code):
             raise StockRefused(f"{where}: expected an sku or an hs_code")
+        if row.quantity and not plain_quantity(row.quantity):
+            raise StockRefused(f"{where}: quantity: expected a number such as 2, got {row.quantity!r}")
         if row.kind not in KINDS:
             raise StockRefused(f"{where}: kind: expected {' or '.join(KINDS)}, got {row.kind!r}")
         rows[row.picture] = row
@@ -153,7 +157,9 @@ def _stocked(
 ) -> Stocked:
     try:
         held = _held(config, calibration, seen)
-        lines = (DeclaredLine(name=row.goods, sku=row.sku, hs_code=row.hs_code, quantity="", unit=""),)
+        lines = (
+            DeclaredLine(name=row.goods, sku=row.sku, hs_code=row.hs_code, quantity=row.quantity, unit=""),
+        )
         asked = SavePicture(
             0,
             seen.picture,

@@ -15,7 +15,7 @@ from sync.vocabulary.records import XRayVerdict
 from sync.vocabulary.rulings import Text
 
 Verdict = XRayVerdict
-"""passed, flagged, recheck: every parcel is exactly one of them (docs/reconciliation.md)."""
+"""passed, flagged, recheck: every parcel is exactly one of them (DESIGN 5.3)."""
 
 
 class Association(enum.StrEnum):
@@ -110,7 +110,10 @@ class Suspect:
 class Likeness(enum.StrEnum):
     """On what a comparison stands."""
 
+    SKU_QUANTITY = "sku_quantity"
+    """The same article, as many of it as are declared."""
     SKU = "sku"
+    """The same article, however many of it."""
     CHAPTER = "chapter"
     NONE = "none"
 
@@ -122,7 +125,7 @@ class Compared:
     on: Likeness
     references: int
     few: bool
-    """Fewer than a spread can be told from."""
+    """Fewer than a spread can be told from: of the article or, where a number is declared, of that number."""
     score: float | None
     """Sum of the parts' z-scores; None where there is nothing to compare with."""
     materials_z: float | None = None
@@ -130,6 +133,9 @@ class Compared:
     layout_z: float | None = None
     reference_nos: tuple[str, ...] = ()
     """Those to be shown beside the picture, the likest first."""
+    of_quantity: int | None = None
+    """Of the article's references, those that hold as many as are declared; None: no number is declared.
+    Where they are few, all of the article are compared with, and a missing piece may look like fewer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ time come in.
 from __future__ import annotations
 
 import base64
+import hmac
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 
@@ -37,6 +38,37 @@ from sync.vocabulary.records import MAX_PIN_DEVICES, Officer, OfficerPin
 KEPT_PURPOSE = "pins-kept/v1"
 
 _read_officer = decoder(Officer)
+
+
+def is_pin(archive: Archive, private: Ed25519PrivateKey, officer_no: str, pin: str) -> bool:
+    """Whether this is the officer's PIN on handhelds, by what only the centre's key opens. Costs as much as a
+    try on a handheld."""
+    found = _kept(archive, private, officer_no)
+    if found is None or len(pin) > pins.MAX_DIGITS:
+        return False
+    salt, cost, known = found
+    return hmac.compare_digest(stretched(pin, salt, cost), known.stretched)
+
+
+def has_pin(archive: Archive, private: Ed25519PrivateKey, officer_no: str) -> bool:
+    """Whether there is one that `is_pin` can look at."""
+    return _kept(archive, private, officer_no) is not None
+
+
+def _kept(
+    archive: Archive, private: Ed25519PrivateKey, officer_no: str
+) -> tuple[bytes, Cost, PinSecret] | None:
+    body = archive.record("officers", officer_no)
+    try:
+        officer = None if body is None else _read_officer(body)
+        if officer is None or officer.pin is None:
+            return None
+        pins.must_stretch()
+        of_record = officer.pin
+        known = pins.kept_open(of_record.kept, officer_no, own_secret(private, KEPT_PURPOSE))
+        return base64.b64decode(of_record.salt), Cost(of_record.memory_kib, of_record.passes), known
+    except (Malformed, PinRefused, ValueError):
+        return None
 
 
 class Pins:

@@ -690,6 +690,8 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     sku: Text = ""
     hs_code: Text = ""
     """Of any length from two digits on: goods whose code begins so."""
+    quantity: Text = ""
+    """Of an X-ray picture: how many of them lie in it, as a parcel's line declares it; empty: not known."""
     kind: Literal["photo", "x_ray", "drawing"] = "photo"
     title_zh: Text = ""
     title_en: Text = ""

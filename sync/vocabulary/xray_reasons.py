@@ -113,7 +113,9 @@ TEXTS: Final[dict[XRayReason, Text]] = {
     XRayReason.GARBLED: Text("条码读取残缺", "Code garbled"),
     XRayReason.TWO_CODES: Text("读到两个运单号", "Two waybill numbers read"),
     XRayReason.NOT_A_WAYBILL: Text("条码不是运单号", "The code is no waybill's"),
-    XRayReason.WAYBILL_TWICE: Text("同一运单号出现在两个包裹上", "The same waybill on two parcels"),
+    XRayReason.WAYBILL_TWICE: Text(
+        "同一运单的包裹多于申报件数", "More parcels under this waybill than declared"
+    ),
     XRayReason.NO_PICTURE: Text("没有图像", "No picture"),
     XRayReason.AMBIGUOUS: Text("图像归属不明", "Whose picture it is, is not certain"),
     XRayReason.UNMATCHED: Text("位置不符", "Not where it should be"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import hypothesis.strategies as st
@@ -78,6 +79,7 @@ from sync.vocabulary.records import (
     OrderStanding,
     OrderState,
 )
+from sync.vocabulary.rulings import Text
 from tests.machine.handheld_plays import OTHER_SLIP, RECORDS, SLIP, UTC, Play, parcel, waybill, waybill_no
 
 
@@ -355,6 +357,7 @@ def test_where_two_are_needed_a_different_authorised_officer_proves_it_with_the_
     stage.tell(SecondOfficerCame("4604002", "2222"))
     check = stage.only(CheckPin)
     assert "2222" not in repr(stage.state)
+    assert check.purpose == "second"
     stage.tell(PinChecked(check.request, "wrong", tries=1))
     assert [(fact.officer, fact.tries) for fact in stage.facts("sign_in_refused")] == [("4604002", 1)]
     stage.tell(SecondOfficerCame("4604002", "3333"))
@@ -394,6 +397,33 @@ def test_a_second_pin_that_could_not_be_checked_may_be_typed_again() -> None:
     stage.tell(EffectFailed(stage.only(CheckPin), "disk full"))
     assert shown(stage).second_officer_wanted is False
     assert shown(stage).told is not None
+
+
+@pytest.mark.parametrize(
+    ("answer", "zh", "en"),
+    [
+        (PinChecked(0, "wrong", tries=1), "工号或密码错误", "wrong number or PIN"),
+        (PinChecked(0, "wrong", wait_s=3.2), "密码错误，请等待 4 秒", "wrong PIN, wait 4 s"),
+        (PinChecked(0, "unknown"), "本机无此关员", "not rostered on this device"),
+        (PinChecked(0, "expired"), "授权已到期", "the authorisation has ended"),
+    ],
+    ids=["wrong", "wait", "unknown", "expired"],
+)
+def test_who_does_not_count_as_second_officer_reads_why(answer: PinChecked, zh: str, en: str) -> None:
+    stage = carrying_out().tell(SecondOfficerCame("4604002", "2222"))
+    stage.tell(replace(answer, request=stage.only(CheckPin).request))
+    assert shown(stage).told == Text(f"第二位关员：{zh}", f"Second officer: {en}")
+
+
+def test_an_order_for_two_officers_says_so_before_it_is_taken_and_when_it_is_opened() -> None:
+    assert [
+        row.officers for row in shown(orders(order("XD-1"), order("XD-2", officers_needed=2))).orders
+    ] == [
+        None,
+        Text("须两名关员", "Two officers needed"),
+    ]
+    assert "Two officers needed" in [row.value.en for row in draft(in_hand(order(officers_needed=2))).rows]
+    assert "Two officers needed" not in [row.value.en for row in draft(in_hand(order())).rows]
 
 
 def test_the_site_wants_two_for_a_sample_whatever_the_order_says() -> None:

@@ -392,6 +392,32 @@ def test_a_consignment_of_two_pieces_may_have_one_waybill() -> None:
     assert pulses(play.roll(14_000.0)) == [("pass", 1), ("pass", 2)]
 
 
+def test_a_third_of_two_declared_pieces_passes_none_of_those_on_the_belt() -> None:
+    play = Play()
+    play.answers.goods = lambda text: goods(text, pieces=2)
+    play.put()
+    play.put(behind_mm=900.0)
+    play.put(behind_mm=1_800.0)
+    new = play.roll(16_000.0)
+    assert pulses(new) == []
+    assert [why(new, number) for number in (1, 2, 3)] == ["waybill_twice"] * 3
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 2])
+def test_a_waybill_passes_as_often_as_pieces_are_declared_under_it(pieces: int) -> None:
+    """One after the other, each alone on the belt: a label that was copied. What went to recheck may come
+    again."""
+    play = Play()
+    play.answers.goods = lambda text: goods(text, pieces=pieces)
+    ends = []
+    for clear in (False, True, True, True):
+        play.answers.analysis = analysis if clear else lambda picture: None
+        play.put()
+        ends.append(bool(pulses(play.roll(12_000.0))))
+    passing = max(1, pieces)
+    assert ends == [False] + [True] * passing + [False] * (3 - passing)
+
+
 def test_a_waybill_nobody_declared_is_checked_by_hand() -> None:
     play = Play()
     play.answers.goods = lambda text: None

@@ -107,6 +107,7 @@ ORDERS = (
         "CY20190417001",
         Text("双随机抽中", "Drawn at random"),
         Text("运单 SF1386570000178 等 3 件", "waybill SF1386570000178 and 2 more"),
+        Text("须两名关员", "Two officers needed"),
         Text("18:00 前完成", "by 18:00"),
         False,
         None,
@@ -116,6 +117,7 @@ ORDERS = (
         "CY20190417002",
         Text("布控命中", "Control"),
         Text("核放单 410123456789012345 豫A12345", "slip 410123456789012345, 豫A12345"),
+        None,
         Text("已超时 2 小时", "2 h over time"),
         True,
         None,
@@ -126,10 +128,10 @@ ORDERS = (
         Text("X光异常", "X-ray"),
         Text("运单 JDVB12345678901", "waybill JDVB12345678901"),
         None,
+        None,
         False,
         Text("关员 4720 已领取", "Officer 4720 has it"),
         False,
-        Text("需要动植检施检授权", "Needs authorisation for plants and animals"),
     ),
 )
 DRAFT_ROWS = (

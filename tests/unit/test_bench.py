@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from bench import __main__ as program
 from bench import (
@@ -18,6 +24,7 @@ from bench import (
     ingest,
     lane,
     live,
+    patience,
     records,
     rows,
     ruling,
@@ -142,6 +149,71 @@ def test_files_go_where_they_are_told_to_and_away_afterwards(tmp_path: Path) -> 
     assert program.main(["one", "--folder", str(tmp_path)], {"one": run}) == 0
     assert seen[0].parent == tmp_path
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_made_and_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "disk" / "bench"
+    assert program.main(["one", "--folder", str(folder)], {"one": bench_of(GOOD)}) == 0
+    assert folder.is_dir()
+
+
+def test_a_file_where_the_folder_should_be_is_wrong_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as stopped:
+        program.main(["one", "--folder", str(tmp_path / "file")], {"one": bench_of(GOOD)})
+    assert stopped.value.code == 2
+    assert "expected a folder" in capsys.readouterr().err
+
+
+# --- waiting for others -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("does", "within_s", "told"),
+    [
+        ("import time; print('ready', flush=True); time.sleep(60)", 0.2, "the program said nothing"),
+        ("print('ready')", 30.0, "the program ended"),
+    ],
+    ids=["silent", "ended"],
+)
+def test_a_program_that_stays_silent_is_ended_and_what_it_did_not_say_is_named(
+    does: str, within_s: float, told: str
+) -> None:
+    silent = subprocess.Popen([sys.executable, "-ISc", does], stdout=subprocess.PIPE, text=True)
+    assert silent.stdout is not None
+    assert silent.stdout.readline() == "ready\n"
+    with (
+        pytest.raises(RuntimeError, match=f"expected the other half, but {told}"),
+        patience.Watched(silent, within_s) as watched,
+    ):
+        watched.line("the other half")
+    patience.end(silent)
+    assert silent.returncode is not None
+
+
+def test_a_process_of_ours_that_sends_nothing_is_not_waited_for_and_one_that_ended_is_told() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    with ours:
+        with theirs, pytest.raises(RuntimeError, match=r"expected a worker .* nothing came"):
+            patience.received(ours, "a worker", 0.01)
+        with pytest.raises(RuntimeError, match="expected a worker, but the process ended"):
+            patience.received(ours, "a worker", 5.0)
+
+
+def test_what_paho_refuses_is_offered_again_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    sender = mqtt.Client(CallbackAPIVersion.VERSION2)
+    sender.max_queued_messages_set(2)
+    monkeypatch.setattr(drain, "SILENT_S", 0.05)
+    assert [drain._taken(sender, b"x").mid for _ in range(2)] == [1, 2]
+    with pytest.raises(RuntimeError, match="paho took no message of the peer"):
+        drain._taken(sender, b"x")
+    making_room = threading.Timer(0.02, sender.max_queued_messages_set, (3,))
+    monkeypatch.setattr(drain, "SILENT_S", 10.0)
+    making_room.start()
+    assert drain._taken(sender, b"x").mid > 4
+    making_room.join()
 
 
 # --- what is measured on ----------------------------------------------------------------------------------
@@ -314,6 +386,15 @@ def test_what_a_kill_left_is_counted_in_the_file_and_not_believed(tmp_path: Path
                         "  wrong goods found",
                         "  one of two pieces missing found",
                         *(f"  {extra} found" for extra in EXTRAS),
+                    )
+                ),
+                *(
+                    name
+                    for references in ("of 1, 2 and 3 pieces", "of the declared number")
+                    for name in (
+                        f"score that 5 % of normal parcels pass, references {references}",
+                        "  one of two pieces missing, found",
+                        "  one sent for two, in its own carton, found",
                     )
                 ),
             ],

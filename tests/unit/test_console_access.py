@@ -27,13 +27,17 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from edge.cli import app
-from sync.hub.console.accounts import accounts
+from sync.hub.centre import By
+from sync.hub.console.accounts import Role, accounts
 from sync.hub.console.app import build_app
 from sync.hub.console.limits import Bucket
 from sync.hub.console.serving import serving_of
 from sync.hub.console.words import WORDS
+from sync.hub.pins import Pins
 from sync.link.keys import private_pem
-from tests.console_rig import PASSWORD, ConsoleRig, console_rig, rostered
+from sync.policy.pins import Cost
+from sync.store.journal import utc_now
+from tests.console_rig import PASSWORD, SCOPE, ConsoleRig, console_rig, open_account, rostered
 from tests.unit.test_centre_cli import HUB_TOML
 from tests.unit.test_hub_device import HUB_KEY
 
@@ -174,6 +178,109 @@ def test_a_session_is_ended_by_an_administrator(rig: ConsoleRig) -> None:
     form = {"officer": "4604003", "since": since}
     assert client.post("/access/sessions/end", data=form).status_code == 303
     assert other.get("/access/password").status_code == 303
+
+
+# --- a given account is confirmed (S8) --------------------------------------------------------------------
+
+OWN = "a password of my own"
+
+
+def _pin(rig: ConsoleRig, officer: str) -> None:
+    rig.device("handheld-1")
+    Pins(rig.archive, HUB_KEY, cost=Cost(1024, 1)).set(
+        SCOPE, officer, "739154", ("handheld-1",), By(("ZZ9001",), "handed out"), utc_now(), new_key=True
+    )
+
+
+def _given(rig: ConsoleRig, *, by: str = "4604001") -> TestClient:
+    """A session that begins with the password somebody else gave, and has made it another."""
+    client = rig.client(by)
+    assert client.post("/access/accounts", data=FORM).status_code == 303
+    theirs = rig.client(NEW)
+    answer = theirs.post("/access/password", data={"now": PASSWORD, "new": OWN, "again": OWN})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/access/confirm")
+    return theirs
+
+
+def test_an_administrator_in_a_given_account_cannot_act_whatever_password_it_has_now(rig: ConsoleRig) -> None:
+    rig.record("officers", NEW, rostered(NEW))
+    theirs = _given(rig)
+    assert [theirs.get(path).status_code for path in ("/", "/desk", "/judging")] == [200, 403, 403]
+    assert theirs.post("/desk/hold/lane-in/1/take").status_code == 403
+    assert "To be confirmed" in rig.client().get("/access/accounts").text
+
+
+def test_the_pin_of_a_handheld_confirms_a_given_account_and_ends_its_other_sessions(rig: ConsoleRig) -> None:
+    rig.record("officers", NEW, rostered(NEW))
+    _pin(rig, NEW)
+    theirs = _given(rig)
+    assert theirs.post("/access/confirm", data={"pin": "739155"}).status_code == 422
+    assert theirs.get("/desk").status_code == 403
+    assert theirs.post("/access/confirm", data={"pin": "739154"}).status_code == 303
+    assert theirs.get("/desk").status_code == 200
+    told = [act.reason for act in rig.archive.acts(3) if act.act == "console_account"]
+    assert told == ["confirmed by pin", "wrong PIN", "own password"]
+
+
+def test_a_pin_is_guessed_no_faster_than_a_password(rig: ConsoleRig) -> None:
+    rig.record("officers", NEW, rostered(NEW))
+    _pin(rig, NEW)
+    theirs = _given(rig)
+    for guess in range(5):
+        assert theirs.post("/access/confirm", data={"pin": f"73915{5 + guess}"[:6]}).status_code == 422
+    assert "Too many tries" in theirs.post("/access/confirm", data={"pin": "739154"}).text
+    assert theirs.get("/desk").status_code == 403
+
+
+def test_the_given_password_itself_is_not_enough_with_the_pin(rig: ConsoleRig) -> None:
+    """Else whoever gave it could come back with it after its officer is confirmed."""
+    rig.record("officers", NEW, rostered(NEW))
+    _pin(rig, NEW)
+    assert rig.client().post("/access/accounts", data=FORM).status_code == 303
+    theirs = rig.client(NEW)
+    assert theirs.post("/access/confirm", data={"pin": "739154"}).status_code == 422
+    assert theirs.get("/desk").status_code == 403
+
+
+def test_without_a_pin_another_administrator_confirms_who_tells_the_code(rig: ConsoleRig) -> None:
+    rig.record("officers", NEW, rostered(NEW))
+    open_account(rig.archive, "4604003", {Role.ADMIN})
+    theirs = _given(rig)
+    (code,) = re.findall(r"<strong>(\d{8})</strong>", theirs.get("/access/confirm").text)
+    wrong = f"{(int(code) + 1) % 10**8:08d}"
+    told = {"officer": NEW, "code": code}
+    assert (
+        rig.client("4604003").post("/access/accounts/confirm", data={**told, "code": wrong}).status_code
+        == 422
+    )
+    assert "did not give the password" in rig.client().post("/access/accounts/confirm", data=told).text
+    assert theirs.post("/access/accounts/confirm", data=told).status_code == 403
+    assert theirs.get("/desk").status_code == 403
+    assert rig.client("4604003").post("/access/accounts/confirm", data=told).status_code == 303
+    assert theirs.get("/desk").status_code == 200
+
+
+def test_an_administrator_cannot_give_themselves_another_password_or_role_at_the_page(
+    rig: ConsoleRig,
+) -> None:
+    form = {**FORM, "officer": "4604001", "roles": ["admin", "duty"]}
+    assert rig.client().post("/access/accounts", data=form).status_code == 422
+    assert len(_roles(rig)["4604001"]) == len(Role)
+
+
+def test_an_account_that_is_given_again_is_to_be_confirmed_again(rig: ConsoleRig) -> None:
+    client = rig.client()
+    assert client.post("/access/accounts", data={**FORM, "officer": "4604002"}).status_code == 303
+    assert rig.client("4604002").get("/desk").status_code == 403
+
+
+def test_the_command_confirms_an_account_at_the_hub_itself(rig: ConsoleRig, config: Path) -> None:
+    rig.record("officers", NEW, rostered(NEW))
+    words = ("console-account", NEW, "--role", "duty", "--by", "4604001")
+    assert _ask(config, *words, typed=f"{PASSWORD}\n")[0] == 0
+    assert rig.client(NEW).get("/desk").status_code == 403
+    assert _ask(config, "console-account", NEW, "--confirm", "--by", "4604001")[0] == 0
+    assert rig.client(NEW).get("/desk").status_code == 200
 
 
 # --- who looked, who did ----------------------------------------------------------------------------------

@@ -18,7 +18,6 @@ from bench.live_rig import DEVICE, OFFICER, Endpoint, Handheld, MovingPicture
 from edge.handheld.live.g711 import from_a_law, from_mu_law
 from sync.hub.archive import Archive
 from sync.hub.blob_files import BlobFiles
-from sync.hub.console.accounts import set_account
 from sync.hub.console.context import Console
 from sync.hub.console.live_rooms import pcm_of, recordings
 from sync.hub.console.settings import ConsolePart
@@ -29,7 +28,15 @@ from sync.link.keys import KeySigner
 from sync.link.live_wire import Codec
 from sync.store.journal import utc_now
 from sync.vocabulary.facts import PassageOpened, PictureTaken
-from tests.console_rig import CHEAP, OFFICERS, PASSWORD, SCOPE, ConsoleRig, console_rig, rostered
+from tests.console_rig import (
+    OFFICERS,
+    PASSWORD,
+    SCOPE,
+    ConsoleRig,
+    console_rig,
+    open_account,
+    rostered,
+)
 
 JPEG = b"\xff\xd8\xff\xe0 a lane \xff\xd9"
 
@@ -53,7 +60,7 @@ def rig(endpoint: Endpoint) -> Iterator[ConsoleRig]:
     made = ConsoleRig(folder, console, archive, receiver)
     for number, roles in OFFICERS.items():
         made.record("officers", number, rostered(number))
-        set_account(archive, number, PASSWORD, roles, by="setup", at_utc=utc_now(), hasher=CHEAP)
+        open_account(archive, number, roles)
     made.caught_up()
     yield made
     console.close()

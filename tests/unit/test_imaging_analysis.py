@@ -27,6 +27,7 @@ from edge.xray_bridge.imaging.palettes import CHINESE, COLOUR_BLIND, INTERNATION
 from edge.xray_bridge.imaging.pictures import RawPicture
 from edge.xray_bridge.imaging.tables import METAL, ORGANIC
 from edge.xray_bridge.imaging.views import View, coloured_and_classed, develop, drawn
+from edge.xray_bridge.publishing import scores_of
 from edge.xray_bridge.values import Analysis, DeclaredLine, Likeness, Material, Suspect
 from hardware_sims.xray_goods import Packed, Thing
 
@@ -232,6 +233,46 @@ def test_a_missing_piece_is_lighter_and_an_added_thing_heavier_and_each_is_said_
     assert "6 references of this article" in lighter.words.en
     assert missing.compared.mass_z is not None
     assert missing.compared.mass_z < -3.0
+
+
+def test_a_piece_that_is_missing_shows_among_references_of_the_declared_number_alone() -> None:
+    """Among references of one and of two pieces, one of two missing is nothing unusual."""
+    kept = [
+        Kept(f"{pieces}/{n}", analysed(PHONES, 100 * pieces + n, pieces)[1], str(pieces))
+        for pieces in (1, 2)
+        for n in range(ENOUGH)
+    ]
+    missing = analysed(PHONES, 9, 1)[1]
+    mixed, told = compared(missing, References.of(kept)), compared(missing, References.of(kept, (), "2"))
+    assert (mixed.on, mixed.references, mixed.few, mixed.of_quantity) == (Likeness.SKU, 10, False, None)
+    assert (told.on, told.references, told.few, told.of_quantity) == (Likeness.SKU_QUANTITY, 5, False, 5)
+    assert mixed.score is not None
+    assert told.score is not None
+    assert mixed.score < 4.0 < told.score
+    assert {number.partition("/")[0] for number in told.reference_nos} == {"2"}
+    whole = compared(analysed(PHONES, 9)[1], References.of(kept, (), "2"))
+    assert whole.score is not None
+    assert whole.score < 4.0
+
+
+def test_too_few_of_the_declared_number_fall_back_to_all_of_the_article_and_say_so() -> None:
+    kept = [
+        Kept(f"{pieces}/{n}", analysed(PHONES, 100 * pieces + n, pieces)[1], str(pieces))
+        for pieces, count in ((1, ENOUGH), (2, ENOUGH - 1))
+        for n in range(count)
+    ]
+    analysis, descriptor = analyse(
+        photograph(packed(PHONES, 9, extra="telephone"), 9), CALIBRATION, References.of(kept, (), "2")
+    )
+    found = analysis.compared
+    assert (found.on, found.references, found.few, found.of_quantity) == (Likeness.SKU, 9, True, 4)
+    assert {number.partition("/")[0] for number in found.reference_nos} == {"2"}
+    assert any("few of this number" in each.words.en for each in analysis.suspects)
+    said = scores_of(found).words
+    assert said.zh == "9 幅同款参考，其中同数量 4 幅：少件可能看不出"
+    assert said.en == "9 of the same article, 4 of this number: a missing piece may not show"
+    nothing = compared(descriptor, References.of(kept[-2:], (), "3"))
+    assert (nothing.on, nothing.few, nothing.score, nothing.of_quantity) == (Likeness.SKU, True, None, 0)
 
 
 def test_the_box_of_an_added_thing_lies_where_the_thing_lies() -> None:

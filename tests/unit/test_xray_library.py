@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 from pathlib import Path
@@ -356,6 +357,52 @@ def test_a_past_picture_comes_back_as_it_was_taken(searched: Searcher) -> None:
     assert searched.raw("unknown") is None
 
 
+def test_those_of_the_declared_number_are_compared_with_first_and_the_number_is_kept(tmp_path: Path) -> None:
+    station = Station(tmp_path)
+    shelf = Shelf(station.keeper, station.library, station.searcher, calibration=lambda: PRIOR)
+
+    def of(quantity: str, **changes: Any) -> Goods:
+        line = DeclaredLine("T恤", "A", "6109100010", quantity, "件")
+        return Goods(**{"waybill_no": "SF1", "lines": (line,), **changes})
+
+    for number, quantity in enumerate(("2", "1", "2.0", "", "0", "x")):
+        station.save(save(f"p{number}", of=of(quantity)))
+    assert [entry.quantity for entry in reversed(station.library.entries())] == ["2", "1", "2", "", "", ""]
+    text = descriptor(0).text()
+    records = [
+        Reference(reference_no=f"C-{quantity}", sku="A", quantity=quantity, kind="x_ray", descriptor=text)
+        for quantity in ("2.00", "3")
+    ]
+    sets = shelf.references(of("2"), records, ())()
+    assert sets.of_quantity is not None
+    assert [kept.reference_no for kept in sets.of_quantity.kept] == ["C-2.00", "R-000001.1", "R-000003.1"]
+    assert sets.sku is not None
+    assert len(sets.sku.kept) == 8
+    for unknown in (of("2", pieces=2), of(""), of("2", lines=(of("2").lines[0], of("").lines[0]))):
+        assert shelf.references(unknown, records, ())().of_quantity is None
+    twice = of("", lines=(of("1").lines[0],) * 2)
+    assert shelf.references(twice, records, ())() is sets
+    changed = [msgspec.structs.replace(each, descriptor=descriptor(1).text()) for each in records]
+    assert shelf.references(of("2"), changed, ())() is not sets
+
+
+def test_an_entry_written_before_numbers_were_kept_gets_one_and_the_library_stays_whole(
+    tmp_path: Path,
+) -> None:
+    station = Station(tmp_path)
+    station.save(save("p0"))
+    first = tmp_path / "library" / "R-000001" / "1.json"
+    before = json.loads(first.read_bytes())
+    del before["quantity"]
+    first.write_bytes(json.dumps(before, ensure_ascii=False, indent=1).encode())
+    (tmp_path / "library" / "index.jsonl").unlink()
+    again = Station(tmp_path)
+    assert [entry.quantity for entry in again.library.entries()] == [""]
+    assert again.save(save("p0")).entry == "R-000001.2"
+    assert [entry.quantity for entry in Station(tmp_path).library.entries()] == ["1"]
+    assert problems_of(tmp_path / "library") == []
+
+
 def test_a_desk_compares_with_and_is_shown_what_this_stations_library_has(tmp_path: Path) -> None:
     station = Station(tmp_path)
     shelf = Shelf(station.keeper, station.library, station.searcher, calibration=lambda: PRIOR)
@@ -375,7 +422,7 @@ def test_a_desk_compares_with_and_is_shown_what_this_stations_library_has(tmp_pa
     shown = shelf.reference("R-000001.1")
     assert shown is not None
     assert (shown.picture.picture, shown.find) == ("p0", False)
-    assert shown.words.en == "Reference R-000001.1 T恤 2026-03-02"
+    assert shown.words.en == "Reference R-000001.1 T恤 × 1 2026-03-02"
     assert shelf.reference("C-1") is None
     raw = shelf.raw(shown.picture.picture)
     assert raw is not None

@@ -418,6 +418,18 @@ def test_a_difference_is_worked_out_when_asked_for_and_once(site: DeskSite, desk
         assert desk.ask("GET", f"/v1/pictures/{pair}.png")[0] == 404
 
 
+def test_a_difference_does_not_outlive_the_calibration_it_was_seen_by(site: DeskSite, desk: Client) -> None:
+    path = "/v1/pictures/pic-1/differences/ref-1.png"
+    _, headers, _ = desk.ask("GET", path)
+    tag = headers["etag"]
+    assert (headers["x-kakou-common"], headers["cache-control"]) == ("0.620", "private, no-cache")
+    status, headers, content = desk.ask("GET", path, headers={"If-None-Match": tag})
+    assert (status, content, headers["etag"], len(site.album.compared)) == (304, b"", tag, 1)
+    site.album.calibration = "cal-2"
+    status, headers, _ = desk.ask("GET", path, headers={"If-None-Match": tag})
+    assert (status, headers["x-kakou-common"], len(site.album.compared)) == (200, "0.710", 2)
+
+
 def test_differences_worked_out_are_few_and_keep_no_picture_waiting(site: DeskSite, desk: Client) -> None:
     site.album.may_compare.clear()
     statuses: list[int] = []

@@ -90,12 +90,12 @@ def taken(config: XRayConfig, folder: Path) -> dict[str, str]:
 
 def test_a_machines_export_becomes_references_of_its_goods(config: XRayConfig, export: Path) -> None:
     found = taken(config, export)
-    assert found == {f"P{n:06d}": f"R-{n:06d}.1" for n in range(1, 8)}
+    assert found == {f"P{n:06d}": f"R-{n:06d}.1" for n in range(1, 7)}
     library = Library(config.library.folder)
     library.open()
     entry = library.get("R-000001")
     assert entry is not None
-    assert (entry.sku, entry.officer, entry.note, entry.kind) == (TEA, "ZZ1", "x 1", "reference")
+    assert (entry.sku, entry.officer, entry.quantity, entry.kind) == (TEA, "ZZ1", "1", "reference")
     plate = entry.taken.machine
     assert (plate.maker, plate.model, plate.serial) == ("Maker", "M 6040", "SIM-001")
     low = library.file(entry, "low.dcs")
@@ -140,6 +140,8 @@ def test_what_cannot_be_taken_is_said_picture_by_picture(config: XRayConfig, exp
         ("picture,sku,hs_code,goods\nP1,,,x\n", "csv:2: expected an sku or an hs_code"),
         ("picture,sku,hs_code,goods,kind\nP1,A,1,x,good\n", "csv:2: kind: expected reference or find"),
         ("picture,sku,hs_code,goods\nP1,A\n", "csv:2: expected 4 values"),
+        ("picture,sku,hs_code,goods,quantity\nP1,A,1,x,two\n", "csv:2: quantity: expected a number"),
+        ("picture,sku,hs_code,goods,quantity\nP1,A,1,x,0\n", "csv:2: quantity: expected a number"),
         ("picture,sku,hs_code,goods\nP1,A,1," + "x" * 201 + "\n", "csv:2: goods: expected at most 200"),
     ],
 )

@@ -40,6 +40,7 @@ OFFICER: dict[str, tuple[Case, str]] = {
     "no score": (compared(score=None), "no_references"),
     "few references": (compared(references=4), "few_references: 4"),
     "few by their spread": (compared(few=True), "few_references: 5"),
+    "few of the declared number": (compared(references=12, few=True, of_quantity=2), "few_references: 2"),
     "chapter only": (compared(on=Likeness.CHAPTER), "chapter_only: 5"),
     "noisy": (with_analysis(noisy=True), "noisy"),
     "cut": (with_analysis(cut=True), "cut"),

@@ -8,6 +8,7 @@ from edge.handheld.context import Context
 from edge.handheld.effects import CheckPin, Sound, Tone
 from edge.handheld.events import PinChecked
 from edge.handheld.inspection.state import Draft, State, Stepped, changed, commit, draft_of, not_done, put
+from edge.handheld.words import second_refused
 from sync.vocabulary import handheld_facts as fact
 from sync.vocabulary.records import InspectionMethod
 from sync.vocabulary.rulings import Text
@@ -25,7 +26,7 @@ def second_officer_came(state: State, context: Context, draft: Draft, officer_no
         return not_done(state, Text("须由另一位关员确认", "It has to be another officer"))
     number = state.request + 1
     state = changed(state, request=number, checking=(number, draft.order_no, officer_no), told=None)
-    return state, (CheckPin(number, officer_no, pin),)
+    return state, (CheckPin(number, officer_no, pin, "second"),)
 
 
 def second_checked(state: State, context: Context, answer: PinChecked) -> Stepped:
@@ -38,8 +39,7 @@ def second_checked(state: State, context: Context, answer: PinChecked) -> Steppe
         refused = fact.SignInRefused(
             officer=officer_no, why=answer.outcome, tries=answer.tries, wait_s=answer.wait_s
         )
-        told = Text("第二位关员未通过验证", "The second officer was not proved")
-        return changed(state, told=told), (commit(refused), Sound(Tone.ERROR))
+        return changed(state, told=second_refused(answer)), (commit(refused), Sound(Tone.ERROR))
     if draft is None or draft.step != "carrying_out" or draft.stopped:
         return state, ()
     if draft.order.authorisation not in answer.authorisations:

@@ -76,6 +76,8 @@ _CAUSE: Final = Text("指令原因", "Why")
 _OBJECT: Final = Text("查验对象", "What")
 _DETAIL: Final = Text("依据", "Based on")
 _DUE: Final = Text("期限", "Due")
+_OFFICERS: Final = Text("人数", "Officers")
+_TWO_NEEDED: Final = Text("须两名关员", "Two officers needed")
 _SEAL: Final = Text("样品封签", "Sample seal")
 _SKU: Final = Text("货号", "SKU")
 
@@ -134,11 +136,11 @@ def _order_row(state: State, order: InspectionOrder, context: Context) -> OrderR
         order_no=order.order_no,
         cause=_CAUSES[order.cause],
         what=_what(order),
+        officers=_TWO_NEEDED if order.officers_needed > 1 else None,
         due=None if order.due is None else _due(words.moment(order.due, context.site)),
         is_due=order.due is not None and context.utc > order.due,
         in_hand=who,
         may_take=standing is None,
-        why_not=who,
     )
 
 
@@ -153,6 +155,8 @@ def _draft_shown(draft: Draft, context: Context) -> DraftShown:
         rows.append(Row(_DETAIL, both(order.cause_detail)))
     if order.due is not None:
         rows.append(Row(_DUE, both(words.moment(order.due, context.site))))
+    if officers_needed(draft, context) > 1:
+        rows.append(Row(_OFFICERS, _TWO_NEEDED))
     chosen = draft.sample
     lacks = missing(draft, context)
     instructions = Text(order.instructions_zh, order.instructions_en)

@@ -19,13 +19,14 @@ class OrderRow:
     cause: Text
     what: Text
     """Slip, plate or parcels."""
+    officers: Text | None
+    """Where it takes two: nobody goes to the shelf alone for it."""
     due: Text | None
     is_due: bool
     """Its time is over."""
     in_hand: Text | None
     """Who else has it, as far as the records tell."""
     may_take: bool
-    why_not: Text | None = None
 
 
 @dataclass(frozen=True, slots=True)

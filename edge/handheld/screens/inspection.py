@@ -107,7 +107,7 @@ class InspectionPage(BoxLayout):
             made += [
                 RowButton(
                     text=row.order_no,
-                    under="" if row.text == captions.STATES[row.state] else LOOK.say(row.text),
+                    under=_more_than(captions.STATES[row.state], row.text),
                     trailing=LOOK.say(captions.STATES[row.state]),
                     shape=_STATE_SHAPES[row.state],
                     shape_fill=_STATE_INKS[row.state],
@@ -122,7 +122,7 @@ class InspectionPage(BoxLayout):
                 text=row.order_no,
                 under="\n".join(
                     LOOK.say(text)
-                    for text in (row.cause, row.what, row.due, row.in_hand, row.why_not)
+                    for text in (row.cause, row.what, row.officers, row.due, row.in_hand)
                     if text is not None
                 ),
                 trailing=LOOK.say(captions.TAKE) if row.may_take else "",
@@ -569,6 +569,11 @@ class InspectionPage(BoxLayout):
                 longest=200,
             )
         )
+
+
+def _more_than(short: Text, whole: Text) -> str:
+    """What stands at the side already is not said again below."""
+    return "" if LOOK.say(short) == LOOK.say(whole) else LOOK.say(whole)
 
 
 def _parts(draft: DraftShown) -> Any:

@@ -28,6 +28,8 @@ from sync.vocabulary.xray_facts import ParcelSorted
 from sync.vocabulary.xray_reasons import Because, XRayReason
 
 _MOST_OVER = 64
+_MOST_PASSED = 10_000
+"""Five hours of a full line."""
 _CHUTE_OF: Final[dict[Eye, Chute]] = {
     Eye.PASS_CHUTE: Chute.PASS,
     Eye.FLAG_CHUTE: Chute.FLAG,
@@ -131,6 +133,9 @@ def ended(
         )
     )
     station = replace(station, counts=_counted(station.counts, parcel, verdict))
+    if (seen or ordered.value) == Chute.PASS.value and parcel.waybill_no:
+        passed = (*station.passed_waybills, parcel.waybill_no)
+        station = replace(station, passed_waybills=passed[-_MOST_PASSED:])
     station, more = forgotten(station, at_s, parcel)
     return station, effects + more
 

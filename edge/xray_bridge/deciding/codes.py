@@ -14,6 +14,7 @@ from edge.xray_bridge.deciding.state import (
     Parcel,
     Station,
     StationSettings,
+    counted_by_waybill,
     parcel_of,
     put,
 )
@@ -91,7 +92,6 @@ def settled(station: Station, at_s: float, parcel: Parcel) -> tuple[Station, Act
         failed = [c.why for c in mine if c.why]
         read, waybill_no = ("garbled" if "garbled" in failed else "no_read"), ""
     station = replace(station, requests=max(station.requests, request))
-    twins = [p for p in station.parcels if waybill_no and p.waybill_no == waybill_no]
     parcel = replace(
         parcel,
         settled=True,
@@ -101,10 +101,8 @@ def settled(station: Station, at_s: float, parcel: Parcel) -> tuple[Station, Act
         request=request,
         looked_up=request == 0,
         wedge=wedge,
-        twice=bool(twins),
     )
-    for twin in twins:
-        station = put(station, replace(twin, twice=True))
+    station, parcel = counted_by_waybill(station, parcel)
     station = put(station, parcel)
     if all(p.settled for p in station.parcels):
         codes = tuple(c for c in station.codes if c.at_mm > parcel.end_mm())
@@ -127,9 +125,6 @@ def goods_found(station: Station, at_s: float, found: GoodsFound) -> tuple[Stati
     parcel = replace(parcel, looked_up=True, goods=goods)
     if goods is not None and goods.waybill_no != parcel.waybill_no:
         # A trace code, or an order's number: that stands in `texts`, and the record says whose it is.
-        twins = [p for p in station.parcels if p.waybill_no == goods.waybill_no]
-        for twin in twins:
-            station = put(station, replace(twin, twice=True))
-        parcel = replace(parcel, waybill_no=goods.waybill_no, twice=parcel.twice or bool(twins))
+        station, parcel = counted_by_waybill(station, replace(parcel, waybill_no=goods.waybill_no))
     station = put(station, parcel)
     return ready(station, at_s, parcel.number)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from edge.runtime.values import replace
 from edge.xray_bridge.association import at_eye
-from edge.xray_bridge.deciding.judging import decided, in_pieces, not_to_pass, overdue
+from edge.xray_bridge.deciding.judging import decided, not_to_pass, overdue
 from edge.xray_bridge.deciding.portal import added, expected_at, inserted, opened
-from edge.xray_bridge.deciding.state import Acts, Parcel, Station, parcel_of, put
+from edge.xray_bridge.deciding.state import (
+    Acts,
+    Parcel,
+    Station,
+    parcel_of,
+    put,
+    surplus,
+)
 from edge.xray_bridge.deciding.telling import alarm, commit
 from edge.xray_bridge.effects import Pulse
 from edge.xray_bridge.values import Association, Chute, Verdict
@@ -100,7 +107,7 @@ def _against(station: Station, at_s: float, parcel: Parcel, chute: Chute) -> Bec
         return parcel.doubt
     if parcel.association is not Association.MATCHED:
         return Because(XRayReason.UNMATCHED)
-    if parcel.twice and not in_pieces(parcel):
+    if surplus(parcel):
         return Because(XRayReason.WAYBILL_TWICE)
     if _held_up_before(station, parcel):
         return Because(XRayReason.TWO_AT_DIVERTER)

@@ -8,7 +8,16 @@ from typing import assert_never
 
 from edge.runtime.values import replace
 from edge.xray_bridge.deciding.desks import out_of_hands
-from edge.xray_bridge.deciding.state import Acts, Judgement, Parcel, Station, parcel_of, put, wedge_valid
+from edge.xray_bridge.deciding.state import (
+    Acts,
+    Judgement,
+    Parcel,
+    Station,
+    parcel_of,
+    put,
+    surplus,
+    wedge_valid,
+)
 from edge.xray_bridge.deciding.telling import commit, parcel_x_rayed
 from edge.xray_bridge.effects import Analyse, CheckWedge
 from edge.xray_bridge.rules import Case, Way, triage, whose
@@ -62,13 +71,8 @@ def case_of(station: Station, at_s: float, parcel: Parcel) -> Case:
         too_close=parcel.too_close,
         composed=parcel.composed,
         added=parcel.entered != "portal",
-        twice=parcel.twice and not in_pieces(parcel),
+        twice=surplus(parcel),
     )
-
-
-def in_pieces(parcel: Parcel) -> bool:
-    """Several parcels under one waybill were declared."""
-    return parcel.goods is not None and parcel.goods.pieces > 1
 
 
 def _triaged(station: Station, at_s: float, parcel: Parcel) -> tuple[Station, Acts]:

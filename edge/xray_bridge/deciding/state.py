@@ -112,7 +112,8 @@ class Parcel:
     wedge: bool = False
     composed: bool = False
     too_close: bool = False
-    twice: bool = False
+    of_waybill: int = 1
+    """Parcels under its waybill: it, those that were on the belt with it, those that have passed before."""
     picture: str = ""
     association: Association | None = None
     match: PictureTold | None = None
@@ -242,6 +243,8 @@ class Station:
     parcels: tuple[Parcel, ...] = ()
     """In the order of the belt, first come first."""
     over: tuple[Over, ...] = ()
+    passed_waybills: tuple[str, ...] = ()
+    """Of the last parcels that went into the pass chute, one each, since the start."""
     codes: tuple[CodeSeen, ...] = ()
     blocked: dict[Eye, float] = {}  # noqa: RUF012  as it runs, a struct: each gets its own
     """Eyes something cuts now, and where the belt stood when it began."""
@@ -309,6 +312,23 @@ def parcel_of(station: Station, number: int) -> Parcel | None:
 def put(station: Station, parcel: Parcel) -> Station:
     parcels = tuple(parcel if p.number == parcel.number else p for p in station.parcels)
     return replace(station, parcels=parcels)
+
+
+def counted_by_waybill(station: Station, parcel: Parcel) -> tuple[Station, Parcel]:
+    """Its waybill is known: how many bear it, for it and for those beside it."""
+    if not parcel.waybill_no:
+        return station, parcel
+    others = [p for p in station.parcels if p.number != parcel.number and p.waybill_no == parcel.waybill_no]
+    many = 1 + len(others) + station.passed_waybills.count(parcel.waybill_no)
+    for other in others:
+        station = put(station, replace(other, of_waybill=max(other.of_waybill, many)))
+    return station, replace(parcel, of_waybill=max(parcel.of_waybill, many))
+
+
+def surplus(parcel: Parcel) -> bool:
+    """More parcels bear its waybill than were declared under it: which of them is too many nobody knows."""
+    declared = 1 if parcel.goods is None else parcel.goods.pieces
+    return parcel.of_waybill > max(1, declared)
 
 
 def all_in_doubt(station: Station, because: Because) -> tuple[Station, Acts]:

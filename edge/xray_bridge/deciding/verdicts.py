@@ -7,8 +7,17 @@ import msgspec
 from edge.runtime.values import replace
 from edge.xray_bridge.deciding.desks import desk_of, out_of_hands, paced, put_desk
 from edge.xray_bridge.deciding.due import deadline_mm, left_s
-from edge.xray_bridge.deciding.judging import decided, in_pieces
-from edge.xray_bridge.deciding.state import Acts, Desk, Judgement, Parcel, Station, parcel_of, put
+from edge.xray_bridge.deciding.judging import decided
+from edge.xray_bridge.deciding.state import (
+    Acts,
+    Desk,
+    Judgement,
+    Parcel,
+    Station,
+    parcel_of,
+    put,
+    surplus,
+)
 from edge.xray_bridge.deciding.telling import commit, parcel_x_rayed
 from edge.xray_bridge.effects import AnswerDesk, KeepEvidence
 from edge.xray_bridge.events import Judged, Undone
@@ -82,7 +91,7 @@ def may_pass(station: Station, parcel: Parcel) -> bool:
         parcel.association is Association.MATCHED
         and parcel.doubt is None
         and not bars(parcel.goods)
-        and not (parcel.twice and not in_pieces(parcel))
+        and not surplus(parcel)
     )
 
 

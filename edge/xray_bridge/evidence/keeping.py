@@ -29,7 +29,7 @@ from edge.xray_bridge.events import (
     Saved,
 )
 from edge.xray_bridge.evidence.dicos import Level, Scan, Whose, picture_file, report_file
-from edge.xray_bridge.evidence.library import Entry, Library, goods_key
+from edge.xray_bridge.evidence.library import Entry, Library, goods_key, quantity_in
 from edge.xray_bridge.evidence.manifest import (
     MAX_DESCRIPTOR_BYTES,
     KeepClass,
@@ -461,6 +461,7 @@ def entry_of(
         enterprise="" if goods is None else goods.enterprise,
         sku=sku,
         hs_code=hs_code,
+        quantity=quantity_in(goods),
         goods="; ".join(line.name for line in lines)[:MOST_GOODS],
         category=_clean(effect.category),
         note=_clean(effect.note),

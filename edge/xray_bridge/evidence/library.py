@@ -22,11 +22,12 @@ import structlog
 from msgspec import Meta
 
 from edge.xray_bridge.evidence.manifest import FileNamed, Taken, sha256_of
-from edge.xray_bridge.values import Likeness
+from edge.xray_bridge.values import Goods, Likeness
 from sync.store.folders import make_folder, sync_folder
 from sync.store.whole_files import replace_whole, write_new
 from sync.vocabulary.bounds import Count, HashOrNone, NameOrNone, Number, Words
 from sync.vocabulary.codec import Malformed, strict_decoder, to_json
+from sync.vocabulary.records import quantity_of
 from sync.vocabulary.xray_facts import MAX_REGIONS, RegionTold
 
 Kind = Literal["reference", "find"]
@@ -54,6 +55,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     sku: NameOrNone = ""
     """Empty where the parcel holds several kinds of goods: it looks like none of them."""
     hs_code: NameOrNone = ""
+    quantity: NameOrNone = ""
+    """How many of them, plain (`2`), in the unit they are declared in; empty: not known."""
     goods: Words = ""
     """Their declared names."""
     category: Words = ""
@@ -147,7 +150,8 @@ class Library:
         )
 
     def _again(self, before: Entry, draft: Entry) -> Entry:
-        former = sha256_of(_encoded(before))
+        # As it lies there: written by an older program it has fewer fields than we would write.
+        former = sha256_of((self._folder / before.number / f"{before.version}.json").read_bytes())
         entry = msgspec.structs.replace(
             draft,
             number=before.number,
@@ -315,6 +319,24 @@ def _names(folder: Path) -> set[str]:
 
 def _encoded(entry: Entry) -> bytes:
     return msgspec.json.format(to_json(entry), indent=1) + b"\n"
+
+
+def plain_quantity(text: str) -> str:
+    """Two texts of one number become one (`2`, `2.0`); empty for what is no number, and for none of it."""
+    number = quantity_of(text)
+    return f"{number.normalize():f}" if number else ""
+
+
+def quantity_in(goods: Goods | None) -> str:
+    """How many of its one kind of goods a parcel declares; empty where that cannot be told: several kinds,
+    several units, several parcels under one waybill, a line without a number."""
+    if goods is None or goods.pieces > 1 or not goods.lines:
+        return ""
+    kinds = {(line.sku, line.hs_code, line.unit) for line in goods.lines}
+    numbers = [quantity_of(line.quantity) for line in goods.lines]
+    if len(kinds) > 1 or None in numbers:
+        return ""
+    return plain_quantity(f"{sum(number for number in numbers if number is not None):f}")
 
 
 def goods_key(lines: Iterable[tuple[str, str]]) -> tuple[str, str]:

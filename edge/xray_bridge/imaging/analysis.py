@@ -216,6 +216,7 @@ def _boxes_of(mask: NDArray[np.bool_], developed: Developed) -> list[Box]:
 
 
 _ON = {
+    Likeness.SKU_QUANTITY: ("同款同数量参考图像", "references of this article and number"),
     Likeness.SKU: ("同款参考图像", "references of this article"),
     Likeness.CHAPTER: ("同章参考图像", "the chapter"),
 }
@@ -233,7 +234,9 @@ def _unlike(
         return []
     on_zh, on_en = _ON[comparison.on]
     stands_zh, stands_en = f"（{comparison.references} 幅{on_zh}）", f" ({comparison.references} {on_en})"
-    if comparison.few:
+    if comparison.on is Likeness.SKU and comparison.of_quantity is not None:
+        stands_zh, stands_en = f"{stands_zh}，同数量的不足", f"{stands_en}; few of this number"
+    elif comparison.few:
         stands_zh, stands_en = f"{stands_zh}，同款参考不足", f"{stands_en}; few of this article"
     more, less = _where(descriptor, upright, chosen)
     usual_kg, seen_kg = float(np.median(chosen.masses_g)) / 1000.0, descriptor.mass_g / 1000.0
@@ -270,7 +273,7 @@ def _unlike(
 def _chosen(comparison: Compared, references: References) -> ReferenceSet | None:
     if comparison.score is None:
         return None
-    return references.sku if comparison.on is Likeness.SKU else references.chapter
+    return references.on(comparison.on)
 
 
 _LEAST_RESIDUAL: Final = 0.10

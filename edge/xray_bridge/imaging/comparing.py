@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,8 @@ class Kept:
 
     reference_no: str
     descriptor: Descriptor
+    quantity: str = ""
+    """How many of the article lie in it; empty: not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,38 +139,66 @@ def _apart(one: Descriptor, layouts: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class References:
-    """What the library has for a parcel: of the same article, and of the same chapter of the tariff."""
+    """What the library has for a parcel: of the same article in the declared number, of the same article, and
+    of the same chapter of the tariff."""
 
     sku: ReferenceSet | None = None
     chapter: ReferenceSet | None = None
+    quantity: str = ""
+    """As declared; empty: no number is."""
+    of_quantity: ReferenceSet | None = None
+    """Those of `sku` that hold as many. One piece of two missing is as heavy, and as much, as a parcel of
+    one: among references of one, two and three it is nothing unusual."""
 
     @classmethod
-    def of(cls, sku: Sequence[Kept] = (), chapter: Sequence[Kept] = ()) -> References:
+    def of(cls, sku: Sequence[Kept] = (), chapter: Sequence[Kept] = (), quantity: str = "") -> References:
+        same = tuple(each for each in sku if quantity and each.quantity == quantity)
         return cls(
-            ReferenceSet(tuple(sku)) if sku else None, ReferenceSet(tuple(chapter)) if chapter else None
+            ReferenceSet(tuple(sku)) if sku else None,
+            ReferenceSet(tuple(chapter)) if chapter else None,
+            quantity,
+            ReferenceSet(same) if same else None,
         )
+
+    def on(self, likeness: Likeness) -> ReferenceSet | None:
+        match likeness:
+            case Likeness.SKU_QUANTITY:
+                return self.of_quantity
+            case Likeness.SKU:
+                return self.sku
+            case Likeness.CHAPTER:
+                return self.chapter
+            case Likeness.NONE:
+                return None
+            case _:
+                assert_never(likeness)
 
 
 NO_REFERENCES: Final = References()
 
 
 def compared(descriptor: Descriptor, references: References) -> Compared:
-    """Against the article's references; fewer than `ENOUGH`: against the chapter's, and says so.
+    """Against the article's references of the declared number; fewer than `ENOUGH`: against all of the
+    article; fewer than `ENOUGH` of these: against the chapter's. Says against which, and that they are few.
 
-    Score: the sum of the three parts' spreads, what is nearer than usual counting nothing. None where neither
-    has enough."""
-    found = [
-        (on, each)
-        for on, each in ((Likeness.SKU, references.sku), (Likeness.CHAPTER, references.chapter))
-        if each is not None and each.kept
-    ]
+    Score: the sum of the three parts' spreads, what is nearer than usual counting nothing. None where none of
+    them has enough."""
+    found = [(on, each) for on in Likeness if (each := references.on(on)) is not None and each.kept]
     enough = next(((on, each) for on, each in found if len(each.kept) >= ENOUGH), None)
-    few = references.sku is None or len(references.sku.kept) < ENOUGH
+    yardstick = references.of_quantity if references.quantity else references.sku
+    few = yardstick is None or len(yardstick.kept) < ENOUGH
+    of_quantity = None
+    if references.quantity:
+        of_quantity = 0 if references.of_quantity is None else len(references.of_quantity.kept)
     if enough is None:
         if not found:
-            return Compared(Likeness.NONE, 0, few=True, score=None)
-        on, each = found[0]
-        return Compared(on, len(each.kept), few=True, score=None, reference_nos=_likest(descriptor, each))
+            return Compared(Likeness.NONE, 0, few=True, score=None, of_quantity=of_quantity)
+        # The article's are more than those of its number, and none of them are enough.
+        on, each = next((pair for pair in found if pair[0] is Likeness.SKU), found[0])
+        likest = _likest(descriptor, each)
+        return Compared(
+            on, len(each.kept), few=True, score=None, reference_nos=likest, of_quantity=of_quantity
+        )
     on, chosen = enough
     (materials_mean, materials_spread), (layout_mean, layout_spread) = chosen.spread
     materials_z = (
@@ -181,6 +211,8 @@ def compared(descriptor: Descriptor, references: References) -> Compared:
     mass_z = _mass_z(descriptor.mass_g, chosen.masses_g)
     score = max(0.0, materials_z) + abs(mass_z) + max(0.0, layout_z)
     shown = references.sku if references.sku is not None and references.sku.kept else chosen
+    if references.of_quantity is not None and len(references.of_quantity.kept) >= SHOWN:
+        shown = references.of_quantity
     return Compared(
         on,
         len(chosen.kept),
@@ -190,6 +222,7 @@ def compared(descriptor: Descriptor, references: References) -> Compared:
         mass_z=round(mass_z, 3),
         layout_z=round(layout_z, 3),
         reference_nos=_likest(descriptor, shown),
+        of_quantity=of_quantity,
     )
 
 

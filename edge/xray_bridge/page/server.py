@@ -173,7 +173,8 @@ class StationPage:
         self._answer_number = 0
         self._cache: OrderedDict[str, bytes] = OrderedDict()
         self._cached_bytes = 0
-        self._differences: OrderedDict[tuple[str, str], Differs | NotAligned] = OrderedDict()
+        self._differences: OrderedDict[tuple[str, str, str], Differs | NotAligned] = OrderedDict()
+        """By both pictures and the table of colours: another calibration sees them a little otherwise."""
         self._differences_waiting = 0
         self._assets = _read_assets()
         self._tries = Bucket(10.0, 1.0, 10.0, clock.monotonic_s())
@@ -605,30 +606,36 @@ class StationPage:
         pair = str(request.path_params["picture"]), str(request.path_params["reference"])
         if not all(_PICTURE.fullmatch(each) for each in pair):
             return _refused(404, "nothing_here", "没有此图", "No such picture")
-        if pair not in self._differences and self._differences_waiting >= MOST_DIFFERENCES_WAITING:
+        looks = self._pictures.looks()
+        asked = (*pair, "" if looks is None else looks.table)
+        if asked not in self._differences and self._differences_waiting >= MOST_DIFFERENCES_WAITING:
             return _refused(429, "too_fast", "请稍候再试", "Too many at once, wait a moment", wait_s=0.5)
-        found = await self._differs(pair)
+        found = await self._differs(asked)
         if isinstance(found, NotAligned):
             return _refused(422, NO_COMMON_GROUND, found.words.zh, found.words.en)
         if found is None:
             return _for_ever(None, "image/png")
         # Not for ever, as a picture: a new calibration sees it a little otherwise.
-        headers = {"Cache-Control": "private, max-age=600", "X-Kakou-Common": f"{found.common:.3f}"}
+        tag = f'"{hashlib.sha256("/".join(asked).encode()).hexdigest()[:32]}"'
+        headers = {"Cache-Control": "private, no-cache", "ETag": tag, "X-Kakou-Common": f"{found.common:.3f}"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
         return Response(found.png, media_type="image/png", headers=headers)
 
-    async def _differs(self, pair: tuple[str, str]) -> Differs | NotAligned | None:
+    async def _differs(self, asked: tuple[str, str, str]) -> Differs | NotAligned | None:
         self._differences_waiting += 1
         try:
             async with self._differing:
-                kept = self._differences.get(pair)
+                kept = self._differences.get(asked)
                 if kept is not None:
-                    self._differences.move_to_end(pair)
+                    self._differences.move_to_end(asked)
                     return kept
-                found = await asyncio.to_thread(self._pictures.difference, *pair)
+                picture, reference, _ = asked
+                found = await asyncio.to_thread(self._pictures.difference, picture, reference)
         finally:
             self._differences_waiting -= 1
         if found is not None:
-            self._differences[pair] = found
+            self._differences[asked] = found
             while len(self._differences) > MOST_DIFFERENCES:
                 self._differences.popitem(last=False)
         return found

@@ -2,6 +2,10 @@
 
 An account is of a rostered officer: one that the records call revoked or whose time is over signs in no more,
 whatever the account says.
+
+A password somebody else gave proves nothing about who types it: until its officer is confirmed by what
+the giver does not have, the account only looks (S8,
+docs/decisions/0024-a-given-password-is-nobodys-signature.md).
 """
 
 from __future__ import annotations
@@ -10,7 +14,6 @@ import enum
 import functools
 import json
 import secrets
-import threading
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
@@ -25,8 +28,6 @@ from sync.vocabulary.records import Officer, OfficerState
 LEAST_PASSWORD: Final = 10
 MOST_PASSWORD: Final = 200
 _HASHER: Final = PasswordHasher()
-_HASHING: Final = threading.BoundedSemaphore(2)
-"""Each takes 64 MiB and a core: however many try at once, the others' pages and the machine stay quick."""
 
 
 class Role(enum.StrEnum):
@@ -55,6 +56,21 @@ class Account:
     active: bool
     changed_utc: str
     changed_by: str
+    given_by: str
+    """Who made it or reset its password."""
+    confirmed_utc: str
+    """Since when its officer is known to be who uses it; empty: not yet."""
+    confirmed_by: str
+
+    @property
+    def may(self) -> frozenset[Role]:
+        """What it may do now."""
+        return self.roles if self.confirmed_utc else self.roles & {Role.WATCH}
+
+    @property
+    def is_own(self) -> bool:
+        """Its officer has set the password, as far as the centre knows."""
+        return self.changed_by == self.officer_no
 
 
 def set_account(
@@ -67,9 +83,9 @@ def set_account(
     at_utc: str,
     hasher: PasswordHasher = _HASHER,
 ) -> None:
-    """Makes or changes it. Raises `AccountRefused`."""
-    if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
-        raise AccountRefused(f"password: expected {LEAST_PASSWORD} to {MOST_PASSWORD} characters")
+    """Makes it, or gives it another password; its officer is to be confirmed from now on. Raises
+    `AccountRefused`."""
+    _must_be_password(password)
     if not roles:
         raise AccountRefused(f"roles: expected at least one of {', '.join(Role)}")
     if archive.record("officers", officer_no) is None:
@@ -77,15 +93,54 @@ def set_account(
     verifier = hasher.hash(password)
     with archive.transaction():
         archive.engine.execute(
-            "INSERT INTO console_accounts VALUES (?, ?, ?, 'active', ?, ?) "
+            "INSERT INTO console_accounts VALUES (?, ?, ?, 'active', ?, ?, ?, '', '') "
             "ON CONFLICT (officer_no) DO UPDATE SET "
             "roles = excluded.roles, verifier = excluded.verifier, state = 'active', "
-            "changed_utc = excluded.changed_utc, changed_by = excluded.changed_by",
-            (officer_no, json.dumps(sorted(roles)), verifier, at_utc, by),
+            "changed_utc = excluded.changed_utc, changed_by = excluded.changed_by, "
+            "given_by = excluded.given_by, confirmed_utc = '', confirmed_by = ''",
+            (officer_no, json.dumps(sorted(roles)), verifier, at_utc, by, by),
         )
         archive.add_act(
             CentreAct(at_utc, "console_account", officer_no, (by,), "set", ", ".join(sorted(roles)))
         )
+
+
+def set_own_password(
+    archive: Archive, officer_no: str, new: str, *, at_utc: str, hasher: PasswordHasher = _HASHER
+) -> None:
+    """By its officer, who has proved the one of before; what the account may do stays. Raises
+    `AccountRefused`."""
+    _must_be_password(new)
+    verifier = hasher.hash(new)
+    with archive.transaction():
+        archive.engine.execute(
+            "UPDATE console_accounts SET verifier = ?, changed_utc = ?, changed_by = officer_no "
+            "WHERE officer_no = ?",
+            (verifier, at_utc, officer_no),
+        )
+        archive.add_act(CentreAct(at_utc, "console_account", officer_no, (officer_no,), "own password", ""))
+
+
+def _must_be_password(password: str) -> None:
+    if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
+        raise AccountRefused(f"password: expected {LEAST_PASSWORD} to {MOST_PASSWORD} characters")
+
+
+def confirm_account(archive: Archive, known: Account, *, by: str, how: str, at_utc: str) -> None:
+    """Its officer was proved to be who uses it, as the account stands in `known`; `how`: pin, code or hub.
+    Raises `AccountRefused`."""
+    with archive.transaction():
+        done = archive.engine.execute(
+            "UPDATE console_accounts SET confirmed_utc = ?, confirmed_by = ? "
+            "WHERE officer_no = ? AND state = 'active' AND changed_utc = ? AND changed_by = ?",
+            (at_utc, by, known.officer_no, known.changed_utc, known.changed_by),
+        ).rowcount
+        if done:
+            archive.add_act(
+                CentreAct(at_utc, "console_account", known.officer_no, (by,), f"confirmed by {how}", "")
+            )
+    if not done:
+        raise AccountRefused("the account was changed meanwhile, or is closed")
 
 
 def close_account(archive: Archive, officer_no: str, *, by: str, at_utc: str) -> bool:
@@ -103,11 +158,12 @@ def close_account(archive: Archive, officer_no: str, *, by: str, at_utc: str) ->
 
 def accounts(archive: Archive) -> tuple[Account, ...]:
     rows = archive.engine.execute(
-        "SELECT officer_no, roles, state, changed_utc, changed_by FROM console_accounts ORDER BY officer_no"
+        "SELECT officer_no, roles, state, changed_utc, changed_by, given_by, confirmed_utc, confirmed_by "
+        "FROM console_accounts ORDER BY officer_no"
     )
     return tuple(
-        Account(no, frozenset(map(Role, json.loads(roles))), state == "active", utc, by)
-        for no, roles, state, utc, by in rows.fetchall()
+        Account(no, frozenset(map(Role, json.loads(roles))), state == "active", *rest)
+        for no, roles, state, *rest in rows.fetchall()
     )
 
 
@@ -138,8 +194,8 @@ def proved(
         "SELECT verifier FROM console_accounts WHERE officer_no = ?", (officer_no[:64],)
     ).fetchone()
     try:
-        with _HASHING:
-            hasher.verify(_nobody() if row is None else row[0], password[:MOST_PASSWORD])
+        nobody = _nobody()
+        hasher.verify(nobody if row is None else row[0], password[:MOST_PASSWORD])
     except (Argon2Error, InvalidHashError):
         return None
     return None if row is None else standing(archive, officer_no, at_utc)

@@ -60,6 +60,10 @@ class Session:
     checked_s: float
     noted: dict[tuple[str, str], float] = field(default_factory=dict)
     """What `note_seen` has written down, and when."""
+    is_confirmed: bool = True
+    """Its officer is known to be who uses it; else it only looks."""
+    code: tuple[str, float] = ("", 0.0)
+    """By which another administrator confirms who sits here, and until when it is good."""
     streams: int = 0
     """Open ones that push to this session's screens."""
 
@@ -230,13 +234,15 @@ class Console:
             if account is None:
                 self.sessions.end(session.cookie)
                 return False
-            session.roles = account.roles
+            session.roles = account.may
+            session.is_confirmed = bool(account.confirmed_utc)
         return True
 
     def note_read(self, session: Session, what: str, subject: str) -> None:
         """To be called by every page that shows what concerns a person or a firm."""
+        detail = "" if session.is_confirmed else "account not confirmed"
         with self.archive() as archive:
-            note_read(archive, session.officer, what, subject, utc_now())
+            note_read(archive, session.officer, what, subject, utc_now(), detail)
 
     def note_seen(self, session: Session, what: str, subject: str) -> None:
         """The same of what a page asks for again and again by itself: once in a while."""

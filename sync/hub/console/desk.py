@@ -404,12 +404,14 @@ def confirm(archive: Archive, release_id: str, second: str, at_utc: str, *, need
 
 
 def must_be_two(archive: Archive, first: str, second: str, at_utc: str) -> None:
-    """One person is not both officers (S8): a password that one of them gave the other proves only who gave
-    it, until its owner has set another. Raises `DeskRefused`."""
+    """One person is not both officers (S8): an account is one's own only once its officer was confirmed by
+    what the giver of its password does not have, and has set another. Raises `DeskRefused`."""
     for officer, other in ((first, second), (second, first)):
         account = standing(archive, officer, at_utc)
         if account is None or not account.roles & AT_THE_DESK:
             raise DeskRefused("desk.not_allowed", officer)
+        if not account.confirmed_utc:
+            raise DeskRefused("desk.not_confirmed", officer)
         if account.changed_by == other:
             raise DeskRefused("desk.own_password_first", officer, other)
 

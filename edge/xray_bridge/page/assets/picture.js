@@ -10,7 +10,7 @@ export class Darkroom {
     this.films = new Map();      // picture id -> Promise<Film>
     this.tables = new Map();     // table/mode -> Promise<Uint8Array>
     this.tinted = new Map();     // look key -> Uint32Array of 65,536 colours
-    this.differences = new Map();  // picture/reference -> Promise<{canvas, common} | {why}>
+    this.differences = new Map();  // table/picture/reference -> Promise<{canvas, common} | {why}>
   }
 
   film(picture) {
@@ -35,9 +35,10 @@ export class Darkroom {
   }
 
   // Where a picture differs from a reference: a canvas to be laid over it, or why there is none. Asked for when an
-  // officer asks for it; `ready` is set when it has come.
-  difference(picture, reference) {
-    const key = `${picture}/${reference}`;
+  // officer asks for it; `ready` is set when it has come. Another table is another calibration, which sees both
+  // pictures a little otherwise.
+  difference(picture, reference, table) {
+    const key = `${table}/${picture}/${reference}`;
     let asked = this.differences.get(key);
     if (asked === undefined) {
       asked = fetchDifference(picture, reference);

@@ -449,7 +449,7 @@ function toggleDifference() {
 // What is known of it now; null while it is on its way. Comes to the screen by itself.
 function differs(picture, reference) {
   if (it.differenceFailed) return null;
-  const asked = darkroom.difference(picture, reference);
+  const asked = darkroom.difference(picture, reference, it.look.table);
   if (asked.ready !== undefined) return asked.ready;
   if (asked.shown === undefined) {
     asked.shown = asked.then(() => {}, () => { it.differenceFailed = true; }).then(() => { beside(); overlay(); });

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import secrets
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
@@ -11,25 +13,32 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from sync.hub.archive import Archive
+from sync.hub.archive import Archive, CentreAct
 from sync.hub.console import audit
 from sync.hub.console.accounts import (
+    Account,
     AccountRefused,
     Role,
     account,
     accounts,
     close_account,
+    confirm_account,
     proved,
     set_account,
+    set_own_password,
     standing,
 )
 from sync.hub.console.context import Console, Session, commanding, console_of, needs, signed_in
 from sync.hub.console.pages.doors import Throttle
 from sync.hub.console.statistics import safe_cell
+from sync.hub.pins import has_pin, is_pin
 from sync.store.journal import utc_now
 
 router = APIRouter(include_in_schema=False)
 MOST_CSV: Final = 100_000
+CODE_DIGITS: Final = 8
+CODE_S: Final = 600.0
+"""For the officer to go to an administrator and tell it."""
 
 Auditing = Annotated[Session, Depends(needs(Role.AUDIT))]
 Administering = Annotated[Session, Depends(needs(Role.ADMIN))]
@@ -44,7 +53,13 @@ Word = Annotated[str, Query(max_length=200)]
 def first(request: Request, session: SignedIn) -> Response:
     """The first of these pages that who asks may see."""
     place = (
-        "accounts" if Role.ADMIN in session.roles else "reads" if Role.AUDIT in session.roles else "password"
+        "confirm"
+        if not session.is_confirmed
+        else "accounts"
+        if Role.ADMIN in session.roles
+        else "reads"
+        if Role.AUDIT in session.roles
+        else "password"
     )
     return RedirectResponse(f"/access/{place}", 303)
 
@@ -61,17 +76,19 @@ def _accounts(request: Request, said: tuple[Any, ...] | None) -> Response:
     console = console_of(request)
     now = utc_now()
     with console.archive() as archive:
-        known = [(each, _state(archive, each.officer_no, each.active, now)) for each in accounts(archive)]
+        known = [(each, _state(archive, each, now)) for each in accounts(archive)]
     return console.page(
         request, "accounts.html", status=200 if said is None else 422, tab="accounts",
         accounts=known, said=said, all_roles=[role.value for role in Role],
     )  # fmt: skip
 
 
-def _state(archive: Archive, officer_no: str, active: bool, now_utc: str) -> str:
-    if not active:
+def _state(archive: Archive, known: Account, now_utc: str) -> str:
+    if not known.active:
         return "closed"
-    return "active" if standing(archive, officer_no, now_utc) is not None else "not_rostered"
+    if standing(archive, known.officer_no, now_utc) is None:
+        return "not_rostered"
+    return "active" if known.confirmed_utc else "not_confirmed"
 
 
 def _administers(session: Session) -> None:
@@ -88,10 +105,13 @@ def put_account(
     again: Secret,
     roles: Annotated[list[str], Form(max_length=5)] = [],  # noqa: B006  FastAPI copies it
 ) -> Response:
-    """Made, or changed: then every session of that officer is over."""
+    """Made, or changed: then every session of that officer is over, and the officer is to be confirmed. Not
+    one's own: whoever found a console open cannot make it theirs."""
     _administers(session)
     console = console_of(request)
     number = officer.strip()
+    if number == session.officer:
+        return _accounts(request, ("access.not_own",))
     if password != again:
         return _accounts(request, ("access.password.differ",))
     try:
@@ -102,8 +122,60 @@ def put_account(
             set_account(archive, number, password, wanted, by=session.officer, at_utc=utc_now())
     except ValueError as refused:
         return _accounts(request, ("access.refused", str(refused)[:200]))
-    end_sessions(console, number, but=session.cookie)
+    end_sessions(console, number)
     return RedirectResponse("/access/accounts", 303)
+
+
+@router.post("/access/accounts/confirm")
+def confirm(request: Request, session: Commanding, officer: Short, code: Short) -> Response:
+    """The officer stands before this administrator and tells the code of their own screen. Not by who gave
+    the password: the code proves a session, and the giver could have opened it."""
+    _administers(session)
+    console = console_of(request)
+    throttle: Throttle = request.app.state.throttle
+    number = officer.strip()
+    names = (f"code {number}", f"code by {session.officer}")
+    now_s = time.monotonic()
+    wait_s = throttle.wait_s(names, now_s)
+    if wait_s > 0:
+        return _accounts(request, ("access.password.wait", round(wait_s) + 1))
+    theirs = next(
+        (
+            each
+            for each in list(console.sessions.kept.values())
+            if each.officer == number and _is_code(each, code)
+        ),
+        None,
+    )
+    with console.archive() as archive:
+        known = standing(archive, number, utc_now())
+        if theirs is None or known is None or not console.stands(theirs):
+            throttle.wrong(names, now_s)
+            return _accounts(request, ("access.confirm.wrong_code",))
+        throttle.right(names)
+        if session.officer in (number, known.given_by):
+            return _accounts(request, ("access.confirm.another",))
+        if not known.is_own:
+            return _accounts(request, ("access.confirm.own_first",))
+        try:
+            confirm_account(archive, known, by=session.officer, how="code", at_utc=utc_now())
+        except AccountRefused as refused:
+            return _accounts(request, ("access.refused", str(refused)))
+    _confirmed(console, theirs)
+    return RedirectResponse("/access/accounts", 303)
+
+
+def _is_code(session: Session, code: str) -> bool:
+    made, until_s = session.code
+    right = secrets.compare_digest(made.encode(), code.strip().encode())
+    return bool(made) and right and time.monotonic() <= until_s
+
+
+def _confirmed(console: Console, session: Session) -> None:
+    """Who signed in with the password of before is out; this session may act from its next request."""
+    end_sessions(console, session.officer, but=session.cookie)
+    session.code = ("", 0.0)
+    session.checked_s = -math.inf
 
 
 @router.post("/access/accounts/close")
@@ -126,8 +198,8 @@ def _keep_an_administrator(archive: Archive, officer_no: str) -> None:
     """Raises `AccountRefused` where nobody else could make accounts at the console."""
     known = account(archive, officer_no)
     others = [each for each in accounts(archive) if each.officer_no != officer_no]
-    is_one = known is not None and known.active and Role.ADMIN in known.roles
-    if is_one and not any(each.active and Role.ADMIN in each.roles for each in others):
+    is_one = known is not None and known.active and Role.ADMIN in known.may
+    if is_one and not any(each.active and Role.ADMIN in each.may for each in others):
         raise AccountRefused("at least one administrator must stay")
 
 
@@ -193,13 +265,14 @@ def change_password(
     console = console_of(request)
     throttle: Throttle = request.app.state.throttle
     names = (f"officer {session.officer}",)
-    said: tuple[Any, ...] | None = ("access.password.differ",) if new != again else None
-    if said is None:
-        wait_s = throttle.takes(names, time.monotonic())
-        said = ("access.password.wait", round(wait_s) + 1) if wait_s > 0 else None
+    wait_s = throttle.wait_s(names, time.monotonic())
+    said: tuple[Any, ...] | None = ("access.password.wait", round(wait_s) + 1) if wait_s > 0 else None
+    if said is None and new != again:
+        said = ("access.password.differ",)
     if said is None:
         with console.archive() as archive:
             if proved(archive, session.officer, now, utc_now()) is None:
+                throttle.wrong(names, time.monotonic())
                 said = ("access.password.wrong",)
             else:
                 throttle.right(names)
@@ -207,15 +280,72 @@ def change_password(
     if said is not None:
         return console.page(request, "password.html", status=422, tab="password", said=said)
     end_sessions(console, session.officer, but=session.cookie)
-    return RedirectResponse("/", 303)
+    return RedirectResponse("/" if session.is_confirmed else "/access/confirm", 303)
 
 
 def _changed(archive: Archive, session: Session, new: str) -> tuple[str, str] | None:
     try:
-        set_account(archive, session.officer, new, session.roles, by=session.officer, at_utc=utc_now())
+        set_own_password(archive, session.officer, new, at_utc=utc_now())
     except AccountRefused as refused:
         return ("access.refused", str(refused))
     return None
+
+
+# --- one's own account, confirmed -------------------------------------------------------------------------
+
+
+@router.get("/access/confirm")
+def confirm_page(request: Request, session: SignedIn) -> Response:
+    return _confirm(request, session, None)
+
+
+def _confirm(request: Request, session: Session, said: tuple[Any, ...] | None) -> Response:
+    """First a password of one's own; then the PIN of handhelds, or a code for another administrator where the
+    roster has no PIN."""
+    console = console_of(request)
+    with console.archive() as archive:
+        known = account(archive, session.officer)
+        by_pin = has_pin(archive, console.config.private_key, session.officer)
+    is_own = known is not None and known.is_own
+    if is_own and not by_pin and time.monotonic() > session.code[1]:
+        made = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}d}"
+        session.code = (made, time.monotonic() + CODE_S)
+    return console.page(
+        request, "confirm.html", status=200 if said is None else 422, tab="confirm", said=said,
+        done=known is not None and bool(known.confirmed_utc), is_own=is_own, by_pin=by_pin,
+        code=session.code[0], given_by="" if known is None else known.given_by,
+    )  # fmt: skip
+
+
+@router.post("/access/confirm")
+def confirm_by_pin(request: Request, session: Commanding, pin: Short) -> Response:
+    """The PIN is the officer's alone, and no administrator of the console has it. It is tried as slowly as a
+    password, and every wrong one is kept."""
+    console = console_of(request)
+    throttle: Throttle = request.app.state.throttle
+    names = (f"pin {session.officer}",)
+    wait_s = throttle.wait_s(names, time.monotonic())
+    if wait_s > 0:
+        return _confirm(request, session, ("access.password.wait", round(wait_s) + 1))
+    with console.archive() as archive:
+        known = standing(archive, session.officer, utc_now())
+        if known is None or not known.is_own:
+            return _confirm(request, session, ("access.confirm.own_first",))
+        if not is_pin(archive, console.config.private_key, session.officer, pin.strip()):
+            throttle.wrong(names, time.monotonic())
+            act = CentreAct(
+                utc_now(), "console_account", session.officer, (session.officer,), "wrong PIN", ""
+            )
+            with archive.transaction():
+                archive.add_act(act)
+            return _confirm(request, session, ("access.confirm.wrong_pin",))
+        throttle.right(names)
+        try:
+            confirm_account(archive, known, by=session.officer, how="pin", at_utc=utc_now())
+        except AccountRefused as refused:
+            return _confirm(request, session, ("access.refused", str(refused)))
+    _confirmed(console, session)
+    return RedirectResponse("/", 303)
 
 
 # --- who looked, who did ----------------------------------------------------------------------------------

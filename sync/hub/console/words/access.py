@@ -14,6 +14,41 @@ WORDS = {
     "access.state.active": ("有效", "Active"),
     "access.state.closed": ("已停用", "Closed"),
     "access.state.not_rostered": ("名册已失效", "Not on the roster"),
+    "access.state.not_confirmed": ("待本人确认", "To be confirmed"),
+    "access.tab.confirm": ("账户确认", "Confirm"),
+    "access.not_own": (
+        "本人密码在“我的密码”更改；本人角色由另一名管理员变更",
+        "Your own password is changed under My password; your own roles by another administrator",
+    ),
+    "access.confirm.title": ("当面确认关员账户", "Confirm an officer who stands before you"),
+    "access.confirm.hint": (
+        "名册中无 PIN 的关员在“账户确认”页得到 8 位代码，当面告知设定密码者以外的管理员。",
+        "An officer without a PIN on the roster gets 8 digits on the page Confirm, and tells them in "
+        "person to an administrator who did not give the password.",
+    ),
+    "access.confirm.code": ("代码", "Code"),
+    "access.confirm.send": ("确认", "Confirm"),
+    "access.confirm.pin": ("手持终端 PIN", "PIN of your handheld"),
+    "access.confirm.done": ("账户已确认。", "The account is confirmed."),
+    "access.confirm.why": (
+        "本账户的密码由 {0} 设定。本人确认之前只能查看，不能办理。",
+        "{0} gave this account its password. Until its officer is confirmed it looks and does nothing.",
+    ),
+    "access.confirm.tell": (
+        "请当面把代码告知 {0} 以外的一名管理员，10 分钟内有效：",
+        "Tell this code in person to an administrator other than {0}; it is good for 10 minutes:",
+    ),
+    "access.confirm.own_first": ("须先由本人更改密码", "First the officer sets a password of their own"),
+    "access.confirm.only_looks": (
+        "账户待本人确认，目前只能查看",
+        "This account is not confirmed by its officer yet: it only looks",
+    ),
+    "access.confirm.wrong_pin": ("PIN 错误", "The PIN is wrong"),
+    "access.confirm.wrong_code": ("代码错误或已过期", "The code is wrong, or over"),
+    "access.confirm.another": (
+        "须由设定密码者和本人以外的管理员确认",
+        "An administrator has to confirm it who is not the officer and did not give the password",
+    ),
     "access.changed": ("最近变更", "Last changed"),
     "access.by": ("由", "By"),
     "access.new": ("新建或变更账户", "Make or change an account"),

@@ -147,6 +147,10 @@ WORDS = {
     "desk.take_first": ("请先接手再处置", "Take it in hand first"),
     "desk.not_held": ("该车辆已不在等待", "This vehicle is not held any more"),
     "desk.not_this_way": ("此次等待不能以该方式结束", "This hold cannot end that way"),
+    "desk.not_confirmed": (
+        "{0} 的账户尚未经本人确认",
+        "The account of {0} is not confirmed by its officer yet",
+    ),
     "desk.own_password_first": (
         "{0} 的密码由 {1} 设定，须先由本人更改",
         "{0} has a password that {1} set: {0} has to change it first",
