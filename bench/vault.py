@@ -33,7 +33,7 @@ from sync.vocabulary.facts import FactDraft, PassageOpened, Stream
 READS = 2_000
 COMMITS = 300
 VERDICT_MS = 100.0
-"""DESIGN 6: decode to verdict."""
+"""Decode to verdict."""
 MEMORY_LIMIT_MB = 150.0
 WITHIN_S = 300.0
 _SLICE_BYTES = 4 * 1024 * 1024

@@ -105,7 +105,7 @@ def demo(
     vehicles: Annotated[int, typer.Option(help="how many vehicles come")] = 30,
     parcels: Annotated[
         int | None,
-        typer.Option(help="how many go over the X-ray line; 0: no line [default: 40; 0 with --handheld]"),
+        typer.Option(help="how many go over the X-ray line; 0: no line (default: 40; with --handheld 0)"),
     ] = None,
     seed: Annotated[int, typer.Option(help="who comes, and what goes wrong")] = 7,
     speed: Annotated[float, typer.Option(help="virtual seconds per second")] = 4.0,
@@ -168,7 +168,7 @@ def handheld(
 def hub(
     config: ConfigFile,
     worker: Annotated[
-        int | None, typer.Option(metavar="N", help="which of the config's [workers] this is, from 1")
+        int | None, typer.Option(metavar="N", help="which of the config's `workers` this is, from 1")
     ] = None,
 ) -> None:
     """Run the centre's end."""

@@ -770,7 +770,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @centre_app.command()
 def script(
     config: ConfigFile,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML or JSON: [[step]] tables")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="TOML or JSON: `step` tables")],
     as_json: Json = False,
 ) -> None:
     """Play a list of steps with times, each waited for; exit 1 where one did not end as it says it should."""

@@ -1074,7 +1074,7 @@ def _orders(books: Books, row: Row) -> None:
 
 
 def _digest(rows: Iterator[tuple[str, str, bytes]]) -> tuple[int, int]:
-    """(number of rows, sum of their digests): DESIGN G5, computed from the bytes."""
+    """(number of rows, sum of their digests): as G5 has it, computed from the bytes."""
     count = total = 0
     for collection, key, body in rows:
         told = b"\0".join((collection.encode(), key.encode(), body))

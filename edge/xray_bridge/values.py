@@ -15,7 +15,7 @@ from sync.vocabulary.records import XRayVerdict
 from sync.vocabulary.rulings import Text
 
 Verdict = XRayVerdict
-"""passed, flagged, recheck: every parcel is exactly one of them (DESIGN 5.3)."""
+"""passed, flagged, recheck: every parcel is exactly one of them (docs/reconciliation.md)."""
 
 
 class Association(enum.StrEnum):

@@ -2,7 +2,7 @@
 
 Both are made from one table of rights (`sync.link.rights`). Nobody is anonymous, nobody comes without a
 certificate of the site's authority, and the name in that certificate is the user; clients choose neither. The
-broker carries no guarantee (DESIGN 5.2): these lists keep strangers and stolen devices out of each other's
+broker carries no guarantee (decision 0005): these lists keep strangers and stolen devices out of each other's
 topics, signatures keep everybody, the broker included, from being believed.
 """
 

@@ -1,7 +1,7 @@
 """MQTT around the session: two connections, one link thread. Callbacks only enqueue; nothing here decides.
 
-MQTT 3.1.1, clean sessions, QoS 1 (DESIGN 4). Every connection is a fresh client object, so that nothing a
-library kept from the last connection can come out late; the session sends again what is still owed.
+MQTT 3.1.1, clean sessions, QoS 1 (docs/contract). Every connection is a fresh client object, so that nothing
+a library kept from the last connection can come out late; the session sends again what is still owed.
 """
 
 from __future__ import annotations
@@ -126,6 +126,8 @@ class BrokerConfig:
     keepalive_s: int = 10
     """A silent broker counts as lost after one and a half times this."""
     connect_timeout_s: float = 5.0
+    stand_within_s: float = 20.0
+    """From the TCP connection to the answer to our subscription."""
     reconnect_first_s: float = 0.5
     reconnect_longest_s: float = 30.0
 
@@ -468,7 +470,7 @@ class _Wire:
         self._client = client
         if self._stopping.is_set():
             client.disconnect()
-        self._converse(client)
+        self._converse(client, lambda: stood)
         if not (answered or self._stopping.is_set()):
             refused = self._certificate_refused(last_words)
             if refused:
@@ -490,11 +492,19 @@ class _Wire:
             )
         return ""
 
-    def _converse(self, client: mqtt.Client) -> None:
-        """Read and write until the connection ends. The library's own loop looks for what other threads have
-        handed over only every so often, unless it may start its own thread; ours is rung."""
+    def _converse(self, client: mqtt.Client, stands: Callable[[], bool]) -> None:
+        """Read and write until the connection ends, or has not come to stand in its time. The library's own
+        loop looks for what other threads have handed over only every so often, unless it may start its own thread;
+        ours is rung."""
         ssl_too = self._broker.ca_file is not None
+        due_s = time.monotonic() + self._broker.stand_within_s
         while True:
+            if not stands() and time.monotonic() > due_s:
+                # One that answers pings and no subscription (amqtt, restarted) would be held for ever else.
+                self._why = "the broker did not answer in time"
+                client.disconnect()
+                client.loop_write()
+                return
             sock = client.socket()
             if sock is None:
                 return

@@ -1,5 +1,5 @@
-"""Commands of the centre: taken under this connection's nonce, once, in time, and answered (DESIGN 4). What
-they mean is the program's. Pure: no clock, no I/O.
+"""Commands of the centre: taken under this connection's nonce, once, in time, and answered (docs/contract).
+What they mean is the program's. Pure: no clock, no I/O.
 """
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ class _Tagged(msgspec.Struct, frozen=True):
 
 
 class BodyHead(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact's body without what it says: readable whatever version wrote the rest (DESIGN 4)."""
+    """A fact's body without what it says: readable whatever version wrote the rest (docs/contract)."""
 
     v: Count
     device: Name

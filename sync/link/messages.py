@@ -1,4 +1,4 @@
-"""Everything that travels over MQTT, as values (DESIGN 4). Bounded, strict, versioned by topic root.
+"""Everything that travels over MQTT, as values (docs/contract). Bounded, strict, versioned by topic root.
 
 Signed messages travel as `Signed`: the exact JSON text, the key's name and an Ed25519 signature over
 `context + "\\n" + body`. Whoever checks the signature reads the same text; nobody re-encodes.

@@ -1,4 +1,4 @@
-"""Who may write and read each topic (DESIGN 4): one table, from which every broker's lists are made. Pure.
+"""Who may write and read each topic (docs/contract): one table, from which all brokers' lists are made. Pure.
 
 Every method of `Topics` has its row here, or a test fails: a topic nobody has rights to would be dead behind
 a broker with access lists, and one everybody has rights to would be a hole.

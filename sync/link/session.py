@@ -1,6 +1,6 @@
 """The edge's end of the link as a pure machine: events in, effects out. No clock, no thread, no I/O.
 
-The broker carries no guarantee (DESIGN 5.2): it may lose, double, delay, reorder, forget and invent. What
+The broker carries no guarantee (decision 0005): it may lose, double, delay, reorder, forget and invent. What
 this session relies on is its own journal, signatures, numbers and timers:
 
 - a fact is sent until the hub's signed acknowledgement covers it; the journal, not this session, decides

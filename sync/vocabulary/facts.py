@@ -481,7 +481,7 @@ class FactBody(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON a fact's hash covers."""
 
     v: Annotated[int, Meta(ge=VERSION - 1, le=VERSION + 1)] = VERSION
-    """One version older and newer are read; what is further away is kept unread (DESIGN 4)."""
+    """One version older and newer are read; what is further away is kept unread (docs/contract)."""
     device: Name
     epoch: Name
     stream: Stream
@@ -572,4 +572,4 @@ def seal(draft: FactDraft, *, device: str, epoch: str, seq: int, position: int, 
 
 
 read_body = decoder(FactBody)
-"""Exact bytes -> `FactBody`. Raises `Malformed`. Unknown fields are allowed: additive versions (DESIGN 4)."""
+"""Exact bytes -> `FactBody`. Raises `Malformed`. Unknown fields are allowed: additive versions."""

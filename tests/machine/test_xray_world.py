@@ -1,4 +1,4 @@
-"""The figure of DESIGN 6: how many parcels pass on a wrong picture, with its 95 % upper bound, per feed.
+"""The figure of the line: how many parcels pass on a wrong picture, with its 95 % upper bound, per feed.
 
 `make test` runs a small share of it. The whole, ten seeds of 60,000 parcels a feed (half an hour of CPU):
 
@@ -24,7 +24,7 @@ from tests.machine.xray_belt import LAYOUT, Belt, Tally
 SEEDS = int(os.environ.get("KAKOU_XRAY_SEEDS", "1"))
 PARCELS = int(os.environ.get("KAKOU_XRAY_PARCELS", "1200"))
 LIMIT = {"normal": 0.0007, "dense": 0.0012, "singulated": 0.0005}
-"""Of what passes, at most so much on a wrong picture (DESIGN 6)."""
+"""Of what passes, at most so much on a wrong picture."""
 ENOUGH = 400_000
 """Passed parcels from which on the upper bound itself can be held to the limit."""
 

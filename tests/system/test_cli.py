@@ -97,6 +97,8 @@ def test_every_command_explains_itself(name: str) -> None:
     assert " ".join(command.help.split())[:40] in " ".join(out.split())
     unexplained = [each.name for each in command.params if not getattr(each, "help", "explained")]
     assert [each for each in unexplained if each not in ("hex_frames", "file", "help")] == []
+    # What stands in brackets is markup to who prints the help, and is not seen.
+    assert [each.name for each in command.params if "[" in (getattr(each, "help", "") or "")] == []
 
 
 @pytest.mark.parametrize("group", [(), ("records",), ("journal",), ("slips",), ("enrol",), ("centre",)])

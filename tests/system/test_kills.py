@@ -66,7 +66,7 @@ def test_programs_killed_at_random_instants_lose_nothing_double_nothing_and_move
     points = run.told("killed")
     for point in points:
         print(f"seed {seed}, {broker}: kill -9 {point['program']} at {point['at_s']:.3f} s")
-    # Reconciliation proves it from outside: DESIGN 5.3, row by row.
+    # Reconciliation proves it from outside: docs/reconciliation.md, row by row.
     assert (run.code, run.unreconciled()) == (0, []), run.errors
     assert run.told("reconciled") != []
     assert len(points) == kills

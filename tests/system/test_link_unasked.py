@@ -1,4 +1,5 @@
-"""A broker that hands a client what it never asked for (amqtt, restarted, does) changes nothing."""
+"""A broker that hands a client what it never asked for (amqtt, restarted, does) changes nothing; one that does
+not answer is left for a new connection."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ import time
 
 import pytest
 
-from sync.link.client import BrokerConfig, HubLink
+from sync.link.client import BrokerConfig, HubLink, _Wire
+from sync.link.words import Connected, Connection
 
 pytestmark = pytest.mark.system
 
@@ -54,6 +56,24 @@ class Confused:
         self._server.close()
 
 
+class Deaf(Confused):
+    """Accepts anybody, answers pings, and answers no subscription to the first who comes."""
+
+    came = 0
+
+    def _serve(self, client: socket.socket) -> None:
+        self.came += 1
+        if self.came > 1:
+            super()._serve(client)
+            return
+        with client:
+            while data := client.recv(4096):
+                if data[0] == 0x10:
+                    client.sendall(CONNACK)
+                if data[-2:] == b"\xc0\x00":
+                    client.sendall(b"\xd0\x00")
+
+
 def test_messages_nobody_asked_for_are_dropped_and_the_asked_ones_arrive() -> None:
     broker = Confused(
         [
@@ -80,3 +100,26 @@ def test_messages_nobody_asked_for_are_dropped_and_the_asked_ones_arrive() -> No
         link.stop()
         broker.close()
     assert sorted(heard) == ["claim", "pull"]
+
+
+def test_a_broker_that_answers_no_subscription_is_not_waited_for_for_ever() -> None:
+    broker = Deaf([publish("kakou/v1/demo/edge/lane-in-1/blob/offer", b"asked")])
+    stands = threading.Event()
+    link = _Wire(
+        Connection.ROUTINE,
+        "kakou-hub-routine-1",
+        BrokerConfig(
+            host="127.0.0.1", port=broker.port, stand_within_s=1.0, reconnect_first_s=0.05, keepalive_s=1
+        ),
+        subscribe=("kakou/v1/demo/edge/+/head",),
+        will=None,
+        tell=lambda event: stands.set() if isinstance(event, Connected) else None,
+    )
+    link.start()
+    try:
+        assert stands.wait(15.0)
+        assert broker.came == 2
+    finally:
+        link.ask_to_stop()
+        link.join(2.0)
+        broker.close()

@@ -238,7 +238,7 @@ def test_a_page_that_cannot_be_made_stops_no_lane(lane_site: LaneSite) -> None:
     assert publisher.latest() is None
 
 
-# --- what it costs (DESIGN 6) -------------------------------------------------------------------------------
+# --- what it costs ------------------------------------------------------------------------------------------
 
 
 def rss_anon_mb(process: psutil.Process) -> float:

@@ -58,7 +58,7 @@ LOOK_EVERY_MS = 50.0
 PICTURES = bool(os.environ.get("KAKOU_PROVE"))
 """Of every state, both sizes: `make prove`."""
 NEXT_MS = 100.0
-"""DESIGN 6: key press -> next picture."""
+"""Key press -> next picture."""
 SWITCH_MS = 50.0
 CONTRAST = 7.0
 

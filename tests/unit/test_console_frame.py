@@ -4,19 +4,26 @@ numbers, too much of anything."""
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import structlog
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 from starlette.testclient import TestClient
 
+from sync.hub.archive import Archive
 from sync.hub.console import context, desk
-from sync.hub.console.accounts import Role, account, confirm_account, set_account, set_own_password
+from sync.hub.console.accounts import Account, Role, account, confirm_account, proved, set_account, set_own_password
 from sync.hub.console.app import build_app
 from sync.hub.console.pages import doors
 from sync.hub.console.pages.api import _number
@@ -174,12 +181,77 @@ def test_blanks_around_a_number_do_not_make_more_tries(tmp_path: Path) -> None:
     with console_rig(tmp_path) as rig:
         app = build_app(rig.console)
         statuses = [
-            TestClient(app, client=(f"10.0.0.{number}", 1))
+            TestClient(app, base_url="http://127.0.0.1", client=(f"10.0.0.{number}", 1))
             .post("/sign-in", data={"officer": " " * number + "4604001", "password": "wrong " * 3})
             .status_code
             for number in range(doors.TRIES + 1)
         ]
         assert statuses == [403] * doors.TRIES + [429]
+
+
+def test_tries_that_come_at_once_count_as_many(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        app = build_app(rig.console)
+        together = threading.Barrier(24)
+
+        def guess(number: int) -> int:
+            client = TestClient(app, base_url="http://127.0.0.1", client=(f"10.0.0.{number}", 1))
+            together.wait()
+            return client.post("/sign-in", data={"officer": "4604001", "password": "wrong " * 3}).status_code
+
+        with ThreadPoolExecutor(24) as guessers:
+            statuses = sorted(guessers.map(guess, range(24)))
+        assert statuses == [403] * doors.TRIES + [429] * (24 - doors.TRIES)
+
+
+def test_no_more_than_two_passwords_are_looked_at_at_a_time(tmp_path: Path) -> None:
+    looked: list[int] = []
+    now = 0
+    lock, all_here = threading.Lock(), threading.Barrier(8, timeout=20)
+
+    class Counting(PasswordHasher):
+        def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002
+            nonlocal now
+            with lock:
+                now += 1
+                looked.append(now)
+            time.sleep(0.05)
+            with lock:
+                now -= 1
+            raise VerifyMismatchError
+
+    def guess(number: int) -> Account | None:
+        with contextlib.closing(Archive.open(tmp_path / "archive.sqlite")) as archive:
+            all_here.wait()
+            return proved(archive, str(number), "wrong password", utc_now(), Counting())
+
+    with console_rig(tmp_path), ThreadPoolExecutor(8) as guessers:
+        assert list(guessers.map(guess, range(8))) == [None] * 8
+    assert max(looked) == 2
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8080", 200),
+        ("localhost:8080", 200),
+        ("LOCALHOST", 200),
+        ("[::1]:8080", 200),
+        ("10.1.2.10", 200),
+        ("rebound.example:8080", 421),
+        ("127.0.0.1.example:8080", 421),
+        ("", 421),
+    ],
+)
+def test_plain_http_answers_to_no_name_of_somebody_elses(rig: ConsoleRig, host: str, status: int) -> None:
+    assert rig.client().get("/sign-in", headers={"host": host}).status_code == status
+
+
+def test_behind_tls_any_name_the_certificate_is_for_will_do(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        rig.console.part = dataclasses.replace(rig.console.part, behind_proxy=True)
+        client = TestClient(build_app(rig.console), base_url="https://centre.example")
+        assert client.get("/sign-in").status_code == 200
 
 
 def test_sessions_of_one_officer_do_not_grow_without_end() -> None:

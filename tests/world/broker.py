@@ -1,6 +1,6 @@
 """A broker in memory that does what brokers do on bad days: drop, double, reorder, forget, die. No guarantee.
 
-MQTT as DESIGN 4 uses it: clean sessions, retained messages, last wills. Deliveries are events of the world's
+MQTT as docs/contract uses it: clean sessions, retained messages, last wills. Deliveries are events of the world's
 one queue; nothing here reads a payload.
 """
 

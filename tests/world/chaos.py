@@ -197,7 +197,7 @@ def make_plan(seed: int) -> Plan:
         first=(*cases, *needed),
     )
     # Who has neither plate nor tag of his own is taken for the vehicle next door where only its tag is heard:
-    # the lane has nothing to tell by (DESIGN names no least strength). Such lanes hear their own tags only.
+    # the lane has nothing to tell by (the guarantees name no least strength). Such lanes hear their own tags only.
     without = {truck.lane for truck in traffic.trucks if truck.tag is None}
     lanes = tuple(
         replace(lane, equipment=replace(lane.equipment, hears_neighbour=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import time
 from typing import Final
 
@@ -125,6 +126,7 @@ class Guard:
         self._app = app
         self._sessions = console.sessions
         self._limits = Limits()
+        self._part = console.part
         self._headers = [*_HEADERS, *([_HSTS] if console.part.encrypted else [])]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,6 +151,8 @@ class Guard:
         await (self._app if refusal is None else refusal)(scope, bounded, guarded)
 
     def _refusal(self, request: Request) -> Response | None:
+        if not self._is_ours(request.headers.get("host", "")):
+            return JSONResponse({"code": "not_this_host"}, 421)
         session = self._sessions.kept.get(request.cookies.get(COOKIE, ""))
         address = request.client.host if request.client else ""
         bucket, name = (
@@ -164,3 +168,17 @@ class Guard:
         if not length.isdecimal() or int(length[:12]) > MOST_BODY_BYTES:
             return JSONResponse({"code": "too_long"}, 413)
         return None
+
+    def _is_ours(self, host: str) -> bool:
+        """A name in `Host` that is not ours is another site's, pointed here to reach us through a browser:
+        TLS refuses that by itself, plain HTTP does not."""
+        if self._part.encrypted:
+            return True
+        name = (host if host.endswith("]") else host.rpartition(":")[0] or host).lower().strip("[]")
+        if name in ("localhost", self._part.host.lower()):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True

@@ -265,14 +265,13 @@ def change_password(
     console = console_of(request)
     throttle: Throttle = request.app.state.throttle
     names = (f"officer {session.officer}",)
-    wait_s = throttle.wait_s(names, time.monotonic())
-    said: tuple[Any, ...] | None = ("access.password.wait", round(wait_s) + 1) if wait_s > 0 else None
-    if said is None and new != again:
-        said = ("access.password.differ",)
+    said: tuple[Any, ...] | None = ("access.password.differ",) if new != again else None
+    if said is None:
+        wait_s = throttle.takes(names, time.monotonic())
+        said = ("access.password.wait", round(wait_s) + 1) if wait_s > 0 else None
     if said is None:
         with console.archive() as archive:
             if proved(archive, session.officer, now, utc_now()) is None:
-                throttle.wrong(names, time.monotonic())
                 said = ("access.password.wrong",)
             else:
                 throttle.right(names)

@@ -433,12 +433,11 @@ def _second(
         raise DeskRefused("desk.another_officer")
     throttle: Throttle = request.app.state.throttle
     names = (f"officer {officer}", f"second {session.officer}")
-    wait_s = throttle.wait_s(names, time.monotonic())
+    wait_s = throttle.takes(names, time.monotonic())
     if wait_s > 0:
         raise DeskRefused("sign_in.wait", round(wait_s) + 1)
     account = proved(archive, officer, password, now)
     if account is None:
-        throttle.wrong(names, time.monotonic())
         console_of(request).log.warning("second officer refused", officer=officer[:64], first=session.officer)
         raise DeskRefused("sign_in.wrong")
     throttle.right(names)

@@ -4,6 +4,7 @@ somebody not signed in."""
 from __future__ import annotations
 
 import mimetypes
+import threading
 import time
 from typing import Annotated, Final
 from urllib.parse import unquote
@@ -23,28 +24,32 @@ LONGEST_WAIT_S: Final = 900.0
 
 
 class Throttle:
-    """Who has tried too often. Of numbers and addresses, at most so many."""
+    """Who has tried too often. Of numbers and addresses, at most so many. Any thread."""
 
     def __init__(self) -> None:
         self._wrong: dict[str, tuple[int, float]] = {}
+        self._lock = threading.Lock()
 
-    def wait_s(self, names: tuple[str, ...], now_s: float) -> float:
-        waits = [0.0]
-        for name in names:
-            wrong, last_s = self._wrong.get(name, (0, 0.0))
-            if wrong >= TRIES:
-                waits.append(last_s + min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (wrong - TRIES)) - now_s)
-        return max(waits)
-
-    def wrong(self, names: tuple[str, ...], now_s: float) -> None:
-        for name in names:
-            self._wrong[name] = (self._wrong.pop(name, (0, 0.0))[0] + 1, now_s)
-        while len(self._wrong) > 10_000:
-            del self._wrong[next(iter(self._wrong))]
+    def takes(self, names: tuple[str, ...], now_s: float) -> float:
+        """How long to wait; 0: now, and it counts as a wrong one until it was `right`. Counted before it is
+        looked at: else any number that come at once cost no more than one."""
+        with self._lock:
+            waits = [0.0]
+            for name in names:
+                wrong, last_s = self._wrong.get(name, (0, 0.0))
+                if wrong >= TRIES:
+                    waits.append(last_s + min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (wrong - TRIES)) - now_s)
+            if max(waits) <= 0:
+                for name in names:
+                    self._wrong[name] = (self._wrong.pop(name, (0, 0.0))[0] + 1, now_s)
+                while len(self._wrong) > 10_000:
+                    del self._wrong[next(iter(self._wrong))]
+            return max(waits)
 
     def right(self, names: tuple[str, ...]) -> None:
-        for name in names:
-            self._wrong.pop(name, None)
+        with self._lock:
+            for name in names:
+                self._wrong.pop(name, None)
 
 
 @router.get("/healthz")
@@ -82,14 +87,13 @@ def sign_in(
     # The same number, however it is written, is one officer's.
     officer = officer.strip()
     names = (f"officer {officer}", f"address {request.client.host if request.client else ''}")
-    wait_s = throttle.wait_s(names, time.monotonic())
+    wait_s = throttle.takes(names, time.monotonic())
     if wait_s > 0:
         said = ("sign_in.wait", round(wait_s) + 1)
         return console.page(request, "sign_in.html", status=429, to=to, said=said)
     with console.archive() as archive:
         account = proved(archive, officer, password, utc_now())
     if account is None:
-        throttle.wrong(names, time.monotonic())
         console.log.warning("sign-in refused", officer=officer[:64])
         return console.page(request, "sign_in.html", status=403, to=to, said=("sign_in.wrong",))
     throttle.right(names)
