@@ -494,8 +494,8 @@ class _Wire:
 
     def _converse(self, client: mqtt.Client, stands: Callable[[], bool]) -> None:
         """Read and write until the connection ends, or has not come to stand in its time. The library's own
-        loop looks for what other threads have handed over only every so often, unless it may start its own thread;
-        ours is rung."""
+        loop looks for what other threads have handed over only every so often, unless it may start a thread
+        of its own; ours is rung."""
         ssl_too = self._broker.ca_file is not None
         due_s = time.monotonic() + self._broker.stand_within_s
         while True:

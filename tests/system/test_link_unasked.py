@@ -1,5 +1,5 @@
-"""A broker that hands a client what it never asked for (amqtt, restarted, does) changes nothing; one that does
-not answer is left for a new connection."""
+"""A broker that hands a client what it never asked for (amqtt, restarted, does) changes nothing; one that
+does not answer is left for a new connection."""
 
 from __future__ import annotations
 
