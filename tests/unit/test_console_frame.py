@@ -23,7 +23,15 @@ from starlette.testclient import TestClient
 
 from sync.hub.archive import Archive
 from sync.hub.console import context, desk
-from sync.hub.console.accounts import Account, Role, account, confirm_account, proved, set_account, set_own_password
+from sync.hub.console.accounts import (
+    Account,
+    Role,
+    account,
+    confirm_account,
+    proved,
+    set_account,
+    set_own_password,
+)
 from sync.hub.console.app import build_app
 from sync.hub.console.pages import doors
 from sync.hub.console.pages.api import _number
