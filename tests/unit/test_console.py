@@ -27,7 +27,7 @@ def _stranger(rig: ConsoleRig) -> TestClient:
 
 def test_nothing_is_answered_to_a_stranger_but_health_assets_and_the_sign_in_page(rig: ConsoleRig) -> None:
     stranger = _stranger(rig)
-    open_paths = {"/healthz", "/assets/{name}", "/sign-in", "/prefer"}
+    open_paths = {"/healthz", "/assets/{name}", "/favicon.ico", "/sign-in", "/prefer"}
     for route in (route for router in ROUTERS for route in router.routes):
         assert isinstance(route, APIRoute)
         assert route.methods

@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import queue
+import re
 import secrets
 import threading
 import time
@@ -30,6 +31,7 @@ from sync.hub.console.accounts import Role, note_read, standing
 from sync.hub.console.settings import ConsolePart
 from sync.hub.console.shown import Shown
 from sync.hub.console.words import WORDS
+from sync.hub.console.words.details import plainly
 from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.records import Site
@@ -38,6 +40,7 @@ from sync.vocabulary.rulings import Text
 T = TypeVar("T")
 MOST_SESSIONS: Final = 32
 """Of one officer; another one ends the oldest."""
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 NOTED_FOR_S: Final = 600.0
 """A page that brings itself up to date is one look, not one a second."""
 CONNECTION_WITHIN_S: Final = 10.0
@@ -264,7 +267,8 @@ class Console:
         return f"/assets/{name}?v={hashlib.sha256(self._assets[name]).hexdigest()[:12]}"
 
     def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """`say(key)` gives words of `words`, `both(text)` those of a `Text`, `local(utc)` the site's time."""
+        """`say(key)` gives words of `words`, `both(text)` those of a `Text`, `plain(text)`
+        a device's own words, `local(utc)` the site's time, `dated(text)` that of a text which is a time."""
         language, theme = language_of(request), theme_of(request)
         site = self.site()
         session: Session | None = getattr(request.state, "session", None)
@@ -294,6 +298,12 @@ class Console:
         def both(text: Text | None) -> str:
             return "" if text is None else text.zh if language == "zh" else text.en
 
+        def dated(text: str) -> str:
+            return local(text, "%Y-%m-%d %H:%M:%S") if _INSTANT.fullmatch(text) else text
+
+        def plain(text: str) -> str:
+            return plainly(text, language)
+
         def local(utc: str, form: str = "%m-%d %H:%M:%S") -> str:
             # A device's word for a time need not be one, and the end of time has no local one.
             try:
@@ -304,6 +314,8 @@ class Console:
         return self._templates.get_template(template).render(
             say=say,
             both=both,
+            plain=plain,
+            dated=dated,
             local=local,
             language=language,
             number=number,

@@ -20,7 +20,7 @@ from sync.vocabulary.blobs import named_by
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.facts import FactData, PictureMissed, PictureTaken, ReadingKept, RulingMade
 from sync.vocabulary.handheld_facts import EvidenceTaken, ParcelJudged, ReleaseAsked, ReleaseCodeMade
-from sync.vocabulary.records import Recall, RecallState, Trace, Waybill, XRay
+from sync.vocabulary.records import Enterprise, Recall, RecallState, Trace, Waybill, XRay
 from sync.vocabulary.rulings import Text
 from sync.vocabulary.xray_facts import ParcelXRayed, XRayFileKept
 
@@ -169,7 +169,8 @@ def _name_of(data: FactData) -> tuple[str, Text]:
                 "passing": Text("通过", "Passing"),
                 "recognised": Text("识别", "Recognised"),
             }.get(moment, Text(moment, moment))
-            return f"{moment}-{camera}.jpg", Text(f"{words.zh} · {camera}", f"{words.en} · {camera}")
+            lens = value_words(camera)
+            return f"{moment}-{camera}.jpg", Text(f"{words.zh} · {lens.zh}", f"{words.en} · {lens.en}")
         case EvidenceTaken(kind="voice", subject=subject):
             return "voice", Text(f"语音 {subject}", f"Voice note {subject}")
         case EvidenceTaken(kind=kind, subject=subject):
@@ -404,6 +405,17 @@ def record_somewhere(archive: Archive, collection: str, key: str) -> tuple[str, 
         if body is not None:
             return each.scope, body
     return "", None
+
+
+def firm_named(archive: Archive, code: str) -> str:
+    """The name of an enterprise, as its record has it now; empty where it has none."""
+    body = record_somewhere(archive, "enterprises", code)[1] if code else None
+    if body is None:
+        return ""
+    try:
+        return from_json(body, Enterprise).name
+    except Malformed:
+        return ""
 
 
 def _gone(archive: Archive, collection: str, key: str) -> tuple[str, tuple[Version, ...]]:

@@ -6,9 +6,11 @@ is left out here and stands in its exact text beside it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from sync.hub.console.words.details import PARTS, plainly
 from sync.hub.console.words.facts import CODES, FIELDS, KINDS, VALUES
 from sync.vocabulary.codec import to_builtins
 from sync.vocabulary.facts import Alarm, FactData, RulingMade
@@ -107,7 +109,8 @@ def value_words(value: object) -> Text:
             )
         case _:
             text = str(value)
-            return Text(*VALUES[text]) if text in VALUES else same(text[:MOST_CHARACTERS])
+            words = VALUES.get(text) or PARTS.get(text)
+            return same(text[:MOST_CHARACTERS]) if words is None else Text(*words)
 
 
 def _value_of(field: str, value: object) -> Text:
@@ -131,9 +134,10 @@ def _fact_lines(data: FactData) -> Iterator[Line]:
             for because in data.ruling.reasons:
                 yield Line(field_words("reason"), lane_reason(because))
         case Alarm():
-            yield Line(field_words("code"), Text(data.zh or data.code.value, data.en or data.code.value))
+            named = Text(data.zh or data.code.value, data.en or data.code.value)
+            yield Line(field_words("code"), _plain(named.zh, named.en))
             if data.detail:
-                yield Line(field_words("detail"), same(data.detail))
+                yield Line(field_words("detail"), _plain(data.detail, data.detail))
             return
         case ParcelJudged() | ParcelXRayed():
             words = xray_reason if isinstance(data, ParcelXRayed) else parcel_reason
@@ -179,6 +183,22 @@ def xray_reason(told: str) -> Text:
         return same(told)
     more = f" ({detail.strip()})" if detail else ""
     return Text(words.zh + more, words.en + more)
+
+
+def _plain(zh: str, en: str) -> Text:
+    return Text(plainly(zh, "zh"), plainly(en, "en"))
+
+
+_FRAMES: Final = re.compile(r"(\d+) frames")
+
+
+def reading_detail(kind: str, detail: str) -> Text:
+    """What a device says beside what it read: of a plate its confidence in %, of a weight the frames."""
+    if kind == "plate" and detail.isdecimal():
+        return Text(f"置信度 {detail} %", f"confidence {detail} %")
+    if (frames := _FRAMES.fullmatch(detail)) is not None:
+        return Text(f"{frames[1]} 帧一致", f"{frames[1]} frames agree")
+    return same(detail)
 
 
 def _suspect(each: SuspectTold) -> Text:

@@ -6,7 +6,7 @@ for (const place of document.querySelectorAll("[data-curves]")) {
   const colour = (name) => style.getPropertyValue(name).trim();
   const line = colour("--line"), text = colour("--quiet");
   // Told apart by colour and by dashes: red is for open alarms alone.
-  const strokes = ["--green", "--blue", "--amber", "--text"].map(colour);
+  const strokes = ["--green", "--blue", "--amber", "--text", "--violet", "--teal"].map(colour);
   const dashes = [[], [8, 4], [2, 4]];
   const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { stroke: line, width: 1 }, font: "13px sans-serif" };
   const one = curves.x.length === 1;

@@ -31,6 +31,7 @@ from sync.hub.console.accounts import (
 from sync.hub.console.context import Console, Session, commanding, console_of, needs, signed_in
 from sync.hub.console.pages.doors import Throttle
 from sync.hub.console.statistics import safe_cell
+from sync.hub.console.words import WORDS
 from sync.hub.pins import has_pin, is_pin
 from sync.store.journal import utc_now
 
@@ -408,7 +409,16 @@ def reads_page(
         return _csv("reads", ("time", "officer", "what", "subject", "detail"), [row[1:] for row in rows])
     filled = _filled(officer, what, subject, from_day, until_day)
     more = rows[-1].id if len(rows) == audit.A_PAGE else 0
-    return console.page(request, "reads.html", tab="reads", rows=rows, count=count, filled=filled, more=more)
+    return console.page(
+        request,
+        "reads.html",
+        tab="reads",
+        rows=rows,
+        count=count,
+        filled=filled,
+        more=more,
+        **_whats("read.", what),
+    )
 
 
 @router.get("/access/acts")
@@ -438,7 +448,22 @@ def acts_page(
         return _csv("acts", names, told)
     filled = _filled(officer, what, subject, from_day, until_day)
     more = rows[-1].id if len(rows) == audit.A_PAGE else 0
-    return console.page(request, "acts.html", tab="acts", rows=rows, count=count, filled=filled, more=more)
+    return console.page(
+        request,
+        "acts.html",
+        tab="acts",
+        rows=rows,
+        count=count,
+        filled=filled,
+        more=more,
+        **_whats("act.", what),
+    )
+
+
+def _whats(prefix: str, asked: str) -> dict[str, Any]:
+    """What there is to choose from, and what was asked for though this version has no word for it."""
+    known = [key.removeprefix(prefix) for key in WORDS if key.startswith(prefix) and key.count(".") == 1]
+    return {"has": WORDS.__contains__, "whats": known if not asked or asked in known else [*known, asked]}
 
 
 def _filled(*values: str) -> dict[str, str]:

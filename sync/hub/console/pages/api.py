@@ -18,6 +18,7 @@ from sync.hub.console.context import Console, Session, commanding, console_of, n
 from sync.hub.console.pages.statistics import Day, View, days_asked
 from sync.hub.console.shown import DAILY, HOURLY, TALLIES, PassageRow
 from sync.hub.console.tokens import LONGEST_DAYS, TokenRefused, holder_of, make_token, revoke_token, tokens
+from sync.hub.console.words import WORDS
 from sync.store.journal import utc_now
 from sync.vocabulary.facts import Stream
 
@@ -580,6 +581,8 @@ def _token_page(request: Request, token: str, refused: str, status: int = 200) -
         request,
         "api.html",
         status=status,
+        tab="api",
+        has=WORDS.__contains__,
         tokens=known,
         token=token,
         refused=refused,

@@ -21,6 +21,7 @@ from sync.hub.archive import Archive, CentreAct
 from sync.hub.centre import By, CentreRefused, issue_order, orders, withdraw_order
 from sync.hub.console.accounts import Role
 from sync.hub.console.context import Console, Session, commanding, console_of, needs
+from sync.hub.console.words import WORDS
 from sync.hub.trial import MOST_EXAMPLES, told_by_lanes, try_control
 from sync.policy import lots
 from sync.store.journal import utc_now
@@ -325,6 +326,7 @@ def control_page(request: Request, session: Leading, control_id: str) -> Respons
         cut=MOST_PASSAGES if cut else 0,
         most=MOST_EXAMPLES,
         acts=acts,
+        has=WORDS.__contains__,
     )
 
 

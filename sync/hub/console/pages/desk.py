@@ -20,8 +20,10 @@ from sync.hub.console import desk
 from sync.hub.console.accounts import proved
 from sync.hub.console.context import Console, Session, commanding, console_of, needs
 from sync.hub.console.desk import DeskRefused
+from sync.hub.console.evidence import firm_named
 from sync.hub.console.pages.doors import Throttle
 from sync.hub.console.shown import PassageRow
+from sync.hub.console.telling import reading_detail, value_words
 from sync.store.journal import utc_now
 from sync.vocabulary.commands import (
     BOARD_PRESETS,
@@ -202,6 +204,7 @@ def hold_of(console: Console, session: Session, device: str, passage: int) -> di
             if (each.device, each.passage) == (device, passage)
         ]
         lane = _lane(archive, device)
+        firm = firm_named(archive, row.enterprise)
     due_utc = _due_utc(row, console.part.hold_due_s)
     return {
         "row": row,
@@ -220,6 +223,9 @@ def hold_of(console: Console, session: Session, device: str, passage: int) -> di
         "steps": steps,
         "waiting": waiting,
         "lane": lane,
+        "firm": firm,
+        "value": value_words,
+        "reading_detail": reading_detail,
         "needed": site.manual_release_officers,
         "pulse": console.pulse.number,
     }

@@ -70,6 +70,12 @@ def asset(request: Request, name: str) -> Response:
     )
 
 
+@router.get("/favicon.ico")
+def icon(request: Request) -> Response:
+    """What a browser asks for beside a picture or a file; pages name theirs."""
+    return asset(request, "icon.svg")
+
+
 @router.get("/sign-in")
 def sign_in_page(request: Request, to: str = "/") -> Response:
     return console_of(request).page(request, "sign_in.html", to=to, said="")

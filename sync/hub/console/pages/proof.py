@@ -9,8 +9,15 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
 
 from sync.hub.blob_files import BlobFiles, is_sha256
 from sync.hub.console.context import Console, Session, console_of, signed_in
-from sync.hub.console.evidence import parcel_page, passage_page, told_of_waybill
-from sync.hub.console.telling import fact_lines, field_words, kind_words, lane_reason, value_words
+from sync.hub.console.evidence import firm_named, parcel_page, passage_page, told_of_waybill
+from sync.hub.console.telling import (
+    fact_lines,
+    field_words,
+    kind_words,
+    lane_reason,
+    reading_detail,
+    value_words,
+)
 from sync.hub.looking_back import Proof, Told, prove, told_at, told_of_passage
 from sync.vocabulary.facts import Stream
 
@@ -25,6 +32,7 @@ _WORDS: Final[dict[str, Any]] = {
     "value": value_words,
     "kind_words": kind_words,
     "lane_reason": lane_reason,
+    "reading_detail": reading_detail,
 }
 
 
@@ -36,9 +44,10 @@ def passage(
     console.note_read(session, "passage", f"{device}/{passage}")
     with console.archive() as archive, console.shown() as shown:
         seen = passage_page(archive, shown, console.config.site, device, passage)
+        firm = firm_named(archive, seen.row.enterprise) if seen is not None and seen.row is not None else ""
     if seen is None:
         raise HTTPException(404, "no such passage")
-    return console.page(request, "passage.html", seen=seen, **_WORDS)
+    return console.page(request, "passage.html", seen=seen, firm=firm, **_WORDS)
 
 
 @router.get("/passage/{device}/{passage}/proof")

@@ -328,6 +328,7 @@ VALUES: Final[dict[str, tuple[str, str]]] = {
     "diverter": ("分拣口", "diverter"),
     "pass": ("通过槽", "pass"),
     "flag": ("异常槽", "flag"),
+    "read": ("已读出", "read"),
     "no_read": ("未读出", "no read"),
     "garbled": ("残缺", "garbled"),
     "photo": ("照片", "photo"),

@@ -56,6 +56,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "proof.versions": ("底账历次版本", "Every version of the record"),
     "proof.goods": ("申报商品", "Declared goods"),
     "proof.passages": ("所在核放单的过卡", "Passages of its slip"),
+    "proof.no_passages": ("尚无过卡", "No passage yet"),
     "proof.x_ray": ("机检图像", "X-ray"),
     "proof.recalled": ("召回中", "Recalled"),
     "proof.no_record": ("底账中已无此运单", "No record of this waybill any more"),
