@@ -17,7 +17,7 @@ from hardware_sims.devices.container_camera import ContainerCamera
 from hardware_sims.devices.customs_platform import CustomsPlatform
 from hardware_sims.devices.io_board import IoBoard
 from hardware_sims.devices.led_board import LedBoard
-from hardware_sims.devices.plate_camera import PlateCamera
+from hardware_sims.devices.plate_camera import PictureOf, PlateCamera, grey
 from hardware_sims.devices.plate_camera_dahua import DahuaCamera
 from hardware_sims.devices.plate_camera_hikvision import HikvisionCamera, HikvisionStream
 from hardware_sims.devices.rfid_reader import RfidReader
@@ -70,6 +70,7 @@ class SimulatedLane:
         seed: int = 0,
         sink: Sink = lambda line: None,
         unix_of: Callable[[float], float] = lambda at_s: 1_767_225_600.0 + at_s,
+        picture_of: PictureOf = grey,
     ) -> None:
         name = settings.name
         self.name = name
@@ -77,7 +78,7 @@ class SimulatedLane:
         self.log = jsonl_log(name, sink)
         self.physics = LanePhysics(settings.barrier, self.log)
         physics = self.physics
-        self.camera: Camera = _plate_camera(physics, settings, unix_of, f"{seed}/{name}/camera")
+        self.camera: Camera = _plate_camera(physics, settings, unix_of, f"{seed}/{name}/camera", picture_of)
         self.io = IoBoard(
             physics,
             unit=settings.io_unit,
@@ -250,7 +251,11 @@ class SimulatedLane:
 
 
 def _plate_camera(
-    physics: LanePhysics, settings: LaneSettings, unix_of: Callable[[float], float], seed: str
+    physics: LanePhysics,
+    settings: LaneSettings,
+    unix_of: Callable[[float], float],
+    seed: str,
+    picture_of: PictureOf,
 ) -> Camera:
     host = settings.camera_listener or "127.0.0.1"
     heartbeat_s = settings.camera_heartbeat_s
@@ -265,13 +270,20 @@ def _plate_camera(
                 serial_no=f"51ca11e5-{sum(settings.name.encode()) & 0xFFFFFFFF:08x}",
                 unix_of=unix_of,
                 seed=seed,
+                picture_of=picture_of,
             )
         case "hikvision":
-            return HikvisionCamera(physics, host=host, heartbeat_s=heartbeat_s, unix_of=unix_of, seed=seed)
+            return HikvisionCamera(
+                physics, host=host, heartbeat_s=heartbeat_s, unix_of=unix_of, seed=seed, picture_of=picture_of
+            )
         case "hikvision_stream":
-            return HikvisionStream(physics, user=user, password=password, unix_of=unix_of, seed=seed)
+            return HikvisionStream(
+                physics, user=user, password=password, unix_of=unix_of, seed=seed, picture_of=picture_of
+            )
         case "dahua":
-            return DahuaCamera(physics, user=user, password=password, unix_of=unix_of, seed=seed)
+            return DahuaCamera(
+                physics, user=user, password=password, unix_of=unix_of, seed=seed, picture_of=picture_of
+            )
 
 
 def _scanner(physics: LanePhysics, settings: LaneSettings, seed: str) -> Device:
@@ -313,10 +325,13 @@ class SimulatedSite:
         sink: Sink = lambda line: None,
         unix_of: Callable[[float], float] = lambda at_s: 1_767_225_600.0 + at_s,
         released: bool = True,
+        picture_of: PictureOf = grey,
     ) -> None:
         self.scenario = scenario
         self.lanes: Mapping[str, SimulatedLane] = {
-            lane.name: SimulatedLane(lane, seed=scenario.seed, sink=sink, unix_of=unix_of)
+            lane.name: SimulatedLane(
+                lane, seed=scenario.seed, sink=sink, unix_of=unix_of, picture_of=picture_of
+            )
             for lane in scenario.lanes
         }
         self._order = 0

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hardware_sims.devices import Camera
+from hardware_sims.devices.photographed import DRAWN_AHEAD, photograph
 from hardware_sims.faults import Fault, FaultKind
 from hardware_sims.lanes import SimulatedSite
 from hardware_sims.operating import Commands, Ending, woken_by_signals
@@ -274,7 +275,12 @@ class Shell:
         """Since when, virtual and real, a program has not read what its inputs show."""
         folder.mkdir(parents=True, exist_ok=True)
         self._journal = os.open(folder / "physics.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        self.site = SimulatedSite(scenario, sink=self._log, unix_of=self._unix_of, released=released)
+        # Before the clock runs: drawing takes longer than a fast lane's devices may be silent.
+        for plate in {vehicle.plate for vehicle in scenario.vehicles[:DRAWN_AHEAD]}:
+            photograph(plate)
+        self.site = SimulatedSite(
+            scenario, sink=self._log, unix_of=self._unix_of, released=released, picture_of=photograph
+        )
         self._poll = select.poll()
         self._lines: dict[tuple[str, str], Line] = {}
         self._ports: dict[tuple[str, str], int] = {}

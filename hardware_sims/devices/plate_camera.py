@@ -50,6 +50,21 @@ PICTURE = (
     + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00\x3f\xff\xd9"
 )
 """A whole baseline JPEG: one grey block of 8 x 8."""
+PictureOf = Callable[[str | None], bytes]
+"""The JPEG a camera takes of a vehicle with this plate, or without one."""
+
+
+def grey(plate: str | None) -> bytes:
+    """Nothing is to be seen on it: for those who look at no picture."""
+    return PICTURE
+
+
+def taken(picture: bytes, line: FaultyLine, chance: random.Random) -> bytes:
+    """As it leaves the camera: whole, or cut where it has that fault."""
+    if not line.has(FaultKind.CUT_PICTURE):
+        return picture
+    return picture[: chance.randrange(4, len(picture) - 1)]
+
 
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ0123456789"
 
@@ -61,6 +76,8 @@ class _Result:
     confidence: int
     at_s: float
     trigger: int
+    before_lens: str | None = None
+    """The plate that is there, whatever was made of it."""
     offline: bool = False
     sent: int = 0
     taken: int = 0
@@ -181,8 +198,10 @@ class PlateCamera:
         serial_no: str = "51ca11e5-00000001",
         unix_of: Callable[[float], float] = lambda at_s: 1_767_225_600.0 + at_s,
         seed: str = "camera",
+        picture_of: PictureOf = grey,
     ) -> None:
         self._physics = physics
+        self._picture_of = picture_of
         self._host = host
         self._path = path
         self._heartbeat_path = heartbeat_path
@@ -277,7 +296,12 @@ class PlateCamera:
         while self._repeat_s <= at_s:
             if self._last is not None and not self._line.is_deaf:
                 again = _Result(
-                    self._last.plate_id, self._last.license, self._last.confidence, self._last.at_s, 4
+                    self._last.plate_id,
+                    self._last.license,
+                    self._last.confidence,
+                    self._last.at_s,
+                    4,
+                    self._last.before_lens,
                 )
                 self._results.append(again)
             self._repeat_s += REPEAT_S
@@ -309,6 +333,7 @@ class PlateCamera:
             confidence,
             view.at_s,
             8 if view.by_hand else 4,
+            view.plate,
         )
         if text is not None:
             self._last = result
@@ -348,17 +373,12 @@ class PlateCamera:
             serial_no=self._serial_no,
             offline=result.offline,
             trigger_type=result.trigger,
-            picture=self._picture(),
+            picture=taken(self._picture_of(result.before_lens), self._line, self._random),
         )
         body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
         if self._line.has(FaultKind.MALFORMED):
             body = body[: self._random.randrange(len(body))]
         self._post(at_s, self._path, "application/json", body, result)
-
-    def _picture(self) -> bytes:
-        if self._line.has(FaultKind.CUT_PICTURE):
-            return PICTURE[: self._random.randrange(4, len(PICTURE) - 1)]
-        return PICTURE
 
     def _post(self, at_s: float, path: str, kind: str, body: bytes, what: _Result | str) -> None:
         head = (

@@ -14,7 +14,7 @@ from typing import Literal
 
 from hardware_sims.barrier import NEVER
 from hardware_sims.devices.http_stream import Portion, StreamServer
-from hardware_sims.devices.plate_camera import PICTURE
+from hardware_sims.devices.plate_camera import PictureOf, grey, taken
 from hardware_sims.devices.recognising import Recognised, Recogniser
 from hardware_sims.faults import Fault, FaultKind
 from hardware_sims.physics import LanePhysics
@@ -74,12 +74,14 @@ class DahuaCamera:
         heartbeat_s: float = 5.0,
         unix_of: Callable[[float], float] = lambda at_s: 1_767_225_600.0 + at_s,
         seed: str = "dahua",
+        picture_of: PictureOf = grey,
     ) -> None:
         """`heartbeat_s`: until a request asks for another."""
         self._physics = physics
         self._unix_of = unix_of
         self._random = random.Random(seed)
         self._recogniser = Recogniser(seed)
+        self._picture_of = picture_of
         self.stream = StreamServer(
             path="/cgi-bin/snapManager.cgi?action=attachFileProc",
             kind="multipart/x-mixed-replace",
@@ -139,9 +141,7 @@ class DahuaCamera:
 
     def _put(self, seen: Recognised, from_s: float) -> None:
         text = event_text(license_text=seen.text, number=seen.number, unix_s=self._unix_of(seen.at_s))
-        picture = PICTURE
-        if self.stream.line.has(FaultKind.CUT_PICTURE):
-            picture = PICTURE[: self._random.randrange(4, len(PICTURE) - 1)]
+        picture = taken(self._picture_of(seen.before_lens), self.stream.line, self._random)
         at_s = from_s + RECOGNISE_S
         self.stream.put(Portion(at_s, "text/plain", text.encode("utf-8")))
         self.stream.put(Portion(at_s, "image/jpeg", picture))

@@ -15,7 +15,7 @@ from typing import Literal
 from hardware_sims.barrier import NEVER
 from hardware_sims.devices.http_push import Push, Pusher
 from hardware_sims.devices.http_stream import Portion, StreamServer
-from hardware_sims.devices.plate_camera import PICTURE
+from hardware_sims.devices.plate_camera import PictureOf, grey, taken
 from hardware_sims.devices.recognising import Recognised, Recogniser
 from hardware_sims.faults import Fault, FaultKind
 from hardware_sims.physics import LanePhysics
@@ -133,6 +133,7 @@ class HikvisionCamera:
         heartbeat_s: float = 5.0,
         unix_of: Callable[[float], float] = lambda at_s: 1_767_225_600.0 + at_s,
         seed: str = "hikvision",
+        picture_of: PictureOf = grey,
     ) -> None:
         self._physics = physics
         self._path = path
@@ -141,6 +142,7 @@ class HikvisionCamera:
         self._unix_of = unix_of
         self._random = random.Random(seed)
         self._recogniser = Recogniser(seed)
+        self._picture_of = picture_of
         self.pusher = Pusher(host, seed)
         self._heartbeat_due_s = heartbeat_s or NEVER
         self._repeat_s = NEVER
@@ -189,9 +191,7 @@ class HikvisionCamera:
         return self.pusher.advance(at_s)
 
     def _put(self, seen: Recognised, from_s: float) -> None:
-        picture = PICTURE
-        if self.pusher.line.has(FaultKind.CUT_PICTURE):
-            picture = PICTURE[: self._random.randrange(4, len(PICTURE) - 1)]
+        picture = taken(self._picture_of(seen.before_lens), self.pusher.line, self._random)
 
         def body(at_s: float) -> bytes:
             xml = anpr_xml(
@@ -221,6 +221,7 @@ class HikvisionStream:
         heartbeat_s: float = HEARTBEAT_S,
         unix_of: Callable[[float], float] = lambda at_s: 1_767_225_600.0 + at_s,
         seed: str = "hikvision",
+        picture_of: PictureOf = grey,
     ) -> None:
         self._physics = physics
         self._shape: Shape = shape
@@ -228,6 +229,7 @@ class HikvisionStream:
         self._unix_of = unix_of
         self._random = random.Random(seed)
         self._recogniser = Recogniser(seed)
+        self._picture_of = picture_of
         self.stream = StreamServer(
             path="/ISAPI/Event/notification/alertStream",
             kind="multipart/mixed",
@@ -285,9 +287,7 @@ class HikvisionStream:
             number=seen.number,
             shape=self._shape,
         )
-        picture = PICTURE
-        if self.stream.line.has(FaultKind.CUT_PICTURE):
-            picture = PICTURE[: self._random.randrange(4, len(PICTURE) - 1)]
+        picture = taken(self._picture_of(seen.before_lens), self.stream.line, self._random)
         at_s = from_s + RECOGNISE_S
         self.stream.put(Portion(at_s, 'application/xml; charset="UTF-8"', xml.encode("utf-8")))
         self.stream.put(Portion(at_s, "image/jpeg", picture, "licensePlatePicture.jpg"))

@@ -18,6 +18,8 @@ class Recognised:
     text: str | None
     confidence: int
     at_s: float
+    before_lens: str | None = None
+    """The plate that is there, whatever was made of it."""
 
 
 class Recogniser:
@@ -28,13 +30,14 @@ class Recogniser:
 
     def recognise(self, at_s: float, text: str | None, line: FaultyLine) -> Recognised:
         wrong = line.get(FaultKind.WRONG_PLATE)
+        before_lens = text
         if line.has(FaultKind.STUCK) and self.last is not None:
             text = self.last.text
         elif wrong is not None and text is not None:
             text = wrong.plate or self._misread(text)
         confidence = self._random.randint(85, 99) if text is not None else 0
         self._number += 1
-        seen = Recognised(self._number, text, confidence, at_s)
+        seen = Recognised(self._number, text, confidence, at_s, before_lens)
         if text is not None:
             self.last = seen
         return seen

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
 from sync.hub.console.words import WORDS
+from sync.hub.label_font import LabelFont
 from sync.hub.label_sheet import label_sheet
 from sync.hub.slips import SlipSettings
 from sync.hub.tracing import Label, labels_of
@@ -55,6 +56,11 @@ def rig(tmp_path: Path) -> Iterator[ConsoleRig]:
         made.record("waybills", OTHER, waybill(OTHER, batch_no="B8", lines=({"no": "1", "name": "茶"},)))
         made.record("waybills", COMES_IN, waybill(COMES_IN, slip_no=SLIP_IN))
         yield made
+
+
+HOUSE = Path(__file__).resolve().parents[2]
+FONT = HOUSE / "sync/hub/fonts/NotoSansCJKsc-Regular-subset.otf"
+HANDHELDS = HOUSE / "edge/handheld/screens/fonts"
 
 
 def give(client: TestClient, **fields: str) -> str:
@@ -183,12 +189,50 @@ def test_a_sheet_of_labels_is_read_by_a_camera_code_by_code(rig: ConsoleRig) -> 
     )
 
 
+def _streams(pdf: bytes) -> list[bytes]:
+    return [zlib.decompress(part) for part in re.findall(rb"stream\n(.*?)\nendstream", pdf, flags=re.DOTALL)]
+
+
+def _lines_of(sheet: bytes) -> list[str]:
+    """The words of a sheet, as a reader copies them: codes through the font's own ToUnicode."""
+    streams = _streams(sheet)
+    (told,) = [each for each in streams if b"begincmap" in each]
+    letters = {
+        code: bytes.fromhex(letter.decode()).decode("utf-16-be")
+        for code, letter in re.findall(rb"^<(\w{4})> <(\w+)>$", told, flags=re.MULTILINE)
+    }
+    shown = [each for content in streams for each in re.findall(rb"<(\w+)> Tj", content)]
+    return ["".join(letters[line[at : at + 4]] for at in range(0, len(line), 4)) for line in shown]
+
+
 def test_25_labels_take_two_pages_and_chinese_stands_in_them() -> None:
     labels = [Label(f"C{each}", f"W{each}", f"KT1:{each}", "奶粉", "B7", "") for each in range(25)]
     sheet = label_sheet(labels, "示范口岸")
     assert b"/Count 2" in sheet
-    first = zlib.decompress(re.findall(rb"stream\n(.*?)\nendstream", sheet, flags=re.DOTALL)[0])
-    assert "奶粉".encode("utf-16-be").hex().encode() in first
+    assert _lines_of(sheet)[:5] == ["示范口岸", "奶粉", "B7", "W0", "C0"]
+    assert len(_lines_of(sheet)) == 125
+
+
+def test_a_label_cuts_what_has_no_room_and_says_what_it_has_no_letter_for() -> None:
+    long = Label("C", "W", "KT1:1", "超长的商品名称需要截断才能放得下标签的宽度", "😀", "")
+    assert _lines_of(label_sheet([long], "口岸"))[1:3] == ["超长的商品名称需要截…", "?"]
+
+
+def test_a_sheet_brings_the_outlines_of_its_own_letters_and_no_others() -> None:
+    font = LabelFont(FONT.read_bytes())
+    used = [font.glyph(letter) for letter in "奶粉B7"]
+    assert 0 not in used
+    cut, whole = font.cut_to(used), font.cut_to(range(len(font._cids)))
+    assert len(cut) == len(whole)
+    for glyph, (begin, end) in enumerate(font._outlines):
+        empty = b"\x0e" * (end - begin)
+        assert cut[begin:end] == (whole[begin:end] if glyph in (0, *used) else empty)
+    assert whole in FONT.read_bytes()
+    assert len(zlib.compress(cut)) < len(zlib.compress(whole)) / 4
+
+
+def test_the_labels_letters_are_the_handhelds() -> None:
+    assert FONT.read_bytes() == (HANDHELDS / FONT.name).read_bytes()
 
 
 def test_the_path_goes_from_the_declaration_to_the_gate(rig: ConsoleRig) -> None:
