@@ -30,7 +30,11 @@ def test_a_photograph_is_a_jpeg_that_readers_open_and_two_plates_differ() -> Non
     assert photograph("豫E53711") is pictures[0]
 
 
-@pytest.mark.parametrize(("plate", "colour"), [("豫E53711", BLUE), ("鲁D8PT挂", YELLOW), ("粤AD12345", GREEN)])
+@pytest.mark.parametrize(
+    ("plate", "colour"),
+    [("豫E53711", BLUE), ("鲁D8PT挂", YELLOW), ("粤AD12345", GREEN)],
+    ids=["blue", "yellow", "green"],
+)
 def test_a_plate_has_the_colour_of_its_kind(plate: str, colour: tuple[int, int, int]) -> None:
     assert [each for each in (BLUE, YELLOW, GREEN) if _has(plate, each)] == [colour]
 
