@@ -136,8 +136,7 @@ def confirm(request: Request, session: Commanding, officer: Short, code: Short) 
     throttle: Throttle = request.app.state.throttle
     number = officer.strip()
     names = (f"code {number}", f"code by {session.officer}")
-    now_s = time.monotonic()
-    wait_s = throttle.wait_s(names, now_s)
+    wait_s = throttle.takes(names, time.monotonic())
     if wait_s > 0:
         return _accounts(request, ("access.password.wait", round(wait_s) + 1))
     theirs = next(
@@ -151,7 +150,6 @@ def confirm(request: Request, session: Commanding, officer: Short, code: Short) 
     with console.archive() as archive:
         known = standing(archive, number, utc_now())
         if theirs is None or known is None or not console.stands(theirs):
-            throttle.wrong(names, now_s)
             return _accounts(request, ("access.confirm.wrong_code",))
         throttle.right(names)
         if session.officer in (number, known.given_by):
@@ -324,7 +322,7 @@ def confirm_by_pin(request: Request, session: Commanding, pin: Short) -> Respons
     console = console_of(request)
     throttle: Throttle = request.app.state.throttle
     names = (f"pin {session.officer}",)
-    wait_s = throttle.wait_s(names, time.monotonic())
+    wait_s = throttle.takes(names, time.monotonic())
     if wait_s > 0:
         return _confirm(request, session, ("access.password.wait", round(wait_s) + 1))
     with console.archive() as archive:
@@ -332,7 +330,6 @@ def confirm_by_pin(request: Request, session: Commanding, pin: Short) -> Respons
         if known is None or not known.is_own:
             return _confirm(request, session, ("access.confirm.own_first",))
         if not is_pin(archive, console.config.private_key, session.officer, pin.strip()):
-            throttle.wrong(names, time.monotonic())
             act = CentreAct(
                 utc_now(), "console_account", session.officer, (session.officer,), "wrong PIN", ""
             )
