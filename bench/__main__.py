@@ -3,55 +3,48 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-from bench import (
-    alarms,
-    console,
-    drain,
-    durable,
-    handheld,
-    ingest,
-    lane,
-    live,
-    reading,
-    records,
-    ruling,
-    storing,
-    vault,
-    xray,
-    xray_station,
-)
 from bench.harness import Bench, missed, show
 
+
+class NotInstalled(Exception):
+    """A bench, or its peer, needs what an installation for use does not have."""
+
+
+def _late(module: str, **more: Any) -> Callable[[Path, float], Bench]:
+    """Imported when it is run: one that needs a tool which is not here stops no other."""
+
+    def run(folder: Path, scale: float) -> Bench:
+        try:
+            found = importlib.import_module(f"bench.{module}")
+        except (ImportError, RuntimeError) as error:
+            raise NotInstalled(str(error).strip().splitlines()[0]) from error
+        measured: Bench = found.run(folder, scale, **more)
+        return measured
+
+    return run
+
+
 BENCHES: Mapping[str, Callable[[Path, float], Bench]] = {
-    "ruling": ruling.run,
-    "durable": durable.run,
-    "records": records.run,
-    "storing": storing.run,
-    "ingest": ingest.run,
-    "drain": drain.run,
-    "alarms": alarms.run,
-    "console": console.run,
-    "lane": lane.run,
-    "live": live.run,
-    "reading": reading.run,
-    "vault": vault.run,
-    "handheld": handheld.run,
-    "xray": xray.run,
-    "xray-station": xray_station.run,
-}
+    name: _late(name.replace("-", "_"))
+    for name in (
+        "ruling", "durable", "records", "storing", "ingest", "drain", "alarms", "console", "lane", "live",
+        "reading", "vault", "handheld", "xray", "xray-station",
+    )
+}  # fmt: skip
 SCALE = 0.1
 
 
 def main(
     arguments: Sequence[str] | None = None, benches: Mapping[str, Callable[[Path, float], Bench]] = BENCHES
 ) -> int:
-    """The exit code: 0 when every figure is what is asked, 1 when one is not."""
+    """The exit code: 0 when every figure is what is asked, 1 when one is not, 2 when one cannot be taken."""
     parser = argparse.ArgumentParser(prog="kakou bench", description=__doc__)
     parser.add_argument("name", nargs="?", choices=sorted(benches), help="one bench; all if left out")
     parser.add_argument(
@@ -71,12 +64,16 @@ def main(
     parser.add_argument("--json", action="store_true", help="one JSON object a figure instead of the table")
     given = parser.parse_args(arguments)
     if given.peers is not None and "storing" in benches:
-        benches = {**benches, "storing": partial(storing.run, peers=given.peers.resolve())}
+        benches = {**benches, "storing": _late("storing", peers=given.peers.resolve())}
     measured: list[Bench] = []
     for name in [given.name] if given.name else list(benches):
         sys.stderr.write(f"{name} …\n")
         with tempfile.TemporaryDirectory(prefix=f"kakou-bench-{name}-", dir=given.folder) as folder:
-            measured.append(benches[name](Path(folder), given.scale))
+            try:
+                measured.append(benches[name](Path(folder), given.scale))
+            except NotInstalled as error:
+                sys.stderr.write(f"{name}: needs what `make bench` installs ({error})\n")
+                return 2
     show(measured, as_json=given.json)
     return 1 if missed(measured) else 0
 

@@ -231,16 +231,23 @@ def doctor(
 
 
 def _examined(config: Path, live: bool) -> Any:
-    """By what the file is of: a station has a table of that name. One that cannot be read is a lane's, which
-    says why not."""
+    """By what the file is of: a lane and a station have tables of their names. One that cannot be read is a
+    lane's, which says why not."""
     import contextlib
     import tomllib
 
+    from edge.examining import Finding
+
     with contextlib.suppress(OSError, ValueError):
-        if "station" in tomllib.loads(config.read_text(encoding="utf-8-sig")):
+        tables = tomllib.loads(config.read_text(encoding="utf-8-sig"))
+        if "station" in tables:
             from edge.xray_bridge.doctor import examine as examine_station
 
             return examine_station(config, live=live)
+        if tables and "lane" not in tables:
+            text = f"{config}: expected a lane's or an X-ray station's config: no table [lane] or [station]"
+            todo = ("请给出通道或机检线的配置文件", "name the config of a lane or of an X-ray station")
+            return [Finding("config", "bad", text, *todo)]
     from edge.gate.doctor import examine
 
     return examine(config, live=live)
@@ -301,9 +308,13 @@ def decode(
     from edge.reading.decoders import found
     from edge.reading.decoding import decoded
 
-    missing = [str(image) for image in images if not image.is_file()]
+    missing = [
+        f"{image} is {'a folder' if image.is_dir() else 'not there'}"
+        for image in images
+        if not image.is_file()
+    ]
     if missing:
-        raise _refuse(f"expected picture files, there is no {', '.join(missing)}", 2)
+        raise _refuse(f"expected picture files; {', '.join(missing)}", 2)
     decoders = found()
     if decoders.capabilities.en:
         sys.stderr.write(f"{decoders.capabilities.zh}\n{decoders.capabilities.en}\n")
@@ -455,6 +466,8 @@ def references_import(
     from edge.xray_bridge.imaging.calibration import CalibrationRefused
     from edge.xray_bridge.stocking import StockRefused, stock
 
+    if not folder.is_dir():
+        raise _refuse(f"expected a folder with a machine's export; {folder} is none", 2)
     taken = refused_ones = 0
     try:
         for row in stock(read_xray_config(config), folder, officer, SystemClock()):
@@ -1178,7 +1191,7 @@ def journal_export(
 ) -> None:
     """Every fact as one JSON line; with -o a piece of the chain with the checkpoint signed over it, which
     anybody can check without us (docs/contract)."""
-    from edge.proving import segment_of
+    from edge.proving import Kind, kind_of, segment_of
     from sync.hub.archive import STORAGE_ERRORS, ArchiveRefused
     from sync.hub.config import ConfigRefused
     from sync.hub.proving import NothingToExport, Wanted
@@ -1189,10 +1202,12 @@ def journal_export(
 
     if evidence is not None and out is None:
         raise _refuse("--evidence: expected -o SEGMENT with it", 2)
+    if out is None and file.exists() and kind_of(file) is Kind.ARCHIVE:
+        raise _refuse(f"{file}: of a hub's archive, expected -o SEGMENT and --device NAME", 2)
     opener = _opener_of(file, officer)
     try:
         if out is None:
-            for fact in exported_facts(file, opener=opener):
+            for fact in exported_facts(file, first, last, passage, opener=opener):
                 _say(fact)
             return
         text = segment_of(file, device, Wanted(first, last, passage), key, utc_now(), opener=opener)

@@ -649,7 +649,12 @@ class Demo:
             equal = all(committed == stored for committed, stored in counts.values())
             quiet_since = (quiet_since or time.monotonic()) if equal else None
             if time.monotonic() > until:
-                raise DemoFailed(f"facts did not all arrive within {DRAIN_WITHIN_S:.0f} s: {counts}")
+                late = ", ".join(
+                    f"{device} {stored} of {committed}"
+                    for device, (committed, stored) in counts.items()
+                    if committed != stored
+                )
+                raise DemoFailed(f"facts did not all reach the hub within {DRAIN_WITHIN_S:.0f} s: {late}")
             time.sleep(0.1)
 
     def _heard(self, events: queue.Queue[dict[str, Any]] | None = None) -> Iterator[dict[str, Any]]:

@@ -54,7 +54,7 @@ def examine(
     try:
         config = read_gate_config(config_path)
     except ConfigRefused as refused:
-        return [_of_config(str(error)) for error in refused.errors]
+        return [_of_config(str(each) if each.key else f"{config_path}: {each}") for each in refused.errors]
     here = Examined(config, _lane_runs(config))
     asked = Asked(
         device=config.lane.id,

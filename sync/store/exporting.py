@@ -26,11 +26,16 @@ class JournalRun(NamedTuple):
     bodies: tuple[str, ...]
 
 
-def exported_facts(path: Path, *, opener: Opener = PLAIN) -> Iterator[str]:
-    """One JSON object a fact, in device-wide order. Raises `StoreRefused`."""
+def exported_facts(
+    path: Path, first: int, last: int, passage: int | None, *, opener: Opener = PLAIN
+) -> Iterator[str]:
+    """One JSON object a fact, in device-wide order: at positions `first` to `last`, or of one passage. Raises
+    `StoreRefused`."""
+    where, values = _asked(first, last, passage)
     with _reading(path, opener) as connection:
         for position, kind, hash_hex, body in connection.execute(
-            "SELECT position, kind, hash, body FROM facts ORDER BY position, place"
+            f"SELECT position, kind, hash, body FROM facts WHERE {where} ORDER BY position, place",  # noqa: S608
+            values,
         ):
             line = {"position": position, "kind": kind, "hash": hash_hex, "body": body}
             yield json.dumps(line, ensure_ascii=False)
@@ -53,9 +58,7 @@ def journal_runs(
     with _reading(path, opener) as connection:
         connection.execute("BEGIN")
         epochs = dict(connection.execute("SELECT epoch_no, epoch FROM epochs").fetchall())
-        where, values = (
-            ("position BETWEEN ? AND ?", (first, last)) if passage is None else ("passage = ?", (passage,))
-        )
+        where, values = _asked(first, last, passage)
         found = connection.execute(
             f"SELECT place >> {SEQ_BITS} AS part, min(place), max(place) FROM facts WHERE {where} "  # noqa: S608
             "GROUP BY part ORDER BY min(position)",
@@ -64,6 +67,10 @@ def journal_runs(
         return tuple(
             _run(connection, epochs[part >> STREAM_BITS], part, low, high) for part, low, high in found
         )
+
+
+def _asked(first: int, last: int, passage: int | None) -> tuple[str, tuple[int, ...]]:
+    return ("position BETWEEN ? AND ?", (first, last)) if passage is None else ("passage = ?", (passage,))
 
 
 _STREAMS = {number: stream for stream, number in STREAM_NUMBERS.items()}

@@ -281,6 +281,21 @@ def test_an_exported_journal_can_be_checked_by_anyone(journal: Path) -> None:
     ]
 
 
+def test_of_an_exported_journal_only_what_was_asked_for_is_told(journal: Path) -> None:
+    _, out, _ = say("journal", "export", journal, "--from", "2", "--to", "3")
+    assert [line["position"] for line in lines(out)] == [2, 3]
+    assert say("journal", "export", journal, "--passage", "77")[:2] == (0, "")
+
+
+def test_the_doctor_of_lanes_and_stations_says_that_it_is_none_of_another_program(tmp_path: Path) -> None:
+    config = tmp_path / "hub.toml"
+    config.write_text('[hub]\nsite = "x"\n', encoding="utf-8")
+    code, out, _ = say("doctor", config)
+    (told,) = lines(out)
+    assert (code, told["check"], told["level"]) == (1, "config", "bad")
+    assert "[lane] or [station]" in told["text"]
+
+
 @pytest.mark.parametrize("command", ["verify", "export"])
 def test_what_is_no_journal_is_refused_and_not_made(tmp_path: Path, command: str) -> None:
     missing, foreign = tmp_path / "missing.sqlite", tmp_path / "foreign.sqlite"

@@ -118,6 +118,20 @@ def test_a_missed_figure_gives_exit_1_and_is_named(capsys: pytest.CaptureFixture
     assert "✘" in capsys.readouterr().out
 
 
+def test_a_bench_that_needs_a_tool_which_is_not_here_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "toolless.py").write_text("import no_such_tool\n")
+    monkeypatch.setattr("bench.__path__", [str(tmp_path)])
+    assert program.main(["one"], {"one": program._late("toolless")}) == 2
+    assert "make bench" in capsys.readouterr().err
+
+
+def test_every_bench_is_there() -> None:
+    there = {path.stem.replace("_", "-") for path in Path(program.__file__).parent.glob("*.py")}
+    assert set(program.BENCHES) <= there
+
+
 def test_json_is_one_object_a_figure(capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main(["one", "--json", "--scale", "0.25"], {"one": bench_of(PLAIN, BAD)}) == 1
     first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())

@@ -63,7 +63,10 @@ def test_what_is_no_picture_is_a_finding_and_stops_no_other(folder: Path) -> Non
 def test_a_file_that_is_not_there_is_wrong_use_and_nothing_is_read(folder: Path) -> None:
     code_, rows, said = say(folder / "slip.jpg", folder / "absent.png")
     assert (code_, rows) == (2, [])
-    assert "absent.png" in said
+    assert "absent.png is not there" in said
+    code_, rows, said = say(folder)
+    assert (code_, rows) == (2, [])
+    assert "is a folder" in said
     assert say()[0] == 2
 
 
