@@ -47,8 +47,8 @@ from hardware_sims.xray_officer import ScriptedOfficer
 from hardware_sims.xray_references import known_goods, write_references
 from hardware_sims.xray_site import DESKS, XraySite
 
-READY_WITHIN_S = 40.0
-DRAIN_WITHIN_S = 60.0
+READY_WITHIN_S = 90.0
+DRAIN_WITHIN_S = 90.0
 SHOWN_PASSAGES = 16
 AROUND_THE_TABLE = 14
 """Rows of a terminal that header, progress and notes take."""

@@ -40,6 +40,19 @@ class OneUser(BaseAuthPlugin):  # type: ignore[misc]  # amqtt ships no types
         password: str
 
 
+class TryingOut(Broker):  # type: ignore[misc]  # amqtt ships no types
+    async def _publish_retained_messages_for_subscription(
+        self, subscription: tuple[str, int], session: Any
+    ) -> None:
+        """The library hands whoever connects what is retained under everybody's subscriptions, before it
+        hears a word of it; and where another subscribes meanwhile, it serves that connection no more and
+        leaves it open (amqtt 0.12.1: the dictionary it goes through has changed). Only who has subscribed
+        is given it."""
+        others = self._subscriptions.get(subscription[0], [])
+        if any(each.client_id == session.client_id for each, _ in others):
+            await super()._publish_retained_messages_for_subscription(subscription, session)
+
+
 def _settings(port: int, user: tuple[str, str] | None) -> dict[str, Any]:
     """Only what is wanted is loaded: the defaults listen on all interfaces and publish `$SYS` every 20 s."""
     plugins: dict[str, dict[str, Any]]
@@ -56,7 +69,7 @@ async def _serve(port: int, user: tuple[str, str] | None) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    broker = Broker(_settings(port, user))
+    broker = TryingOut(_settings(port, user))
     try:
         await broker.start()
     except (BrokerError, OSError) as error:

@@ -21,6 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from sync.link.client import BrokerConfig, HubLink, LinkClient, LinkConfig, LinkConfigRefused
 from sync.link.envelope import open_signed, read_batch, signed_payload
@@ -524,3 +526,40 @@ def test_the_brokers_own_program_refuses_a_port_that_is_taken() -> None:
         )  # fmt: skip
     assert result.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in result.stderr
+
+
+def test_the_brokers_own_program_serves_everybody_who_comes_at_once_and_only_what_they_asked_for(
+    tmp_path: Path,
+) -> None:
+    """amqtt by itself hands newcomers what is retained for others, and serves some of them no more."""
+    broker = Broker("amqtt", tmp_path)
+    broker.start()
+    heard: dict[int, list[str]] = {number: [] for number in range(12)}
+    clients = [mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"c{number}") for number in heard]
+
+    def come(number: int, client: mqtt.Client) -> None:
+        def subscribe(*_: object) -> None:
+            client.publish(f"all/{number}", b"x", qos=1, retain=True)
+            client.subscribe([(f"all/{number}", 1), (f"own/{number}/+", 1)])
+
+        client.on_connect = subscribe
+        client.on_message = lambda _client, _data, message: heard[number].append(message.topic)
+        client.connect("127.0.0.1", broker.port)
+        client.loop_start()
+
+    try:
+        for number, client in enumerate(clients):
+            come(number, client)
+        until(lambda: all(heard.values()))
+        for number, client in enumerate(clients):
+            client.publish(f"own/{number}/last", b"x", qos=1)
+        until(lambda: all(f"own/{number}/last" in topics for number, topics in heard.items()))
+    finally:
+        for client in clients:
+            client.disconnect()
+            client.loop_stop()
+        broker.kill()
+    foreign = {
+        topic for number, topics in heard.items() for topic in topics if topic.split("/")[1] != str(number)
+    }
+    assert foreign == set()
