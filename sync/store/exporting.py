@@ -27,7 +27,7 @@ class JournalRun(NamedTuple):
 
 
 def exported_facts(
-    path: Path, first: int, last: int, passage: int | None, *, opener: Opener = PLAIN
+    path: Path, first: int = 1, last: int = 2**62, passage: int | None = None, *, opener: Opener = PLAIN
 ) -> Iterator[str]:
     """One JSON object a fact, in device-wide order: at positions `first` to `last`, or of one passage. Raises
     `StoreRefused`."""
