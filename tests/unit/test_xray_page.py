@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import quote
 
 import cv2
@@ -28,7 +29,7 @@ from cryptography.x509.oid import NameOID
 from edge.runtime.clock import SystemClock
 from edge.xray_bridge.contract import NO_COMMON_GROUND, DeskCommand, Judge, Show
 from edge.xray_bridge.events import Judged, OfficerCame, OfficerLeft, Shown
-from edge.xray_bridge.page.door import TRIES, Door
+from edge.xray_bridge.page.door import HERE, MOST_PLACES, TRIES, Counted, Door, place_of
 from edge.xray_bridge.page.server import (
     MOST_BODY_BYTES,
     MOST_CONNECTIONS,
@@ -40,9 +41,10 @@ from edge.xray_bridge.page.server import (
 )
 from edge.xray_bridge.values import Verdict
 from hardware_sims.xray_officer import ScriptedOfficer
-from tests.xray_desk import DEVICE, PIN, Album, DeskSite, Line, Roll, desk_site, parcel_of, site_of
+from sync.policy.pin_tries import FREE_TRIES_OF_DEVICE, Tries
+from tests.xray_desk import DEVICE, PEPPER, PIN, Album, DeskSite, Line, Roll, desk_site, parcel_of, site_of
 
-OFFICER = "4604009"
+OFFICER, OTHER = "4604009", "4604010"
 
 
 @pytest.fixture
@@ -267,6 +269,101 @@ def test_a_damaged_count_of_tries_forgives_nobody(tmp_path: Path) -> None:
         assert Client(site).sign_in()["code"] == "wait"
     finally:
         site.page.stop()
+
+
+class At:
+    """A door whose clock stands until it is told to go on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now_s = 1_000.0
+        self.boot_id = SystemClock().boot_id()
+        clock = SimpleNamespace(boot_id=lambda: self.boot_id, monotonic_s=lambda: self.now_s)
+        self.door = Door(
+            device=DEVICE,
+            folder=folder,
+            clock=cast(Any, clock),
+            roster=Roll(site_of()),
+            peppers=lambda: (PEPPER,),
+        )
+
+    def tries(
+        self, address: str, *, pin: str = "1938475", officer: str = OFFICER, times: int = 1
+    ) -> list[str]:
+        return [self.door.check(officer, pin, address).outcome for _ in range(times)]
+
+
+def test_strangers_lock_no_officer_out_at_the_station_nor_where_they_signed_in_before(tmp_path: Path) -> None:
+    at = At(tmp_path)
+    assert at.tries("10.0.0.8", pin=PIN) == ["right"]
+    for n in range(20):
+        at.tries(f"192.0.2.{n}", times=4)
+    assert at.tries("192.0.2.77", pin=PIN) == ["wait"]
+    assert [at.tries(each, pin=PIN) for each in ("127.0.0.1", "::1", "10.0.0.8")] == [["right"]] * 3
+    at.now_s += 30.0
+    assert at.tries("192.0.2.77", pin=PIN) == ["right"]
+
+
+def test_many_addresses_guess_no_faster_than_one(tmp_path: Path) -> None:
+    """Of one officer three are free, however many addresses try; of all officers ten."""
+    at = At(tmp_path)
+    told = [at.tries(f"192.0.2.{n}")[0] for n in range(9)]
+    assert told == ["wrong"] * 3 + ["wait"] * 6
+    told = [at.tries(f"198.51.100.{n}", officer=OTHER)[0] for n in range(9)]
+    assert told == ["wrong"] * 3 + ["wait"] * 6
+    told = [at.tries(f"203.0.113.{n}", officer=f"99{n:05d}")[0] for n in range(9)]
+    assert told == ["unknown"] * 4 + ["wait"] * 5
+
+
+def test_one_place_has_three_tries_of_each_officer_and_ten_in_all(tmp_path: Path) -> None:
+    at = At(tmp_path)
+    assert at.tries("127.0.0.1", times=4) == ["wrong"] * 3 + ["wait"]
+    assert at.tries("127.0.0.9", officer=OTHER, pin=PIN) == ["right"]
+    at.now_s += 30.0
+    assert at.tries("127.0.0.1", pin=PIN) == ["right"]
+    told = [at.tries("::ffff:127.0.0.1", officer=f"99{n:05d}")[0] for n in range(12)]
+    assert told == ["unknown"] * 10 + ["wait"] * 2
+    assert at.tries("127.0.0.1", pin=PIN) == ["wait"]
+
+
+def test_what_is_counted_of_strangers_is_bounded_and_a_restart_forgets_nothing(tmp_path: Path) -> None:
+    at = At(tmp_path)
+    once = Tries(count=1, boot_id=at.boot_id, at_s=at.now_s)
+    places = {f"place/2001:db8:{n:x}::": once for n in range(MOST_PLACES + 60)}
+    used_up = Tries(count=FREE_TRIES_OF_DEVICE - 1, boot_id=at.boot_id, at_s=at.now_s)
+    full = Counted(tries={**places, "place/10.9.9.9": used_up, "strangers": used_up})
+    (tmp_path / TRIES).write_bytes(msgspec.json.encode(full))
+    assert at.tries("2001:db8:ffff::7", officer="9900001") == ["unknown"]
+    left = msgspec.json.decode((tmp_path / TRIES).read_bytes(), type=Counted).tries
+    assert sum(key.startswith("place/") for key in left) == MOST_PLACES + 1
+    assert (left["place/10.9.9.9"], left["strangers"].count) == (used_up, FREE_TRIES_OF_DEVICE)
+    again = At(tmp_path)
+    assert again.tries("2001:db8:fffe::7", pin=PIN) == ["wait"]
+    for n in range(12):
+        at.now_s += 4_000.0
+        assert at.tries(f"10.0.0.{n}", pin=PIN) == ["right"]
+    again.now_s = at.now_s
+    again.tries("10.1.1.1", times=3)
+    places = ("10.0.0.3", "10.0.0.4", "10.0.0.11")
+    assert [again.tries(each, pin=PIN)[0] for each in places] == ["wait", "right", "right"]
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("127.0.0.1", HERE),
+        ("127.8.8.8", HERE),
+        ("::1", HERE),
+        ("::ffff:127.0.0.1", HERE),
+        ("::ffff:10.1.2.3", "10.1.2.3"),
+        ("10.1.2.3", "10.1.2.3"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("", "nowhere"),
+        ("here", "nowhere"),
+    ],
+)
+def test_where_somebody_calls_from(address: str, place: str) -> None:
+    assert place_of(address) == place
 
 
 def test_the_cookie_alone_commands_nothing(site: DeskSite, desk: Client) -> None:

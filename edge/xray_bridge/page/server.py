@@ -69,7 +69,7 @@ from edge.xray_bridge.events import (
     WedgeAsked,
 )
 from edge.xray_bridge.page.desks import MOST_STREAMS, Bucket, Desks, Seat
-from edge.xray_bridge.page.door import Checked, Door
+from edge.xray_bridge.page.door import MOST_PLACES, Checked, Door, place_of
 from edge.xray_bridge.page.ports import (
     TABLE_BYTES,
     Differs,
@@ -177,7 +177,8 @@ class StationPage:
         """By both pictures and the table of colours: another calibration sees them a little otherwise."""
         self._differences_waiting = 0
         self._assets = _read_assets()
-        self._tries = Bucket(10.0, 1.0, 10.0, clock.monotonic_s())
+        self._tries: OrderedDict[str, Bucket] = OrderedDict()
+        """By place: strangers who try without a pause keep nobody elsewhere from trying."""
         self._rates: dict[str, Bucket] = {}
         self._working = asyncio.Semaphore(4)
         self._searching = asyncio.Semaphore(1)
@@ -389,7 +390,8 @@ class StationPage:
         return None if whole is None else max(0.0, round(self._clock.monotonic_s() - whole.at_s, 3))
 
     async def _sign_in(self, request: Request) -> Response:
-        if not self._tries.take(self._clock.monotonic_s()):
+        address = request.client.host if request.client is not None else ""
+        if not self._may_try(place_of(address)):
             return _refused(429, "too_fast", "请稍候再试", "Too many tries, wait a moment", wait_s=1.0)
         asked = await _body_of(request, SignIn)
         if isinstance(asked, Response):
@@ -400,9 +402,11 @@ class StationPage:
         whole = self._latest()
         if whole is None:
             return _refused(503, "starting", "系统启动中", "The station is starting")
-        checked = await self._worker(self._door.check, asked.officer.strip(), asked.pin)
+        checked = await self._worker(self._door.check, asked.officer.strip(), asked.pin, address)
         if checked.outcome != "right" or checked.officer is None:
-            self._log.warning("sign-in refused", why=checked.outcome, tries=checked.tries)
+            self._log.warning(
+                "sign-in refused", why=checked.outcome, tries=checked.tries, place=place_of(address)
+            )
             return _turned_away(checked)
         now_s = self._clock.monotonic_s()
         officer_no = checked.officer.officer_no
@@ -434,6 +438,14 @@ class StationPage:
             path="/",
         )
         return answer
+
+    def _may_try(self, place: str) -> bool:
+        now_s = self._clock.monotonic_s()
+        bucket = self._tries.setdefault(place, Bucket(10.0, 1.0, 10.0, now_s))
+        self._tries.move_to_end(place)
+        while len(self._tries) > MOST_PLACES:
+            self._tries.popitem(last=False)
+        return bucket.take(now_s)
 
     def _signed_in(self, seat: Seat, station: str) -> SignedIn:
         return SignedIn(
