@@ -171,6 +171,16 @@ def test_a_hold_is_seen_come_taken_in_hand_told_and_seen_go_without_loading_the_
     assert wrong == []
 
 
+MAGENTA = """() => {
+  const canvas = document.querySelector("#picture");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let found = 0;
+  for (let at = 0; at < data.length; at += 4)
+    if (data[at + 3] > 60 && data[at] > data[at + 1] + 70 && data[at + 2] > data[at + 1] + 70) found++;
+  return found;
+}"""
+
+
 def test_a_parcel_is_judged_from_the_centre_with_one_key(
     browser: Browser, rig: ConsoleRig, station: DeskSite
 ) -> None:
@@ -188,6 +198,15 @@ def test_a_parcel_is_judged_from_the_centre_with_one_key(
         page.wait_for_selector("#about .waybill:has-text('SF14000000001')")
         pictured(context, page, address, "judging", "#about .waybill")
         page.wait_for_function(shown, polling=50.0)
+        assert page.evaluate(MAGENTA) == 0
+        page.keyboard.press("t")
+        page.wait_for_selector("#about div:has-text('62%')")
+        assert page.get_attribute("#about .references img >> nth=0", "aria-current") == "true"
+        page.keyboard.press("c")
+        page.wait_for_selector("#about .references img:nth-child(2)[aria-current=true]")
+        page.wait_for_function(f"() => ({MAGENTA})() > 200")
+        page.screenshot(path=str(OUTPUT / "judging-difference.png"))
+        assert station.album.compared == [("pic-1", "ref-1"), ("pic-1", "ref-2")]
         page.wait_for_timeout(600)
         page.keyboard.press("Space")
         page.wait_for_function(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
@@ -120,6 +120,13 @@ def test_a_parcel_is_judged_from_the_centre_and_the_verdict_is_the_stations(
         planes = browser.http.get(f"{path}/planes.png")
         assert (planes.headers["content-type"], planes.content) == ("image/png", site.album.planes("pic-2"))
         assert browser.http.get(f"{path}/preview.jpg").content == site.album.preview("pic-2")
+        found = browser.http.get(f"{path}/differences/ref-1")
+        assert (found.headers["content-type"], found.headers["x-kakou-common"]) == ("image/png", "0.620")
+        differs = site.album.difference("pic-2", "ref-1")
+        assert (found.headers["cache-control"], found.content) == ("no-store", cast(Any, differs).png)
+        apart = browser.http.get(f"{path}/differences/past-4")
+        assert (apart.status_code, apart.json()["words"]["en"]) == (422, "Cartons of another size")
+        assert browser.http.get(f"{path}/differences/..%2f..%2fsession").status_code == 404
         table = browser.http.get(f"/judging/{STATION}/tables/cal-1/colour")
         assert len(table.content) == 262_144
         assert browser.say("shown", 1, parcel=2, picture="pic-2") == 202
@@ -157,7 +164,7 @@ def test_the_pin_is_the_stations_to_check_and_is_kept_nowhere(rig: ConsoleRig, s
     assert client.get(f"/judging/{STATION}/pictures/pic-2/planes.png").status_code == 409
 
 
-def test_only_who_signed_in_at_the_station_sees_its_pictures(rig: ConsoleRig) -> None:
+def test_only_who_signed_in_at_the_station_sees_its_pictures(rig: ConsoleRig, site: DeskSite) -> None:
     app = build_app(rig.console)
     first, other, watcher = rig.client(), rig.client("4604002"), rig.client("4604003")
     for each in (first, other, watcher):
@@ -172,6 +179,11 @@ def test_only_who_signed_in_at_the_station_sees_its_pictures(rig: ConsoleRig) ->
     assert first.post(f"/judging/{STATION}/commands", json=body).status_code == 403
     first.headers["x-kakou-token"] = "x"
     assert first.get(f"/judging/{STATION}/pictures/..%2Fsession/planes.png").status_code == 404
+    for path in ("pic-2/planes.png", "pic-2/differences/ref-1"):
+        assert other.get(f"/judging/{STATION}/pictures/{path}").status_code == 409
+    asked = len(site.album.asked)
+    assert first.get(f"/judging/{STATION}/pictures/P17@0063/planes.png").status_code == 404
+    assert site.album.asked[asked:] == ["P17@0063"]
 
 
 def test_a_station_that_is_away_is_said_to_be(rig: ConsoleRig) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import socket
 import ssl
 import threading
@@ -31,6 +32,7 @@ MOST_COMMAND_BYTES: Final = 32_768
 MOST_AT_ONCE: Final = 12
 """Requests to one station at a time: it takes 32 connections of one machine."""
 _COOKIE: Final = "kakou_desk"
+_COMMON: Final = re.compile(r"[01](?:\.[0-9]{1,6})?")
 
 
 class StationAway(Exception):
@@ -42,6 +44,8 @@ class Answer:
     status: int
     body: bytes
     cookie: str = ""
+    common: str = ""
+    """Of a difference: how much both pictures show, 0 to 1; empty: it says none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +147,7 @@ class Stations:
                 content = response.read(most_bytes + 1)
                 if len(content) > most_bytes:
                     raise StationAway(f"{station}: expected {most_bytes} bytes at most for {path}")
-                return Answer(response.status, content, _cookie_of(response))
+                return Answer(response.status, content, _cookie_of(response), _common_of(response))
             except (OSError, http.client.HTTPException) as error:
                 raise StationAway(f"{station}: {error}") from error
             finally:
@@ -230,6 +234,11 @@ def _headers(seat: Seat | None, body: bytes | None) -> dict[str, str]:
         headers["Cookie"] = f"{_COOKIE}={seat.cookie}"
         headers["X-Kakou-Token"] = seat.token
     return headers
+
+
+def _common_of(response: http.client.HTTPResponse) -> str:
+    told = response.headers.get("x-kakou-common", "")
+    return told if _COMMON.fullmatch(told) is not None else ""
 
 
 def _cookie_of(response: http.client.HTTPResponse) -> str:

@@ -15,6 +15,7 @@ const both = text => !text ? "" : language === 1 ? text.en : text.zh;
 
 const it = {
   view: null, viewAt: 0, lost: true, ended: "", screen: null, taken: new Map(), pending: new Map(),
+  of: 0, difference: false, reference: 0,        // asked for this parcel, against which of its references
   look: { mode: "", brightness: 0, contrast: 1 }, zoom: { scale: 1, x: 0.5, y: 0.5 }, suspect: -1, boxes: true,
   told: "", toldUntil: 0, touchedAt: 0,
 };
@@ -65,6 +66,59 @@ function film(picture) {
   });
 }
 
+// Where a picture differs from a reference: the station works it out. Another table is another calibration.
+const differences = new Map();
+
+const chosen = parcel => parcel.references[it.reference % Math.max(1, parcel.references.length)] ?? null;
+
+function differs(parcel) {
+  const one = parcel.picture?.picture, other = chosen(parcel)?.picture.picture;
+  if (!one || !other) return null;
+  const path = `${base}/pictures/${encodeURIComponent(one)}/differences/${encodeURIComponent(other)}`;
+  return keep(differences, `${it.view.looks?.table}/${path}`, async () => {
+    const answer = await fetch(path, { cache: "no-store" });
+    if (answer.status === 422) return { why: (await answer.json()).words };
+    if (!answer.ok) return { failed: true };
+    const bitmap = await createImageBitmap(await answer.blob(), { colorSpaceConversion: "none", premultiplyAlpha: "none" });
+    const { width, height } = bitmap, canvas = new OffscreenCanvas(width, height), pen = canvas.getContext("2d", { willReadFrequently: true });
+    pen.drawImage(bitmap, 0, 0);
+    bitmap.close();
+    const image = pen.getImageData(0, 0, width, height), bytes = image.data;
+    for (let at = 0; at < bytes.length; at += 4) {
+      const more = bytes[at], less = bytes[at + 1], dot = at / 4, striped = ((dot % width + Math.floor(dot / width)) >> 2) % 2 === 0;
+      const strength = 90 + 0.6 * Math.max(more, less);
+      // More: one tint. Less: stripes of another.
+      bytes[at] = more >= less ? 255 : 90;
+      bytes[at + 1] = more >= less ? 40 : 240;
+      bytes[at + 2] = 255;
+      bytes[at + 3] = more > 0 && more >= less ? strength : less > 0 && striped ? strength + 40 : 0;
+    }
+    pen.putImageData(image, 0, 0);
+    return { canvas, common: Number(answer.headers.get("X-Kakou-Common")) };
+  });
+}
+
+function differenceSaid(parcel) {
+  const against = chosen(parcel), found = it.difference && against !== null ? differs(parcel) : null;
+  if (!it.difference || against === null) return [];
+  return [
+    make("h2", "", say("difference", both(against.words))),
+    ...(found === null ? [make("div", "quiet", say("difference_coming"))] : found.failed ? [make("div", "amber", say("difference_failed"))]
+      : found.why ? [make("div", "amber", `${say("difference_no")}: ${both(found.why)}`)]
+      : [make("div", "", `${say("difference_more")} · ${say("difference_less")} · ${say("difference_common", Math.round(found.common * 100))}`),
+        make("div", "quiet", say("difference_only"))]),
+  ];
+}
+
+function toggleDifference() {
+  const parcel = current();
+  if (parcel === null) return;
+  if (parcel.references.length === 0) { tell(say("difference_no_reference")); return; }
+  it.difference = !it.difference;
+  if (it.difference) for (const [key, each] of differences) if (each.ready?.failed) differences.delete(key);
+  show();
+}
+
 function colours() {
   const looks = it.view?.looks;
   if (!looks) return null;
@@ -107,6 +161,12 @@ function paint() {
   const scale = Math.min(wide / found.width, tall / found.height) * it.zoom.scale;
   const left = wide / 2 - it.zoom.x * found.width * scale, top = tall / 2 - it.zoom.y * found.height * scale;
   pen.drawImage(found.canvas, left, top, found.width * scale, found.height * scale);
+  const laid = it.difference ? differs(parcel) : null;
+  if (laid?.canvas) {
+    pen.imageSmoothingEnabled = false;
+    pen.drawImage(laid.canvas, left, top, found.width * scale, found.height * scale);
+    pen.imageSmoothingEnabled = true;
+  }
   if (it.boxes) {
     pen.lineWidth = 3;
     pen.strokeStyle = "#b86e00";
@@ -132,6 +192,8 @@ const staleS = () => it.view === null ? 0 : it.view.stale_s + sinceView();
 const mayJudge = () => !it.lost && !it.ended && it.view !== null && staleS() <= STALE_S;
 
 function show() {
+  const of = current()?.parcel ?? 0;
+  if (of !== it.of) Object.assign(it, { of, difference: false, reference: 0 });
   paint();
   const view = it.view;
   $("banner").textContent = it.ended ? say("ended", it.ended) : it.lost ? say(view === null ? "connecting" : "lost")
@@ -160,11 +222,14 @@ function show() {
 const verdictWords = verdict => say(verdict);
 
 function about(parcel) {
-  when($("about"), parcel === null ? "" : JSON.stringify({ ...parcel, left_s: 0 }), () => {
+  const difference = parcel === null ? [] : differenceSaid(parcel);
+  const told = difference.map(each => each.textContent);
+  when($("about"), parcel === null ? "" : JSON.stringify([{ ...parcel, left_s: 0 }, told, it.difference, it.reference]), () => {
     if (parcel === null) return [];
     const lines = parcel.goods?.lines ?? [];
     return [
       make("h2", "", `${say("waybill")} `, make("span", "waybill", parcel.waybill_no || both(parcel.association_words))),
+      ...difference,
       parcel.second_review ? make("p", "amber", say("second_review")) : null,
       parcel.no_pass_words ? make("p", "amber", both(parcel.no_pass_words)) : null,
       make("h2", "", say("why")), ...parcel.why.map(each => make("div", "", both(each.words))),
@@ -180,6 +245,7 @@ function about(parcel) {
         img.src = `${base}/pictures/${encodeURIComponent(each.picture.picture)}/preview.jpg`;
         img.alt = both(each.words);
         img.title = both(each.words);
+        if (it.difference) img.setAttribute("aria-current", String(each === chosen(parcel)));
         return img;
       })),
     ];
@@ -304,6 +370,7 @@ function tone(changes) {
 
 const KEYS = {
   " ": () => judge("passed", ""), "0": () => judge("recheck", ""), r: () => judge("recheck", ""), backspace: undo, u: undo,
+  t: toggleDifference, c: () => { it.reference += 1; show(); },
   b: () => { it.boxes = !it.boxes; show(); }, "+": () => zoom({ scale: it.zoom.scale * 1.4 }), "=": () => zoom({ scale: it.zoom.scale * 1.4 }),
   "-": () => zoom({ scale: it.zoom.scale / 1.4 }), arrowleft: () => zoom({ x: it.zoom.x - 0.1 / it.zoom.scale }),
   arrowright: () => zoom({ x: it.zoom.x + 0.1 / it.zoom.scale }), arrowup: () => zoom({ y: it.zoom.y - 0.1 / it.zoom.scale }),

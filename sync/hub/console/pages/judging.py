@@ -35,10 +35,13 @@ from sync.vocabulary.rulings import Text
 router = APIRouter(include_in_schema=False)
 KEPT_EVENTS: Final = 8
 """A browser that takes its views slower than they come gets the newest."""
+MOST_DIFFERENCE_BYTES: Final = 4 * 1024 * 1024
 MOST_EVENTS: Final = 256
 """Of all kinds that wait for a browser; then the stream is over, and it asks for another."""
 STILL_SIGNED_IN_EVERY_S: Final = 1.0
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,79}")
+_PICTURE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,159}")
+"""The contract's: a hot folder's pictures are called NAME@time."""
 _PICTURES: Final = {"planes.png": "image/png", "preview.jpg": "image/jpeg"}
 
 MayJudge = Annotated[Session, Depends(needs(Role.DUTY))]
@@ -171,9 +174,28 @@ def _shown(body: bytes) -> int:
 
 @router.get("/judging/{station}/pictures/{picture}/{kind}")
 def picture(request: Request, session: MayJudge, station: str, picture: str, kind: str) -> Response:
-    if _NAME.fullmatch(picture) is None or kind not in _PICTURES:
+    if _PICTURE.fullmatch(picture) is None or kind not in _PICTURES:
         raise HTTPException(404, "picture")
     return _fetched(request, session, station, f"/v1/pictures/{picture}/{kind}", _PICTURES[kind])
+
+
+@router.get("/judging/{station}/pictures/{picture}/differences/{reference}")
+def difference(request: Request, session: MayJudge, station: str, picture: str, reference: str) -> Response:
+    """Where the picture differs from a reference, as the station works it out: it has both pictures whole."""
+    if _PICTURE.fullmatch(picture) is None or _PICTURE.fullmatch(reference) is None:
+        raise HTTPException(404, "picture")
+    seat, stations = _seat(request, session, station), _stations(request)
+    path = f"/v1/pictures/{picture}/differences/{reference}.png"
+    try:
+        answer = stations.ask(station, "GET", path, seat=seat, most_bytes=MOST_DIFFERENCE_BYTES)
+    except StationAway as away:
+        return JSONResponse({"code": "away", "detail": str(away)[:200]}, 502)
+    passed_on = _passed_on(stations, session, station, seat, answer.status, answer.body, "image/png")
+    # The page keeps it by the calibration it was seen by; nobody else does.
+    passed_on.headers["Cache-Control"] = "no-store"
+    if answer.common:
+        passed_on.headers["X-Kakou-Common"] = answer.common
+    return passed_on
 
 
 @router.get("/judging/{station}/tables/{table}/{mode}")

@@ -23,9 +23,10 @@ WORDS = {
     ),
     "judging.keys": (
         "空格 通过 · 1–9 异常类别 · 0 复查 · 退格 撤回 · Q–F 看图方式 · [ ] 亮度 · ; ' 对比度 · "
-        "+ − 缩放 · 方向键 移动 · Tab 可疑处 · B 框 · H 复位",
+        "+ − 缩放 · 方向键 移动 · Tab 可疑处 · B 框 · T 与参考图差异 · C 换参考图 · H 复位",
         "Space pass · 1–9 flag · 0 recheck · Backspace take back · Q–F ways to look · [ ] brightness · "
-        "; ' contrast · + − zoom · arrows move · Tab suspects · B boxes · H as it was",
+        "; ' contrast · + − zoom · arrows move · Tab suspects · B boxes · T where it differs · "
+        "C another reference · H as it was",
     ),
     "judging.only_here": (
         "楔形试块、恢复投用、标图与检索只在站点本机进行",
@@ -52,6 +53,15 @@ WORDS = {
     "judging.mass": ("估重 / 申报", "Told / declared"),
     "judging.compared": ("比对", "Comparison"),
     "judging.references": ("参考图", "References"),
+    "judging.difference": ("与参考图的差异（{0}）", "Where it differs from {0}"),
+    "judging.difference_coming": ("正在比较……", "Comparing…"),
+    "judging.difference_more": ("洋红：本图多出", "Magenta: more here"),
+    "judging.difference_less": ("绿色条纹：本图缺少", "Green stripes: less here"),
+    "judging.difference_common": ("相同部分 {0}%", "{0}% alike"),
+    "judging.difference_only": ("仅供定位，不作判定", "It shows where, not how unusual"),
+    "judging.difference_no": ("无法对齐，不显示差异", "No common ground, no difference is shown"),
+    "judging.difference_failed": ("比较未成功，请再按 T", "Not compared, press T again"),
+    "judging.difference_no_reference": ("无参考图可比较", "No reference to compare with"),
     "judging.queue": ("队列", "Queue"),
     "judging.judged": ("最近判定", "Last verdicts"),
     "judging.left": ("剩余", "left"),
