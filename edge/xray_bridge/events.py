@@ -76,6 +76,9 @@ class PictureTaken:
     within_mm: float = 0.0
     late_s: float = 0.0
     """Since the last line was taken."""
+    length_mm: float | None = None
+    """Of what lies in it, by the machine's own count, also where its place is not known; None: nothing lies
+    in it, or it was taken before the start."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,7 @@ class Pictures:
                 max(1, len(outlines.things)),
                 0.0 if known is None else known.within_mm,
                 max(0.0, self._clock.monotonic_s() - at_s),
+                None if own is None or seen.before_start else own.length_mm,
             )
         )
 

@@ -65,6 +65,7 @@ from sync.vocabulary.xray_facts import (
 from tests.machine.xray_plays import (
     CALIBRATION,
     LAYOUT,
+    LONG_MM,
     SETTINGS,
     Play,
     alarms,
@@ -1053,6 +1054,70 @@ def test_an_officer_may_say_that_the_wedge_comes_next() -> None:
     new = play.roll(5_000.0)
     assert [type(effect) for effect in new if isinstance(effect, CheckWedge | Analyse)] == [CheckWedge]
     assert play.station.wedge_next is False
+
+
+def the_asked_wedge(*, asked: bool = True, seen: bool = True, beside: bool = False) -> Play:
+    """It lies behind the X-ray, and no picture has come yet."""
+    play = Play()
+    play.sign_in()
+    if asked:
+        play.say(WedgeAsked(True, "0017", "desk-1"))
+    wedge = play.put(None, xray=False)
+    if beside:
+        play.put(behind_mm=900.0, xray=False)
+    play.roll(3_200.0)
+    if seen:
+        at_mm = wedge.at_mm(LAYOUT.xray_mm)
+        play.say(EyeSeen(Eye.XRAY, True, at_mm), EyeSeen(Eye.XRAY, False, at_mm + wedge.length_mm))
+    play.roll(500.0)
+    return play
+
+
+NO_PLACE = PictureTaken("file-1", None, None, 800, 500, length_mm=LONG_MM + 12.0)
+
+
+def test_a_hot_folders_first_picture_is_the_wedges_when_an_officer_said_that_it_comes() -> None:
+    """After a start no picture of a folder has a place: else the day could not begin with the wedge."""
+    play = the_asked_wedge()
+    new = play.say(NO_PLACE)
+    assert [effect.picture for effect in new if isinstance(effect, CheckWedge)] == ["file-1"]
+    assert [(told.association, told.why, told.length_off_mm) for told in of_kind(new, PictureTold)] == [
+        ("matched", "wedge_asked", 12.0)
+    ]
+    again = play.say(replace(NO_PLACE, picture="file-2"))
+    assert [effect for effect in again if isinstance(effect, CheckWedge)] == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "taken"),
+    [
+        ({"asked": False}, NO_PLACE),
+        ({"seen": False}, NO_PLACE),
+        ({"beside": True}, NO_PLACE),
+        ({}, replace(NO_PLACE, length_mm=None)),
+        ({}, replace(NO_PLACE, length_mm=LONG_MM + 90.0)),
+        ({}, replace(NO_PLACE, length_mm=LONG_MM - 90.0)),
+        ({}, replace(NO_PLACE, objects=2)),
+        ({}, replace(NO_PLACE, acquisition=Acquisition.INCOMPLETE)),
+        ({}, replace(NO_PLACE, leading_mm=-9_000.0, trailing_mm=-9_000.0 + LONG_MM)),
+    ],
+    ids=[
+        "not asked",
+        "not seen",
+        "not alone",
+        "no length",
+        "longer",
+        "shorter",
+        "two",
+        "not whole",
+        "elsewhere",
+    ],
+)
+def test_a_picture_without_a_place_is_no_other_wedges(stage: dict[str, bool], taken: PictureTaken) -> None:
+    play = the_asked_wedge(**stage)
+    new = play.say(taken)
+    assert [effect for effect in new if isinstance(effect, CheckWedge)] == []
+    assert [told.association for told in of_kind(new, PictureTold)] != ["matched"]
 
 
 def test_without_a_valid_wedge_nothing_passes_by_itself_and_the_feed_goes_on() -> None:

@@ -14,7 +14,7 @@ from edge.xray_bridge.deciding.state import Acts, Kept, Station, parcel_of, put
 from edge.xray_bridge.deciding.telling import commit, match_told, said_of_picture
 from edge.xray_bridge.effects import DropPicture, KeepEvidence
 from edge.xray_bridge.events import PictureTaken
-from edge.xray_bridge.values import Association, Verdict
+from edge.xray_bridge.values import Acquisition, Association, Verdict
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.xray_facts import PictureTold, XRayEvidenceMissed
 from sync.vocabulary.xray_reasons import Because, XRayReason
@@ -44,6 +44,7 @@ def picture_taken(station: Station, at_s: float, taken: PictureTaken) -> tuple[S
         taken.acquisition,
         taken.objects,
     )
+    found = _of_the_asked_wedge(station, taken) or found
     effects: Acts = []
     parcel = parcel_of(station, found.parcel)
     mine = parcel is not None and not parcel.picture
@@ -83,6 +84,25 @@ def picture_taken(station: Station, at_s: float, taken: PictureTaken) -> tuple[S
         station, more = ready(station, at_s, owner)
         effects += more
     return station, effects
+
+
+def _of_the_asked_wedge(station: Station, taken: PictureTaken) -> Found | None:
+    """A picture without a place, while an officer's wedge is all that lies on the belt: what a hot folder
+    gives first after a start. As long as the wedge, which the eye at the X-ray has seen, it is the wedge's;
+    whether it shows one the check says. No parcel passes by such a match."""
+    if taken.leading_mm is not None or taken.length_mm is None or len(station.parcels) != 1:
+        return None
+    parcel = station.parcels[0]
+    if not parcel.wedge_asked or not parcel.seen_by_xray or parcel.trailing_mm is None:
+        return None
+    if parcel.picture or parcel.association is not None:
+        return None
+    if taken.acquisition is not Acquisition.SUCCESSFUL or taken.objects != 1:
+        return None
+    length_off_mm = taken.length_mm - (parcel.trailing_mm - parcel.leading_mm)
+    if abs(length_off_mm) > station.settings.windows.length_mm:
+        return None
+    return Found(Association.MATCHED, parcel.number, length_off_mm=length_off_mm, why="wedge_asked")
 
 
 def _spoiled(station: Station, at_s: float, number: int, found: Found) -> tuple[Station, Acts]:

@@ -59,7 +59,12 @@ def _last_of_portal(station: Station) -> Parcel | None:
 def opened(station: Station, at_s: float, leading_mm: float, entered: str) -> tuple[Station, Parcel]:
     wedge = station.wedge_next and entered == "portal"
     parcel = Parcel(
-        number=station.next_parcel, leading_mm=leading_mm, entered=entered, wedge=wedge, seen_s=at_s
+        number=station.next_parcel,
+        leading_mm=leading_mm,
+        entered=entered,
+        wedge=wedge,
+        wedge_asked=wedge,
+        seen_s=at_s,
     )
     station = replace(
         station, next_parcel=station.next_parcel + 1, wedge_next=station.wedge_next and not wedge

@@ -110,6 +110,8 @@ class Parcel:
     looked_up: bool = False
     goods: Goods | None = None
     wedge: bool = False
+    wedge_asked: bool = False
+    """An officer said before it came that it is the wedge."""
     composed: bool = False
     too_close: bool = False
     of_waybill: int = 1
