@@ -343,8 +343,8 @@ def test_what_is_counted_of_strangers_is_bounded_and_a_restart_forgets_nothing(t
         assert at.tries(f"10.0.0.{n}", pin=PIN) == ["right"]
     again.now_s = at.now_s
     again.tries("10.1.1.1", times=3)
-    places = ("10.0.0.3", "10.0.0.4", "10.0.0.11")
-    assert [again.tries(each, pin=PIN)[0] for each in places] == ["wait", "right", "right"]
+    callers = ("10.0.0.3", "10.0.0.4", "10.0.0.11")
+    assert [again.tries(each, pin=PIN)[0] for each in callers] == ["wait", "right", "right"]
 
 
 @pytest.mark.parametrize(
