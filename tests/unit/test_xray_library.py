@@ -349,6 +349,26 @@ def test_the_likest_pictures_come_first(searched: Searcher) -> None:
     assert searched.search("picture", "unknown", 3).rows == ()
 
 
+def test_past_parcels_are_found_by_likeness_beside_the_library_and_none_that_are_gone(tmp_path: Path) -> None:
+    station = Station(tmp_path)
+    station.clock.utc = "2026-03-01T01:00:00.000000Z"
+    for n in range(6):
+        station.keep(f"p{n}", f"SF10{n}", kind=n)
+    station.clock.utc = "2026-03-02T01:00:00.000000Z"
+    station.keep("p6", "SF106", kind=2)
+    station.save(save("p3", of=goods("B")), 3)
+    found = station.searcher.search("picture", "p6", 4)
+    assert [row.picture for row in found.rows] == ["p2", "p3", "p1", "p4"]
+    assert found.rows[0].distance == pytest.approx(0.0, abs=0.01)
+    assert (found.rows[0].waybill_no, found.rows[1].goods, found.more) == ("SF102", "R-000001.1 T恤", True)
+    lines = station.store.days.likes("2026-03-01")
+    lines.write_bytes(lines.read_bytes() + b'\n["p9","x",1.0,"short"]\n\xff\n["cut off')
+    again = Station(tmp_path).searcher.search("picture", "p6", 4)
+    assert again == found
+    lines.unlink()
+    assert [row.picture for row in station.searcher.search("picture", "p6", 4).rows] == ["p3"]
+
+
 def test_a_past_picture_comes_back_as_it_was_taken(searched: Searcher) -> None:
     for name, value in (("p3", 1005), ("ref2", 1008), ("R-000003", 1008)):
         raw = searched.raw(name)

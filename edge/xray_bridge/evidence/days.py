@@ -117,6 +117,16 @@ class Days:
         """The whole day anew. Raises `OSError`."""
         replace_whole(self._path(day), b"".join(to_json(line) + b"\n" for line in lines))
 
+    def likes(self, day: str) -> Path:
+        """What its pictures are found by when one looks like them (`likes.py`)."""
+        return self._folder / f"{day}.likes"
+
+    def add_like(self, day: str, line: bytes) -> None:
+        """Not synced, and never written anew: a help for searching. Raises `OSError`."""
+        with self.likes(day).open("ab") as file:
+            # What a power cut left of a line before ends here.
+            file.write(b"\n" + line + b"\n")
+
     def sync(self, day: str) -> None:
         """What was added is on the disk. Raises `OSError`."""
         with contextlib.suppress(FileNotFoundError), self._path(day).open("rb+") as file:
@@ -135,6 +145,7 @@ class Days:
 
     def remove(self, day: str) -> None:
         self._path(day).unlink(missing_ok=True)
+        self.likes(day).unlink(missing_ok=True)
 
     def entries(self, day: str, *, strict: bool = False, holding: str = "") -> dict[str, Entry]:
         """By picture, in the order they came; `holding`: only lines in which that text stands somewhere,

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from typing import Final, Literal
 
 import msgspec
+import numpy as np
 import structlog
 
 from edge.xray_bridge.contract import MOST_FOUND, Found, FoundShown
 from edge.xray_bridge.evidence.days import Entry as Parcel
 from edge.xray_bridge.evidence.dicos import pixels_of
 from edge.xray_bridge.evidence.library import Entry, Library
+from edge.xray_bridge.evidence.likes import MOST_LOOKED_AT, looked_through
 from edge.xray_bridge.evidence.store import EvidenceStore, Stored
-from edge.xray_bridge.imaging.comparing import Kept, alike
+from edge.xray_bridge.imaging.comparing import Kept, alike, unlikeness
 from edge.xray_bridge.imaging.describing import Descriptor, DescriptorRefused
 from edge.xray_bridge.imaging.pictures import RawPicture
 from edge.xray_bridge.values import Verdict
@@ -93,8 +95,8 @@ class Searcher:
         return sorted(found.values(), key=lambda row: row.utc, reverse=True)[:limit]
 
     def alike(self, picture: str, limit: int) -> list[FoundShown]:
-        """Entries of the library that look like that picture, the likest first; nothing where it is not
-        known."""
+        """Entries of the library and past parcels that look like that picture, the likest first; nothing
+        where it is not known. A picture of both is its entry. Raises `OSError`."""
         descriptor = self._descriptor_of(picture) or self._kept_descriptor(picture)
         if descriptor is None:
             return []
@@ -104,10 +106,42 @@ class Searcher:
             for key, entry in entries.items()
             if (described := _described(entry.descriptor)) is not None
         ]
-        return [
+        found = [
             msgspec.structs.replace(_shown_entry(entries[each.reference_no]), distance=round(distance, 4))
             for each, distance in alike(descriptor, kept, limit)
         ]
+        known = {picture, *(entry.picture for entry in entries.values())}
+        found += self._past_alike(descriptor, known, limit)
+        return sorted(found, key=lambda row: row.distance or 0.0)[:limit]
+
+    def _past_alike(self, descriptor: Descriptor, but: set[str], limit: int) -> list[FoundShown]:
+        """Among the newest, as many as a search may look at; those whose evidence is still there."""
+        days, left = self._store.days, MOST_LOOKED_AT
+        ranked: list[tuple[float, str, str]] = []
+        for day in reversed(days.days()):
+            looked = looked_through(days.likes(day), day, descriptor.calibration, left)
+            if looked is None:
+                continue
+            distances = unlikeness(descriptor, looked.shapes)
+            nearest = np.argsort(distances, kind="stable")[: limit + len(but)]
+            ranked += [(float(distances[n]), day, looked.pictures[int(n)]) for n in nearest]
+            left -= len(looked.pictures)
+            if left <= 0:
+                break
+        ranked.sort(key=lambda each: each[0])
+        there: dict[str, dict[str, Parcel]] = {}
+        found: list[FoundShown] = []
+        for distance, day, picture in ranked:
+            if picture in but:
+                continue
+            if day not in there:
+                there[day] = days.entries(day)
+            parcel = there[day].get(picture)
+            if parcel is not None:
+                found.append(msgspec.structs.replace(_shown_parcel(parcel), distance=round(distance, 4)))
+                if len(found) == limit:
+                    break
+        return found
 
     def raw(self, picture: str) -> RawPicture | None:
         """A picture of the past or of the library (by its own id, or an entry's number), to be looked at as a

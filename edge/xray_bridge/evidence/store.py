@@ -26,6 +26,7 @@ import msgspec
 import structlog
 
 from edge.xray_bridge.evidence.days import DAY, Damaged, Days, Entry, Line, Up
+from edge.xray_bridge.evidence.likes import line_of
 from edge.xray_bridge.evidence.manifest import (
     FileNamed,
     Manifest,
@@ -519,6 +520,9 @@ class EvidenceStore:
         line = self._line(stored, size)
         try:
             self._days.add(stored.manifest.day, line)
+            like = line_of(line.picture, bytes(stored.manifest.said.descriptor))
+            if like is not None and stored.manifest.version == 1:
+                self._days.add_like(stored.manifest.day, like)
         except OSError as error:
             _logger().warning("not in the index until the next start", why=str(error))
         self._places[stored.manifest.picture] = stored.path

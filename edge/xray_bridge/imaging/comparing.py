@@ -29,6 +29,8 @@ MOST_REFERENCES: Final = 200
 """Of one set; the newest are the caller's to choose."""
 SHOWN: Final = 3
 
+_AT_ONCE: Final = 2_000
+"""Layouts compared in one go: some 5 MB."""
 _BELIEF: Final = 3.0
 """So many imagined references hold the spread near its floor: five give a poor standard deviation."""
 _MASS_FLOOR: Final = 0.03
@@ -240,12 +242,35 @@ def _likest(descriptor: Descriptor, references: ReferenceSet) -> tuple[str, ...]
     return tuple(references.kept[int(n)].reference_no for n in order[:SHOWN])
 
 
-def _unlikeness(descriptor: Descriptor, references: ReferenceSet) -> Floats:
-    """(references,) 0 alike: materials, mass and layout, each on a scale where 1 is another article."""
-    masses = np.abs(np.log((references.masses_g + 20.0) / (descriptor.mass_g + 20.0)))
+@dataclass(frozen=True, slots=True, eq=False)
+class Shapes:
+    """As much of many descriptors as likeness is told by."""
+
+    masses_g: Floats
+    """(pictures,)"""
+    histograms: Floats
+    """(pictures, bins)"""
+    layouts: Floats
+    """(pictures, 24, 3), each in its first pose."""
+
+
+def shape_of(descriptor: Descriptor) -> tuple[Floats, Floats]:
+    """(its histogram, its layout): a row of `Shapes`."""
+    return _histogram(descriptor), descriptor.layout[0].astype(np.float64)
+
+
+def unlikeness(descriptor: Descriptor, shapes: Shapes) -> Floats:
+    """(pictures,) 0 alike: materials, mass and layout, each on a scale where 1 is another article."""
+    masses = np.abs(np.log((shapes.masses_g + 20.0) / (descriptor.mass_g + 20.0)))
     own = float(np.abs(descriptor.layout[0]).mean()) + 0.02
-    apart = _apart(descriptor, references.layouts) / own
-    return np.asarray(_chi2(_histogram(descriptor), references.histograms) / 0.3 + masses + apart)
+    parts = range(0, len(shapes.masses_g), _AT_ONCE)
+    apart = [_apart(descriptor, shapes.layouts[start : start + _AT_ONCE]) for start in parts]
+    layouts = np.concatenate(apart) / own if apart else np.zeros(0)
+    return np.asarray(_chi2(_histogram(descriptor), shapes.histograms) / 0.3 + masses + layouts)
+
+
+def _unlikeness(descriptor: Descriptor, references: ReferenceSet) -> Floats:
+    return unlikeness(descriptor, Shapes(references.masses_g, references.histograms, references.layouts))
 
 
 def alike(descriptor: Descriptor, kept: Iterable[Kept], most: int = 20) -> list[tuple[Kept, float]]:

@@ -758,8 +758,9 @@ function banner() {
   const faulty = feed.why.some(each => each.code === "closed" || each.code.startsWith("fault"));
   if (!feed.permitted) lines.push([faulty ? "red" : "amber", "stop", say("feed_off"),
     feed.why.map(each => both(each.words)).join(" · ") + (faulty ? ` · F7 ${say("k_reset_line")}` : "")]);
-  if (!wedge.ok) lines.push(["amber", "flag", both(wedge.words), ""]);
-  if (wedge.waiting) lines.push(["blue", "wait", say("wedge_asked"), ""]);
+  // In one line: a day begins with an alarm and a withheld feed above it, and no more than three are shown.
+  if (wedge.waiting) lines.push(["blue", "wait", say("wedge_asked"), wedge.ok ? "" : both(wedge.words)]);
+  else if (!wedge.ok) lines.push(["amber", "flag", both(wedge.words), ""]);
   if (me.pace.rest_due && me.pace.rest_words) lines.push(["amber", "wait", both(me.pace.rest_words), ""]);
   const shown = lines.slice(0, 3);
   when($("banner"), JSON.stringify(shown), () => shown.map(([tone, name, words, more]) =>
