@@ -362,6 +362,9 @@ class Demo:
         if site.xray is not None:
             self._stock_library(site.xray)
             self._set_pins(STATION, XRAY_OFFICERS, XRAY_PINS)
+            if site.console is not None:
+                pins = {each.number: each.pin for each in CENTRE_OFFICERS if each.pin}
+                self._set_pins(STATION, tuple(pins), pins)
             self._start_station()
         number = self.watch.scope_number()
         for device in site.facts_from:
@@ -983,7 +986,10 @@ class Demo:
 
 
 def _sign_ins() -> str:
-    return ", ".join(f"{each.number} {each.password} ({'+'.join(each.roles)})" for each in CENTRE_OFFICERS)
+    return ", ".join(
+        f"{each.number} {each.password}{f' PIN {each.pin}' if each.pin else ''} ({'+'.join(each.roles)})"
+        for each in CENTRE_OFFICERS
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

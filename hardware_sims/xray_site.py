@@ -64,7 +64,8 @@ def _xray_toml(line: XraySite, site: str, scope: str, broker_port: int) -> str:
     def short(seconds: float, least: float = 0.0) -> float:
         return round(max(seconds / speed, least), 5)
 
-    desks = ", ".join(f'{{ name = "{desk}" }}' for desk in DESKS)
+    here = [f'{{ name = "{desk}" }}' for desk in DESKS]
+    desks = ", ".join([*here, '{ name = "centre", remote = true }'])
     decoded_mm = belt.speed_mm_s * 0.1
     return f"""\
 [station]

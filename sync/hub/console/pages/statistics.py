@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable
 from datetime import date, timedelta
 from typing import Annotated, Any, Final, Literal
@@ -16,6 +17,7 @@ from sync.hub.console.context import LANGUAGES, Console, Session, console_of, la
 from sync.hub.console.shown import DAILY
 from sync.hub.console.statistics import Table, Unit, plain, safe_cell, written
 from sync.hub.console.words import WORDS
+from sync.hub.console.words.facts import VALUES
 from sync.vocabulary import rulings, xray_reasons
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.records import Enterprise
@@ -167,10 +169,14 @@ def _labels(console: Console, tables: Iterable[Table], number: int) -> dict[str,
 def _texts(names: Iterable[str], codes: Any, texts: Any, number: int) -> dict[str, str]:
     known = {code.value: texts[code] for code in codes if code in texts}
     return {
-        name: (known[name].zh, known[name].en)[number].replace(": {detail}", "").replace("{detail}", "…")
-        for name in names
-        if name in known
-    }
+        name: _without_detail((known[name].zh, known[name].en)[number]) for name in names if name in known
+    } | {name: VALUES[name][number] for name in names if name not in known and name in VALUES}
+
+
+def _without_detail(text: str) -> str:
+    """What a driver reads, of no one vehicle."""
+    plain = re.sub(r"^\{detail\} (?=over|under)", "Weight ", text).replace(": {detail}", "")
+    return re.sub(r"(?<=[\u4e00-\u9fff]) \{detail\}", "", plain).replace("{detail}", "…")
 
 
 def _head(key: str, unit: Unit, number: int) -> str:

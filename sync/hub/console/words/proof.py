@@ -59,7 +59,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "proof.no_passages": ("尚无过卡", "No passage yet"),
     "proof.x_ray": ("机检图像", "X-ray"),
     "proof.recalled": ("召回中", "Recalled"),
-    "proof.no_record": ("底账中已无此运单", "No record of this waybill any more"),
+    "proof.no_record": ("底账中无此运单", "No record of this waybill"),
     "proof.opened": ("到达", "Arrived"),
     "proof.closed": ("结束", "Closed"),
     "proof.crossed": ("通过", "Crossed"),

@@ -13,7 +13,7 @@ WORDS = {
     "wall.baseline": ("基线 {0} 秒", "baseline {0} s"),
     "wall.baseline.none": ("未测基线", "no baseline"),
     "wall.coverage": ("抽核企业覆盖", "Firms spot-checked"),
-    "wall.coverage.of": ("{0} 天内 {1} 家过卡", "of {1} that came in {0} days"),
+    "wall.coverage.of": ("{0} 天内 {1} 家过卡", "of {1} in {0} days"),
     "wall.coverage.title": ("抽核企业覆盖（{0} 天）", "Spot checks, every firm ({0} days)"),
     "wall.coverage.none": ("底账中无企业", "no firms in the records"),
     "wall.coverage.more": ("全部 {0} 家", "all {0}"),
