@@ -253,9 +253,9 @@ def test_a_control_is_tried_goes_down_in_shadow_and_ends(reader: Reader, site: S
     assert f"{LANE} #{PASSAGE}" in page.inner_text("table.hits")
     page.fill("input[name=reason]", "tip-off")
     page.keyboard.press("Enter")
-    page.wait_for_selector("text=In shadow")
+    page.wait_for_url("**/controls/of/BK7")
+    assert "Shadow" in page.inner_text("h1")
     assert site.rig.archive.record("controls", "BK7") is not None
-    page = reader.at("/controls/of/BK7")
     assert "Control put" in page.inner_text("main")
     page.fill("form.inline input[name=reason]", "over")
     page.keyboard.press("Enter")
