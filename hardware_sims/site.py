@@ -192,7 +192,7 @@ def write_site(
         file.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
     cases = cast.cases if line is None else {**cast.cases, **line.cast.cases}
     (folder / "cast.json").write_text(json.dumps(cases, indent=1), encoding="utf-8")
-    for name in ("hub", *devices, *(() if console is None else ("slips",))):
+    for name in ("hub", "slips", *devices):
         _write_key(folder / "keys", name)
     draw = random.Random(f"{seed}/draw")
     _write_secret(folder / "draw.key", draw.randbytes(32).hex().encode())
@@ -262,6 +262,9 @@ reconnect_longest_s = {short(4.0, least=0.3)}
 
 [devices]
 {devices}
+
+[slips]
+key_file = "../keys/slips.key"
 {_live_toml(site)}{_console_toml(site)}"""
 
 
@@ -270,8 +273,7 @@ def _console_toml(site: Site) -> str:
         return ""
     stations = "" if site.xray is None else f'\n[console.stations]\n{STATION} = "{site.xray.page}"\n'
     by_hand_s = _Durations(site.speed)(sum(seconds for _, _, seconds in MANUAL_STEPS_S))
-    slips = '\n[slips]\nkey_file = "../keys/slips.key"\n'
-    return f"{slips}\n[console]\nport = {site.console_port}\nbaseline_lane_s = {by_hand_s}\n{stations}"
+    return f"\n[console]\nport = {site.console_port}\nbaseline_lane_s = {by_hand_s}\n{stations}"
 
 
 def _lane_toml(site: Site, lane: str, camera_port: int) -> str:
