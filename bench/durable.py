@@ -21,7 +21,7 @@ from sync.vocabulary.uses import SlipUse, UseState
 
 ROUND_S = 0.6
 ROUNDS = 9
-WARM_UP = 400
+WARM_UP = 800
 """Commits until the journal's own log is reused and no longer grows."""
 PAGE = 4096
 PAGES = 2_000

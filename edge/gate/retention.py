@@ -13,7 +13,7 @@ import structlog
 from sync.store.journal import Journal, JournalFull, StoreRefused
 from sync.store.records import Records
 from sync.vocabulary.codec import Malformed
-from sync.vocabulary.uses import UseState
+from sync.vocabulary.uses import SlipUse, UseState
 
 USES_A_TURN = 200
 """Looked up one by one: some milliseconds."""
@@ -25,7 +25,7 @@ class Retention:
         self._journal = journal
         self._records = records
         self._keep_s = keep_s
-        self._after = ""
+        self._after: SlipUse | None = None
 
     def run(self) -> None:
         """One turn. Never raises: what could not be done is said, and done later."""
@@ -41,9 +41,9 @@ class Retention:
         if records is None:
             return
         some = self._journal.settled_uses(self._after, most=USES_A_TURN)
-        self._after = some[-1].use_id if len(some) == USES_A_TURN else ""
+        self._after = some[-1] if len(some) == USES_A_TURN else None
         gone = [
-            use.use_id
+            use
             for use in some
             if use.state is UseState.RETURNED or records.get("release_slips", use.slip_no) is None
         ]

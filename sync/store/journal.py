@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 WAL_AUTOCHECKPOINT_PAGES = 2_000
-"""About 8 MB of log between checkpoints, which some 350 commits share. A longer log makes the one commit that
+"""About 8 MB of log between checkpoints, which some 400 commits share. A longer log makes the one commit that
 pays for the checkpoint slower than the 50 ms a lane has from last byte to relay; a shorter one costs rate."""
 
 WAL_KEPT_BYTES = 16 * 1024 * 1024
@@ -79,7 +79,7 @@ _FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 _INSERT_FACT = "INSERT INTO facts VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _MOVE_HEAD = "UPDATE heads SET seq = ?, hash = ?, position = ? WHERE epoch_no = ? AND stream = ?"
 _PUT_USE = (
-    "INSERT INTO uses VALUES (?, ?, ?, ?, ?) ON CONFLICT (use_id) DO UPDATE SET slip_no = excluded.slip_no, "
+    "INSERT INTO uses VALUES (?, ?, ?, ?, ?) ON CONFLICT (slip_no, use_id) DO UPDATE SET "
     "passage = excluded.passage, claim_id = excluded.claim_id, state = excluded.state"
 )
 _PUT_LANE = "INSERT INTO lane VALUES (1, ?) ON CONFLICT (one) DO UPDATE SET state = excluded.state"
@@ -361,9 +361,9 @@ class Journal:
     ) -> tuple[Fact, ...]:
         """Make all of it durable in one transaction, or none of it. Answers the facts as they now stand.
 
-        `uses` replace those of the same `use_id`, `lane_state` the one before; `discharged` are plates whose
-        pending spot check is over, cleared before `spot_checks` are set; `blobs` are owed to the centre from
-        now on. `into_reserve` may use the disk's reserve: for the end of what is already under way. Raises
+        `uses` replace those of the same slip and `use_id`, `lane_state` the one before; `discharged` are plates
+        whose pending spot check is over, cleared before `spot_checks` are set; `blobs` are owed to the centre
+        from now on. `into_reserve` may use the disk's reserve: for the end of what is already under way. Raises
         `JournalFull`, `FactTooLong` or `StoreRefused`; then nothing happened. (Only where the disk sync
         itself failed may a restart find the commit after all.)
         """
@@ -728,9 +728,9 @@ class Journal:
             self._settle(now)
             return True
 
-    def settled_uses(self, after: str = "", *, most: int = 200) -> tuple[SlipUse, ...]:
-        """Uses crossed or returned whose passages have left by retention, by use id: the next `most` with an
-        id after `after`. Whether a slip may be used again the journal does not know; the caller does."""
+    def settled_uses(self, after: SlipUse | None = None, *, most: int = 200) -> tuple[SlipUse, ...]:
+        """Uses crossed or returned whose passages have left by retention, by slip: the next `most` behind
+        `after`. Whether a slip may be used again the journal does not know; the caller does."""
         now = self._now()
         first = first_place(now.epoch_no, Stream.ROUTINE)
         oldest = self._read_one(
@@ -740,20 +740,20 @@ class Journal:
         if oldest is None:
             return ()
         rows = self._read_all(
-            f"{_USES}WHERE use_id > ? AND state IN ('crossed', 'returned') AND passage < ? "
-            "ORDER BY use_id LIMIT ?",
-            (after, oldest[0], most),
+            f"{_USES}WHERE (slip_no, use_id) > (?, ?) AND state IN ('crossed', 'returned') AND passage < ? "
+            "ORDER BY slip_no, use_id LIMIT ?",
+            (*(("", "") if after is None else (str(after.slip_no), after.use_id)), oldest[0], most),
         )
         return tuple(_use_of(row) for row in rows)
 
-    def forget_uses(self, use_ids: Sequence[str]) -> None:
-        """For good: of a slip that can never be used again (S4). Open uses stay whatever is asked."""
+    def forget_uses(self, uses: Sequence[SlipUse]) -> None:
+        """For good: of slips that can never be used again (S4). Open uses stay whatever is asked."""
         with self._writing:
             now = self._settled()
             with self._transaction() as writer:
                 writer.executemany(
-                    "DELETE FROM uses WHERE use_id = ? AND state IN ('crossed', 'returned')",
-                    [(use_id,) for use_id in use_ids],
+                    "DELETE FROM uses WHERE slip_no = ? AND use_id = ? AND state IN ('crossed', 'returned')",
+                    [(str(use.slip_no), use.use_id) for use in uses],
                 )
             self._settle(now)
 

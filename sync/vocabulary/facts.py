@@ -555,7 +555,7 @@ def seal(draft: FactDraft, *, device: str, epoch: str, seq: int, position: int, 
             uncertainty_ms=draft.uncertainty_ms,
             data=draft.data,
         )
-    ).decode()
+    )
     return Fact(
         device=device,
         epoch=epoch,
@@ -566,8 +566,8 @@ def seal(draft: FactDraft, *, device: str, epoch: str, seq: int, position: int, 
         kind=kind_of(draft.data),
         passage=getattr(draft.data, "passage", None),
         time=draft.time,
-        hash=hash_of(body),
-        body=body,
+        hash=hashlib.sha256(body).hexdigest(),
+        body=body.decode(),
     )
 
 

@@ -1009,6 +1009,26 @@ def test_an_empty_file_or_a_half_made_one_becomes_a_journal(path: Path) -> None:
     assert verify_journal(path) == []
 
 
+def test_uses_of_a_journal_that_kept_them_by_id_are_there_after_its_steps(path: Path) -> None:
+    path.touch()
+    before = steps_of(JOURNAL)[:3]
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for step in before:
+            for statement in statements(step):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id={JOURNAL.application_id}")
+        connection.execute(f"PRAGMA user_version={len(before)}")
+        connection.executemany(
+            "INSERT INTO uses VALUES (?, ?, ?, 'c', ?)",
+            [("u1", SLIP, 1, "crossed"), ("u2", SLIP, 2, "raised"), ("u3", OTHER_SLIP, 3, "reserved")],
+        )
+    with open_journal(path) as journal:
+        assert [found.use_id for found in journal.uses_of([SLIP])] == ["u1", "u2"]
+        assert [found.use_id for found in journal.open_uses()] == ["u2", "u3"]
+        journal.commit([], uses=[use("u2", UseState.CROSSED, passage=2)])
+        assert [found.use_id for found in journal.open_uses()] == ["u3"]
+
+
 def test_a_closed_journal_refuses_everything_but_closing(journal: Journal) -> None:
     journal.close()
     journal.close()
