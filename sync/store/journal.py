@@ -361,11 +361,11 @@ class Journal:
     ) -> tuple[Fact, ...]:
         """Make all of it durable in one transaction, or none of it. Answers the facts as they now stand.
 
-        `uses` replace those of the same slip and `use_id`, `lane_state` the one before; `discharged` are plates
-        whose pending spot check is over, cleared before `spot_checks` are set; `blobs` are owed to the centre
-        from now on. `into_reserve` may use the disk's reserve: for the end of what is already under way. Raises
-        `JournalFull`, `FactTooLong` or `StoreRefused`; then nothing happened. (Only where the disk sync
-        itself failed may a restart find the commit after all.)
+        `uses` replace those of the same slip and `use_id`, `lane_state` the one before; `discharged` are
+        plates whose pending spot check is over, cleared before `spot_checks` are set; `blobs` are owed to the
+        centre from now on. `into_reserve` may use the disk's reserve: for the end of what is already under
+        way. Raises `JournalFull`, `FactTooLong` or `StoreRefused`; then nothing happened. (Only where the
+        disk sync itself failed may a restart find the commit after all.)
         """
         with self._writing:
             now = self._settled()
