@@ -566,7 +566,7 @@ class Archive:
                 (
                     f.device,
                     f.epoch,
-                    f.stream.value,
+                    str(f.stream),
                     f.seq,
                     f.position,
                     f.event_id,

@@ -50,7 +50,6 @@ from sync.vocabulary.facts import (
     Stream,
     UsesReturned,
     VehicleCrossed,
-    read_body,
 )
 from sync.vocabulary.handheld_facts import DraftDropped, LaboratoryResult, ReleaseAsked
 from sync.vocabulary.xray_facts import JudgementUndone, ParcelSorted, ParcelXRayed, XRayFileKept
@@ -462,13 +461,11 @@ def _readable(arrived: Arrived) -> FactData | None:
 
     Raises `BatchRefused` where a key stands twice: another reader of the same bytes would see another fact.
     """
-    try:
-        said = read_body(arrived.body)
-    except Malformed:
-        said = None
-    problem = double_key(arrived.body, said)
-    if problem:
-        raise BatchRefused(f"fact {arrived.head.seq}: {problem}")
+    said = arrived.said
+    if not arrived.is_ours:
+        problem = double_key(arrived.body, said)
+        if problem:
+            raise BatchRefused(f"fact {arrived.head.seq}: {problem}")
     return None if said is None else said.data
 
 

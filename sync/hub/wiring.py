@@ -47,9 +47,9 @@ REFUSED_EVERY_S = 60.0
 """A broker that keeps refusing us is told of this often."""
 TAKE_AT_ONCE = 64
 """Messages that share a commit."""
-TAKE_AT_ONCE_BYTES = 256 * 1024
+TAKE_AT_ONCE_BYTES = 512 * 1024
 """So long may an alarm wait for routine facts that came before it."""
-PULL_WEIGHT_BYTES = 256 * 1024
+PULL_WEIGHT_BYTES = TAKE_AT_ONCE_BYTES
 """A pull is short, but its answer may be 2 MB of signed records: one ends a turn."""
 
 _BLOB = "/blob/"

@@ -32,7 +32,17 @@ from sync.link.trust import may_sign
 from sync.vocabulary.blobs import MAX_BLOB_BYTES
 from sync.vocabulary.bounds import Count, Hash, Name, Number, Time
 from sync.vocabulary.codec import Malformed, decoder, strict_decoder, to_json
-from sync.vocabulary.facts import GENESIS, VERSION, Fact, FactTooLong, Stream, hash_of
+from sync.vocabulary.facts import (
+    GENESIS,
+    VERSION,
+    Fact,
+    FactBody,
+    FactTooLong,
+    Stream,
+    hash_of,
+    kind_of,
+    read_body,
+)
 
 SPEC_VERSION = "1.0"
 SOURCE_ROOT = "kakou/edge/"
@@ -244,6 +254,10 @@ class Arrived(msgspec.Struct, frozen=True):
     head: BodyHead
     hash: str
     body: str
+    said: FactBody | None
+    """The whole body; None where it is of a kind or version not known here."""
+    is_ours: bool
+    """`said` written again gives `body`: no key stands twice, and none is there that is not known here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,11 +305,18 @@ def open_batch(payload: bytes) -> tuple[list[tuple[str, str]], Signed]:
 
 
 def _arrived(event: CloudEvent) -> Arrived:
-    head = read_body_head(event.data)
+    try:
+        # Read once: a body that can be read whole has its head in it.
+        said = read_body(event.data)
+        head = _head_of(said)
+    except Malformed:
+        said = None
+        head = read_body_head(event.data)
     kind = head.kind
     if not (head.device + head.epoch + head.event_id + head.time + kind).isprintable():
         raise BatchRefused(f"fact {head.seq}: expected a name and a time that can be printed")
-    computed = hash_of(event.data)
+    data = event.data.encode()
+    computed = hashlib.sha256(data).hexdigest()
     beside = (event.specversion, event.id, event.source, event.type, event.time, event.subject, event.hash)
     inside = (
         SPEC_VERSION,
@@ -310,7 +331,22 @@ def _arrived(event: CloudEvent) -> Arrived:
         names = ("specversion", "id", "source", "type", "time", "subject", "hash")
         differing = [name for name, left, right in zip(names, beside, inside, strict=True) if left != right]
         raise BatchRefused(f"fact {head.seq}: {', '.join(differing)} does not agree with the fact's body")
-    return Arrived(head, computed, event.data)
+    return Arrived(head, computed, event.data, said, said is not None and to_json(said) == data)
+
+
+def _head_of(said: FactBody) -> BodyHead:
+    return BodyHead(
+        v=said.v,
+        device=said.device,
+        epoch=said.epoch,
+        stream=said.stream,
+        seq=said.seq,
+        position=said.position,
+        prev=said.prev,
+        event_id=said.event_id,
+        time=said.time,
+        data=_Tagged(kind_of(said.data)),
+    )
 
 
 def _chained(facts: tuple[Arrived, ...]) -> None:

@@ -6,6 +6,7 @@ What is in a blob (a picture, an X-ray image) is nobody's business here.
 from __future__ import annotations
 
 import enum
+from typing import Final, assert_never
 
 import msgspec
 
@@ -40,6 +41,8 @@ class BlobNamed(msgspec.Struct, frozen=True):
 
 def named_by(data: FactData | None) -> BlobNamed | None:
     """The blob a fact stands on, if it names one."""
+    if not isinstance(data, _NAMING):
+        return None
     match data:
         case PictureTaken(passage=passage, sha256=sha256, size_bytes=size_bytes):
             return BlobNamed(sha256, size_bytes, passage)
@@ -48,4 +51,8 @@ def named_by(data: FactData | None) -> BlobNamed | None:
         case XRayFileKept(sha256=sha256, size_bytes=size_bytes):
             return BlobNamed(sha256, size_bytes)
         case _:
-            return None
+            assert_never(data)
+
+
+_NAMING: Final = (PictureTaken, EvidenceTaken, XRayFileKept)
+"""Asked of every fact that comes."""
