@@ -434,6 +434,9 @@ def view(state: State, context: Context) -> StockTakeView:
     else:
         phase = "shelf_wanted" if state.closed is None else "closed"
     rows = () if take is None else tuple(_shown(row, take) for row in take.rows)
+    # What is to be counted again, and what differs in the end, lies above what agreed.
+    above = ("differs", "not_in_book") if phase in ("closing", "closed") else ("to_recount",)
+    rows = tuple(sorted(rows, key=lambda row: row.state not in above))
     to_count = 0 if state.take is None or state.take.is_closing else len(_to_count(state.take))
     return StockTakeView(
         phase=phase,

@@ -622,6 +622,9 @@ def test_several_drafts_are_kept_apart() -> None:
 # --- the laboratory -----------------------------------------------------------------------------------------
 
 
+FAILED = Text("S-1 不合格，已向中心申请召回", "S-1 failed, the centre is asked to recall")
+
+
 def sampled() -> Play:
     stage = ready(handling="sample_sent").tell(SampleTaken("S-1", sku="SKU-1", tests=("lead",)))
     stage.tell(SecondOfficerCame("4604002", "2222"))
@@ -653,7 +656,8 @@ def test_a_failed_result_names_what_to_recall_and_is_an_alarm() -> None:
     ):
         assert stage.tell(wrong).facts("laboratory_result") == []
     right = ResultEntered("S-1", False, "L-1", "铅 0.9", "destroyed", ("batch", "sku"))
-    stage.tell(right, right)
+    assert shown(stage.tell(right)).told == FAILED
+    stage.tell(right)
     (result,) = stage.facts("laboratory_result")
     assert result.recall is not None
     assert (result.recall.batch_nos, result.recall.skus, result.recall.waybill_nos) == (
@@ -693,7 +697,9 @@ def test_a_picture_whose_fact_could_not_be_written_is_no_evidence() -> None:
 
 
 def test_a_passed_result_recalls_nothing() -> None:
-    (result,) = sampled().tell(ResultEntered("S-1", True, "L-1")).facts("laboratory_result")
+    stage = sampled().tell(ResultEntered("S-1", True, "L-1"))
+    (result,) = stage.facts("laboratory_result")
+    assert shown(stage).told == Text("S-1 合格，已记录", "S-1 passed, on record")
     assert (result.passed, result.recall, result.handling) == (True, None, "released")
 
 

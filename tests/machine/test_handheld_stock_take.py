@@ -65,6 +65,17 @@ def test_what_differs_is_counted_a_second_time_and_only_that() -> None:
     assert (closed.equal, closed.differing) == (3, 0)
 
 
+def test_what_is_counted_again_and_what_still_differs_stands_above_what_agrees() -> None:
+    stage = count(opened(), r1="10", r2="5", r3="6").tell(RoundClosed())
+    assert [row.row_no for row in shown(stage).rows] == ["2", "3", "1"]
+    count(stage, r2="5.5")
+    assert [row.row_no for row in shown(stage).rows] == ["3", "1", "2"]
+    count(stage, r3="6").tell(RoundClosed())
+    assert [(row.row_no, row.state) for row in shown(stage).rows] == [
+        ("3", "differs"), ("1", "equal"), ("2", "equal"),
+    ]  # fmt: skip
+
+
 def test_a_difference_that_stays_is_in_the_closing() -> None:
     stage = count(opened(), r1="9", r2="5.5", r3="7").tell(RoundClosed())
     count(stage, r1="9").tell(RoundClosed())

@@ -19,9 +19,11 @@ from kivy.uix.textinput import TextInput
 from numpy.typing import NDArray
 
 from edge.handheld.context import Theme
+from edge.handheld.screens.breaking import NEVER_FIRST, NEVER_LAST
 from edge.handheld.screens.fonts import SYSTEMS, covers
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.themes import COLOURS, LEAST_CONTRAST, contrast
+from edge.handheld.screens.widgets import Words
 
 LEAST_TARGET_DP = 48
 LEAST_GLOVE_TARGET_DP = 64
@@ -131,6 +133,19 @@ def broken_words(everything: list[Seen]) -> list[str]:
             ends = one[-1:].isascii() and one[-1:].isalnum() and two[:1].isascii() and two[:1].isalnum()
             if ends and joined in each.widget.text.split() and len(joined) <= 14:
                 found.append(f"{each}: {tail[0]}|{head[0]}")
+    return found
+
+
+def lines_begun_wrongly(everything: list[Seen]) -> list[str]:
+    """A line of Chinese that begins with a full stop, or ends with an opening bracket (避头尾)."""
+    found = []
+    for each in _texts(everything):
+        if not isinstance(each.widget, Words):
+            continue
+        lines = ["".join(word.text for word in line.words) for line in each.widget._label._cached_lines]
+        for one, two in pairwise(lines):
+            if one + two in each.widget.text and (one[-1:] in NEVER_LAST or two[:1] in NEVER_FIRST):
+                found.append(f"{each}: {one[-3:]}|{two[:3]}")
     return found
 
 

@@ -141,6 +141,7 @@ class Studio:
         return {
             "clipped": checks.clipped_texts(everything),
             "broken": checks.broken_words(everything),
+            "begun wrongly": checks.lines_begun_wrongly(everything),
             "small": checks.small_targets(everything, gloves=settings.gloves),
             "off screen": checks.off_screen(everything, Window.size),
             "overlapping": checks.overlapping(everything),
@@ -220,6 +221,9 @@ class Studio:
             case "broken":
                 broken = Words(text="unsent", size_hint_x=None, width=60)
                 column.add_widget(broken, index=len(column.children))
+            case "begun wrongly":
+                # Nothing could be better: no line of it may begin as it does.
+                column.add_widget(Words(text="完" + "。" * 40), index=len(column.children))
             case "small":
                 column.add_widget(BigButton(text="好"), index=len(column.children))
                 self.settle()

@@ -28,7 +28,8 @@ from edge.handheld.view import GoTo, NoticePutAway, Page
 from sync.vocabulary.rulings import Text
 from tests.screens import golden_work
 from tests.screens.golden import BAD_BAR, whole
-from tests.screens.studio import open_studio
+from tests.screens.golden_pictures import goods
+from tests.screens.studio import memory, open_studio
 
 EN = Settings(language=Language.EN)
 
@@ -498,6 +499,68 @@ def test_differences_are_found_where_the_goods_differ(studio: Any) -> None:
     down, across = np.nonzero(heat > 128)
     assert 400 <= np.median(across) <= 520
     assert 120 <= np.median(down) <= 200
+
+
+def test_what_is_drawn_over_pictures_is_made_once_however_they_are_moved(studio: Any) -> None:
+    studio.show("compare", EN)
+    page = studio.shell._page
+    drawn = page.ids.left.heat, page.ids.right.heat
+    assert None not in drawn
+    page.nearer(3.0)
+    assert (page.ids.left.heat, page.ids.right.heat) == drawn
+
+
+def test_a_page_that_is_left_keeps_no_pictures_and_has_them_again(studio: Any) -> None:
+    studio.show("compare", EN)
+    page = studio.shell._page
+    page.nearer(3.0)
+    zoom = page.ids.left.at.zoom
+    studio.show("trace", EN)
+    panes = (page.ids.left, page.ids.right)
+    assert (page._pictures, page._found, page._overlays) == ({}, None, None)
+    assert [(pane.texture, pane.over, pane.heat) for pane in panes] == [(None, None, None)] * 2
+    studio.show("compare", EN)
+    assert page._found.heat is not None
+    assert page.ids.left.at.zoom == zoom
+    studio.show("scan", EN)
+    finder = studio.shell._page.ids.finder
+    assert finder.texture is not None
+    studio.show("trace", EN)
+    assert finder.texture is None
+
+
+def test_what_is_aligned_for_a_page_that_was_left_is_thrown_away(studio: Any) -> None:
+    studio.show("compare", EN)
+    work = studio.shell._page._work
+    pair = studio.shell._page._pair
+    studio.shell._page.leave()
+    studio.shell._page._load()
+    studio.show("trace", EN)
+    while work.is_busy:
+        time.sleep(0.01)
+    assert (work.take(pair), work._done) == (None, None)
+
+
+@pytest.mark.skipif("not os.environ.get('KAKOU_PROVE')", reason="long: part of `make prove`")
+def test_a_comparison_opened_and_left_thirty_times_takes_no_more_memory(
+    studio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two photos of a phone's camera, as large as they are shown."""
+    large = cv2.resize(goods(with_more=True), (4000, 3000))
+    photo = bytes(cv2.imencode(".jpg", large[:, :, ::-1])[1])
+    monkeypatch.setattr(studio.phone, "picture", lambda sha256: photo)
+    view: Any = whole("compare", EN)
+    taken = []
+    for number in range(36):
+        shown = replace(view.shown, code=f"SF1386570000{number:03}")
+        studio.shell.show(replace(view, shown=shown))
+        studio._wait_for_alignment()
+        studio.settle()
+        assert studio.shell._page._found.heat is not None
+        studio.show("trace", EN)
+        taken.append(memory()["RssAnon"])
+    print("MB after each", taken)
+    assert max(taken[-5:]) <= max(taken[5:10]) + 4
 
 
 def test_the_camera_as_it_looks_now_is_kept_by_a_touch(studio: Any) -> None:

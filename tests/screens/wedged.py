@@ -19,6 +19,8 @@ from edge.handheld.events import Scanned
 from edge.handheld.screens import Desk, run
 
 PATIENCE_S = 30.0
+LEFT_S = 0.3
+"""A few frames for the field to take the keyboard, and for Kivy to let go of it."""
 
 
 def main() -> None:
@@ -33,6 +35,27 @@ def main() -> None:
             if len(codes) >= wanted:
                 desk.close()
 
+    def write_words_and_leave() -> None:
+        """An officer has written a remark before: Kivy then has SDL stop telling what is typed."""
+        from kivy.app import App
+        from kivy.clock import Clock
+
+        from edge.handheld.screens import captions
+        from edge.handheld.screens.hands import Asked
+
+        shell = App.get_running_app().root
+        shell.ask(Asked(captions.REMARK, lambda _: None, "words"))
+
+        def leave(_: float) -> None:
+            shell.close_over()
+            Clock.schedule_once(ready, LEFT_S)
+
+        def ready(_: float) -> None:
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+
+        Clock.schedule_once(leave, LEFT_S)
+
     class Bench:
         def vibrate(self, pulses_ms: tuple[int, ...]) -> None:
             """There is no motor."""
@@ -44,8 +67,7 @@ def main() -> None:
             """There is no camera; its first question says that the window is drawn."""
             if not self.is_told:
                 self.is_told = True
-                sys.stdout.write("ready\n")
-                sys.stdout.flush()
+                write_words_and_leave()
 
         def has_torch(self) -> bool:
             return False

@@ -36,8 +36,18 @@ def result_entered(state: State, context: Context, event: ResultEntered) -> Step
     number = state.request + 1
     entered = (*state.entered, (number, sample))
     stream = Stream.ROUTINE if event.passed else Stream.ALARM
-    state = changed(state, request=number, samples=samples, entered=entered, told=None)
+    state = changed(state, request=number, samples=samples, entered=entered, told=_told(sample, recall))
     return state, (Commit((Told(stream, result),), request=number),)
+
+
+def _told(sample: Sample, recall: fact.RecallAsked | None) -> Text:
+    """What was entered has left the list: what became of it stays said."""
+    if recall is None:
+        return Text(f"{sample.sample_no} 合格，已记录", f"{sample.sample_no} passed, on record")
+    return Text(
+        f"{sample.sample_no} 不合格，已向中心申请召回",
+        f"{sample.sample_no} failed, the centre is asked to recall",
+    )
 
 
 def _recall_of(sample: Sample, event: ResultEntered) -> fact.RecallAsked | None:

@@ -7,6 +7,8 @@ to 0.3 s: it is done beside the thread that draws, from the same pictures again 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,12 +24,12 @@ from numpy.typing import NDArray
 
 from edge.handheld.comparing import (
     Alignment,
-    Comparison,
     Divider,
     Kind,
     Pane,
     PanZoom,
     Picture,
+    Why,
     compare,
     linked,
 )
@@ -62,12 +64,46 @@ Pixels = NDArray[np.uint8]
 
 
 class Shown:
-    """A picture as it can be drawn."""
+    """A picture as it can be drawn; its dots lie in the texture alone."""
 
     def __init__(self, pixels: Pixels) -> None:
-        self.pixels = pixels
         self.size = (pixels.shape[1], pixels.shape[0])
         self.texture = texture_from(pixels)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Found:
+    """What is drawn and said of a comparison. The pictures it was made of are not kept: two of them in
+    colour, whole, are more than all the rest of the page."""
+
+    alignment: Alignment | None
+    heat: Pixels | None
+    heat_on_picture: Pixels | None
+    laid: Pixels | None
+    differs: float | None
+    why_not: Why | None
+
+
+class Overlays:
+    """Textures of what lies over the pictures: made when first drawn, not with every move of a finger."""
+
+    def __init__(self, found: Found) -> None:
+        self._found = found
+        self._made: dict[str, Any] = {}
+
+    def heat(self) -> Any:
+        return self._once("heat", self._found.heat, _heat_texture)
+
+    def heat_on_picture(self) -> Any:
+        return self._once("heat_on_picture", self._found.heat_on_picture, _heat_texture)
+
+    def laid(self) -> Any:
+        return self._once("laid", self._found.laid, lambda pixels: texture_from(_three(pixels)))
+
+    def _once(self, name: str, pixels: Pixels | None, made: Callable[[Pixels], Any]) -> Any:
+        if name not in self._made:
+            self._made[name] = None if pixels is None else made(pixels)
+        return self._made[name]
 
 
 class PicturePane(Widget):
@@ -168,8 +204,11 @@ class ComparePage(BoxLayout):
         """None: the whole picture, until a finger moves it."""
         self._divider = Divider()
         self._work = Aligning()
-        self._found: Comparison | None = None
+        self._found: Found | None = None
+        self._overlays: Overlays | None = None
         self._pair = ("", "")
+        self._begun = ("", "")
+        """The pair that was given away to be aligned: what cannot be is not tried again."""
         self._frames = 0
         self._touches: dict[Any, tuple[float, float]] = {}
         self._draws_line = False
@@ -184,8 +223,8 @@ class ComparePage(BoxLayout):
     def show(self, view: ComparingView) -> None:
         before, self._view = self._view, view
         if before is None or before.code != view.code:
-            self._pictures.clear()
-            self._at, self._pair, self._found = None, ("", ""), None
+            self.leave()
+            self._at, self._pair = None, ("", "")
         self.heading = view.code or LOOK.say(captions.COMPARE_HINT)
         self.has_pictures = bool(view.code) and not view.is_looking
         self.lay = view.lay
@@ -193,8 +232,8 @@ class ComparePage(BoxLayout):
         self.left_name, self.right_name = names.get(view.left, ""), names.get(view.right, "")
         pair = (view.left, view.right)
         if pair != self._pair:
-            self._pair, self._found = pair, None
-            self._at = None
+            self._pair, self._at = pair, None
+            self._forget()
         self._set_out(view)
         self._say()
         self._load()
@@ -245,6 +284,16 @@ class ComparePage(BoxLayout):
 
     # --- the pictures ---
 
+    def leave(self) -> None:
+        """Another page is seen: pictures are in memory only while somebody looks at them."""
+        self._pictures.clear()
+        self._forget()
+        self._redraw()
+
+    def _forget(self) -> None:
+        self._found, self._overlays, self._begun = None, None, ("", "")
+        self._work.forget()
+
     def fetch(self) -> None:
         """Some times a second, while the page is seen."""
         view = self._view
@@ -257,7 +306,7 @@ class ComparePage(BoxLayout):
             self._load()
         found = self._work.take(self._pair)
         if found is not None:
-            self._found = found
+            self._found, self._overlays = found, Overlays(found)
             self._set_out(view)
             self._say()
             self._redraw()
@@ -269,26 +318,26 @@ class ComparePage(BoxLayout):
         by_key = {each.key: each for each in view.pictures}
         for key in {view.left, view.right} - {CAMERA, ""}:
             if key not in self._pictures and key in by_key:
-                pixels = self._pixels_of(by_key[key])
+                pixels = self._of(by_key[key]).read()
                 if pixels is not None:
                     self._pictures[key] = Shown(pixels)
                     self._redraw()
-        left, right = self._pictures.get(view.left), self._pictures.get(view.right)
+        for key in set(self._pictures) - {view.left, view.right}:
+            del self._pictures[key]
         if (
             view.may_show_differences
-            and self._found is None
-            and left is not None
-            and right is not None
+            and self._begun != self._pair
             and CAMERA not in self._pair
+            and all(key in self._pictures for key in self._pair)
         ):
-            kinds = {key: Kind.XRAY if by_key[key].kind == "x_ray" else Kind.PHOTO for key in self._pair}
-            self._work.begin(self._pair, left.pixels, right.pixels, kinds)
+            one, two = (self._of(by_key[key]) for key in self._pair)
+            if self._work.begin(self._pair, one, two):
+                self._begun = self._pair
             self._say()
 
-    def _pixels_of(self, shown: PictureShown) -> Pixels | None:
-        """The whole picture where the device has it, else the small one of the record."""
-        whole = pixels_of(self._hands.platform.picture(shown.sha256)) if shown.sha256 else None
-        return whole if whole is not None else pixels_of(shown.preview or None)
+    def _of(self, shown: PictureShown) -> Source:
+        whole = self._hands.platform.picture(shown.sha256) if shown.sha256 else None
+        return Source(whole, shown.preview, Kind.XRAY if shown.kind == "x_ray" else Kind.PHOTO)
 
     def _load_camera(self, platform: Platform) -> None:
         frame = platform.frame()
@@ -314,7 +363,7 @@ class ComparePage(BoxLayout):
         left, right = self.ids.left, self.ids.right
         one, two = self._pictures.get(view.left), self._pictures.get(view.right)
         found = self._found
-        aligned = found.alignment if found is not None and isinstance(found.alignment, Alignment) else None
+        aligned = None if found is None else found.alignment
         for side, shown in ((left, one), (right, two)):
             side.texture = None if shown is None else shown.texture
             side.picture_size = None if shown is None else shown.size
@@ -326,15 +375,12 @@ class ComparePage(BoxLayout):
                 right.at = linked(left.at, left.pane, right.pane, aligned)
             else:
                 right.at = right.pane.whole
-        shows_heat = view.shows_differences and found is not None
-        if shows_heat and found is not None and found.heat is not None:
-            left.heat = _heat_texture(found.heat)
-            on_picture = found.heat_on_picture()
-            right.heat = None if on_picture is None else _heat_texture(on_picture)
+        if view.shows_differences and self._overlays is not None:
+            left.heat, right.heat = self._overlays.heat(), self._overlays.heat_on_picture()
         if self.lay == "over" and two is not None:
             left.divider = self._divider
-            laid = found.laid if found is not None else None
-            left.over = two.texture if laid is None else texture_from(_three(laid))
+            laid = None if self._overlays is None else self._overlays.laid()
+            left.over = two.texture if laid is None else laid
         left.missing = "" if one is not None or not view.left else LOOK.say(captions.NOT_HERE)
         right.missing = (
             ""
@@ -462,45 +508,82 @@ class ComparePage(BoxLayout):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a picture's dots come from."""
+
+    whole: Path | bytes | None
+    """Where the device has it."""
+    preview: bytes
+    """The small one of the record."""
+    kind: Kind
+
+    def read(self) -> Pixels | None:
+        """(rows, columns, 3) red, green, blue."""
+        found = pixels_of(self.whole)
+        return found if found is not None else pixels_of(self.preview or None)
+
+
 class Aligning:
     """One comparison at a time, on a thread of its own; the newest pair wins."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._wanted = ("", "")
-        self._done: tuple[tuple[str, str], Comparison] | None = None
+        self._done: Found | None = None
         self.is_busy = False
 
-    def begin(self, pair: tuple[str, str], left: Pixels, right: Pixels, kinds: dict[str, Kind]) -> None:
-        """From red, green, blue."""
+    def begin(self, pair: tuple[str, str], left: Source, right: Source) -> bool:
+        """False: another pair is still worked on; ask again."""
         with self._lock:
             if self.is_busy:
-                return
+                return False
             self.is_busy, self._wanted = True, pair
-        work = threading.Thread(
-            target=self._compare, args=(pair, left, right, kinds), name="comparing", daemon=True
-        )
+        work = threading.Thread(target=self._compare, args=(pair, left, right), name="comparing", daemon=True)
         work.start()
+        return True
 
-    def take(self, pair: tuple[str, str]) -> Comparison | None:
+    def take(self, pair: tuple[str, str]) -> Found | None:
         with self._lock:
+            if pair != self._wanted:
+                return None
             done, self._done = self._done, None
-        return done[1] if done is not None and done[0] == pair else None
+        return done
 
-    def _compare(self, pair: tuple[str, str], left: Pixels, right: Pixels, kinds: dict[str, Kind]) -> None:
-        found: Comparison | None = None
+    def forget(self) -> None:
+        """Nobody looks at it any more."""
+        with self._lock:
+            self._wanted, self._done = ("", ""), None
+
+    def _compare(self, pair: tuple[str, str], left: Source, right: Source) -> None:
+        found: Found | None = None
         try:
-            pictures = [
-                Picture(np.ascontiguousarray(pixels[:, :, ::-1]), kinds[key])
-                for key, pixels in zip(pair, (left, right), strict=True)
-            ]
-            found = compare(*pictures)
+            found = _found(left, right)
         except ValueError:
             found = None
         finally:
             with self._lock:
                 self.is_busy = False
-                self._done = None if found is None else (pair, found)
+                self._done = found if pair == self._wanted else None
+
+
+def _found(left: Source, right: Source) -> Found | None:
+    """Raises `ValueError` where a picture is too small or too large to be compared."""
+    pictures = []
+    for source in (left, right):
+        pixels = source.read()
+        if pixels is None:
+            return None
+        pictures.append(Picture(np.ascontiguousarray(pixels[:, :, ::-1]), source.kind))
+    told = compare(*pictures)
+    return Found(
+        told.alignment if isinstance(told.alignment, Alignment) else None,
+        told.heat,
+        told.heat_on_picture(),
+        told.laid,
+        told.differs,
+        told.why_not,
+    )
 
 
 def _three(pixels: Pixels) -> Pixels:

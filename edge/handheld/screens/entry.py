@@ -43,6 +43,11 @@ class Entry(BoxLayout):
     def _begin_writing(self, _: float) -> None:
         self.ids.writing.focus = self.get_parent_window() is not None
 
+    def on_parent(self, _: Any, parent: Any) -> None:
+        """Whoever closed it, the keyboard is free for the next."""
+        if parent is None:
+            self.ids.writing.focus = False
+
     def speak(self) -> None:
         """In the language of now."""
         self.heading = LOOK.say(self._asked.heading)

@@ -42,23 +42,45 @@ def screen_room() -> tuple[int, int] | None:
 
     Asked of the SDL that Kivy brings, before Kivy opens the window: later it would jump.
     """
-    kivy = importlib.util.find_spec("kivy")
-    found = ctypes.util.find_library("SDL2-2.0")
-    if kivy is not None and kivy.origin is not None:
-        brought = sorted((Path(kivy.origin).parents[1] / "Kivy.libs").glob("libSDL2-2*"))
-        found = str(brought[0]) if brought else found
-    if found is None:
+    sdl = _sdl()
+    if sdl is None:
         return None
     try:
-        sdl = ctypes.CDLL(found)
         if sdl.SDL_VideoInit(None) != 0:
             return None
         bounds = (ctypes.c_int * 4)()
         is_told = sdl.SDL_GetDisplayUsableBounds(0, bounds) == 0
         sdl.SDL_VideoQuit()
-    except (OSError, AttributeError):
+    except AttributeError:
         return None
     return (bounds[2], bounds[3]) if is_told else None
+
+
+def hear_keys() -> bool:
+    """A PC's window is told typed characters again. Kivy has SDL stop telling them when a text field is left,
+    and with them a scanner that types (keyboard wedge) would be silent from then on. False: not done; on a
+    phone it would show the system's keyboard."""
+    sdl = None if "ANDROID_ARGUMENT" in os.environ else _sdl()
+    if sdl is None:
+        return False
+    try:
+        sdl.SDL_StartTextInput()
+    except AttributeError:
+        return False
+    return True
+
+
+def _sdl() -> ctypes.CDLL | None:
+    """The one that Kivy brings."""
+    kivy = importlib.util.find_spec("kivy")
+    found = ctypes.util.find_library("SDL2-2.0")
+    if kivy is not None and kivy.origin is not None:
+        brought = sorted((Path(kivy.origin).parents[1] / "Kivy.libs").glob("libSDL2-2*"))
+        found = str(brought[0]) if brought else found
+    try:
+        return None if found is None else ctypes.CDLL(found)
+    except OSError:
+        return None
 
 
 def prepare(home: Path, *, size: tuple[int, int] | None = None) -> None:

@@ -116,6 +116,18 @@ class InspectionPage(BoxLayout):
                 )
                 for row in view.drafts
             ]
+        if view.samples:
+            made.append(heading(captions.SAMPLES))
+            made += [
+                RowButton(
+                    text=row.sample_no,
+                    under=f"{LOOK.say(row.text)}\n{row.sent}",
+                    trailing=LOOK.say(captions.ENTER_RESULT),
+                    trailing_width="72dp",
+                    on_release=lambda _, row=row: self._result(row),
+                )
+                for row in view.samples
+            ]
         made.append(heading(captions.ORDERS))
         made += [
             RowButton(
@@ -134,16 +146,6 @@ class InspectionPage(BoxLayout):
             )
             for row in view.orders
         ] or [words(captions.NO_ORDERS, ink="soft")]
-        if view.samples:
-            made.append(heading(captions.SAMPLES))
-            made += [
-                RowButton(
-                    text=row.sample_no,
-                    under=f"{LOOK.say(row.text)}\n{row.sent}",
-                    on_release=lambda _, row=row: self._result(row),
-                )
-                for row in view.samples
-            ]
         return made
 
     def _dock_of_list(self, view: InspectionView) -> None:
@@ -185,7 +187,7 @@ class InspectionPage(BoxLayout):
             put(wants.ResultEntered(row.sample_no, True, report_no))
 
         def report(then: Any) -> Any:
-            return lambda: ask(Asked(captions.REPORT_NO, then, may_be_empty=True))
+            return lambda: ask(Asked(captions.REPORT_NO, then))
 
         ask(
             Offered(
@@ -507,7 +509,7 @@ class InspectionPage(BoxLayout):
         def quantity(sample_no: str, line: Any) -> None:
             ask(
                 Asked(
-                    captions.QUANTITY,
+                    captions.filled(captions.SAMPLE_QUANTITY, unit=line.unit),
                     lambda text: put(
                         wants.SampleTaken(sample_no, line.waybill_no, line.sku, text, line.unit)
                     ),

@@ -35,12 +35,16 @@ from kivy.uix.scrollview import ScrollView
 from kivy.uix.textinput import TextInput
 from kivy.uix.widget import Widget
 
+from edge.handheld.screens.breaking import kept_together
 from edge.handheld.screens.desk import Frame, Platform
+from edge.handheld.screens.environment import hear_keys
 from edge.handheld.screens.fonts import OURS
 from edge.handheld.screens.look import LOOK
 from edge.handheld.screens.themes import FILLS
 
 KINDS: Final = ("small", "body", "large", "title", "huge")
+MOST_MENDED_LINES: Final = 8
+"""Of one text: each costs another drawing of it."""
 AIM: Final = (0.86, 0.42)
 """Width and height of the aiming frame as shares of the preview: what `edge.reading` looks at first."""
 
@@ -55,6 +59,19 @@ class Words(Label):
 
     kind = OptionProperty("body", options=KINDS)
     ink = StringProperty("ink")
+
+    def texture_update(self, *given: Any) -> None:
+        """Drawn as Kivy breaks it, and again where a line would begin with a full stop."""
+        self._label.text = self.text
+        super().texture_update(*given)
+        for _ in range(MOST_MENDED_LINES):
+            broken = self._label._cached_lines  # noqa: SLF001  Kivy tells nowhere else where it broke them
+            lines = ["".join(word.text for word in line.words) for line in broken]
+            mended = kept_together(self._label.text, lines)
+            if mended == self._label.text:
+                return
+            self._label.text = mended
+            super().texture_update(*given)
 
 
 class Sheet(BoxLayout):
@@ -490,7 +507,7 @@ class Field(ButtonBehavior, BoxLayout):
         self._show()
 
     def _show(self, *_: Any) -> None:
-        self.shown = "•" * len(self.value) if self.is_secret else self.value
+        self.shown = "*" * len(self.value) if self.is_secret else self.value
 
 
 class WordsInput(TextInput):
@@ -498,6 +515,11 @@ class WordsInput(TextInput):
 
     is_gone = BooleanProperty(False)
     fill = StringProperty("raised")
+
+    def on_focus(self, *_: Any) -> None:
+        if not self.focus:
+            # After Kivy has let go of the keyboard.
+            Clock.schedule_once(lambda _: hear_keys())
 
 
 _PAGES: Final = {

@@ -208,7 +208,9 @@ class Shell(BoxLayout):
             self._over.speak()
         if self._page is None or self._last != (view.shown, view.settings):
             self._last = (view.shown, view.settings)
-            self._page = self._page_of(view.shown)
+            left, self._page = self._page, self._page_of(view.shown)
+            if left is not None and left is not self._page:
+                _leave(left)
         self._place()
 
     def _is_small_news(self, before: View, view: View) -> bool:
@@ -433,6 +435,15 @@ class Shell(BoxLayout):
             self._pressed_until_s = min(self._pressed_until_s, time.monotonic() + LEFT_S)
             self._pressed_until_frame = self._frames + LEFT_FRAMES
         return bool(super().on_touch_up(touch))
+
+
+def _leave(page: Any) -> None:
+    """Pictures of a page that nobody sees take no memory."""
+    finder = page.ids.get("finder")
+    if finder is not None:
+        finder.show(None)
+    if hasattr(page, "leave"):
+        page.leave()
 
 
 class HandheldApp(App):
