@@ -616,10 +616,10 @@ def _bar(app: App, at_s: float) -> Bar:
         notices.append(Notice(Sign.HOLD, told, stays=True))
     if live.is_asked(app.states["live"]) and app.page is not Page.LIVE:
         told = Text(
-            "中心请求实时画面：请到「视频」答复",
-            "The centre asks for a live picture: answer on the page Live",
+            "中心请求实时画面：点此答复",
+            "The centre asks for a live picture: touch here to answer",
         )
-        notices.append(Notice(Sign.INSPECT, told, stays=True))
+        notices.append(Notice(Sign.INSPECT, told, stays=True, leads_to=Page.LIVE))
     return Bar(
         online=sync.online,
         link=Text("在线", "Online") if sync.online else Text("离线", "Offline"),

@@ -83,6 +83,8 @@ class Notice:
     text: Text
     stays: bool = False
     """It cannot be put away."""
+    leads_to: Page | None = None
+    """Where a touch on it goes."""
 
 
 @dataclass(frozen=True, slots=True)

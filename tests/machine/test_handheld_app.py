@@ -736,13 +736,14 @@ def test_an_answer_nobody_asked_for_changes_nothing_and_is_answered(held: Held) 
 
 
 def test_a_request_for_live_pictures_stands_on_every_page_until_it_is_answered(held: Held) -> None:
-    def stands() -> list[tuple[str, bool]]:
-        return [(notice.text.en, notice.stays) for notice in held.view.bar.notices]
+    def stands() -> list[tuple[str, bool, Page | None]]:
+        return [(notice.text.en, notice.stays, notice.leads_to) for notice in held.view.bar.notices]
 
     held.put(GoTo(Page.TRACE))
     assert stands() == []
     held.put(command(LiveRequest()))
-    assert stands() == [("The centre asks for a live picture: answer on the page Live", True)]
+    told = "The centre asks for a live picture: touch here to answer"
+    assert stands() == [(told, True, Page.LIVE)]
     held.put(GoTo(Page.LIVE))
     assert stands() == []
     held.put(GoTo(Page.TRACE))

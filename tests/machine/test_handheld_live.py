@@ -201,7 +201,7 @@ def test_that_it_is_kept_is_shown_heard_and_written_down() -> None:
     assert [each for each in effects if isinstance(each, Sound)]
     shown = live.mark(play.state)
     assert shown is not None
-    assert ("RECORDED" in shown.en, "录制" in shown.zh) == (True, True)
+    assert ("RECORDED" in shown.en, "留存" in shown.zh) == (True, True)
     ended = facts(play.do(live.LiveClosed(play.session, "centre")))[0]
     assert isinstance(ended, LiveEnded)
     assert ended.was_recorded

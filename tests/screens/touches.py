@@ -24,7 +24,7 @@ from edge.handheld.scanning import OfferTaken, PutAway, TorchSet
 from edge.handheld.screens import captions
 from edge.handheld.signing_in import SecondOfficerSigned
 from edge.handheld.tracing import TraceAsked
-from edge.handheld.view import GoTo, NoticePutAway, Page
+from edge.handheld.view import GoTo, Notice, NoticePutAway, Page, Sign
 from sync.vocabulary.rulings import Text
 from tests.screens import golden_work
 from tests.screens.golden import BAD_BAR, whole
@@ -196,6 +196,16 @@ def test_a_notice_is_put_away_unless_it_stays(studio: Any) -> None:
     for row in rows:
         studio.touch(*row.to_window(*row.center))
     assert studio.put == [NoticePutAway(BAD_BAR.notices[1].text)]
+
+
+def test_a_notice_that_leads_somewhere_is_touched_to_go_there(studio: Any) -> None:
+    view: Any = whole("scan", EN)
+    told = Notice(Sign.INSPECT, Text("请答复", "Answer"), stays=True, leads_to=Page.LIVE)
+    studio.shell.show(replace(view, bar=replace(view.bar, notices=(told,))))
+    studio.settle()
+    (row,) = studio.shell.ids.notices.children
+    studio.touch(*row.to_window(*row.center))
+    assert studio.put == [GoTo(Page.LIVE)]
 
 
 def test_a_scan_is_undone_for_ten_seconds_and_what_is_not_passed_is_laid_aside(studio: Any) -> None:

@@ -490,10 +490,10 @@ def mark(state: State) -> Text | None:
     if live is None:
         return None
     if not live.flow.watchers:
-        return Text("实时连接 中心未观看", "LIVE · nobody watches yet")
-    zh, en = ["直播中"], ["LIVE"]
+        return Text("实时传送 · 中心未观看", "LIVE · nobody watches yet")
+    zh, en = ["实时传送中"], ["LIVE"]
     if live.flow.is_recorded:
-        zh, en = [*zh, "中心录制中"], [*en, "RECORDED by the centre"]
+        zh, en = [*zh, "中心正在留存"], [*en, "RECORDED by the centre"]
     if live.hidden:
         zh, en = [*zh, "画面已停"], [*en, "no picture"]
     if live.muted or not live.sound:

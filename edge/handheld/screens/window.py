@@ -300,7 +300,9 @@ class Shell(BoxLayout):
                     notice.sign.value, "diamond"
                 ),
             )
-            if not notice.stays:
+            if notice.leads_to is not None:
+                row.bind(on_release=lambda _, page=notice.leads_to: self.go(page))
+            elif not notice.stays:
                 row.bind(on_release=lambda _, text=notice.text: self._put(NoticePutAway(text)))
             self.ids.notices.add_widget(row)
 
