@@ -66,7 +66,7 @@ def test_a_pin_typed_after_tab_never_becomes_part_of_the_number(studio: Any) -> 
         for digit in "480217":
             studio.shell.typed(digit)
         studio.settle()
-        assert (page.officer_no, page.pin, page.ids.pin.shown) == (first + "15", "480217", "•" * 6)
+        assert (page.officer_no, page.pin, page.ids.pin.shown) == (first + "15", "480217", "*" * 6)
         assert all("480217" not in widget.text for widget in page.walk() if hasattr(widget, "text"))
         studio.shell.key(13)
         (given,) = studio.put
@@ -77,7 +77,7 @@ def test_officer_number_and_pin_are_typed_on_the_pad_and_given_away_once(studio:
     studio.show("sign-in", EN)
     for digit in "4802":
         studio.press(digit)
-    assert studio.shell._page.ids.pin.shown == "••••"
+    assert studio.shell._page.ids.pin.shown == "****"
     studio.press("Sign in")
     assert studio.put == [SignInAsked("4711", "4802")]
     assert studio.shell._page.pin == ""
@@ -382,6 +382,10 @@ def test_a_failed_sample_says_what_is_recalled(studio: Any) -> None:
     studio.shell._page._result(golden_work.SAMPLE_ROW)
     studio.settle()
     studio.press("Failed")
+    with pytest.raises(LookupError):
+        # A result without its report's number is none.
+        studio.press("Confirm")
+    studio.press("7")
     studio.press("Confirm")
     studio.shell._over.typed = "too many bacteria"
     studio.settle()
@@ -391,7 +395,7 @@ def test_a_failed_sample_says_what_is_recalled(studio: Any) -> None:
     studio.press("Confirm")
     assert studio.put == [
         inspection.wants.ResultEntered(
-            "YP-2019-0031", False, "", "too many bacteria", "seized", ("sku", "batch")
+            "YP-2019-0031", False, "7", "too many bacteria", "seized", ("sku", "batch")
         )
     ]
 
