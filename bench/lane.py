@@ -46,6 +46,7 @@ STARTS: Final = 5
 IDLE_S: Final = 20.0
 LEAST_IDLE_S: Final = 10.0
 PASSAGES_FOR_MEMORY: Final = 20
+WATCHED: Final = 5
 RELAY_LIMIT_MS: Final = 50.0
 START_LIMIT_S: Final = 2.0
 MEMORY_LIMIT_MB: Final = 100.0
@@ -70,7 +71,7 @@ def run(folder: Path, scale: float) -> Bench:
     through = max(len(LANES), round(THROUGH * scale))
     load = os.getloadavg()[0]
     site = write_site(folder / "site", seed=7, vehicles=14 * 2 + 4 * through, speed=1.0)
-    people = _register(site, max(PASSAGES_FOR_MEMORY, passages + claimed + weighed))
+    people = _register(site, max(PASSAGES_FOR_MEMORY, passages + claimed + weighed) + WATCHED)
     with broker(site.folder) as (port, by), _hub(site, port):
         costs, delays = _with_cabinet(
             site,
@@ -118,6 +119,11 @@ class _Costs:
     start_cpu_s: list[float] = field(default_factory=list)
     started_mb: float = 0.0
     worked_mb: float = 0.0
+    watching_mb: float = 0.0
+    """With two cameras of 1920 × 1080, after some pictures of each."""
+    cameras_mb: tuple[float, ...] = ()
+    """Of the cameras' own processes then."""
+    pictures: int = 0
     passages: int = 0
     idle_percent: float = 0.0
     idle_s: float = 0.0
@@ -207,6 +213,12 @@ def _cost_figures(costs: _Costs) -> list[Figure]:
         Figure(
             f"RssAnon after {costs.passages} passages", costs.worked_mb, "MB",
             costs.worked_mb / MEMORY_LIMIT_MB, f"{MEMORY_LIMIT_MB:g} MB", at_most=1.0,
+        ),
+        Figure(
+            "RssAnon with two cameras, 1920 × 1080", costs.watching_mb, "MB",
+            costs.watching_mb / MEMORY_LIMIT_MB, f"{MEMORY_LIMIT_MB:g} MB", at_most=1.0,
+            note=f"after {costs.pictures} pictures; the cameras' own processes "
+            f"{', '.join(f'{each:.0f}' for each in costs.cameras_mb)} MB besides",
         ),
         Figure(
             "CPU when idle", costs.idle_percent, "% of a core", costs.idle_percent / IDLE_LIMIT,
@@ -402,10 +414,41 @@ def _with_cabinet(
             lane.passage(next(people.empty), "tag", quick=True)
         costs.passages = lane.count
         costs.worked_mb = _rss_anon_mb(program.pid)
+        program.child.stop()
+        config = site.lane_config(LANE_IN)
+        without = config.read_text(encoding="utf-8")
+        config.write_text(without + _cameras(site.folder), encoding="utf-8")
+        program = lane.program = _Program(site, LANE_IN)
+        cabinet.until(program.is_up, "the lane is up, with cameras", WITHIN_S)
+        cabinet.rest(5.0)
+        for _ in range(WATCHED):
+            lane.passage(next(people.empty), "tag", quick=True)
+        costs.pictures = len([*site.folder.glob(f"data/{LANE_IN}/pictures/*/*.jpg")])
+        costs.watching_mb = _rss_anon_mb(program.pid)
+        costs.cameras_mb = tuple(_rss_anon_mb(each.pid) for each in psutil.Process(program.pid).children())
+        config.write_text(without, encoding="utf-8")
     finally:
         program.child.stop()
         cabinet.close()
     return costs, delays
+
+
+def _cameras(folder: Path) -> str:
+    """What a lane's config says of two cameras: films of the usual size, played at their own pace."""
+    import cv2
+    import numpy
+
+    random_dots = numpy.random.default_rng(7)
+    tables = []
+    for name in ("front", "rear"):
+        film = folder / f"{name}.avi"
+        writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (1920, 1080))
+        scene = cv2.resize(random_dots.integers(0, 255, (27, 48, 3), numpy.uint8), (1920, 1080))
+        for number in range(25):
+            writer.write(numpy.roll(scene, 8 * number, axis=1))
+        writer.release()
+        tables.append(f'[cameras.{name}]\npath = "{film}"\n')
+    return "\n" + "\n".join(tables)
 
 
 @dataclass(slots=True)

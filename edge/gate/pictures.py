@@ -1,7 +1,7 @@
-"""Evidence pictures: asked for by the lane, whose thread only latches frames and enqueues.
+"""Evidence pictures: asked for by the lane, whose thread only says so and enqueues.
 
-One thread draws, writes and sheds; each camera has one of its own. Whatever goes wrong here is an event and
-holds nobody: a picture that failed says why, a camera that shows nothing is an alarm.
+One thread writes and sheds; each camera has a process of its own, which reads and draws. Whatever goes wrong
+here is an event and holds nobody: a picture that failed says why, a camera that shows nothing is an alarm.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from typing import Final, assert_never
 
 import structlog
 
-from edge.devices.fixed_camera.camera import CameraHealth, FixedCamera, Frame
+from edge.devices.fixed_camera.camera import CameraHealth
+from edge.devices.fixed_camera.source import FileAddress, LocalAddress, StreamAddress
 from edge.devices.jpeg import check
+from edge.gate.camera_keeper import CameraKeeper
+from edge.gate.camera_line import Begin
 from edge.gate.effects import TakePicture
 from edge.gate.events import DeviceSpoke, DeviceWentSilent, Event, PictureFailed, PictureKept
-from edge.gate.overlay import Caption, earlier, evidence
 from edge.gate.pictures_config import CameraPart, PicturesPart, address_of, limits_of
+from edge.gate.taking import Camera, NotKept, Shot
 from edge.runtime.clock import UNKNOWN_MS, Clock
+from edge.runtime.log import Level
 from edge.runtime.supervisor import BackOff
 from sync.store.evidence_files import DiskNearlyFull, EvidenceFiles, Kept, Shed
 
@@ -40,9 +44,8 @@ class _Take:
     """A request with what its camera had at that moment."""
 
     request: TakePicture
-    camera: FixedCamera
-    frame: Frame | None
-    at_s: float
+    camera: str
+    shot: Shot
     utc: str
 
 
@@ -55,8 +58,30 @@ class _Keep:
     utc: str
 
 
-class NotKept(Exception):
-    """Why there is no picture."""
+CameraOf = Callable[[str, CameraPart], Camera]
+
+
+def in_its_own_process(
+    settings: PicturesPart, *, lane_id: str, clock: Clock, back_off: BackOff, log_level: Level
+) -> CameraOf:
+    """S0: what decodes video for a lane is no part of what moves its arm, and cannot take it along."""
+
+    def make(name: str, part: CameraPart) -> Camera:
+        address = address_of(part)
+        begin = Begin(
+            name=name,
+            stream=address if isinstance(address, StreamAddress) else None,
+            local=address if isinstance(address, LocalAddress) else None,
+            file=str(address) if isinstance(address, FileAddress) else None,
+            limits=limits_of(part),
+            settings=settings,
+            back_off=back_off,
+            lane_id=lane_id,
+            log_level=log_level,
+        )
+        return CameraKeeper(begin, monotonic_s=clock.monotonic_s, delay_s=back_off.delay_s)
+
+    return make
 
 
 class Pictures:
@@ -75,6 +100,8 @@ class Pictures:
         is_held: Callable[[str], bool] = lambda sha256: False,
         on_shed: Callable[[Shed], None] = lambda shed: None,
         back_off: BackOff | None = None,
+        log_level: Level = "info",
+        camera_of: CameraOf | None = None,
     ) -> None:
         """`put(event)` is called on several threads: it may only enqueue. `may_shed(sha256)`: the centre has
         it; `is_held(sha256)`: it is evidence of a hold or an alarm; both asked on the pictures' own thread.
@@ -95,13 +122,10 @@ class Pictures:
             may_shed=may_shed,
             is_held=is_held,
         )
-        delay_s = (back_off or BackOff()).delay_s
-        self._cameras = {
-            name: FixedCamera(
-                name, address_of(part), limits_of(part), monotonic_s=clock.monotonic_s, delay_s=delay_s
-            )
-            for name, part in cameras.items()
-        }
+        make = camera_of or in_its_own_process(
+            settings, lane_id=lane_id, clock=clock, back_off=back_off or BackOff(), log_level=log_level
+        )
+        self._cameras: dict[str, Camera] = {name: make(name, part) for name, part in cameras.items()}
         self._longest_s = max((part.open_timeout_s for part in cameras.values()), default=0.0) + _CLOSE_S
         self._moments = {name: frozenset(part.moments) for name, part in cameras.items()}
         self._waiting: queue.Queue[_Take | _Keep] = queue.Queue(settings.most_waiting)
@@ -115,9 +139,7 @@ class Pictures:
         self._thread.start()
 
     def close(self) -> tuple[str, ...]:
-        """What was asked for is finished. Returns the cameras whose threads did not end in their time (a name
-        being looked up): the program must then end by `os._exit`, since OpenCV aborts where Python takes its
-        threads away."""
+        """What was asked for is finished. Returns the cameras that did not end in their time."""
         until_s = self._clock.monotonic_s() + self._longest_s
         for camera in self._cameras.values():
             camera.stop()
@@ -137,10 +159,10 @@ class Pictures:
 
     def take(self, request: TakePicture) -> None:
         """A picture of every camera that has this moment; each is answered by one event."""
-        at_s, utc = self._clock.monotonic_s(), self._clock.utc_text()
+        utc = self._clock.utc_text()
         for name, camera in self._cameras.items():
             if request.moment in self._moments[name]:
-                wanted = _Take(request, camera, camera.newest(), at_s, utc)
+                wanted = _Take(request, name, camera.shoot(request, utc), utc)
                 self._enqueue(wanted, request.passage, request.moment, name)
 
     def keep(self, passage: int, jpeg: bytes, camera: str, shows: str) -> None:
@@ -202,8 +224,8 @@ class Pictures:
 
     def _do(self, wanted: _Take | _Keep) -> None:
         match wanted:
-            case _Take(request, camera):
-                passage, moment, name = request.passage, request.moment, camera.name
+            case _Take(request, name):
+                passage, moment = request.passage, request.moment
             case _Keep(passage, _, name):
                 moment = RECOGNISED
             case _:
@@ -231,7 +253,7 @@ class Pictures:
     def _made(self, wanted: _Take | _Keep) -> bytes:
         match wanted:
             case _Take():
-                return self._taken(wanted)
+                return wanted.shot.picture()
             case _Keep(_, jpeg, _, shows):
                 whole = check(jpeg, most_bytes=MOST_SENT_BYTES)
                 if not isinstance(whole, bytes):
@@ -239,40 +261,6 @@ class Pictures:
                 return whole
             case _:
                 assert_never(wanted)
-
-    def _taken(self, wanted: _Take) -> bytes:
-        settings, request = self._settings, wanted.request
-        frame = wanted.frame
-        if frame is None or wanted.at_s - frame.seen_s > settings.fresh_s:
-            left_s = wanted.at_s + settings.wait_s - self._clock.monotonic_s()
-            frame = wanted.camera.fresher(wanted.at_s - settings.fresh_s, max(0.0, left_s))
-        if frame is None:
-            raise NotKept(wanted.camera.health().why or "no picture yet")
-        early_s = wanted.at_s - frame.seen_s
-        if early_s > settings.oldest_s:
-            raise NotKept(f"its newest picture is {early_s:.1f} s old")
-        if -early_s > settings.wait_s + settings.fresh_s:
-            raise NotKept(f"its next picture came {-early_s:.1f} s after")
-        if frame.fault == "frozen":
-            raise NotKept(f"it has shown the same picture for {frame.fault_s:.0f} s")
-        caption = Caption(
-            utc=earlier(wanted.utc, early_s),
-            lane=self._lane_id,
-            passage=request.passage,
-            moment=request.moment,
-            camera=wanted.camera.name,
-            plate=request.plate,
-            gross_kg=request.gross_kg,
-            slip_no=request.slip_no,
-            late_s=early_s if early_s > settings.fresh_s else 0.0,
-            fault=frame.fault,
-        )
-        try:
-            return evidence(
-                frame.pixels, caption.items(self._zone), widest=settings.widest, quality=settings.quality
-            )
-        except ValueError as error:
-            raise NotKept(str(error)) from error
 
     def _shed(self) -> None:
         try:

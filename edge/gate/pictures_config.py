@@ -18,6 +18,9 @@ from edge.runtime.config_reading import ConfigError, SecretFile
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 Moment = Literal["arrival", "weighing", "ruling", "passing"]
 
+LONGEST_BETWEEN_KEY_FRAMES_S = 10.0
+"""Of H.264 and H.265 as cameras are set up; some make the distance longer while nothing moves."""
+
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 
 _WRITTEN_PASSWORD = re.compile(r"(?i)(?:password|passwd|pwd)=(?!\{password\})[^&/_]")
@@ -165,4 +168,5 @@ def limits_of(part: CameraPart) -> Limits:
         frozen_after_s=part.frozen_after_s,
         dark_below=part.dark_below,
         open_timeout_s=part.open_timeout_s,
+        read_timeout_s=min(LONGEST_BETWEEN_KEY_FRAMES_S, 2.0 * part.silent_after_s),
     )

@@ -5,10 +5,8 @@ Dull on purpose. Whatever must be decided is decided in `lane` and `rules`.
 
 from __future__ import annotations
 
-import logging
 import os
 import secrets
-import sys
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,6 +173,7 @@ class Program:
             is_held=lambda sha256: self._journal.blob_class(sha256) is BlobClass.HELD,
             on_shed=self._on_shed,
             back_off=config.back_off,
+            log_level=config.log.level,
         )
         self._client = LinkClient(
             lane_link(config, digest, clock.boot_id(), statements),
@@ -274,18 +273,11 @@ class Program:
 
     def run(self) -> int:
         """0 when told to stop; raises what broke it, after making itself safe."""
-        broken = True
         try:
             self._start()
             self._loop.run()
-            broken = False
         finally:
-            if self._close():
-                # A camera's thread hangs inside OpenCV, which aborts where Python takes its threads away.
-                # All that counts is on the disk and closed.
-                logging.shutdown()
-                sys.stderr.flush()
-                os._exit(1 if broken else 0)
+            self._close()
         return 0
 
     def _start(self) -> None:
@@ -314,12 +306,11 @@ class Program:
         self._log.info("lane is listening", devices=sorted(self._config.devices))
         self._say_if_clock_is_not_set()
 
-    def _close(self) -> tuple[str, ...]:
-        """Cameras whose threads did not end."""
+    def _close(self) -> None:
         self._service.stopping()
         self._client.stop()
         self._supervisor.stop()
-        hanging = self._pictures.close()
+        self._pictures.close()
         if self._speaker is not None:
             self._speaker.stop()
         if self._page is not None:
@@ -330,7 +321,6 @@ class Program:
         self._journal.close()
         self._wiping.finish()
         self._service.close()
-        return hanging
 
     def _say_if_clock_is_not_set(self) -> None:
         utc = self._clock.utc_text()

@@ -22,15 +22,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.devices.fixed_camera.camera import FixedCamera
 from edge.devices.fixed_camera.source import decode
 from edge.devices.fixed_camera.strips import Item, local_time, strip
 from edge.gate.effects import TakePicture
 from edge.gate.events import DeviceSpoke, DeviceWentSilent, Event, PictureFailed, PictureKept
 from edge.gate.overlay import Caption, earlier, evidence
-from edge.gate.pictures import Pictures
-from edge.gate.pictures_config import CameraPart, PicturesPart, address_of, camera_errors
+from edge.gate.pictures import CameraOf, Pictures
+from edge.gate.pictures_config import CameraPart, PicturesPart, address_of, camera_errors, limits_of
+from edge.gate.taking import CameraHere
 from edge.runtime.clock import UNKNOWN_MS
 from edge.runtime.config_reading import ConfigRefused, SecretFile, parse_config
+from edge.runtime.supervisor import BackOff
 from sync.store.evidence_files import DiskNearlyFull, EvidenceFiles, Shed
 from sync.store.journal import COMMITS_PER_DISK_CHECK, Journal, JournalFull, StoreRefused
 from sync.vocabulary.facts import FactDraft, PassageOpened, Stream
@@ -503,6 +506,7 @@ class Site:
         self.shed: list[Shed] = []
         self.clock = StillClock()
         self.folder = folder / "pictures"
+        more.setdefault("camera_of", self._here(settings))
         self.pictures = Pictures(
             self.folder,
             cameras,
@@ -513,6 +517,19 @@ class Site:
             on_shed=shed_to or self.shed.append,
             **more,
         )
+
+    def _here(self, settings: PicturesPart) -> CameraOf:
+        def make(name: str, part: CameraPart) -> CameraHere:
+            camera = FixedCamera(
+                name,
+                address_of(part),
+                limits_of(part),
+                monotonic_s=time.monotonic,
+                delay_s=BackOff().delay_s,
+            )
+            return CameraHere(camera, settings, lane_id="lane-in", monotonic_s=time.monotonic)
+
+        return make
 
     def next(self, *kinds: type) -> Any:
         deadline_s = time.monotonic() + WAIT_S
@@ -906,6 +923,12 @@ def test_a_camera_written_otherwise_is_refused(tmp_path: Path, toml: str, error:
 def test_a_camera_may_not_bear_a_devices_name() -> None:
     found = camera_errors({"io": CameraPart(device="0")}, PicturesPart(), taken={"io", "rfid"})
     assert [error.key for error in found] == ["cameras.io"]
+
+
+@pytest.mark.parametrize(("silent_after_s", "wait_s"), [(0.9, 1.8), (5.0, 10.0), (60.0, 10.0)])
+def test_a_stream_is_given_time_for_its_next_key_frame(silent_after_s: float, wait_s: float) -> None:
+    part = CameraPart(url="rtsp://10.0.0.20/stream1", silent_after_s=silent_after_s)
+    assert limits_of(part).read_timeout_s == wait_s
 
 
 def test_pictures_must_fit_together() -> None:

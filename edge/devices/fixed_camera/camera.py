@@ -18,9 +18,6 @@ from edge.devices.fixed_camera.source import Address, Source, SourceLost, open_s
 if TYPE_CHECKING:
     from edge.devices.fixed_camera.source import Pixels
 
-_READ_TIMEOUT_S: Final = 3.0
-"""Longest a stopping program waits for a stream that says nothing."""
-
 _EVERY: Final = 8
 """One dot in so many of each row and column is looked at to tell whether a picture changes or is dark."""
 
@@ -52,6 +49,9 @@ class Limits:
     dark_below: int = 24
     """0: no picture is too dark."""
     open_timeout_s: float = 3.0
+    read_timeout_s: float = 3.0
+    """Longest wait for a frame, the first one included: a stream that begins between two of its key frames
+    shows nothing before the next. A thread that is told to stop may take so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,12 @@ class FixedCamera:
         _logger().warning("camera", camera=self.name, why=wrong or "shows something again")
         return CameraNews(wrong)
 
+    def wrong(self) -> str | None:
+        """What is wrong with it; empty: nothing, None: not known yet."""
+        now_s = self._monotonic_s()
+        with self._changed:
+            return self._wrong(now_s)
+
     def health(self) -> CameraHealth:
         now_s = self._monotonic_s()
         with self._changed:
@@ -202,7 +208,7 @@ class FixedCamera:
         source = open_source(
             self._address,
             open_timeout_s=limits.open_timeout_s,
-            read_timeout_s=min(_READ_TIMEOUT_S, limits.silent_after_s),
+            read_timeout_s=limits.read_timeout_s,
         )
         try:
             with self._changed:
