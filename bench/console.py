@@ -24,15 +24,30 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import psutil
-from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
 from bench.harness import Bench, Figure
+from bench.large_archive import (
+    DAYS,
+    FACTS_A_CYCLE,
+    LANES,
+    OFFICER,
+    PASSWORD,
+    SCOPE,
+    SITE,
+    STATIONS,
+    Chains,
+    filled,
+    firm_of,
+    of_passage,
+    plate_of,
+    slip_of,
+    waybill_of,
+)
 from bench.postgres import Postgres, binaries
-from sync.hub.archive import Archive, RecordChange, StreamState
+from sync.hub.archive import Archive
 from sync.hub.blobs import BlobLimits
 from sync.hub.config import BlobsPart, HubConfig, RecordsPart, SyncPart
-from sync.hub.console.accounts import Role, set_account
 from sync.hub.console.app import build_app
 from sync.hub.console.context import Console
 from sync.hub.console.serving import serve
@@ -43,41 +58,15 @@ from sync.hub.engine_postgres import PostgresPlace
 from sync.hub.receiver import Receiver
 from sync.link.envelope import pack, runs
 from sync.link.keys import HUB_KID, KeySigner, make_private, public_pem
-from sync.link.messages import Checkpoint, Context, StreamHead, Topics
+from sync.link.messages import Context, Topics
 from sync.store.journal import utc_now
 from sync.vocabulary.codec import to_json
-from sync.vocabulary.facts import (
-    GENESIS,
-    Alarm,
-    AlarmCode,
-    ArmRaised,
-    EpochBegan,
-    Fact,
-    FactData,
-    FactDraft,
-    LowerOrdered,
-    PassageClosed,
-    PassageOpened,
-    PictureTaken,
-    RaiseOrdered,
-    RulingMade,
-    Stream,
-    VehicleCrossed,
-    seal,
-)
-from sync.vocabulary.numbers import EnterpriseCode, UtcText
-from sync.vocabulary.records import CreditTier, Enterprise, Officer, Site
-from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
-from sync.vocabulary.xray_facts import ParcelSeen, ParcelSorted, ParcelXRayed
+from sync.vocabulary.facts import Alarm, AlarmCode, EpochBegan, Fact, Stream
 
-SITE, SCOPE, OFFICER, PASSWORD = "bench", "zone-1", "4604001", "correct horse battery"
 ZONE = "Asia/Shanghai"
 MILLION = 1_000_000
 FACTS_ON_SQLITE = MILLION
 FACTS_ON_POSTGRES = 10 * MILLION
-DAYS = 30
-LANES, STATIONS, FIRMS, OFFICERS = 8, 2, 200, 20
-AT_ONCE = 9_000
 PAGE_WITHIN_MS = 300.0
 ASKED_A_PAGE = 25
 WALLS = 10
@@ -118,8 +107,7 @@ def run(folder: Path, scale: float) -> Bench:
 
 def _pages(folder: Path, place: Path | PostgresPlace, facts: int, engine: str) -> list[Figure]:
     archive = Archive.open(place, own=True)
-    _settle(archive)
-    _fill(archive, facts)
+    filled(archive, facts)
     shown_file = folder / "shown.sqlite"
     shown = Shown.open(shown_file, archive.archive_id)
     begin_s, cpu_s, read = time.perf_counter(), time.process_time(), 0
@@ -163,7 +151,7 @@ def _pages(folder: Path, place: Path | PostgresPlace, facts: int, engine: str) -
 
 
 def _addresses(facts: int) -> dict[str, list[str]]:
-    last = max(2, facts // _FACTS_A_CYCLE // LANES)
+    last = max(2, facts // FACTS_A_CYCLE // LANES)
     cycles = range(1, last, max(1, last // 20))
     today = datetime.now(UTC).date()
     spans = [f"from={today - timedelta(days=days - 1)}&to={today}" for days in (1, 7, DAYS)]
@@ -171,12 +159,12 @@ def _addresses(facts: int) -> dict[str, list[str]]:
     return {
         "wall": ["/"],
         "passage": [f"/passage/lane-{number % LANES + 1}/{number}" for number in cycles],
-        "parcel": [f"/parcel/{_waybill(number % STATIONS + 1, number)}" for number in cycles],
+        "parcel": [f"/parcel/{waybill_of(number % STATIONS + 1, number)}" for number in cycles],
         **{f"statistics by {view}": [f"/statistics?view={view}&{span}" for span in spans] for view in views},
         "desk": ["/desk"],
         "API passages": ["/api/v1/passages?limit=100"],
-        "API plate": [f"/api/v1/passages?plate={_plate(number)}" for number in cycles],
-        "API mentions": [f"/api/v1/mentions?what=enterprise&name={_firm(number)}" for number in cycles],
+        "API plate": [f"/api/v1/passages?plate={plate_of(number)}" for number in cycles],
+        "API mentions": [f"/api/v1/mentions?what=enterprise&name={firm_of(number)}" for number in cycles],
         "metrics": ["/metrics"],
     }
 
@@ -229,7 +217,7 @@ def _watched(place: Path, port: int, pid: int) -> tuple[list[float], int, float,
     before = console.cpu_times()
     archive = Archive.open(place)
     hub = Receiver(archive, KeySigner(make_private(), HUB_KID), site=SITE)
-    lanes = [_Live(archive, f"live-{number}") for number in range(1, 5)]
+    lanes = [_Live(archive, number) for number in range(1, 5)]
     told: dict[str, float] = {}
     sent, begin_s, mark = 0, time.monotonic(), 0
     each = int(FACTS_A_SECOND * SEND_EVERY_S / len(lanes))
@@ -318,21 +306,22 @@ def _connection(port: int) -> http.client.HTTPConnection:
 class _Live:
     """A lane that speaks now: facts sealed, signed and packed as its link does."""
 
-    def __init__(self, archive: Archive, name: str) -> None:
-        private = make_private()
-        self._name = name
-        self._signer = KeySigner(private, name)
-        self._chains = _Chains(name)
+    def __init__(self, archive: Archive, number: int) -> None:
+        self._name = f"live-{number}"
+        self._number = LANES + number
+        self._chains = Chains(self._name)
         self._passage = 0
         with archive.transaction():
-            archive.enrol(name, public_pem(private.public_key()).decode())
+            archive.enrol(self._name, public_pem(self._chains.private.public_key()).decode())
         self._first = [self._chains.seal(EpochBegan("new", "", {}), utc_now(), Stream.ALARM)]
 
     def chatter(self, count: int) -> tuple[str, bytes]:
         facts: list[Fact] = []
         while len(facts) < count:
             self._passage += 1
-            facts += [self._chains.seal(data, utc_now()) for data in _of_passage(self._passage, "京L")]
+            slip = slip_of(self._number, self._passage)
+            said = of_passage(self._passage, plate_of(self._passage, "京L"), self._number, slip=slip)
+            facts += [self._chains.seal(data, utc_now()) for data in said]
         return self._message(facts)
 
     def alarm(self, detail: str) -> tuple[str, bytes]:
@@ -344,179 +333,9 @@ class _Live:
     def _message(self, facts: Sequence[Fact]) -> tuple[str, bytes]:
         (run_,) = runs(facts)
         last = facts[-1]
-        heads = (StreamHead(last.stream, last.seq, last.hash),)
-        said = Checkpoint(self._name, last.epoch, last.position, heads, last.time)
-        signed = self._signer.sign(Context.CHECKPOINT, to_json(said).decode())
+        said = self._chains.checkpoint(last.stream, last.time)
+        signed = self._chains.signer.sign(Context.CHECKPOINT, to_json(said).decode())
         return Topics(SITE).facts(self._name, last.stream), pack(run_, signed, time=last.time)
-
-
-# --- a large archive --------------------------------------------------------------------------------------
-
-
-class _Chains:
-    """One device's chains."""
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self.epoch = f"{abs(hash(device)):032x}"[:32]
-        self.last: dict[Stream, tuple[int, str]] = {}
-        self.position = 0
-
-    def seal(self, data: FactData, time_utc: str, stream: Stream = Stream.ROUTINE) -> Fact:
-        seq, prev = self.last.get(stream, (0, GENESIS))
-        self.position += 1
-        fact = seal(
-            FactDraft(f"{self.device}-{self.position:x}", stream, time_utc, "boot", 5, data),
-            device=self.device,
-            epoch=self.epoch,
-            seq=seq + 1,
-            position=self.position,
-            prev=prev,
-        )
-        self.last[stream] = (seq + 1, fact.hash)
-        return fact
-
-
-def _fill(archive: Archive, facts: int) -> None:
-    """Lanes and stations in turn, over the last days up to now."""
-    cycles = max(1, facts // _FACTS_A_CYCLE)
-    chains = {name: _Chains(name) for name in _devices()}
-    now = datetime.now(UTC)
-    apart = timedelta(days=DAYS) / cycles
-    held: list[Fact] = []
-
-    def write() -> None:
-        with archive.transaction():
-            archive.add_facts(held, utc_now())
-            for name, chain in chains.items():
-                for stream, (seq, digest) in chain.last.items():
-                    archive.set_stream(name, chain.epoch, stream, StreamState(seq, digest, ()), seq)
-        held.clear()
-
-    for cycle in range(cycles):
-        at = (now - apart * (cycles - cycle)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        lane = cycle % LANES + 1
-        number = cycle // LANES + 1
-        held += [chains[f"lane-{lane}"].seal(data, at) for data in _of_passage(number, "琼")]
-        station = cycle % STATIONS + 1
-        held += [
-            chains[f"xray-{station}"].seal(data, at) for data in _of_parcel(station, cycle // STATIONS + 1)
-        ]
-        if len(held) >= AT_ONCE:
-            write()
-    write()
-
-
-def _of_passage(number: int, province: str) -> tuple[FactData, ...]:
-    """Every fortieth is held first, every sixtieth inspected."""
-    reason = Reason.WEIGHT_OVER if number % 40 == 0 else Reason.SPOT_CHECK if number % 60 == 0 else None
-    verdict = Verdict.HOLD if number % 40 == 0 else Verdict.INSPECT if reason else Verdict.RELEASE
-    order = f"r-{number}"
-    return (
-        PassageOpened(passage=number),
-        RulingMade(
-            passage=number,
-            ruling=Ruling(verdict, (Because(reason or Reason.RELEASED),)),
-            direction="I",
-            plate=_plate(number, province),
-            slips=(f"Z4604I2611220070{number:08d}",),
-            enterprise=_firm(number),
-            gross_kg="12340",
-            officer=f"46041{number % OFFICERS:02d}" if number % 40 == 0 else "",
-            texts_zh=("放行 一路平安",),
-            texts_en=("Released, safe journey",),
-        ),
-        PictureTaken(
-            passage=number, moment="ruling", camera="front", sha256=f"{number:064x}", size_bytes=200_000
-        ),
-        RaiseOrdered(passage=number, order_id=order, purpose="admit"),
-        ArmRaised(passage=number, order_id=order),
-        VehicleCrossed(passage=number, order_id=order, use_ids=(f"u-{number}",)),
-        LowerOrdered(passage=number),
-        PassageClosed(
-            passage=number,
-            outcome="crossed",
-            lane_s=14.0 + number % 23,
-            stage_s={"identify": 2.0, "weigh": 4.0, "cross": 6.0},
-        ),
-    )
-
-
-def _of_parcel(station: int, number: int) -> tuple[FactData, ...]:
-    waybill = _waybill(station, number)
-    verdict = "flagged" if number % 50 == 0 else "passed"
-    by_hand = number % 3 == 0
-    return (
-        ParcelSeen(parcel=number, leading_mm=float(number), waybill_no=waybill, read="read"),
-        ParcelXRayed(
-            parcel=number,
-            waybill_no=waybill,
-            verdict=verdict,
-            by="officer" if by_hand else "machine",
-            reasons=("judged",) if by_hand else ("clear",),
-            officer=f"46041{number % OFFICERS:02d}" if by_hand else "",
-            took_s=2.4 if by_hand else None,
-        ),
-        ParcelSorted(
-            parcel=number,
-            waybill_no=waybill,
-            verdict=verdict,
-            ordered="pass" if verdict == "passed" else "flag",
-            seen="pass",
-            confirmed=True,
-        ),
-    )
-
-
-_FACTS_A_CYCLE = 11
-
-
-def _waybill(station: int, number: int) -> str:
-    return f"YT{station}{number:012d}"
-
-
-def _plate(number: int, province: str = "琼") -> str:
-    return f"{province}A{number % 4_000:05d}"
-
-
-def _firm(number: int) -> str:
-    return f"46019{number % FIRMS:05d}"
-
-
-def _devices() -> list[str]:
-    lanes = [f"lane-{number}" for number in range(1, LANES + 1)]
-    return [*lanes, *(f"xray-{number}" for number in range(1, STATIONS + 1))]
-
-
-def _settle(archive: Archive) -> None:
-    """A site, its firms, an officer with an account."""
-    changes = [
-        RecordChange("site", SITE, to_json(Site(site=SITE, name_zh="测量", name_en="Bench")).decode()),
-        *(
-            RecordChange("enterprises", code, to_json(_enterprise(code)).decode())
-            for code in (_firm(number) for number in range(FIRMS))
-        ),
-    ]
-    officer = Officer(
-        officer_no=OFFICER,
-        authorisations=("inspect",),
-        public_key="A" * 43 + "=",
-        valid_until=UtcText("2099-01-01T00:00:00.000000Z"),
-    )
-    changes.append(RecordChange("officers", OFFICER, to_json(officer).decode()))
-    with archive.transaction():
-        archive.add_scope(SCOPE)
-        archive.apply_changes(SCOPE, changes, utc_now())
-        for name in _devices():
-            archive.enrol(name, public_pem(make_private().public_key()).decode())
-    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    set_account(archive, OFFICER, PASSWORD, frozenset(Role), by="bench", at_utc=utc_now(), hasher=cheap)
-
-
-def _enterprise(code: str) -> Enterprise:
-    return Enterprise(
-        code=EnterpriseCode(code), name=f"企业 {code}", tier=CreditTier.MEDIUM, spot_check_per_mille=20
-    )
 
 
 def _part(folder: Path, port: int) -> ConsolePart:

@@ -39,6 +39,7 @@ class Postgres:
         self.folder = Path(tempfile.mkdtemp(prefix="kakou-postgres-"))
         self.cluster = self.folder / "cluster"
         self.used = False
+        self.spare: list[str] = []
         self.log = self.folder / "log"
         # The server refuses to run as root.
         self.user = "postgres" if os.geteuid() == 0 else None
@@ -100,17 +101,23 @@ class Postgres:
         with psycopg.connect(self.dsn(), autocommit=True) as admin:
             if not self.used:
                 admin.execute(SQL_CREATE + USED)
-            admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (USED,)
-            )
         if not self.used:
             self.used = True
             Archive.open(place).close()
-        self.empty(USED)
-        with psycopg.connect(self.dsn(USED), autocommit=True) as db:
+        self._clear(USED)
+        return place
+
+    def _clear(self, database: str) -> None:
+        import psycopg
+
+        with psycopg.connect(self.dsn(), autocommit=True) as admin:
+            admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database,)
+            )
+        self.empty(database)
+        with psycopg.connect(self.dsn(database), autocommit=True) as db:
             db.execute("DELETE FROM meta WHERE key NOT IN ('schema', 'archive_id')")
             db.execute("UPDATE meta SET value = md5(random()::text) WHERE key = 'archive_id'")
-        return place
 
     def empty(self, database: str, *keep: str) -> None:
         """Delete the rows of every table but `meta` and these."""
@@ -131,6 +138,17 @@ class Postgres:
         with psycopg.connect(self.dsn(), autocommit=True) as admin:
             admin.execute(SQL_CREATE + database)
         return self.named(folder, database)
+
+    def lend(self, folder: Path) -> PostgresPlace:
+        """An empty archive nobody else has until `take_back`."""
+        place = self.new_place(folder) if not self.spare else self.named(folder, self.spare.pop())
+        place.witness_file.unlink(missing_ok=True)
+        return place
+
+    def take_back(self, place: PostgresPlace) -> None:
+        """Whoever is still connected is thrown out."""
+        self._clear(place.database)
+        self.spare.append(place.database)
 
     def named(self, folder: Path, database: str) -> PostgresPlace:
         """The witness lies in `folder`."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
-from tests.postgres import Postgres, binaries
+from tests.postgres import Postgres, server
 
 settings.register_profile("house", deadline=None, derandomize=True)
 settings.register_profile("long", deadline=None, max_examples=2_000)
@@ -16,16 +15,19 @@ settings.load_profile(os.environ.get("KAKOU_HYPOTHESIS", "house"))
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+def postgres() -> Postgres:
     """A server of the session's own, or the test is skipped."""
-    programs = binaries()
-    if programs is None:
+    found = server()
+    if found is None:
         pytest.skip("PostgreSQL is not installed (Debian: apt install postgresql)")
-    server = Postgres(programs)
-    try:
-        yield server
-    finally:
-        server.close()
+    return found
+
+
+def pytest_unconfigure() -> None:
+    if server.cache_info().currsize:
+        found = server()
+        if found is not None:
+            found.close()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -33,6 +33,7 @@ from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import Fact, FactData, Stream
 from sync.vocabulary.numbers import UtcText
 from sync.vocabulary.records import Officer, Site
+from tests.postgres import PROVE_POSTGRES, Place, server
 from tests.unit.test_hub_device import HUB_KEY, SITE, TOPICS, Device
 
 SCOPE = "zone-1"
@@ -45,7 +46,7 @@ OFFICERS = {
 }
 
 
-def hub_config(folder: Path, part: ConsolePart, archive: Path) -> HubConfig:
+def hub_config(folder: Path, part: ConsolePart, archive: Place) -> HubConfig:
     return HubConfig(
         site=SITE,
         file=folder / "hub.toml",
@@ -147,7 +148,7 @@ class ConsoleRig:
     def served(self) -> Iterator[str]:
         """Its address, for a real browser; the tail runs."""
         tail = Tail(
-            lambda: Archive.open(self.folder / "archive.sqlite"),
+            lambda: Archive.open(self.console.config.archive),
             lambda archive_id: Shown.open(self.console.part.shown_file, archive_id),
             "Asia/Shanghai",
             self.console.pulse.beat,
@@ -172,13 +173,33 @@ class ConsoleRig:
 
 @contextmanager
 def console_rig(folder: Path, officers: Collection[str] = tuple(OFFICERS)) -> Iterator[ConsoleRig]:
-    """An archive with a site and officers with accounts, all with `PASSWORD`."""
+    """An archive with a site and officers with accounts, all with `PASSWORD`; in `folder`, or a database of
+    its own where all of the console is to be proved on PostgreSQL."""
+    if not PROVE_POSTGRES:
+        with console_rig_at(folder / "archive.sqlite", folder, officers) as rig:
+            yield rig
+        return
+    found = server()
+    if found is None:
+        raise RuntimeError("KAKOU_PROVE_ENGINE=postgres: expected PostgreSQL to be installed")
+    place = found.lend(folder)
+    try:
+        with console_rig_at(place, folder, officers) as rig:
+            yield rig
+    finally:
+        found.take_back(place)
+
+
+@contextmanager
+def console_rig_at(
+    place: Place, folder: Path, officers: Collection[str] = tuple(OFFICERS)
+) -> Iterator[ConsoleRig]:
     part = ConsolePart(port=0, shown_file=folder / "shown.sqlite", live_folder=folder / "live")
-    archive = Archive.open(folder / "archive.sqlite")
+    archive = Archive.open(place)
     with archive.transaction():
         archive.add_scope(SCOPE)
     receiver = Receiver(archive, KeySigner(HUB_KEY, "hub"), site=SITE, limits=Limits())
-    console = Console(hub_config(folder, part, folder / "archive.sqlite"), part)
+    console = Console(hub_config(folder, part, place), part)
     rig = ConsoleRig(folder, console, archive, receiver)
     try:
         rig.record("site", SITE, Site(site=SITE, name_zh="示范口岸", name_en="Demo port"))

@@ -38,6 +38,7 @@ from sync.link.keys import private_pem
 from sync.policy.pins import Cost
 from sync.store.journal import utc_now
 from tests.console_rig import PASSWORD, SCOPE, ConsoleRig, console_rig, open_account, rostered
+from tests.postgres import archive_table
 from tests.unit.test_centre_cli import HUB_TOML
 from tests.unit.test_hub_device import HUB_KEY
 
@@ -53,7 +54,11 @@ def rig(tmp_path: Path) -> Iterator[ConsoleRig]:
 @pytest.fixture
 def config(rig: ConsoleRig) -> Path:
     file = rig.folder / "hub.toml"
-    file.write_text(HUB_TOML, encoding="utf-8")
+    place = rig.console.config.archive
+    store = '[store]\narchive = "archive.sqlite"\n'
+    assert store in HUB_TOML
+    archive = store if isinstance(place, Path) else f"[store]\n{archive_table(place)}"
+    file.write_text(HUB_TOML.replace(store, archive), encoding="utf-8")
     key = rig.folder / "hub.key"
     key.write_bytes(private_pem(HUB_KEY))
     key.chmod(0o600)
