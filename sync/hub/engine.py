@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
@@ -34,6 +35,14 @@ class EngineFailed(Exception):
 
 STORAGE_ERRORS = (sqlite3.Error, OSError, EngineFailed)
 """What a full, locked or failing disk raises; nothing was committed when one of them comes out."""
+
+
+class TookTooLong(Exception):
+    """A question asked inside `Engine.bounded` was given up; nothing was changed."""
+
+
+Over = Callable[[], bool]
+"""Whether a question is to be given up now. Any thread."""
 
 
 class ArchiveRefused(Exception):
@@ -93,6 +102,10 @@ class Engine(Protocol):
 
     def stream(self, sql: str, parameters: Parameters = ()) -> Iterator[Row]:
         """Rows of a long answer, without holding all of it."""
+
+    def bounded(self, within_s: float, over: Over) -> AbstractContextManager[None]:
+        """What is asked inside raises `TookTooLong` once `over` holds; a single statement when it has run
+        `within_s`, at the latest."""
 
     def check(self) -> None:
         """At the beginning of a transaction: this is still the archive that was opened. Raises

@@ -37,9 +37,11 @@ from sync.hub.engine import (
     ArchiveTaken,
     EngineFailed,
     NewId,
+    Over,
     Parameters,
     Row,
     Rows,
+    TookTooLong,
     begin_anew,
     meta,
     remember,
@@ -118,6 +120,7 @@ class PostgresEngine:
         self._has_duties = False
         self._failed_s = float("-inf")
         self._streams = 0
+        self._over: Over | None = None
         self._forgotten: weakref.finalize[..., Any] | None = None
         self._db: psycopg.Connection[Row] = self._connect()
 
@@ -159,6 +162,8 @@ class PostgresEngine:
             raise EngineFailed(
                 "a statement of this transaction failed, or its connection was lost: it cannot be committed"
             )
+        if self._over is not None and self._over():
+            raise TookTooLong
         if self._db.closed:
             self._reconnect()
         with self._told():
@@ -194,6 +199,22 @@ class PostgresEngine:
             yield from cursor
 
     @contextlib.contextmanager
+    def bounded(self, within_s: float, over: Over) -> Iterator[None]:
+        self._at_most(within_s)
+        self._over = over
+        try:
+            yield
+        finally:
+            self._over = None
+            # A connection that broke meanwhile is made anew without the bound.
+            if not self._db.closed and not self.begun():
+                with contextlib.suppress(EngineFailed):
+                    self._at_most(0.0)
+
+    def _at_most(self, seconds: float) -> None:
+        self.execute("SELECT set_config('statement_timeout', ?, false)", (f"{int(1_000 * seconds)}ms",))
+
+    @contextlib.contextmanager
     def _told(self) -> Iterator[None]:
         """What the library raises, in our own words."""
         try:
@@ -201,6 +222,10 @@ class PostgresEngine:
         except self._driver.DataError as error:
             # About what was to be written, not about the storage.
             raise ValueError(" ".join(str(error).split())) from error
+        except self._driver.errors.QueryCanceled as error:
+            if self._over is None:
+                raise EngineFailed(" ".join(str(error).split())) from error
+            raise TookTooLong from error
         except self._driver.Error as error:
             text = " ".join(str(error).split()) or type(error).__name__
             raise EngineFailed(text, again=error.sqlstate in _AGAIN) from error
@@ -396,7 +421,7 @@ class PostgresEngine:
         self._db.close()
 
 
-_VALUE = re.compile(r"%|\?|(?<![:\w]):([a-z_]+)")
+_VALUE = re.compile(r"%|\?|(?<![:\w]):([a-z_]+)|\binstr\(")
 
 
 @lru_cache(maxsize=512)
@@ -410,6 +435,8 @@ def _translated(sql: str) -> Any:
                 return "%%"
             case "?":
                 return "%s"
+            case "instr(":
+                return "strpos("
             case _:
                 return f"%({found.group(1)})s"
 
@@ -440,6 +467,7 @@ _DIALECT = (
     (re.compile(r"\bBLOB\b"), "BYTEA"),
     (re.compile(r"\bTEXT\b"), 'TEXT COLLATE "C"'),
     (re.compile(r"\) WITHOUT ROWID\b"), ")"),
+    (re.compile(r"\binstr\("), "strpos("),
 )
 
 

@@ -20,8 +20,10 @@ from sync.hub.engine import (
     ArchiveRefused,
     ArchiveTaken,
     NewId,
+    Over,
     Parameters,
     Row,
+    TookTooLong,
     begin_anew,
     meta,
     remember,
@@ -30,6 +32,7 @@ from sync.hub.engine import (
     set_meta,
     statements,
 )
+from sync.hub.given_up import given_up
 from sync.store.lock import StoreLock
 from sync.store.opening import StoreRefused
 
@@ -62,6 +65,7 @@ class SqliteEngine:
         self._token = token
         self._lock = lock
         self._seen_version = self._file_version()
+        self._over: Over | None = None
 
     @classmethod
     def open(cls, path: Path, *, own: bool, busy_timeout_s: float, new_id: NewId) -> Self:
@@ -124,6 +128,8 @@ class SqliteEngine:
         return self._db.in_transaction
 
     def execute(self, sql: str, parameters: Parameters = (), /) -> sqlite3.Cursor:
+        if self._over is not None and self._over():
+            raise TookTooLong
         return self._db.execute(sql, parameters)
 
     def executemany(self, sql: str, rows: Iterable[Parameters], /) -> sqlite3.Cursor:
@@ -143,6 +149,15 @@ class SqliteEngine:
                 yield from rows
         finally:
             cursor.close()
+
+    @contextlib.contextmanager
+    def bounded(self, within_s: float, over: Over) -> Iterator[None]:
+        self._over = over
+        try:
+            with given_up(self._db, over):
+                yield
+        finally:
+            self._over = None
 
     def check(self) -> None:
         if self._token is not None and meta(self, "opened") != self._token:

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sync.hub.archive import STORAGE_ERRORS, ArchiveTaken
-from sync.hub.console.context import COOKIE, Console, SignInFirst
+from sync.hub.console.context import COOKIE, Busy, Console, SignInFirst
 from sync.hub.console.limits import MOST_BODY_BYTES, Limits
 from sync.hub.console.live_rooms import LiveRooms
 from sync.hub.console.pages import (
@@ -33,6 +33,8 @@ from sync.hub.console.pages import (
 from sync.hub.console.stations import Stations
 from sync.hub.console.tail import Tail
 from sync.hub.console.watching import Wall
+from sync.hub.console.words import WORDS
+from sync.hub.engine import TookTooLong
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; "
@@ -107,10 +109,20 @@ def build_app(console: Console, tail: Tail | None = None) -> FastAPI:
     for kind in (*STORAGE_ERRORS, ArchiveTaken):
         app.add_exception_handler(kind, _no_archive)
 
+    @app.exception_handler(Busy)
+    @app.exception_handler(TookTooLong)
+    async def _not_now(request: Request, error: Exception) -> Response:
+        detail = "busy" if isinstance(error, Busy) else "too_long"
+        console.log.info("not answered", path=request.url.path, why=detail)
+        answer = await run_in_threadpool(_told, request, 503, detail)
+        answer.headers["Retry-After"] = "10"
+        return answer
+
     def _told(request: Request, status: int, detail: str) -> Response:
         if "text/html" in request.headers.get("accept", "") and console.session(request) is not None:
             request.state.session = console.session(request)
-            key = f"error.{status}" if status in (403, 404, 422) else "error.503"
+            key = f"error.{detail}" if detail in ("busy", "too_long") else f"error.{status}"
+            key = key if key in WORDS else "error.503"
             return console.page(request, "error.html", status=status, key=key, detail=detail)
         return JSONResponse({"code": detail if status == 403 else str(status), "detail": detail}, status)
 

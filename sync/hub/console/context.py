@@ -44,6 +44,13 @@ _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 NOTED_FOR_S: Final = 600.0
 """A page that brings itself up to date is one look, not one a second."""
 CONNECTION_WITHIN_S: Final = 10.0
+MOST_CONNECTIONS: Final = 8
+"""Of each kind."""
+MOST_HEAVY: Final = 2
+"""Questions that take long, at the same time: the other connections stay for the pages of all."""
+HEAVY_WAITS_S: Final = 2.0
+HEAVY_WITHIN_S: Final = 60.0
+"""A trial over 20,000 passages takes a third of it."""
 COOKIE: Final = "kakou_console"
 LANGUAGES: Final = ("zh", "en")
 THEMES: Final = ("dark", "light")
@@ -138,6 +145,34 @@ class Pool:
             self._free.get_nowait().close()
 
 
+class Busy(Exception):
+    """Others ask what takes long already."""
+
+
+class Heavy:
+    """One question that takes long: where it reads, and when it is given up."""
+
+    def __init__(self, console: Console, within_s: float) -> None:
+        self._console = console
+        self._until_s = time.monotonic() + within_s
+
+    def over(self) -> bool:
+        return time.monotonic() > self._until_s or self._console.ending.is_set()
+
+    @contextlib.contextmanager
+    def archive(self) -> Iterator[Archive]:
+        """Raises `TookTooLong`."""
+        left_s = max(0.001, self._until_s - time.monotonic())
+        with self._console.archive() as archive, archive.engine.bounded(left_s, self.over):
+            yield archive
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[Shown]:
+        """Raises `TookTooLong`."""
+        with self._console.shown() as shown, shown.bounded(self.over):
+            yield shown
+
+
 class Pulse:
     """Counts up whenever something new is shown; whoever waits is woken. Any thread."""
 
@@ -170,8 +205,12 @@ class Console:
         self.log = structlog.get_logger("sync.hub.console")
         self.pulse = Pulse()
         self.sessions = Sessions()
-        self._archives = Pool(lambda: Archive.open(config.archive), 8)
-        self._shown = Pool(lambda: Shown.open(part.shown_file), 8, Shown.is_current)
+        self.ending = threading.Event()
+        """Set once; streams and long questions end by themselves."""
+        self._told_of_end: dict[int, Callable[[], None]] = {}
+        self._archives = Pool(lambda: Archive.open(config.archive), MOST_CONNECTIONS)
+        self._shown = Pool(lambda: Shown.open(part.shown_file), MOST_CONNECTIONS, Shown.is_current)
+        self._heavy = threading.Semaphore(MOST_HEAVY)
         self._assets = {path.name: path.read_bytes() for path in _assets()}
         self._templates = Environment(
             loader=PackageLoader("sync.hub.console"),
@@ -191,6 +230,36 @@ class Console:
 
     def shown(self) -> contextlib.AbstractContextManager[Shown]:
         return self._shown.one()
+
+    @contextlib.contextmanager
+    def heavy(self) -> Iterator[Heavy]:
+        """For what may go through a good part of the archive. Raises `Busy`."""
+        if not self._heavy.acquire(timeout=HEAVY_WAITS_S):
+            raise Busy
+        try:
+            yield Heavy(self, HEAVY_WITHIN_S)
+        finally:
+            self._heavy.release()
+
+    # --- the end ------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def told_of_end(self, tell: Callable[[], None]) -> Iterator[None]:
+        """`tell` is called once when the console ends, on another thread; at once where it has."""
+        key = id(tell)
+        self._told_of_end[key] = tell
+        try:
+            if self.ending.is_set():
+                tell()
+            yield
+        finally:
+            self._told_of_end.pop(key, None)
+
+    def end(self) -> None:
+        self.ending.set()
+        for tell in tuple(self._told_of_end.values()):
+            tell()
+        self.pulse.beat()
 
     def site(self) -> Site:
         """The site's own record, at most some seconds old; a plain one where there is none."""

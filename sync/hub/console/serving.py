@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from sync.hub.console.shown import Shown
 from sync.hub.console.tail import Tail
 from sync.hub.wiring import set_up_log
 
+ENDS_WITHIN_S = 0.05
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2; those of 1.3 are all good. Nothing older is spoken."""
 
@@ -51,7 +53,9 @@ def main() -> int:
     if part is None:
         return 0
     set_up_log(config.log_level)
+    # The server ends by them too, and raises them again when it has ended: that is no reason to die of them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # The hub holds the other end: when it is gone, so is this.
     serve(config, part, sys.stdin.buffer.read)
     return 0
@@ -74,7 +78,14 @@ def serve(config: HubConfig, part: ConsolePart, until: Callable[[], object]) -> 
         until()
         server.should_exit = True
 
+    def end() -> None:
+        # Streams end by themselves: one that is cut off is a failure to the server, and said as one.
+        while not server.should_exit:
+            time.sleep(ENDS_WITHIN_S)
+        console.end()
+
     threading.Thread(target=wait, name="hub-gone", daemon=True).start()
+    threading.Thread(target=end, name="ending", daemon=True).start()
     tail.start()
     log.info("console ready", address=f"{part.host}:{part.port}")
     try:

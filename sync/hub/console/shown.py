@@ -12,6 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
+from sync.hub.engine import Over
+from sync.hub.given_up import given_up
+
 VERSION: Final = "6"
 """Of the tables and of what is read into them: another one is made anew."""
 
@@ -402,6 +405,10 @@ class Shown:
     def execute(self, sql: str, values: Iterable[Any] = ()) -> sqlite3.Cursor:
         """For the rooms of the console that have their own questions."""
         return self._db.execute(sql, tuple(values))
+
+    def bounded(self, over: Over) -> contextlib.AbstractContextManager[None]:
+        """What is asked inside raises `TookTooLong` once `over` holds."""
+        return given_up(self._db, over)
 
     def execute_many(self, sql: str, rows: Iterable[tuple[Any, ...]]) -> None:
         self._db.executemany(sql, rows)

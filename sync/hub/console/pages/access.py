@@ -399,7 +399,7 @@ def reads_page(
     """Who looked at what concerns a person or a firm. Looking here is kept too."""
     console = console_of(request)
     asked = _asked(console, officer, what, subject, (from_day, until_day), before)
-    with console.archive() as archive:
+    with console.heavy() as heavy, heavy.archive() as archive:
         rows, count = audit.reads(archive, asked, MOST_CSV if form == "csv" else audit.A_PAGE)
     console.note_read(session, "reads", subject or officer or "list")
     if form == "csv":
@@ -433,7 +433,7 @@ def acts_page(
     """What people did at the centre, and why."""
     console = console_of(request)
     asked = _asked(console, officer, what, subject, (from_day, until_day), before)
-    with console.archive() as archive:
+    with console.heavy() as heavy, heavy.archive() as archive:
         rows, count = audit.acts(archive, asked, MOST_CSV if form == "csv" else audit.A_PAGE)
     console.note_read(session, "acts", subject or officer or "list")
     if form == "csv":

@@ -241,7 +241,7 @@ def try_it(
         return _to_fill(request, filled, said=_said(refused))
     now = utc_now()
     passages, cut = passages_of_late(console, now)
-    with console.archive() as archive:
+    with console.heavy() as heavy, heavy.archive() as archive:
         trial = try_control(archive, checked, passages)
         known = kept.control(archive, _scope(console), checked.control_id)
     console.note_read(session, "control_trial", checked.control_id)
@@ -309,7 +309,7 @@ def control_page(request: Request, session: Leading, control_id: str) -> Respons
     console = console_of(request)
     now = utc_now()
     passages, cut = passages_of_late(console, now)
-    with console.archive() as archive:
+    with console.heavy() as heavy, heavy.archive() as archive:
         control = kept.control(archive, _scope(console), control_id[:64])
         if control is None:
             raise HTTPException(404, "control")

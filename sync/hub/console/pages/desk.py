@@ -139,6 +139,7 @@ def picture_answer(content: bytes) -> Response:
 async def fragment(console: Console, after: int, make: Callable[[], Response]) -> Response:
     """Part of a page, once the pulse is another than `after` or a while is over."""
     until_s = time.monotonic() + WAIT_S
+    # The end of the console is a beat of its pulse, too.
     while after == console.pulse.number and time.monotonic() < until_s:  # noqa: ASYNC110  beaten by threads
         await asyncio.sleep(LOOK_EVERY_S)
     number = console.pulse.number

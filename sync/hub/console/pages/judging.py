@@ -266,6 +266,12 @@ async def _relayed(
                 loop.call_soon_threadsafe(put, event)
             loop.call_soon_threadsafe(put, None)
 
+    def end() -> None:
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(put, None)
+
+    until = contextlib.ExitStack()
+    until.enter_context(console.told_of_end(end))
     reading = threading.Thread(target=read, name=f"judging-{seat.station}", daemon=True)
     reading.start()
     try:
@@ -285,4 +291,5 @@ async def _relayed(
         yield b'event: ended\ndata: {"why":"console"}\n\n'
         await asyncio.to_thread(stations.sign_out, session.cookie, seat.station)
     finally:
+        until.close()
         opened.close()

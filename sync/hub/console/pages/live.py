@@ -216,15 +216,15 @@ async def pictures(request: Request, session: MayWatch, device: str) -> Response
     """MJPEG: the newest whenever there is one; a slow browser misses some."""
     room = _room(request, session, device)
     return StreamingResponse(
-        _frames(room),
+        _frames(console_of(request), room),
         media_type=f"multipart/x-mixed-replace; boundary={BOUNDARY.decode()}",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _frames(room: Room) -> AsyncIterator[bytes]:
+async def _frames(console: Console, room: Room) -> AsyncIterator[bytes]:
     number = 0
-    while not room.ended:
+    while not room.ended and not console.ending.is_set():
         room.seen()
         newest, jpeg = room.picture()
         if newest == number:
@@ -239,12 +239,14 @@ async def _frames(room: Room) -> AsyncIterator[bytes]:
 @router.get("/live/{device}/sound")
 async def sound(request: Request, session: MayWatch, device: str, after: int = -1) -> Response:
     """16-bit samples, 8,000 a second, of what came since; the first question is written down."""
-    room = _room(request, session, device)
+    console, room = console_of(request), _room(request, session, device)
     if after < 0:
-        await run_in_threadpool(_heard, console_of(request), session, room)
+        await run_in_threadpool(_heard, console, session, room)
     until_s = time.monotonic() + SOUND_WAIT_S
     number, samples = room.sound_after(after)
     while after >= 0 and not samples and time.monotonic() < until_s and not room.ended:
+        if console.ending.is_set():
+            break
         await asyncio.sleep(PICTURE_EVERY_S)
         number, samples = room.sound_after(after)
     headers = {"X-Kakou-Next": str(number), "Cache-Control": "no-store"}

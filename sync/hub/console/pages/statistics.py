@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from datetime import date, timedelta
 from typing import Annotated, Any, Final, Literal
 
@@ -14,7 +15,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from sync.hub.console import statistics as made
 from sync.hub.console.accounts import Role
 from sync.hub.console.context import LANGUAGES, Console, Session, console_of, language_of, signed_in
-from sync.hub.console.shown import DAILY
+from sync.hub.console.shown import DAILY, Shown
 from sync.hub.console.statistics import Table, Unit, plain, safe_cell, written
 from sync.hub.console.words import WORDS
 from sync.hub.console.words.facts import VALUES
@@ -86,7 +87,8 @@ def file(
     console = console_of(request)
     from_day, to_day = days_asked(console, from_, to)
     number = LANGUAGES.index(language_of(request))
-    tables, _, labels = _tables(console, session, view, from_day, to_day, number)
+    with console.heavy() as heavy:
+        tables, _, labels = _tables(console, session, view, from_day, to_day, number, heavy.shown)
     _note(console, session, view, from_day, to_day)
     out = io.StringIO()
     # Spreadsheets take a file for the system's old code page without the mark.
@@ -127,10 +129,16 @@ def days_asked(console: Console, from_: str, to: str) -> tuple[str, str]:
 
 
 def _tables(
-    console: Console, session: Session, view: View, from_day: str, to_day: str, number: int
+    console: Console,
+    session: Session,
+    view: View,
+    from_day: str,
+    to_day: str,
+    number: int,
+    read: Callable[[], AbstractContextManager[Shown]] | None = None,
 ) -> tuple[list[Table], made.Curves, dict[str, str]]:
     own = session.officer if view == "officer" and not _sees_all(session) else None
-    with console.shown() as shown, shown.moment():
+    with (read or console.shown)() as shown, shown.moment():
         tables = made.tables_of(shown, view, from_day, to_day, own)
         drawn_names = tuple(row.name for row in tables[0].rows[: made.MOST_CURVES])
         by, whats = made.CURVES[view]

@@ -68,10 +68,10 @@ def _page(console: Console, request: Request, asked: str, **more: Any) -> Respon
         seen = parcel_page(archive, shown, number) if number and not said else None
         if seen is not None:
             path = path_of(archive, shown, number)
-        elif asked and not asked.startswith(PREFIX):
-            batch = Recall(recall_no="-", batch_nos=(asked[:200],), reason_zh="-", reason_en="-")
-            hits = hits_of(archive, batch, most=HITS_SHOWN, within_s=LOOKED_THROUGH_S)
         recalls = _recalls(archive)
+    if seen is None and asked and not asked.startswith(PREFIX):
+        batch = Recall(recall_no="-", batch_nos=(asked[:200],), reason_zh="-", reason_en="-")
+        hits = _hits(console, batch)
     values: dict[str, Any] = {
         "asked": asked,
         "checked": checked,
@@ -163,10 +163,15 @@ def recall(
         except Malformed as error:
             raise HTTPException(404, f"it cannot be read: {error}") from error
         number, at_utc, reached = reach_of(archive, "recalls", recall_no)
-        hits = hits_of(archive, known, most=HITS_SHOWN, within_s=LOOKED_THROUGH_S)
+    hits = _hits(console, known)
     return console.page(
         request, "recall.html", recall=known, written=number, at_utc=at_utc, reached=reached, hits=hits
     )
+
+
+def _hits(console: Console, recall: Recall) -> Hits:
+    with console.heavy() as heavy, heavy.archive() as archive:
+        return hits_of(archive, recall, most=HITS_SHOWN, within_s=LOOKED_THROUGH_S)
 
 
 def _recalls(archive: Archive) -> tuple[Recall, ...]:

@@ -85,7 +85,7 @@ async def wall_stream(
 
 
 async def _events(request: Request, session: Session, after: int) -> AsyncIterator[str]:
-    wall, language = wall_of(request), language_of(request)
+    wall, console, language = wall_of(request), console_of(request), language_of(request)
     loop, other = asyncio.get_running_loop(), asyncio.Event()
 
     def changed() -> None:
@@ -95,10 +95,12 @@ async def _events(request: Request, session: Session, after: int) -> AsyncIterat
 
     key = wall.listen(changed)
     session.streams += 1
+    until = contextlib.ExitStack()
+    until.enter_context(console.told_of_end(changed))
     try:
         yield "retry: 1000\n\n"
         checked_s = loop.time()
-        while True:
+        while not console.ending.is_set():
             other.clear()
             painted = await run_in_threadpool(wall.painted, language)
             if painted.number != after:
@@ -123,6 +125,7 @@ async def _events(request: Request, session: Session, after: int) -> AsyncIterat
     finally:
         session.streams -= 1
         wall.leave(key)
+        until.close()
 
 
 def _own(html: str, session: Session) -> str:

@@ -25,6 +25,11 @@ WORDS = {
     "error.404": ("没有此页", "Nothing here"),
     "error.422": ("内容不符", "Not understood"),
     "error.503": ("暂时不可用", "Not available now"),
+    "error.busy": (
+        "已有其他耗时查询正在进行，请稍后再试",
+        "Other long questions are being answered: try again in a moment",
+    ),
+    "error.too_long": ("查询超时，已中止，请缩小范围", "It took too long and was given up: ask for less"),
     "error.back": ("返回总览", "Back to the wall"),
     "verdict.release": ("放行", "Released"),
     "verdict.inspect": ("查验", "Inspect"),
