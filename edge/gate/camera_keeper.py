@@ -22,6 +22,8 @@ MOST_ASKED: Final = 8
 """Asked for and not answered: more would fill the line to a process that hangs, and then hold the lane."""
 DEAF_S: Final = 15.0
 """A process that tells nothing for so long hangs, and is ended; it tells twice a second."""
+FIRST_WORD_S: Final = 60.0
+"""The same before its first word: a PC that starts everything at once takes long to load OpenCV."""
 _ANSWER_S: Final = 5.0
 _END_S: Final = 2.0
 _LIVED_S: Final = 60.0
@@ -54,6 +56,7 @@ class CameraKeeper:
         self._asked: dict[int, queue.SimpleQueue[_Answer]] = {}
         self._number = 0
         self._heard_s = 0.0
+        self._deaf_s = FIRST_WORD_S
         self._health = CameraHealth("not opened", "", None, 0, 0, 0)
         self._wrong: str | None = None
         self._told = ""
@@ -97,7 +100,7 @@ class CameraKeeper:
 
     def look(self) -> CameraNews | None:
         with self._guard:
-            if self._process is not None and self._monotonic_s() - self._heard_s > DEAF_S:
+            if self._process is not None and self._monotonic_s() - self._heard_s > self._deaf_s:
                 self._end()
             wrong = self._wrong
             if wrong is None or bool(wrong) == bool(self._told):
@@ -133,7 +136,7 @@ class CameraKeeper:
         except OSError as error:
             return f"its process cannot be started: {error}"[:200]
         with self._guard:
-            self._process, self._heard_s = process, self._monotonic_s()
+            self._process, self._heard_s, self._deaf_s = process, self._monotonic_s(), FIRST_WORD_S
             try:
                 if process.stdin is not None:
                     write(process.stdin, self._begin)
@@ -159,7 +162,7 @@ class CameraKeeper:
             while (heard := read_up(process.stdout)) is not None:
                 message, data = heard
                 with self._guard:
-                    self._heard_s = self._monotonic_s()
+                    self._heard_s, self._deaf_s = self._monotonic_s(), DEAF_S
                     match message:
                         case Seen(health, wrong):
                             self._health, self._wrong = health, wrong

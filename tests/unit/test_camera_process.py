@@ -24,7 +24,7 @@ from edge.gate.pictures_config import PicturesPart
 from edge.gate.taking import NotKept
 from edge.runtime.supervisor import BackOff
 
-WAIT_S = 30.0
+WAIT_S = 100.0
 UTC = "2026-11-23T00:00:00.000000Z"
 ARRIVAL = TakePicture(1, "arrival", "豫A12345")
 
@@ -108,7 +108,7 @@ def test_asking_a_process_that_hangs_holds_nobody_and_it_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(camera_keeper, "_ANSWER_S", 0.0)
-    monkeypatch.setattr(camera_keeper, "DEAF_S", 1.0)
+    monkeypatch.setattr(camera_keeper, "FIRST_WORD_S", 1.0)
     hangs = (sys.executable, "-c", "import time; time.sleep(600)")
     with keeping(tmp_path, hangs) as keeper:
         until(lambda: "not running" not in why_not(keeper), "the process")
