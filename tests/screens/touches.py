@@ -208,6 +208,15 @@ def test_a_notice_that_leads_somewhere_is_touched_to_go_there(studio: Any) -> No
     assert studio.put == [GoTo(Page.LIVE)]
 
 
+def test_numbers_beside_each_other_stand_on_one_line_however_long_their_names_are(studio: Any) -> None:
+    studio.show("batch-slip", Settings(language=Language.EN, gloves=True))
+    names = ("Listed", "Missing", "On other slips")
+    words = [each.widget for each in studio.everything() if getattr(each.widget, "text", "") in names]
+    cells = [word.parent for word in words if word.halign == "center"]
+    assert len(cells) == 3
+    assert len({round(cell.children[-1].to_window(0, cell.children[-1].top)[1]) for cell in cells}) == 1
+
+
 def test_a_scan_is_undone_for_ten_seconds_and_what_is_not_passed_is_laid_aside(studio: Any) -> None:
     studio.show("batch", EN)
     assert "7 s" in studio.shell._page._undo.text

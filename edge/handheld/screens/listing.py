@@ -47,7 +47,8 @@ def figures(*given: tuple[Text, int, str], fill: str = "panel", across: int = 3)
     for first in range(0, len(given), across):
         strip = Strip()
         for name, number, ink in given[first : first + across]:
-            cell = Sheet(spacing=0)
+            # However many lines a name takes, the numbers stand on one.
+            cell = Sheet(spacing=0, pos_hint={"top": 1})
             cell.add_widget(words(str(number), kind="title", bold=True, ink=ink, halign="center"))
             cell.add_widget(words(name, kind="small", ink="soft", halign="center"))
             strip.add_widget(cell)
