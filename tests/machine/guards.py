@@ -116,7 +116,6 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("_nothing_new", "before.belt.emergency is event.emergency", "True"): _FASTER,
     ("_nothing_new", "before.clearing is station.clearing", "True"): _FASTER,
     ("_nothing_new", "before.journal_ok is station.journal_ok", "True"): _FASTER,
-    ("step", "lane.in_flight is not None", "True"): "clears what is empty already",
     ("_count_parts", "not isinstance(lane.phase, Raising | Passing | Lowering)", "False"): (
         "an admission begins the count anew, and nobody counts before one"
     ),

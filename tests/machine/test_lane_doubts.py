@@ -12,6 +12,7 @@ from edge.gate.events import (
     DeviceWentSilent,
     InputsRead,
     PlatformOrdered,
+    ReadFailed,
     WeightRead,
     WriteFailed,
 )
@@ -109,6 +110,8 @@ def test_the_number_of_facts_lost_is_told_once_and_only_when_it_is_durable() -> 
     for number in range(150):
         failing(play, order(number))
     failing(play, DeviceWentSilent("rfid", "x"))
+    # Nothing is written by what changes nothing, and nothing is told by it.
+    play.say(ReadFailed("scanner", "x"), ReadFailed("scanner", "y"))
     first = play.say(DeviceWentSilent("board", "x"))
     assert alarms(first).count("facts_lost") == 1
     assert alarms(play.say(DeviceSpoke("rfid"), DeviceWentSilent("scanner", "x"))).count("facts_lost") == 0

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,27 @@ def test_pymodbus_reads_the_inputs_and_a_flash_on_pulse_raises_the_arm(tmp_path:
         assert served.seen("arm_up")["t"] - moved["t"] == pytest.approx(2.0, abs=0.01)
         with serial.Serial(served.port("in-io"), timeout=0.3) as board:
             assert exchange(board, READ_INPUTS, 7) == framed(bytes.fromhex("010202f702"))
+
+
+def test_however_fast_time_runs_a_program_that_reads_its_inputs_sees_every_change(tmp_path: Path) -> None:
+    """A starved machine: ten readings a second, and signals that would last for hundredths of one."""
+    with (
+        serving(tmp_path, "[lanes.in]\n" + TRUCK, "--speed", "200", "--hold") as served,
+        serial.Serial(served.port("in-io"), timeout=0.5) as board,
+    ):
+        free = exchange(board, READ_INPUTS, 7)[3] & 1
+        served.say("go")
+        levels = [free]
+        deadline_s = time.monotonic() + 30.0
+        while time.monotonic() < deadline_s and not any(
+            line["kind"] == "vehicle_left" for line in served.physics()
+        ):
+            levels.append(exchange(board, READ_INPUTS, 7)[3] & 1)
+            time.sleep(0.1)
+        changes = sum(before != after for before, after in pairwise(levels))
+        told = [line for line in served.physics() if line.get("name") == "arrival_loop"]
+    assert len(told) == 4
+    assert changes == len(told)
 
 
 def test_a_vehicle_is_weighed_released_and_told_over_real_ports(tmp_path: Path) -> None:
