@@ -109,9 +109,9 @@ def _pages(folder: Path, place: Path | PostgresPlace, facts: int, engine: str) -
     archive = Archive.open(place, own=True)
     filled(archive, facts)
     shown_file = folder / "shown.sqlite"
-    shown = Shown.open(shown_file, archive.archive_id)
+    shown = Shown.open(shown_file, archive.archive_id, ZONE)
     begin_s, cpu_s, read = time.perf_counter(), time.process_time(), 0
-    while some := follow_once(archive, shown, ZONE):
+    while some := follow_once(archive, shown):
         read += some
     took_s, cpu_s = time.perf_counter() - begin_s, time.process_time() - cpu_s
     shown.close()

@@ -126,8 +126,9 @@ class ConsoleRig:
 
     def caught_up(self) -> None:
         """What was said is shown now."""
-        shown = Shown.open(self.console.part.shown_file, self.archive.archive_id)
-        while follow_once(self.archive, shown, "Asia/Shanghai"):
+        zone = self.console.zone.key
+        shown = Shown.open(self.console.part.shown_file, self.archive.archive_id, zone)
+        while follow_once(self.archive, shown):
             pass
         shown.close()
         self.console.pulse.beat()
@@ -149,8 +150,8 @@ class ConsoleRig:
         """Its address, for a real browser; the tail runs."""
         tail = Tail(
             lambda: Archive.open(self.console.config.archive),
-            lambda archive_id: Shown.open(self.console.part.shown_file, archive_id),
-            "Asia/Shanghai",
+            lambda archive_id, zone: Shown.open(self.console.part.shown_file, archive_id, zone),
+            lambda: self.console.zone.key,
             self.console.pulse.beat,
             structlog.get_logger("rig"),
         )

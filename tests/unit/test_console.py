@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,9 @@ from starlette.testclient import TestClient
 from sync.hub.console.app import ROUTERS, build_app
 from sync.hub.console.shown import Shown
 from sync.vocabulary.facts import PassageOpened
+from sync.vocabulary.records import Site
 from tests.console_rig import PASSWORD, ConsoleRig, console_rig
+from tests.unit.test_hub_device import SITE
 
 
 @pytest.fixture
@@ -76,3 +81,33 @@ def test_what_is_shown_is_made_anew_for_another_archive(rig: ConsoleRig) -> None
     file = rig.console.part.shown_file
     Shown.open(file, "another").close()
     assert Shown.open(file).passages_open() == ()
+
+
+def test_another_time_zone_in_the_sites_record_makes_what_is_shown_anew(rig: ConsoleRig) -> None:
+    rig.say("lane-in", PassageOpened(passage=1), time="2026-11-22T20:00:00.000000Z")
+
+    def day() -> tuple[str, int]:
+        with rig.console.shown() as shown:
+            (row,) = shown.passages_open()
+        return row.day, row.hour
+
+    with rig.served():
+        _until(lambda: rig.console.part.shown_file.exists() and _passages(rig) == 1)
+        assert day() == ("2026-11-23", 4)
+        rig.record("site", SITE, Site(site=SITE, name_zh="示范口岸", name_en="Demo port", zone="Asia/Urumqi"))
+        _until(lambda: day() == ("2026-11-23", 2))
+
+
+def _passages(rig: ConsoleRig) -> int:
+    with rig.console.shown() as shown:
+        return len(shown.passages_open())
+
+
+def _until(met: Callable[[], bool]) -> None:
+    until_s = time.monotonic() + 20.0
+    while True:
+        with contextlib.suppress(sqlite3.Error, ValueError):
+            if met():
+                return
+        assert time.monotonic() < until_s, "not in time"
+        time.sleep(0.1)

@@ -17,7 +17,7 @@ from datetime import datetime
 from importlib.resources import files
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 from fastapi import HTTPException, Request
@@ -276,7 +276,11 @@ class Console:
 
     @property
     def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.site().zone)
+        """The site's; UTC where its record names none that is known here."""
+        try:
+            return ZoneInfo(self.site().zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            return ZoneInfo("UTC")
 
     def today(self) -> str:
         return f"{datetime.now(self.zone):%Y-%m-%d}"

@@ -67,8 +67,8 @@ def serve(config: HubConfig, part: ConsolePart, until: Callable[[], object]) -> 
     console = Console(config, part)
     tail = Tail(
         lambda: Archive.open(config.archive),
-        lambda archive_id: Shown.open(part.shown_file, archive_id),
-        console.site().zone,
+        lambda archive_id, zone: Shown.open(part.shown_file, archive_id, zone),
+        lambda: console.zone.key,
         console.pulse.beat,
         log,
     )

@@ -1,6 +1,7 @@
 """What pages are made from: one SQLite file read out of the archive, in each stream's own order.
 
-It holds nothing that the archive does not: lost, torn or of another version or archive it is made anew. One
+It holds nothing that the archive does not: lost, torn or of another version, archive or time zone it is made
+anew. One
 writer, the tail; any number of readers, each with a connection of its own.
 """
 
@@ -354,17 +355,19 @@ _PASSAGE = ", ".join(PassageRow._fields)
 class Shown:
     """One connection, one thread at a time."""
 
-    def __init__(self, db: sqlite3.Connection, file: Path) -> None:
+    def __init__(self, db: sqlite3.Connection, file: Path, zone: str) -> None:
         self._db = db
+        self.zone = zone
+        """By whose clock days and hours are; of one who reads, empty."""
         self._file = file
         self._identity = _identity(file)
 
     @classmethod
-    def open(cls, file: Path, archive_id: str = "", timeout_s: float = 10.0) -> Self:
-        """With an archive id: to write; made anew where it is of another archive or version, or torn.
-        Without: to read; raises `sqlite3.Error` where there is none."""
+    def open(cls, file: Path, archive_id: str = "", zone: str = "", timeout_s: float = 10.0) -> Self:
+        """With an archive id: to write; made anew where it is of another archive, version or time zone, or
+        torn. Without: to read; raises `sqlite3.Error` where there is none."""
         try:
-            db = _opened(file, archive_id, timeout_s)
+            db = _opened(file, archive_id, zone, timeout_s)
         except sqlite3.OperationalError:
             # Locked, or the disk fails: that is no reason to throw it away.
             raise
@@ -372,8 +375,8 @@ class Shown:
             if not archive_id:
                 raise
             _remove(file)
-            db = _opened(file, archive_id, timeout_s)
-        return cls(db, file)
+            db = _opened(file, archive_id, zone, timeout_s)
+        return cls(db, file, zone)
 
     def is_current(self) -> bool:
         """False: the file was deleted or made anew under this connection, which has the old one for ever."""
@@ -579,7 +582,7 @@ def _identity(file: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _opened(file: Path, archive_id: str, timeout_s: float) -> sqlite3.Connection:
+def _opened(file: Path, archive_id: str, zone: str, timeout_s: float) -> sqlite3.Connection:
     # A reader makes no file: an empty one would have none of the tables.
     address = f"{file.absolute().as_uri()}?mode={'rwc' if archive_id else 'rw'}"
     db = sqlite3.connect(address, uri=True, isolation_level=None, timeout=timeout_s, check_same_thread=False)
@@ -589,15 +592,14 @@ def _opened(file: Path, archive_id: str, timeout_s: float) -> sqlite3.Connection
             return db
         tables = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
         said = dict(db.execute("SELECT key, value FROM meta")) if "meta" in tables else {}
-        if said != {"version": VERSION, "archive_id": archive_id}:
+        meant = {"version": VERSION, "archive_id": archive_id, "zone": zone}
+        if said != meant:
             if tables:
-                raise sqlite3.DatabaseError("of another version or archive")
+                raise sqlite3.DatabaseError("of another version, archive or time zone")
             db.execute("PRAGMA journal_mode=WAL")
             # One transaction: half of the tables would be another version for ever.
             db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-            db.executemany(
-                "INSERT INTO meta VALUES (?, ?)", [("version", VERSION), ("archive_id", archive_id)]
-            )
+            db.executemany("INSERT INTO meta VALUES (?, ?)", meant.items())
         db.execute("PRAGMA synchronous=NORMAL")
     except BaseException:
         db.close()

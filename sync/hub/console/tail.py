@@ -30,12 +30,13 @@ class Tail:
     def __init__(
         self,
         archive: Callable[[], Archive],
-        shown: Callable[[str], Shown],
-        zone: str,
+        shown: Callable[[str, str], Shown],
+        zone: Callable[[], str],
         changed: Callable[[], None],
         log: Any,
     ) -> None:
-        """`changed` is called after each batch, on the tail's thread."""
+        """`shown` by archive id and time zone; `zone` is asked again and again: by another one all is read
+        anew. `changed` is called after each batch, on the tail's thread."""
         self._archive = archive
         self._shown = shown
         self._zone = zone
@@ -65,10 +66,15 @@ class Tail:
         archive = self._archive()
         shown = None
         try:
-            shown = self._shown(archive.archive_id)
+            zone = self._zone()
+            shown = self._shown(archive.archive_id, zone)
             while not self._stopping.is_set() and shown.is_current():
+                if self._zone() != zone:
+                    self._log.info("time zone changed, what is shown is made anew", zone=self._zone())
+                    self.caught_up = False
+                    break
                 began_s = time.monotonic()
-                if follow_once(archive, shown, self._zone, self._count):
+                if follow_once(archive, shown, self._count):
                     self._changed()
                     continue
                 self.caught_up = True
@@ -82,9 +88,7 @@ class Tail:
         self.facts_read += facts
 
 
-def follow_once(
-    archive: Archive, shown: Shown, zone: str, count: Callable[[int], None] = lambda facts: None
-) -> int:
+def follow_once(archive: Archive, shown: Shown, count: Callable[[int], None] = lambda facts: None) -> int:
     """Facts read, at most a batch."""
     known = shown.read_to()
     every = archive.stream_heads()
@@ -120,7 +124,7 @@ def follow_once(
     with shown.transaction():
         for device in several - shown.devices_of_several_epochs():
             _remember_events(archive, shown, device, known)
-        reading = Reading(shown, zone, enterprises)
+        reading = Reading(shown, shown.zone, enterprises)
         for (device, epoch, stream), fact, body in batch:
             since = began[device, epoch].position if device in several else None
             reading.read(device, epoch, stream, fact, body, since=since)
