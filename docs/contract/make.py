@@ -18,14 +18,18 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 import msgspec  # noqa: E402
 import yaml  # noqa: E402
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: E402
 
 from sync.link.contract import CARRIED, QOS, Carried, Wrapping  # noqa: E402
 from sync.link.messages import CloudEvent, Signed, Topics  # noqa: E402
 from sync.link.rights import RIGHTS, Party, TopicRight  # noqa: E402
+from sync.vocabulary.codec import to_builtins  # noqa: E402
 from sync.vocabulary.facts import VERSION, FactBody, Stream  # noqa: E402
-from sync.vocabulary.numbers import NumberText  # noqa: E402
+from sync.vocabulary.numbers import NumberText, UtcText, WaybillNo  # noqa: E402
 from sync.vocabulary.records import COLLECTIONS  # noqa: E402
+from sync.vocabulary.signed_codes import kid_of  # noqa: E402
 from sync.vocabulary.slip_codes import SlipClaims  # noqa: E402
+from sync.vocabulary.trace_codes import TraceClaims, unsigned  # noqa: E402
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 BEGIN, END = "<!-- topics: made by make.py -->", "<!-- end of topics -->"
@@ -197,6 +201,29 @@ def table() -> str:
     return "\n".join(lines)
 
 
+# --- a trace code -----------------------------------------------------------------------------------------
+
+
+def trace_code() -> dict[str, Any]:
+    """A label to check a reader by; its private key is the bytes 0 to 31."""
+    private = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    public = private.public_key().public_bytes_raw()
+    claims = TraceClaims(
+        trace_code="KT26112201234567893",
+        waybill_no=WaybillNo("YT0000000000011"),
+        issuer="demo-port",
+        issued=UtcText("2026-11-22T08:00:00Z"),
+    )
+    made = unsigned(claims, kid_of(public))
+    return {
+        "text": made.text(private.sign(made.signed)),
+        "public_key": public.hex(),
+        "kid": kid_of(public),
+        "signed": made.signed.hex(),
+        "claims": to_builtins(claims),
+    }
+
+
 # --- files ------------------------------------------------------------------------------------------------
 
 
@@ -211,6 +238,7 @@ def files() -> dict[Path, str]:
         "# Made by docs/contract/make.py from the code; a test fails when they drift.\n"
         + yaml.safe_dump(asyncapi(), sort_keys=False, allow_unicode=True, width=110)
     )
+    made[HERE / "trace_code.json"] = json.dumps(trace_code(), indent=1) + "\n"
     page = HERE / "README.md"
     text = page.read_text(encoding="utf-8")
     head, _, rest = text.partition(BEGIN)

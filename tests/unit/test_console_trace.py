@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 from starlette.testclient import TestClient
 
+from hardware_sims.site import write_site
+from sync.hub.config import read_hub_config
 from sync.hub.console.words import WORDS
 from sync.hub.label_font import LabelFont
 from sync.hub.label_sheet import label_sheet
@@ -330,3 +332,11 @@ def test_a_device_takes_a_genuine_label_for_its_code_and_a_forged_one_for_none(r
     assert code_on_label(known, forged) == forged
     assert code_on_label(lambda collection, key: None, text) == text
     assert code_on_label(known, PARCEL) == PARCEL
+
+
+def test_the_demo_gives_its_hub_a_key_for_trace_codes(tmp_path: Path) -> None:
+    site = write_site(tmp_path, seed=7, vehicles=1, speed=1.0, console=8080)
+    config = read_hub_config(site.hub_config)
+    assert config.slip_key is not None
+    assert config.slips is not None
+    assert config.slips.issuer == config.site

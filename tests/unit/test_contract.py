@@ -6,12 +6,16 @@ from __future__ import annotations
 import base64
 import importlib.util
 import json
+import subprocess
 import sys
+import zlib
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import base45
 import jsonschema
 import pytest
 import yaml
@@ -21,6 +25,7 @@ from sync.link.contract import CARRIED, Carried, Wrapping
 from sync.link.rights import topic_names
 from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import hash_of
+from sync.vocabulary.trace_codes import is_ours
 from tests.unit.test_bounds import samples
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,3 +175,28 @@ def facts_fit(payload: Any) -> None:
         fits("Fact", json.loads(event["data"]))
         assert hash_of(event["data"]) == event["hash"]
     assert events[-1]["hash"] in [head["hash"] for head in checkpoint["heads"]]
+
+
+# --- a trace code, by whoever has the page alone ----------------------------------------------------------
+
+
+def test_the_pages_own_lines_read_a_label_and_refuse_another_one(tmp_path: Path) -> None:
+    page = (HERE / "README.md").read_text(encoding="utf-8")
+    lines = page.partition("## Trace codes")[2].partition("```python\n")[2].partition("```")[0]
+    example = json.loads((HERE / "trace_code.json").read_text(encoding="utf-8"))
+    claims = example["claims"]
+
+    def read(text: str) -> subprocess.CompletedProcess[str]:
+        file = tmp_path / "label.json"
+        file.write_text(json.dumps({**example, "text": text}))
+        return subprocess.run(
+            [sys.executable, "-c", lines, str(file)], capture_output=True, text=True, timeout=60, check=False
+        )
+
+    seconds = int(datetime.fromisoformat(claims["issued"]).timestamp())
+    told = [example["kid"], claims["issuer"], claims["trace_code"], str(seconds), claims["waybill_no"]]
+    assert read(example["text"]).stdout.split() == told
+    assert is_ours(claims["trace_code"])
+    packed = base45.b45decode(example["text"].removeprefix("KT1:"))
+    forged = zlib.decompress(packed).replace(b"YT0000000000011", b"YT0000000000012")
+    assert "InvalidSignature" in read(f"KT1:{base45.b45encode(zlib.compress(forged)).decode()}").stderr
