@@ -127,6 +127,8 @@ class ConsoleRig:
     def caught_up(self) -> None:
         """What was said is shown now."""
         zone = self.console.zone.key
+        # Not remembered: what a test records of the site next is asked for anew.
+        self.console._site = None
         shown = Shown.open(self.console.part.shown_file, self.archive.archive_id, zone)
         while follow_once(self.archive, shown):
             pass

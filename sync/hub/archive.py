@@ -1175,6 +1175,15 @@ class Archive:
         ):
             yield Signed(*row)
 
+    def epoch_began(self, device: str, epoch: str) -> tuple[str, int]:
+        """When the hub heard of it first, and the device's own position then; orders a device's epochs."""
+        utc, position = self._db.execute(
+            "SELECT min(stored_utc), min(position) FROM facts "
+            "WHERE device = ? AND epoch = ? AND stream IN (?, ?) AND seq = 1",
+            (device, epoch, *(stream.value for stream in Stream)),
+        ).fetchone()
+        return utc or "", position or 0
+
     def all_of_passage(self, device: str, passage: int) -> tuple[tuple[str, str, KeptFact], ...]:
         """Epoch, stream and fact of everything one device told of one passage, in its own order."""
         rows = self._db.execute(

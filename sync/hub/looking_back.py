@@ -14,7 +14,15 @@ from sync.link.envelope import reader
 from sync.link.messages import Checkpoint
 from sync.link.segments import SegmentRun, problems_of, read_segment, segment_text
 from sync.vocabulary.codec import Malformed
-from sync.vocabulary.facts import FactBody, Stream, read_body
+from sync.vocabulary.facts import (
+    FactBody,
+    PassageClosed,
+    PassageOpened,
+    RulingMade,
+    Stream,
+    VehicleCrossed,
+    read_body,
+)
 
 MOST_FACTS = 2_000
 JOINED_OVER = 200
@@ -38,12 +46,66 @@ class Told:
         return f"{self.device}/{self.epoch}/{self.stream.value}/{self.fact.seq}"
 
 
-def told_of_passage(archive: Archive, device: str, passage: int) -> tuple[Told, ...]:
-    """In the device's own order."""
-    return _each_once(
+@dataclass(frozen=True, slots=True)
+class ToldPassage:
+    """What was told of one passage, in the device's own order."""
+
+    epoch: str
+    """In which it was opened: with device and number its address."""
+    told: tuple[Told, ...]
+
+    @property
+    def opened(self) -> str:
+        """When, by its first fact."""
+        return self.told[0].fact.time
+
+
+def passages_told(archive: Archive, device: str, passage: int) -> tuple[ToldPassage, ...]:
+    """Every passage of that number, the earliest first. A lane whose disk was lost or restored counts from an
+    earlier number again in a new epoch: what is opened there is another vehicle's (S5). What is only issued
+    again there (G4), or goes on there, is of the passage it was of."""
+    found = [
         _told(device, epoch, stream, fact)
         for epoch, stream, fact in archive.all_of_passage(device, passage)[-MOST_FACTS:]
-    )
+    ]
+    epochs = dict.fromkeys(one.epoch for one in found)
+    if len(epochs) > 1:
+        began = {epoch: archive.epoch_began(device, epoch) for epoch in epochs}
+        found.sort(key=lambda one: (began[one.epoch], one.epoch, one.fact.position))
+    of_event: dict[str, int] = {}
+    parts: list[_Part] = []
+    for one in found:
+        place = of_event.get(one.fact.event_id)
+        if place is None:
+            if not parts or parts[-1].ends_before(one):
+                parts.append(_Part(one.epoch))
+            place = of_event[one.fact.event_id] = len(parts) - 1
+        parts[place].take(one)
+    return tuple(ToldPassage(part.epoch, _each_once(part.told)) for part in parts)
+
+
+class _Part:
+    """One passage while its facts are gathered; as `sync.hub.console.reading` tells them apart."""
+
+    def __init__(self, epoch: str) -> None:
+        self.epoch = epoch
+        self.told: list[Told] = []
+        self._is_opened = False
+        self._is_closed = False
+
+    def take(self, one: Told) -> None:
+        self.told.append(one)
+        data = None if one.body is None else one.body.data
+        self._is_opened |= isinstance(data, PassageOpened)
+        self._is_closed |= isinstance(data, PassageClosed)
+
+    def ends_before(self, one: Told) -> bool:
+        data = None if one.body is None else one.body.data
+        if one.epoch == self.epoch:
+            return False
+        if isinstance(data, PassageOpened):
+            return self._is_opened or self._is_closed
+        return self._is_closed and isinstance(data, RulingMade | VehicleCrossed | PassageClosed)
 
 
 def told_at(archive: Archive, places: Iterable[tuple[str, str, str, int]]) -> tuple[Told, ...]:
@@ -96,8 +158,16 @@ class Proof:
         return not self.problems and not self.uncovered
 
 
-def prove(archive: Archive, device: str, told: Sequence[Told], *, passage: int | None = None) -> Proof:
-    """Of facts of this device. With a passage: that none of it was left out, too."""
+def prove(
+    archive: Archive,
+    device: str,
+    told: Sequence[Told],
+    *,
+    passage: int | None = None,
+    others: Iterable[ToldPassage] = (),
+) -> Proof:
+    """Of facts of this device. With a passage: that none of it was left out, too; `others` are those of the
+    same number."""
     keys = keys_of(archive, device)
     wrong = [f"{one.address}: {why}" for one in told for why in fact_problems(one.fact)]
     runs: list[SegmentRun] = []
@@ -114,7 +184,8 @@ def prove(archive: Archive, device: str, told: Sequence[Told], *, passage: int |
     text = segment_text(device, keys, runs)
     wrong += problems_of(read_segment(text), keys)
     if passage is not None:
-        wrong += _left_out(runs, {one.fact.event_id for one in told}, passage)
+        known = [*told, *(one for other in others for one in other.told)]
+        wrong += _left_out(runs, {one.fact.event_id for one in known}, passage)
     said = [_read_checkpoint(run.checkpoint.body) for run in runs]
     signed = tuple(
         dict.fromkeys((run.checkpoint.kid, each.time) for run, each in zip(runs, said, strict=True))

@@ -30,12 +30,17 @@ _DOES: Final = {ControlAction.INSPECT: Verdict.INSPECT, ControlAction.HOLD: Verd
 
 _read_slip = decoder(ReleaseSlip)
 
+Address = tuple[str, str, int]
+"""Of a passage: device, epoch in which it was opened, number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:
     """A passage the control would have borne on."""
 
     device: str
+    epoch: str
+    """In which it was opened: with device and number its address."""
     passage: int
     time: str
     plate: str
@@ -64,28 +69,28 @@ class Trial:
         return sum(self.changed.values())
 
 
-def try_control(archive: Archive, control: Control, passages: Iterable[tuple[str, int]]) -> Trial:
-    """`passages`: (device, number). The control's own mode and times are left aside."""
+def try_control(archive: Archive, control: Control, passages: Iterable[Address]) -> Trial:
+    """`passages`: (device, epoch, number). The control's own mode and times are left aside."""
     trial = Trial()
     always = replace(control, valid_from=_ALWAYS[0], valid_until=_ALWAYS[1])
     books = _Books(archive, trial)
-    for device, passage in passages:
-        found = _last_by_rules(archive.facts_of_passage(device, passage))
+    for device, epoch, passage in passages:
+        found = _last_by_rules(archive.facts_of_passage(device, passage), epoch)
         if found is None:
             continue
         body, made = found
         trial.looked_at += 1
         if _bears(always, made, books):
             worse = max(made.ruling.verdict, _DOES[control.action], key=_WORSE.__getitem__)
-            _tell(trial, device, body.time, made, worse.value)
+            _tell(trial, device, epoch, body.time, made, worse.value)
     return trial
 
 
-def told_by_lanes(archive: Archive, control_id: str, passages: Iterable[tuple[str, int]]) -> Trial:
+def told_by_lanes(archive: Archive, control_id: str, passages: Iterable[Address]) -> Trial:
     """What lanes themselves wrote of any version of a control that went down to them, of any mode."""
     trial = Trial()
-    for device, passage in passages:
-        found = _last_by_rules(archive.facts_of_passage(device, passage))
+    for device, epoch, passage in passages:
+        found = _last_by_rules(archive.facts_of_passage(device, passage), epoch)
         if found is None:
             continue
         body, made = found
@@ -94,11 +99,11 @@ def told_by_lanes(archive: Archive, control_id: str, passages: Iterable[tuple[st
         versions = [each for each in named if each.rpartition("@")[0] == control_id]
         if versions:
             would_be = made.would_be.get(versions[-1], made.ruling.verdict.value)
-            _tell(trial, device, body.time, made, would_be)
+            _tell(trial, device, epoch, body.time, made, would_be)
     return trial
 
 
-def _tell(trial: Trial, device: str, time: str, made: RulingMade, would_be: str) -> None:
+def _tell(trial: Trial, device: str, epoch: str, time: str, made: RulingMade, would_be: str) -> None:
     was = made.ruling.verdict.value
     trial.matched += 1
     trial.by_day[time[:10]] += 1
@@ -107,19 +112,21 @@ def _tell(trial: Trial, device: str, time: str, made: RulingMade, would_be: str)
         trial.changed[was, would_be] += 1
     if len(trial.hits) < MOST_EXAMPLES:
         plate, enterprise = made.plate or "", made.enterprise or ""
-        trial.hits.append(Hit(device, made.passage, time, plate, enterprise, was, would_be))
+        trial.hits.append(Hit(device, epoch, made.passage, time, plate, enterprise, was, would_be))
 
 
-def _last_by_rules(bodies: Iterable[str]) -> tuple[FactBody, RulingMade] | None:
-    found = None
+def _last_by_rules(bodies: Iterable[str], epoch: str) -> tuple[FactBody, RulingMade] | None:
+    """Told in that epoch; in another one where there is none. Of the same number another vehicle's may be
+    there, from before the lane's disk was lost or after it (S5)."""
+    found: dict[bool, tuple[FactBody, RulingMade]] = {}
     for raw in bodies:
         try:
             body = read_body(raw)
         except Malformed:
             continue
         if isinstance(body.data, RulingMade) and not body.data.officer:
-            found = body, body.data
-    return found
+            found[body.epoch == epoch] = body, body.data
+    return found.get(True) or found.get(False)
 
 
 def _bears(control: Control, made: RulingMade, books: _Books) -> bool:

@@ -211,7 +211,7 @@ def test_an_administrator_in_a_given_account_cannot_act_whatever_password_it_has
     rig.record("officers", NEW, rostered(NEW))
     theirs = _given(rig)
     assert [theirs.get(path).status_code for path in ("/", "/desk", "/judging")] == [200, 403, 403]
-    assert theirs.post("/desk/hold/lane-in/1/take").status_code == 403
+    assert theirs.post(f"/desk/hold/lane-in/{'e' * 32}/1/take").status_code == 403
     assert "To be confirmed" in rig.client().get("/access/accounts").text
 
 

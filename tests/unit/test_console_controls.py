@@ -231,7 +231,7 @@ def test_what_lanes_wrote_of_a_shadow_control_is_shown(traffic: ConsoleRig) -> N
     traffic.caught_up()
     page = client.get("/controls/of/BK1").text
     assert re.findall(r'id="(?:matched|would-stop)">(\d+)<', page) == ["1", "1"]
-    assert "/passage/lane-in/5" in page
+    assert f"/passage/lane-in/{'e' * 32}/5" in page
 
 
 # --- rates, recalls, orders -------------------------------------------------------------------------------

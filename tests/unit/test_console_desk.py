@@ -32,6 +32,7 @@ from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from tests.console_rig import PASSWORD, ConsoleRig, console_rig, rostered
 from tests.unit.test_hub_device import SITE
 
+EPOCH = "e" * 32
 LANE = "lane-in"
 PLATE = "豫A12345"
 SLIP = "Z4604I261122000000000001"
@@ -71,7 +72,7 @@ def two_officers(rig: ConsoleRig) -> None:
 
 
 def post(client: TestClient, do: str, passage: int = 1, **fields: Any) -> int:
-    return client.post(f"/desk/hold/{LANE}/{passage}/{do}", data=fields).status_code
+    return client.post(f"/desk/hold/{LANE}/{EPOCH}/{passage}/{do}", data=fields).status_code
 
 
 def commands(rig: ConsoleRig) -> list[tuple[str, str, tuple[str, ...], str]]:
@@ -105,7 +106,7 @@ def test_what_is_escalated_stands_before_what_is_due_sooner(rig: ConsoleRig) -> 
     held(rig, 1, "lane-1")
     held(rig, 2, "lane-2")
     client = rig.client()
-    answer = client.post("/desk/hold/lane-2/2/escalate", data={"reason": "driver refuses the scale"})
+    answer = client.post(f"/desk/hold/lane-2/{EPOCH}/2/escalate", data={"reason": "driver refuses the scale"})
     assert answer.status_code == 303
     shown = re.findall(r'class="button" href="/desk/hold/([^/]+)/', client.get("/desk").text)
     assert shown == ["lane-2", "lane-1"]
@@ -123,7 +124,7 @@ def test_a_holds_page_says_all_of_it_in_both_languages_and_no_raw_key(rig: Conso
     client = rig.client(language=language)
     post(client, "take")
     post(client, "board", preset=2, reason="noise")
-    pages = [client.get("/desk").text, client.get(f"/desk/hold/{LANE}/1").text]
+    pages = [client.get("/desk").text, client.get(f"/desk/hold/{LANE}/1", follow_redirects=True).text]
     number = 0 if language == "zh" else 1
     for text in pages:
         assert PLATE in text
@@ -143,15 +144,15 @@ def test_pictures_come_from_the_blobs_and_only_those_of_the_passage(rig: Console
     rig.say(LANE, taken)
     rig.caught_up()
     client = rig.client()
-    assert WORDS["desk.picture_missing"][1] in client.get(f"/desk/hold/{LANE}/1").text
+    assert WORDS["desk.picture_missing"][1] in client.get(f"/desk/hold/{LANE}/1", follow_redirects=True).text
     files = BlobFiles(rig.console.config.blobs.folder)
     files.open()
     files.add(LANE, sha, 0, JPEG)
     files.complete(LANE, sha, len(JPEG))
     with rig.archive.transaction():
         rig.archive.store_blob(sha, "2026-11-22T10:00:00.000000Z")
-    address = f"/desk/hold/{LANE}/1/picture/{sha}"
-    assert address in client.get(f"/desk/hold/{LANE}/1").text
+    address = f"/desk/hold/{LANE}/{EPOCH}/1/picture/{sha}"
+    assert address in client.get(f"/desk/hold/{LANE}/1", follow_redirects=True).text
     answer = client.get(address)
     assert (answer.content, answer.headers["content-type"]) == (JPEG, "image/jpeg")
     assert client.get(address.replace("/1/picture", "/2/picture")).status_code == 404
@@ -202,7 +203,7 @@ def test_a_command_is_kept_and_its_outcome_shown_when_the_lane_answers(rig: Cons
     post(client, "take")
     assert post(client, "board", preset=3, reason="lane is needed") == 303
     (row,) = rig.archive.last_commands(9)
-    assert WORDS["desk.state.waiting"][1] in client.get(f"/desk/hold/{LANE}/1/state").text
+    assert WORDS["desk.state.waiting"][1] in client.get(f"/desk/hold/{LANE}/{EPOCH}/1/state").text
     rig.say(
         LANE,
         CommandTaken(
@@ -211,7 +212,7 @@ def test_a_command_is_kept_and_its_outcome_shown_when_the_lane_answers(rig: Cons
     )
     rig.caught_up()
     rig.archive.settle_command(row.command_id, LANE, "done", "", "2026-11-22T10:00:00.000000Z")
-    state = client.get(f"/desk/hold/{LANE}/1/state").text
+    state = client.get(f"/desk/hold/{LANE}/{EPOCH}/1/state").text
     assert f'<td class="green">{WORDS["desk.state.done"][1]}' in state
 
 
@@ -255,7 +256,10 @@ def test_the_second_officer_confirms_from_their_own_session_once(rig: ConsoleRig
     post(first, "take")
     assert post(first, "release", reason="seal checked") == 303
     assert commands(rig) == []
-    asked = re.findall(r'name="release_id" value="([0-9a-f]+)"', second.get(f"/desk/hold/{LANE}/1").text)
+    asked = re.findall(
+        r'name="release_id" value="([0-9a-f]+)"',
+        second.get(f"/desk/hold/{LANE}/1", follow_redirects=True).text,
+    )
     assert len(asked) == 1
     assert post(first, "confirm", release_id=asked[0]) == 409
     assert post(watcher, "confirm", release_id=asked[0]) == 403
@@ -284,7 +288,7 @@ def test_a_way_the_hold_has_not_is_not_taken_and_who_is_gone_is_not_released(rig
     rig.caught_up()
     assert post(client, "release", 2, reason="x") == 409
     assert commands(rig) == []
-    assert 'data-held="0"' in client.get(f"/desk/hold/{LANE}/2").text
+    assert 'data-held="0"' in client.get(f"/desk/hold/{LANE}/2", follow_redirects=True).text
 
 
 # --- an officer is sent ---------------------------------------------------------------------------------
@@ -309,7 +313,7 @@ def test_an_officer_is_sent_once_and_the_handhelds_word_is_shown(rig: ConsoleRig
     assert post(client, "order", reason="again") == 409
     rig.say("hand-1", OrderTaken(order_no=order["order_no"], officers=("4604002",)))
     rig.caught_up()
-    assert WORDS["desk.state.taken"][1] in client.get(f"/desk/hold/{LANE}/1/state").text
+    assert WORDS["desk.state.taken"][1] in client.get(f"/desk/hold/{LANE}/{EPOCH}/1/state").text
 
 
 # --- words ----------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from sync.vocabulary.xray_facts import ParcelXRayed
 from tests.console_rig import CHEAP, PASSWORD, ConsoleRig, console_rig, open_account
 
+EPOCH = "e" * 32
 HELD = Ruling(Verdict.HOLD, (Because(Reason.WEIGHT_OVER),))
 
 
@@ -111,7 +112,7 @@ def test_a_time_that_is_none_is_shown_as_it_was_told(tmp_path: Path) -> None:
         ]
         rig.send(device, [*device.facts[Stream.ALARM], *facts])
         rig.caught_up()
-        answer = rig.client().get("/passage/lane-in/1")
+        answer = rig.client().get("/passage/lane-in/1", follow_redirects=True)
         assert answer.status_code == 200
         assert "99:99 &lt;may" in answer.text
         assert "9999-12-31T23:59:59" in answer.text
@@ -141,7 +142,7 @@ def _reads(rig: ConsoleRig) -> list[tuple[str, str, str]]:
         ("/desk", ("desk", "queue")),
         ("/desk/queue", ("desk", "queue")),
         ("/desk/hold/lane-in/1", ("hold", "lane-in/1")),
-        ("/desk/hold/lane-in/1/state", ("hold", "lane-in/1")),
+        (f"/desk/hold/lane-in/{EPOCH}/1/state", ("hold", "lane-in/1")),
         ("/api/v1/passages", ("passages", "–")),
         ("/api/v1/alarms", ("alarms", "")),
         ("/api/v1/devices", ("devices", "")),
@@ -152,7 +153,7 @@ def test_whoever_looks_at_plates_and_officers_is_noted_however_they_ask(
 ) -> None:
     client = rig.client("4604002")
     before = len(_reads(rig))
-    assert client.get(address).status_code == 200
+    assert client.get(address, follow_redirects=True).status_code == 200
     assert ("4604002", *noted) in _reads(rig)[before:]
 
 
@@ -167,9 +168,9 @@ def test_a_page_that_asks_again_by_itself_is_one_look(rig: ConsoleRig) -> None:
 @pytest.mark.parametrize("number", ["9223372036854775808", "-1", "9" * 400])
 def test_a_number_no_archive_can_hold_is_not_understood(rig: ConsoleRig, number: str) -> None:
     client = rig.client("4604002")
-    for address in ("/desk/hold/lane-in/{}", "/desk/hold/lane-in/{}/state", "/passage/lane-in/{}"):
+    for address in ("/desk/hold/lane-in/{}", "/desk/hold/lane-in/e/{}/state", "/passage/lane-in/{}"):
         assert client.get(address.format(number)).status_code == 422
-    assert client.post(f"/desk/hold/lane-in/{number}/take").status_code == 422
+    assert client.post(f"/desk/hold/lane-in/{EPOCH}/{number}/take").status_code == 422
 
 
 def test_an_archive_that_cannot_be_read_is_said_and_not_a_crash(
@@ -317,7 +318,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConsoleRig]:
     ],
 )  # fmt: skip
 def test_what_a_device_says_is_text_and_nothing_else(hostile: ConsoleRig, address: str) -> None:
-    answer = hostile.client().get(address)
+    answer = hostile.client().get(address, follow_redirects=True)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/plain") or "<script>x" not in answer.text
 
@@ -336,7 +337,7 @@ def test_a_hold_at_no_time_stops_nobodys_desk(tmp_path: Path) -> None:
         rig.caught_up()
         client = rig.client()
         for address in ("/desk", "/desk/hold/lane-in/1", "/", "/passage/lane-in/1"):
-            assert client.get(address).status_code == 200
+            assert client.get(address, follow_redirects=True).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -352,30 +353,91 @@ def test_a_day_at_the_end_of_time_is_no_crash(rig: ConsoleRig, address: str) -> 
     assert rig.client().get(address).status_code in (200, 422)
 
 
-def test_evidence_of_a_vehicle_before_the_disk_was_lost_is_not_shown_with_the_next_of_its_number(
-    tmp_path: Path,
-) -> None:
+LOST = "0" * 32
+
+
+def _two_of_one_number(rig: ConsoleRig) -> None:
+    """A lane loses its disk: another vehicle gets the number, and is held."""
+    rig.say(
+        "lane-in",
+        *(PassageOpened(passage=9) for _ in range(5)),
+        PassageOpened(passage=1),
+        RulingMade(passage=1, ruling=HELD, direction="I", plate="琼A11111", ways=("release",)),
+    )
+    rig.caught_up()
+    device = rig.device("lane-in")
+    device.position = 0
+    device.begin(LOST)
+    rig.send(device, device.facts[Stream.ALARM])
+    rig.say(
+        "lane-in",
+        PassageOpened(passage=1),
+        RulingMade(passage=1, ruling=HELD, direction="I", plate="琼A22222", ways=("release",)),
+    )
+    rig.caught_up()
+
+
+def test_two_vehicles_of_one_number_are_two_passages_on_every_page(tmp_path: Path) -> None:
     with console_rig(tmp_path) as rig:
-        rig.say(
-            "lane-in",
-            *(PassageOpened(passage=9) for _ in range(5)),
-            PassageOpened(passage=1),
-            RulingMade(passage=1, ruling=HELD, direction="I", plate="琼A11111"),
-            PassageClosed(passage=1, outcome="crossed", lane_s=9.0),
-        )
+        _two_of_one_number(rig)
+        client = rig.client()
+        choice = client.get("/passage/lane-in/1")
+        assert choice.status_code == 300
+        addresses = [f"/passage/lane-in/{EPOCH}/1", f"/passage/lane-in/{LOST}/1"]
+        assert [f'href="{each}"' in choice.text for each in addresses] == [True, True]
+        pages = [client.get(each).text for each in addresses]
+        assert [("琼A11111" in page, "琼A22222" in page) for page in pages] == [(True, False), (False, True)]
+        assert client.get(f"/passage/lane-in/{'1' * 32}/1").status_code == 404
+        files = [client.get(f"{each}/proof") for each in addresses]
+        assert [("琼A11111" in file.text, "琼A22222" in file.text) for file in files] == [
+            (True, False),
+            (False, True),
+        ]
+        found = client.get("/search?q=琼A11111").text
+        assert [f'href="{each}"' in found for each in addresses] == [True, False]
+        several = client.get("/api/v1/passages/lane-in/1")
+        assert (several.status_code, several.json()["epochs"]) == (300, [EPOCH, LOST])
+        told = client.get(f"/api/v1/passages/lane-in/{EPOCH}/1").json()
+        assert (told["epoch"], told["plate"]) == (EPOCH, "琼A11111")
+        facts = client.get(f"/api/v1/passages/lane-in/{LOST}/1/facts").json()
+        assert {fact["epoch"] for fact in facts} == {LOST}
+        assert len(client.get("/api/v1/passages/lane-in/9/facts").json()) == 5
+
+
+def test_what_is_done_about_a_vehicle_is_not_done_about_the_next_of_its_number(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        _two_of_one_number(rig)
+        before, now = (desk.Hold("lane-in", epoch, 1) for epoch in (EPOCH, LOST))
+        desk.take(rig.archive, before, "4604001", utc_now())
+        client = rig.client()
+        address = client.get("/desk/hold/lane-in/1").headers["location"]
+        assert address == f"/desk/hold/lane-in/{LOST}/1"
+        assert (desk.in_hand(rig.archive).get(now), desk.steps(rig.archive, now)) == (None, ())
+        old = client.post(f"/desk/hold/lane-in/{EPOCH}/1/release", data={"reason": "seal checked"})
+        assert old.status_code == 409
+        (given,) = rig.archive.engine.execute("SELECT count(*) FROM commands").fetchone()
+        assert given == 0
+        rulings = [desk.seen(rig.archive, hold).ruling for hold in (before, now)]
+        assert [ruling.plate for ruling in rulings if ruling is not None] == ["琼A11111", "琼A22222"]
+        queue = client.get("/desk").text
+        assert ("琼A11111" in queue, "琼A22222" in queue) == (False, True)
+
+
+def test_a_passage_that_goes_on_after_its_lane_was_restored_is_one_passage(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        rig.say("lane-in", PassageOpened(passage=4))
+        rig.caught_up()
         device = rig.device("lane-in")
-        device.position = 0
-        device.begin("0" * 32)
+        device.begin(LOST)
         rig.send(device, device.facts[Stream.ALARM])
-        rig.say("lane-in", PassageOpened(passage=1))
-        assert (desk.seen(rig.archive, "lane-in", 1).ruling, desk.seen(rig.archive, "lane-in", 1).ended) == (
-            None,
-            "",
-        )
-        rig.say("lane-in", RulingMade(passage=1, ruling=HELD, direction="I", plate="琼A22222"))
-        ruling = desk.seen(rig.archive, "lane-in", 1).ruling
-        assert ruling is not None
-        assert ruling.plate == "琼A22222"
+        rig.say("lane-in", RulingMade(passage=4, ruling=HELD, direction="I", plate="琼A11111"))
+        rig.caught_up()
+        page = rig.client().get("/passage/lane-in/4")
+        assert (page.status_code, page.headers["location"]) == (303, f"/passage/lane-in/{EPOCH}/4")
+        told = rig.client().get(f"/passage/lane-in/{LOST}/4", follow_redirects=True)
+        assert (told.status_code, "琼A11111" in told.text) == (200, True)
+        (row,) = rig.client().get("/api/v1/passages?device=lane-in").json()["passages"]
+        assert (row["epoch"], row["plate"]) == (EPOCH, "琼A11111")
 
 
 def test_metrics_do_not_round_a_count(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def client(searched: ConsoleRig) -> TestClient:
 
 
 def passages_on(page: str) -> list[str]:
-    return re.findall(r'href="/passage/(lane-1/\d+)"', page)
+    return [f"{lane}/{number}" for lane, number in re.findall(r'href="/passage/(lane-1)/e{32}/(\d+)"', page)]
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,14 @@ import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sync.hub.archive import Archive, CentreAct, CommandRow
 from sync.hub.centre import By, give, issue_order, later
 from sync.hub.console.accounts import Role, standing
 from sync.hub.console.shown import PassageRow
 from sync.hub.drawing import free_officers
+from sync.hub.looking_back import passages_told
 from sync.hub.terms import HubAlarm
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.commands import (
@@ -31,14 +32,11 @@ from sync.vocabulary.commands import (
 )
 from sync.vocabulary.facts import (
     CommandTaken,
-    FactBody,
     ParcelChecked,
     PassageClosed,
-    PassageOpened,
     PictureTaken,
     ReadingKept,
     RulingMade,
-    read_body,
 )
 from sync.vocabulary.numbers import Plate, SlipNo, UtcText
 from sync.vocabulary.records import (
@@ -61,8 +59,18 @@ MAY_INSPECT: Final = "inspect"
 MAY_SUPPLEMENT: Final = "supplement"
 AT_THE_DESK: Final = frozenset({Role.DUTY, Role.LEAD})
 MOST_NOTE: Final = 500
-MOST_FACTS: Final = 2_000
-"""Of one passage that are looked through."""
+
+
+class Hold(NamedTuple):
+    """A vehicle in a lane: device, the epoch its passage was opened in, and its number."""
+
+    device: str
+    epoch: str
+    passage: int
+
+
+def hold_at(row: PassageRow) -> Hold:
+    return Hold(row.device, row.epoch, row.passage)
 
 
 class DeskRefused(ValueError):
@@ -98,8 +106,7 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class AskedRelease:
     release_id: str
-    device: str
-    passage: int
+    hold: Hold
     aside: bool
     asked_by: str
     reason: str
@@ -124,29 +131,16 @@ def is_held(row: PassageRow) -> bool:
     return not row.closed_utc and row.verdict in (Verdict.HOLD.value, Verdict.INSPECT.value)
 
 
-def seen(archive: Archive, device: str, passage: int) -> HoldSeen:
-    rows = archive.engine.execute(
-        "SELECT epoch, stored_utc, body FROM facts WHERE device = ? AND passage = ? "
-        "ORDER BY position LIMIT ?",
-        (device, passage, MOST_FACTS),
-    ).fetchall()
+def seen(archive: Archive, hold: Hold) -> HoldSeen:
+    numbered = passages_told(archive, hold.device, hold.passage)
+    told = next((each.told for each in numbered if each.epoch == hold.epoch), ())
     ruling: RulingMade | None = None
     pictures: list[PictureTaken] = []
     parcels: list[ParcelChecked] = []
     answers: list[CommandTaken] = []
     ended = ""
-    heard: dict[str, str] = {}
-    for epoch, stored_utc, _ in rows:
-        heard[epoch] = min(heard.get(epoch, stored_utc), stored_utc)
-    for _, _, text in sorted(rows, key=lambda row: heard[row[0]]):
-        match _content(text):
-            case PassageOpened():
-                # Of a lane whose disk was lost, another vehicle had the same number: its evidence is not this
-                # one's (S5).
-                ruling, ended = None, ""
-                pictures.clear()
-                parcels.clear()
-                answers.clear()
+    for one in told:
+        match None if one.body is None else one.body.data:
             case RulingMade() as data:
                 ruling = data
             case PictureTaken() as data:
@@ -169,93 +163,88 @@ def seen(archive: Archive, device: str, passage: int) -> HoldSeen:
     )
 
 
-def _content(text: str) -> object:
-    try:
-        body: FactBody = read_body(text)
-    except Malformed:
-        return None
-    return body.data
-
-
 # --- in hand ----------------------------------------------------------------------------------------------
 
 
-def in_hand(archive: Archive) -> dict[tuple[str, int], InHand]:
+def in_hand(archive: Archive) -> dict[Hold, InHand]:
     rows = archive.engine.execute(
-        "SELECT device, passage, owner, taken_utc, escalated_utc, note FROM console_holds"
+        "SELECT device, epoch, passage, owner, taken_utc, escalated_utc, note FROM console_holds"
     ).fetchall()
-    return {(device, passage): InHand(*rest) for device, passage, *rest in rows}
+    return {Hold(device, epoch, passage): InHand(*rest) for device, epoch, passage, *rest in rows}
 
 
-def take(archive: Archive, device: str, passage: int, officer: str, at_utc: str, *, reason: str = "") -> None:
+def take(archive: Archive, hold: Hold, officer: str, at_utc: str, *, reason: str = "") -> None:
     """Out of another officer's hands only with a reason. Raises `DeskRefused`."""
     with archive.transaction():
-        before = _one(archive, device, passage)
+        before = _one(archive, hold)
         owner = "" if before is None else before.owner
         if owner == officer:
             return
         if owner and not reason.strip():
             raise DeskRefused("desk.taken_by", owner)
         archive.engine.execute(
-            "INSERT INTO console_holds (device, passage, owner, taken_utc) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (device, passage) DO UPDATE SET owner = excluded.owner, "
+            "INSERT INTO console_holds (device, epoch, passage, owner, taken_utc) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (device, epoch, passage) DO UPDATE SET owner = excluded.owner, "
             "taken_utc = excluded.taken_utc",
-            (device, passage, officer, at_utc),
+            (*hold, officer, at_utc),
         )
         detail = f"from {owner}" if owner else ""
-        _stepped(archive, device, passage, at_utc, (officer,), "take", "", detail, reason, act="hold_taken")
+        _stepped(archive, hold, at_utc, (officer,), "take", "", detail, reason, act="hold_taken")
 
 
-def leave(archive: Archive, device: str, passage: int, officer: str, at_utc: str, reason: str) -> None:
+def leave(archive: Archive, hold: Hold, officer: str, at_utc: str, reason: str) -> None:
     """Hand it back to the queue. Raises `DeskRefused`."""
     with archive.transaction():
-        _must_have(archive, device, passage, officer)
+        _must_have(archive, hold, officer)
         archive.engine.execute(
-            "UPDATE console_holds SET owner = '', taken_utc = ? WHERE device = ? AND passage = ?",
-            (at_utc, device, passage),
+            "UPDATE console_holds SET owner = '', taken_utc = ? "
+            "WHERE device = ? AND epoch = ? AND passage = ?",
+            (at_utc, *hold),
         )
-        _stepped(archive, device, passage, at_utc, (officer,), "leave", "", "", reason, act="hold_left")
+        _stepped(archive, hold, at_utc, (officer,), "leave", "", "", reason, act="hold_left")
 
 
-def escalate(archive: Archive, device: str, passage: int, officer: str, at_utc: str, reason: str) -> None:
+def escalate(archive: Archive, hold: Hold, officer: str, at_utc: str, reason: str) -> None:
     """To the shift leader: it stands before all others. Raises `DeskRefused`."""
     reason = _reason(reason)
     with archive.transaction():
         archive.engine.execute(
-            "INSERT INTO console_holds VALUES (?, ?, '', ?, ?, ?) "
-            "ON CONFLICT (device, passage) DO UPDATE SET escalated_utc = excluded.escalated_utc, "
+            "INSERT INTO console_holds VALUES (?, ?, ?, '', ?, ?, ?) "
+            "ON CONFLICT (device, epoch, passage) DO UPDATE SET escalated_utc = excluded.escalated_utc, "
             "note = excluded.note",
-            (device, passage, at_utc, at_utc, reason[:MOST_NOTE]),
+            (*hold, at_utc, at_utc, reason[:MOST_NOTE]),
         )
-        _stepped(
-            archive, device, passage, at_utc, (officer,), "escalate", "", "", reason, act="hold_escalated"
-        )
+        _stepped(archive, hold, at_utc, (officer,), "escalate", "", "", reason, act="hold_escalated")
         # On every wall, with an owner and a clock, until somebody ends it.
-        archive.add_alarm(at_utc, device, HubAlarm.HOLD_ESCALATED, f"passage {passage}: {officer}: {reason}")
+        archive.add_alarm(
+            at_utc, hold.device, HubAlarm.HOLD_ESCALATED, f"passage {hold.passage}: {officer}: {reason}"
+        )
 
 
-def calm(archive: Archive, device: str, passage: int, officer: str, at_utc: str, reason: str) -> None:
+def calm(archive: Archive, hold: Hold, officer: str, at_utc: str, reason: str) -> None:
     """The shift leader has looked: it stands by its deadline again. Raises `DeskRefused`."""
     reason = _reason(reason)
     with archive.transaction():
         archive.engine.execute(
-            "UPDATE console_holds SET escalated_utc = '', note = '' WHERE device = ? AND passage = ?",
-            (device, passage),
+            "UPDATE console_holds SET escalated_utc = '', note = '' "
+            "WHERE device = ? AND epoch = ? AND passage = ?",
+            hold,
         )
-        _stepped(archive, device, passage, at_utc, (officer,), "calm", "", "", reason, act="hold_calmed")
+        _stepped(archive, hold, at_utc, (officer,), "calm", "", "", reason, act="hold_calmed")
 
 
-def _one(archive: Archive, device: str, passage: int) -> InHand | None:
+def _one(archive: Archive, hold: Hold) -> InHand | None:
     row = archive.engine.execute(
-        "SELECT owner, taken_utc, escalated_utc, note FROM console_holds WHERE device = ? AND passage = ?",
-        (device, passage),
+        "SELECT owner, taken_utc, escalated_utc, note FROM console_holds "
+        "WHERE device = ? AND epoch = ? AND passage = ?",
+        hold,
     ).fetchone()
     return None if row is None else InHand(*row)
 
 
-def _must_have(archive: Archive, device: str, passage: int, officer: str) -> None:
+def _must_have(archive: Archive, hold: Hold, officer: str) -> None:
     """One vehicle, one officer: who has not taken it in hand does nothing about it."""
-    found = _one(archive, device, passage)
+    found = _one(archive, hold)
     if found is None or not found.owner:
         raise DeskRefused("desk.take_first")
     if found.owner != officer:
@@ -265,20 +254,17 @@ def _must_have(archive: Archive, device: str, passage: int, officer: str) -> Non
 # --- what is said to lane and handheld ----------------------------------------------------------------------
 
 
-def command(
-    archive: Archive, device: str, passage: int, act: Act, officer: str, reason: str, at_utc: str
-) -> CommandRow:
+def command(archive: Archive, hold: Hold, act: Act, officer: str, reason: str, at_utc: str) -> CommandRow:
     """To the lane, by who has the vehicle in hand. Raises `DeskRefused`, `CentreRefused`, `ValueError`."""
     reason = _reason(reason)
     with archive.transaction():
-        _must_have(archive, device, passage, officer)
+        _must_have(archive, hold, officer)
         if isinstance(act, Supplement):
             must_be_allowed(archive, officer, MAY_SUPPLEMENT, at_utc)
-        row = give(archive, device, act, By((officer,), reason), valid_s=COMMAND_VALID_S, at_utc=at_utc)
+        row = give(archive, hold.device, act, By((officer,), reason), valid_s=COMMAND_VALID_S, at_utc=at_utc)
         _stepped(
             archive,
-            device,
-            passage,
+            hold,
             at_utc,
             (officer,),
             _WHAT[kind_of_act(act)],
@@ -306,8 +292,7 @@ def _said(act: Act) -> str:
 
 def release(
     archive: Archive,
-    device: str,
-    passage: int,
+    hold: Hold,
     officers: Sequence[str],
     reason: str,
     at_utc: str,
@@ -320,36 +305,35 @@ def release(
     `CentreRefused`."""
     reason = _reason(reason)
     with archive.transaction():
-        _must_have(archive, device, passage, officers[0])
+        _must_have(archive, hold, officers[0])
         if len(set(officers)) < needed:
             raise DeskRefused("desk.another_officer")
         for officer in officers:
             must_be_allowed(archive, officer, MAY_RELEASE, at_utc)
         who = tuple(dict.fromkeys(officers))
-        act = ManualRelease(passage=passage, aside=aside)
-        row = give(archive, device, act, By(who, reason), valid_s=COMMAND_VALID_S, at_utc=at_utc)
+        act = ManualRelease(passage=hold.passage, aside=aside)
+        row = give(archive, hold.device, act, By(who, reason), valid_s=COMMAND_VALID_S, at_utc=at_utc)
         what = "aside" if aside else "release"
-        _stepped(archive, device, passage, at_utc, who, what, row.command_id, "", reason)
+        _stepped(archive, hold, at_utc, who, what, row.command_id, "", reason)
     return row
 
 
 def ask_second(
-    archive: Archive, device: str, passage: int, officer: str, reason: str, at_utc: str, *, aside: bool
+    archive: Archive, hold: Hold, officer: str, reason: str, at_utc: str, *, aside: bool
 ) -> AskedRelease:
     """Another officer is to confirm it from their own session, within two minutes. Raises `DeskRefused`."""
     reason = _reason(reason)
     with archive.transaction():
-        _must_have(archive, device, passage, officer)
+        _must_have(archive, hold, officer)
         must_be_allowed(archive, officer, MAY_RELEASE, at_utc)
         archive.engine.execute(
             "UPDATE console_releases SET state = 'withdrawn' "
-            "WHERE device = ? AND passage = ? AND state = 'waiting'",
-            (device, passage),
+            "WHERE device = ? AND epoch = ? AND passage = ? AND state = 'waiting'",
+            hold,
         )
         asked = AskedRelease(
             secrets.token_hex(8),
-            device,
-            passage,
+            hold,
             aside,
             officer,
             reason,
@@ -357,24 +341,34 @@ def ask_second(
             later(at_utc, SECOND_WITHIN_S),
         )
         archive.engine.execute(
-            "INSERT INTO console_releases VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', '', '')",
-            (asked.release_id, device, passage, int(aside), officer, reason, at_utc, asked.until_utc),
+            "INSERT INTO console_releases VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'waiting', '', '', ?)",
+            (
+                asked.release_id,
+                hold.device,
+                hold.passage,
+                int(aside),
+                officer,
+                reason,
+                at_utc,
+                asked.until_utc,
+                hold.epoch,
+            ),
         )
         detail = "aside" if aside else "release"
-        _stepped(archive, device, passage, at_utc, (officer,), "ask_second", "", detail, reason)
+        _stepped(archive, hold, at_utc, (officer,), "ask_second", "", detail, reason)
     return asked
 
 
 def waiting_releases(archive: Archive, at_utc: str) -> tuple[AskedRelease, ...]:
     """Those a second officer may still confirm."""
     rows = archive.engine.execute(
-        "SELECT release_id, device, passage, aside, asked_by, reason, asked_utc, until_utc "
+        "SELECT release_id, device, epoch, passage, aside, asked_by, reason, asked_utc, until_utc "
         "FROM console_releases WHERE state = 'waiting' AND until_utc > ? ORDER BY asked_utc",
         (at_utc,),
     ).fetchall()
     return tuple(
-        AskedRelease(release_id, device, passage, bool(aside), by, reason, asked, until)
-        for release_id, device, passage, aside, by, reason, asked, until in rows
+        AskedRelease(release_id, Hold(device, epoch, passage), bool(aside), by, reason, asked, until)
+        for release_id, device, epoch, passage, aside, by, reason, asked, until in rows
     )
 
 
@@ -390,9 +384,7 @@ def confirm(archive: Archive, release_id: str, second: str, at_utc: str, *, need
             raise DeskRefused("desk.another_officer")
         both = (asked.asked_by, second)
         must_be_two(archive, asked.asked_by, second, at_utc)
-        row = release(
-            archive, asked.device, asked.passage, both, asked.reason, at_utc, aside=asked.aside, needed=needed
-        )
+        row = release(archive, asked.hold, both, asked.reason, at_utc, aside=asked.aside, needed=needed)
         done = archive.engine.execute(
             "UPDATE console_releases SET state = 'given', answered_by = ?, command_id = ? "
             "WHERE release_id = ? AND state = 'waiting'",
@@ -467,7 +459,8 @@ def send_officer(
     if slip is None and plate is None:
         raise DeskRefused("desk.nothing_to_inspect")
     with archive.transaction():
-        _must_have(archive, row.device, row.passage, officer)
+        hold = hold_at(row)
+        _must_have(archive, hold, officer)
         known = known_orders(archive)
         open_one = open_order(archive, known, slip, plate)
         if open_one is not None:
@@ -493,8 +486,7 @@ def send_officer(
         issue_order(archive, scope, order, By((officer,), reason))
         _stepped(
             archive,
-            row.device,
-            row.passage,
+            hold,
             at_utc,
             (officer,),
             "order",
@@ -539,12 +531,12 @@ def officers_free(archive: Archive, scope: str, at_utc: str) -> tuple[str, ...]:
 # --- kept -------------------------------------------------------------------------------------------------
 
 
-def steps(archive: Archive, device: str, passage: int) -> tuple[Step, ...]:
+def steps(archive: Archive, hold: Hold) -> tuple[Step, ...]:
     """The latest first, each with how it stands."""
     rows = archive.engine.execute(
         "SELECT at_utc, officers, what, ref, detail, reason FROM console_steps "
-        "WHERE device = ? AND passage = ? ORDER BY at_utc DESC, step_id",
-        (device, passage),
+        "WHERE device = ? AND epoch = ? AND passage = ? ORDER BY at_utc DESC, step_id",
+        hold,
     ).fetchall()
     found = []
     for at_utc, officers, what, ref, detail, reason in rows:
@@ -567,8 +559,7 @@ def _outcome(archive: Archive, what: str, ref: str) -> tuple[str, str]:
 
 def _stepped(
     archive: Archive,
-    device: str,
-    passage: int,
+    hold: Hold,
     at_utc: str,
     officers: tuple[str, ...],
     what: str,
@@ -579,10 +570,10 @@ def _stepped(
     act: str = "",
 ) -> None:
     archive.engine.execute(
-        "INSERT INTO console_steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO console_steps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            device,
-            passage,
+            hold.device,
+            hold.passage,
             at_utc,
             secrets.token_hex(4),
             json.dumps(officers),
@@ -590,10 +581,11 @@ def _stepped(
             ref,
             detail[:400],
             reason,
+            hold.epoch,
         ),
     )
     if act:
-        archive.add_act(CentreAct(at_utc, act, f"{device}/{passage}", officers, reason, detail))
+        archive.add_act(CentreAct(at_utc, act, f"{hold.device}/{hold.passage}", officers, reason, detail))
 
 
 def _reason(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sync.hub.archive import Archive, CommandRow, Version
 from sync.hub.console.shown import NamedRow, PassageRow, Shown
 from sync.hub.console.telling import Line, fact_lines, kind_words, record_lines, same, value_words
-from sync.hub.looking_back import Proof, Told, prove, told_at, told_of_passage
+from sync.hub.looking_back import Proof, Told, ToldPassage, passages_told, prove, told_at
 from sync.hub.past import Moment, PastUnknown, version_at
 from sync.vocabulary.blobs import named_by
 from sync.vocabulary.codec import Malformed, from_json
@@ -99,7 +99,10 @@ class Deed:
 @dataclass(frozen=True, slots=True)
 class PassagePage:
     device: str
+    epoch: str
     passage: int
+    others: tuple[ToldPassage, ...]
+    """Of the same number, in other epochs."""
     row: PassageRow | None
     entries: tuple[Entry, ...]
     rulings: tuple[RulingMade, ...]
@@ -115,17 +118,23 @@ class PassagePage:
         return self.rulings[-1] if self.rulings else None
 
 
-def passage_page(archive: Archive, shown: Shown, site: str, device: str, passage: int) -> PassagePage | None:
+def passage_page(
+    archive: Archive, shown: Shown, site: str, device: str, epoch: str, passage: int
+) -> PassagePage | None:
     """None: no fact tells of it."""
-    told = told_of_passage(archive, device, passage)
-    if not told:
+    numbered = passages_told(archive, device, passage)
+    told = next((each.told for each in numbered if each.epoch == epoch), None)
+    if told is None:
         return None
+    others = tuple(each for each in numbered if each.epoch != epoch)
     said = [(one, one.body.data) for one in told if one.body is not None]
     rulings = [(one, data) for one, data in said if isinstance(data, RulingMade)]
     return PassagePage(
         device,
+        epoch,
         passage,
-        shown.passage(device, passage),
+        others,
+        shown.passage(device, passage, epoch),
         tuple(map(_entry, told)),
         tuple(data for _, data in rulings),
         _readings(data for _, data in rulings),
@@ -133,7 +142,7 @@ def passage_page(archive: Archive, shown: Shown, site: str, device: str, passage
         tuple(data for _, data in said if isinstance(data, PictureMissed)),
         tuple(_records_of(archive, one, data, site) for one, data in _last_of_each_moment(rulings)),
         tuple(sorted(_deeds(archive, shown, device, passage, told), key=lambda deed: deed.time)),
-        prove(archive, device, told, passage=passage),
+        prove(archive, device, told, passage=passage, others=others),
     )
 
 
@@ -475,9 +484,12 @@ def recalls_naming(archive: Archive, waybill: Waybill) -> tuple[Recall, ...]:
 def passages_of(shown: Shown, what: str, name: str, limit: int) -> tuple[PassageRow, ...]:
     """Passages whose facts name it, the latest first."""
     rows: list[NamedRow] = [row for row in shown.named(what, name, MOST_NAMED) if row.passage is not None]
-    keys = list(dict.fromkeys((row.device, row.passage or 0) for row in rows))[:limit]
-    found = (shown.passage(device, passage) for device, passage in keys)
-    return tuple(row for row in found if row is not None)
+    found: dict[str, PassageRow] = {}
+    for row in rows:
+        one = shown.passage_then(row.device, row.passage or 0, row.epoch, row.utc)
+        if one is not None and len(found) < limit:
+            found.setdefault(one.address, one)
+    return tuple(found.values())
 
 
 # --- a parcel's path (溯源) ---------------------------------------------------------------------------------
@@ -541,7 +553,7 @@ def _path(archive: Archive, shown: Shown, waybill_no: str) -> Iterator[PathStep]
                 if row.direction == "E"
                 else Text(f"随 {row.plate} 进区", f"Came in with {row.plate}")
             )
-            address = f"/passage/{row.device}/{row.passage}"
+            address = f"/passage/{row.address}"
             yield PathStep(row.crossed_utc, same(row.device), what, address)
 
 

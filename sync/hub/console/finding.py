@@ -61,12 +61,12 @@ def find(archive: Archive, shown: Shown, asked: str, from_utc: str, to_utc: str,
     if not text:
         return Found("", passages=_in_time(shown, from_utc or "0", to_utc or "9999", lane))
     plate = spelled(text)
-    rows = {(row.device, row.passage): row for row in _of_plates(shown, (plate, *meant(text)))}
+    rows = {row.address: row for row in _of_plates(shown, (plate, *meant(text)))}
     named: list[NamedRow] = []
     for what in ("slip", "waybill", "enterprise", "officer", "order", "trace"):
         for name in dict.fromkeys((text, text.upper())):
             for row in passages_of(shown, what, name, MOST):
-                rows[row.device, row.passage] = row
+                rows[row.address] = row
             named += (row for row in shown.named(what, name, MOST) if row.passage is None)
     passages = sorted(
         (row for row in rows.values() if _fits(row, from_utc, to_utc, lane)),

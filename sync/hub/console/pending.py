@@ -24,7 +24,8 @@ class Pending:
 
     def __init__(self, shown: Shown) -> None:
         self._shown = shown
-        self._passages: dict[tuple[str, int], PassageRow] = {}
+        self._passages: dict[tuple[str, int], dict[str, PassageRow]] = {}
+        self._passages_put: dict[tuple[str, int, str], PassageRow] = {}
         self._station_parcels: dict[tuple[str, int], StationParcelRow] = {}
         self._parcels: dict[tuple[str, str], ParcelRow] = {}
         self._states: dict[str, dict[tuple[str, str], StateKept]] = {}
@@ -49,17 +50,30 @@ class Pending:
 
     # --- rows that are changed ----------------------------------------------------------------------------
 
-    def passage(self, device: str, passage: int) -> PassageRow:
-        row = self._passages.get((device, passage))
-        if row is None:
-            row = self._shown.passage(device, passage) or self.new_passage(device, passage)
-        return row
+    def passage(self, device: str, passage: int, epoch: str) -> PassageRow:
+        """The one a fact of this epoch is of: opened in it, or the last one that is not over; else a new
+        one."""
+        known = self._numbered(device, passage)
+        open_ones = [row for row in known.values() if not row.closed_utc]
+        found = known.get(epoch) or (open_ones[-1] if open_ones else None)
+        return found or self.new_passage(device, passage, epoch)
 
-    def new_passage(self, device: str, passage: int) -> PassageRow:
-        return PassageRow._make((device, passage, *_NEW_PASSAGE))
+    def new_passage(self, device: str, passage: int, epoch: str) -> PassageRow:
+        known = self._numbered(device, passage)
+        nth = 1 + max((row.nth for row in known.values()), default=-1)
+        return PassageRow._make((device, passage, epoch, *_NEW_PASSAGE, nth))
 
     def put_passage(self, row: PassageRow) -> None:
-        self._passages[row.device, row.passage] = row
+        self._numbered(row.device, row.passage)[row.epoch] = row
+        self._passages_put[row.device, row.passage, row.epoch] = row
+
+    def _numbered(self, device: str, passage: int) -> dict[str, PassageRow]:
+        """Epoch -> passage of that number, the one opened last at the end."""
+        found = self._passages.get((device, passage))
+        if found is None:
+            found = {row.epoch: row for row in self._shown.passages_numbered(device, passage)}
+            self._passages[device, passage] = found
+        return found
 
     def station_parcel(self, device: str, parcel: int) -> StationParcelRow | None:
         return self._station_parcels.get((device, parcel)) or self._shown.station_parcel(device, parcel)
@@ -123,7 +137,7 @@ class Pending:
     def write(self) -> None:
         shown = self._shown
         changed: tuple[tuple[str, Iterable[tuple[Any, ...]]], ...] = (
-            (_put("passages", PassageRow), self._passages.values()),
+            (_put("passages", PassageRow), self._passages_put.values()),
             (_put("station_parcels", StationParcelRow), self._station_parcels.values()),
             (_put("parcels", ParcelRow), self._parcels.values()),
             ("DELETE FROM states WHERE device = ? AND what = ? AND name = ?", self._states_over),

@@ -144,7 +144,7 @@ class Reading:
             case RulingMade() as data:
                 self._ruled(told, data)
             case VehicleCrossed() as data:
-                row = self._pending.passage(told.device, data.passage)
+                row = self._pending.passage(told.device, data.passage, told.epoch)
                 self._pending.put_passage(row._replace(crossed_utc=told.utc))
                 self._tally(told, "crossed")
             case PassageClosed() as data:
@@ -219,17 +219,20 @@ class Reading:
 
     def _opened(self, told: Told, data: PassageOpened) -> None:
         day, hour = told.moment
-        row = self._pending.passage(told.device, data.passage)
+        row = self._pending.passage(told.device, data.passage, told.epoch)
         if row.opened_utc or row.closed_utc:
-            # A lane whose disk was lost or restored counts from an earlier number again (G4): another one.
-            row = self._pending.new_passage(told.device, data.passage)
+            # A lane whose disk was lost or restored counts from an earlier number again (G4): another one. Of
+            # the one before nothing more will come.
+            if row.epoch != told.epoch and not row.closed_utc:
+                self._pending.put_passage(row._replace(closed_utc=told.utc or NO_TIME, held_utc=""))
+            row = self._pending.new_passage(told.device, data.passage, told.epoch)
         self._pending.put_passage(
             row._replace(opened_utc=told.utc, gated=int(data.gated), day=day, hour=hour)
         )
         self._tally(told, "opened")
 
     def _ruled(self, told: Told, data: RulingMade) -> None:
-        row = self._pending.passage(told.device, data.passage)
+        row = self._pending.passage(told.device, data.passage, told.epoch)
         verdict, codes = data.ruling.verdict, data.ruling.codes()
         held_before = row.held_utc
         if told.body.position > row.ruled_position:
@@ -288,7 +291,7 @@ class Reading:
         self._pending.put_passage(row)
 
     def _closed(self, told: Told, data: PassageClosed) -> None:
-        row = self._pending.passage(told.device, data.passage)
+        row = self._pending.passage(told.device, data.passage, told.epoch)
         self._tally(told, f"closed_{data.outcome}", data.lane_s)
         if row.held_utc:
             self._tally(told, "hold_ended", _between_s(row.held_utc, told.utc))

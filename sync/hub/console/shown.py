@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, Self
 from sync.hub.engine import Over
 from sync.hub.given_up import given_up
 
-VERSION: Final = "6"
+VERSION: Final = "7"
 """Of the tables and of what is read into them: another one is made anew."""
 
 _SCHEMA: Final = """
@@ -25,11 +25,13 @@ CREATE TABLE read_to (
   device TEXT NOT NULL, epoch TEXT NOT NULL, stream TEXT NOT NULL, seq INTEGER NOT NULL,
   PRIMARY KEY (device, epoch, stream)
 ) WITHOUT ROWID;
--- One row a passage, as its facts tell it. Lists are JSON. day, hour: by the site's clock, of the opening.
+-- One row a passage, as its facts tell it. epoch: in which it was opened; a lane whose disk was lost counts
+-- from an earlier number again. Lists are JSON. day, hour: by the site's clock, of the opening.
 -- was_*: ever, whatever came after. *_position: of the fact that said it last, for facts come by two streams.
 CREATE TABLE passages (
   device TEXT NOT NULL,
   passage INTEGER NOT NULL,
+  epoch TEXT NOT NULL,
   day TEXT NOT NULL DEFAULT '',
   hour INTEGER NOT NULL DEFAULT -1,
   opened_utc TEXT NOT NULL DEFAULT '',
@@ -62,10 +64,13 @@ CREATE TABLE passages (
   first_held_utc TEXT NOT NULL DEFAULT '',
   counted_enterprise TEXT NOT NULL DEFAULT '',
   was_drawn INTEGER NOT NULL DEFAULT 0,
-  PRIMARY KEY (device, passage)
+  -- Of those with this number, in the order they were heard of: the clock may have gone back with the disk.
+  nth INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (device, passage, epoch)
 ) WITHOUT ROWID;
 CREATE INDEX passages_by_time ON passages (opened_utc);
 CREATE INDEX passages_by_plate ON passages (plate, opened_utc);
+CREATE INDEX passages_of_device ON passages (device, opened_utc);
 CREATE INDEX passages_open ON passages (device, passage) WHERE closed_utc = '';
 -- Who and what a fact names. what: slip, waybill, plate, officer, enterprise, order, recall, sample, trace (a
 -- code that led to a waybill), station_parcel (`DEVICE/PARCEL`).
@@ -223,6 +228,7 @@ class PassageRow(NamedTuple):
 
     device: str
     passage: int
+    epoch: str
     day: str
     hour: int
     opened_utc: str
@@ -253,6 +259,12 @@ class PassageRow(NamedTuple):
     first_held_utc: str
     counted_enterprise: str
     was_drawn: int
+    nth: int
+
+    @property
+    def address(self) -> str:
+        """Of its pages, behind `/passage/` and `/desk/hold/`."""
+        return f"{self.device}/{self.epoch}/{self.passage}"
 
 
 class NamedRow(NamedTuple):
@@ -442,12 +454,35 @@ class Shown:
 
     # --- to look at ---------------------------------------------------------------------------------------
 
-    def passage(self, device: str, passage: int) -> PassageRow | None:
-        row = self._db.execute(
-            f"SELECT {_PASSAGE} FROM passages WHERE device = ? AND passage = ?",  # noqa: S608
+    def passages_numbered(self, device: str, passage: int) -> tuple[PassageRow, ...]:
+        """All of that number, the one opened last at the end: a lane that lost its disk counts again."""
+        rows = self._db.execute(
+            f"SELECT {_PASSAGE} FROM passages WHERE device = ? AND passage = ? "  # noqa: S608
+            "ORDER BY nth",
             (device, passage),
-        ).fetchone()
-        return None if row is None else PassageRow._make(row)
+        )
+        return tuple(map(PassageRow._make, rows))
+
+    def passage(self, device: str, passage: int, epoch: str = "") -> PassageRow | None:
+        """The one opened in that epoch; the last one of the number where none is named."""
+        found = self.passages_numbered(device, passage)
+        return next((row for row in reversed(found) if epoch in ("", row.epoch)), None)
+
+    def passage_then(self, device: str, passage: int, epoch: str, utc: str) -> PassageRow | None:
+        """The one a fact of that epoch and time is of: it may be told in a later epoch than it was opened
+        in."""
+        found = self.passages_numbered(device, passage)
+        exact = [row for row in found if row.epoch == epoch]
+        before = [row for row in found if row.opened_utc <= utc]
+        return (exact or before or list(found) or [None])[-1]
+
+    def passages_last(self, device: str, limit: int) -> tuple[PassageRow, ...]:
+        """Those this lane opened last, the latest first."""
+        rows = self._db.execute(
+            f"SELECT {_PASSAGE} FROM passages WHERE device = ? ORDER BY opened_utc DESC LIMIT ?",  # noqa: S608
+            (device, limit),
+        )
+        return tuple(map(PassageRow._make, rows))
 
     def passages_open(self) -> tuple[PassageRow, ...]:
         """Those that are not closed, lane by lane."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 
@@ -96,9 +96,9 @@ def follow_once(archive: Archive, shown: Shown, count: Callable[[int], None] = l
     if not heads:
         return 0
     several = _of_several_epochs(every)
-    began = {head[:2]: _began(archive, *head[:2]) for head in heads if head[0] in several}
+    began = {head[:2]: archive.epoch_began(*head[:2]) for head in heads if head[0] in several}
     # A device's epochs in the order it began them, however late they are looked at.
-    heads.sort(key=lambda head: (head[0], began.get(head[:2], _Began("", 0)), *head[1:3]))
+    heads.sort(key=lambda head: (head[0], began.get(head[:2], ("", 0)), *head[1:3]))
     batch: list[tuple[tuple[str, str, str], KeptFact, FactBody]] = []
     facts = 0
     moved = []
@@ -126,7 +126,7 @@ def follow_once(archive: Archive, shown: Shown, count: Callable[[int], None] = l
             _remember_events(archive, shown, device, known)
         reading = Reading(shown, shown.zone, enterprises)
         for (device, epoch, stream), fact, body in batch:
-            since = began[device, epoch].position if device in several else None
+            since = began[device, epoch][1] if device in several else None
             reading.read(device, epoch, stream, fact, body, since=since)
         reading.end()
         shown.set_read_to(moved)
@@ -137,22 +137,6 @@ def follow_once(archive: Archive, shown: Shown, count: Callable[[int], None] = l
 def _of_several_epochs(heads: Iterable[tuple[str, str, str, int]]) -> set[str]:
     first: dict[str, str] = {}
     return {device for device, epoch, _, _ in heads if first.setdefault(device, epoch) != epoch}
-
-
-class _Began(NamedTuple):
-    """Where an epoch begins: when the hub heard of it first, and the device's own position then."""
-
-    stored_utc: str
-    position: int
-
-
-def _began(archive: Archive, device: str, epoch: str) -> _Began:
-    utc, position = archive.engine.execute(
-        "SELECT min(stored_utc), min(position) FROM facts "
-        "WHERE device = ? AND epoch = ? AND stream IN (?, ?) AND seq = 1",
-        (device, epoch, *(stream.value for stream in Stream)),
-    ).fetchone()
-    return _Began(utc or "", position or 0)
 
 
 def _remember_events(

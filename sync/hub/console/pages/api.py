@@ -4,6 +4,7 @@ where programs are given their tokens."""
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
@@ -19,6 +20,7 @@ from sync.hub.console.pages.statistics import Day, View, days_asked
 from sync.hub.console.shown import DAILY, HOURLY, TALLIES, PassageRow
 from sync.hub.console.tokens import LONGEST_DAYS, TokenRefused, holder_of, make_token, revoke_token, tokens
 from sync.hub.console.words import WORDS
+from sync.hub.looking_back import passages_told
 from sync.store.journal import utc_now
 from sync.vocabulary.facts import Stream
 
@@ -28,6 +30,7 @@ Name = Annotated[str, Query(min_length=1, max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=MOST)]
 Time = Annotated[str, Query(max_length=40, pattern=r"^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z)?$")]
 Device = Annotated[str, Path(min_length=1, max_length=200)]
+Epoch = Annotated[str, Path(min_length=1, max_length=64)]
 Number = Annotated[int, Path(ge=0, le=MOST_NUMBER)]
 By = Literal[
     "device", "enterprise", "officer", "reason", "x_ray_reason", "scan_reason", "category", "finding",
@@ -70,6 +73,9 @@ class Passage:
     """One vehicle's attempt to pass a lane. Times are UTC; empty text: not known or not yet."""
 
     device: str
+    epoch: str
+    """In which it was opened: with device and number its address. A lane that lost its disk counts again in
+    another one."""
     passage: int
     day: str
     """By the site's clock."""
@@ -238,32 +244,79 @@ def passages(
     return Passages([_passage(row) for row in rows[:limit]], more)
 
 
-@reads.get("/passages/{device}/{passage}")
-def passage(request: Request, who: Asking, device: Device, passage: Number) -> Passage:
-    """One passage."""
-    console = console_of(request)
-    with console.shown() as shown:
-        row = shown.passage(device, passage)
+@dataclass(frozen=True, slots=True)
+class SeveralPassages:
+    """More than one has this number: ask by epoch."""
+
+    code: str
+    epochs: list[str]
+    """The one opened last at the end."""
+
+
+_SEVERAL: Final[dict[int | str, dict[str, Any]]] = {300: {"model": SeveralPassages}}
+
+
+@reads.get("/passages/{device}/{passage}", responses=_SEVERAL)
+def passage(request: Request, who: Asking, device: Device, passage: Number) -> Any:
+    """One passage, as below, where only one has this number; else the epochs to ask by."""
+    found = _of_number(request, device, passage)
+    if len(found) > 1:
+        return _several(found)
+    _note(console_of(request), who, "passage", f"{device}/{passage}")
+    return _passage(found[0])
+
+
+@reads.get("/passages/{device}/{passage}/facts", responses=_SEVERAL)
+def facts_of_number(request: Request, who: Asking, device: Device, passage: Number) -> Any:
+    """Its facts, as below, where only one has this number; else the epochs to ask by."""
+    found = _of_number(request, device, passage)
+    if len(found) > 1:
+        return _several(found)
+    return facts_of_passage(request, who, device, found[0].epoch, passage)
+
+
+@reads.get("/passages/{device}/{epoch}/{passage}")
+def passage_of_epoch(request: Request, who: Asking, device: Device, epoch: Epoch, passage: Number) -> Passage:
+    """One passage: device, the epoch it was opened in, and number."""
+    row = next((row for row in _of_number(request, device, passage) if row.epoch == epoch), None)
     if row is None:
         raise HTTPException(404, "no such passage")
-    _note(console, who, "passage", f"{device}/{passage}")
+    _note(console_of(request), who, "passage", f"{device}/{passage}")
     return _passage(row)
 
 
-@reads.get("/passages/{device}/{passage}/facts")
-def facts_of_passage(request: Request, who: Asking, device: Device, passage: Number) -> list[FactAsStored]:
-    """All facts of it, in the device's own order, at most 1,000."""
+@reads.get("/passages/{device}/{epoch}/{passage}/facts")
+def facts_of_passage(
+    request: Request, who: Asking, device: Device, epoch: Epoch, passage: Number
+) -> list[FactAsStored]:
+    """All facts of it, in the device's own order, at most 1,000; what was issued again stands once."""
     console = console_of(request)
     with console.archive() as archive:
+        numbered = passages_told(archive, device, passage)
+        told = next((each.told for each in numbered if each.epoch == epoch), ())
+        if not told:
+            raise HTTPException(404, "no such passage")
         rows = archive.engine.execute(
             "SELECT device, epoch, stream, seq, hash, stored_utc, body FROM facts "
-            "WHERE device = ? AND passage = ? ORDER BY position LIMIT ?",
-            (device, passage, MOST),
+            "WHERE device = ? AND passage = ?",
+            (device, passage),
         ).fetchall()
-    if not rows:
-        raise HTTPException(404, "no such passage")
     _note(console, who, "passage", f"{device}/{passage}")
-    return [FactAsStored(*row) for row in rows]
+    stored = {(row[1], row[2], row[3]): FactAsStored(*row) for row in rows}
+    return [stored[one.epoch, one.stream.value, one.fact.seq] for one in told[:MOST]]
+
+
+def _of_number(request: Request, device: str, passage: int) -> tuple[PassageRow, ...]:
+    """Raises 404."""
+    with console_of(request).shown() as shown:
+        found = shown.passages_numbered(device, passage)
+    if not found:
+        raise HTTPException(404, "no such passage")
+    return found
+
+
+def _several(found: Sequence[PassageRow]) -> JSONResponse:
+    return JSONResponse({"code": "several_passages", "epochs": [row.epoch for row in found]}, 300)
 
 
 @reads.get("/facts/{device}/{epoch}/{stream}/{seq}")
@@ -595,6 +648,7 @@ def _token_page(request: Request, token: str, refused: str, status: int = 200) -
 def _passage(row: PassageRow) -> Passage:
     return Passage(
         row.device,
+        row.epoch,
         row.passage,
         row.day,
         row.hour,

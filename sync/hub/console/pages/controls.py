@@ -22,7 +22,7 @@ from sync.hub.centre import By, CentreRefused, issue_order, orders, withdraw_ord
 from sync.hub.console.accounts import Role
 from sync.hub.console.context import Console, Session, commanding, console_of, needs
 from sync.hub.console.words import WORDS
-from sync.hub.trial import MOST_EXAMPLES, told_by_lanes, try_control
+from sync.hub.trial import MOST_EXAMPLES, Address, told_by_lanes, try_control
 from sync.policy import lots
 from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed, from_json, to_json
@@ -109,12 +109,12 @@ def _said(refused: Exception) -> tuple[str, str]:
     return ("controls.refused", ": ".join(map(str, refused.args))[:300])
 
 
-def passages_of_late(console: Console, now_utc: str) -> tuple[list[tuple[str, int]], bool]:
-    """Device and number of the passages of the last days, the latest first; whether there are more."""
+def passages_of_late(console: Console, now_utc: str) -> tuple[list[Address], bool]:
+    """Addresses of the passages of the last days, the latest first; whether there are more."""
     since = datetime.fromisoformat(now_utc) - timedelta(days=DAYS)
     with console.shown() as shown:
         rows = shown.passages_between(since.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "9999", MOST_PASSAGES + 1)
-    return [(row.device, row.passage) for row in rows[:MOST_PASSAGES]], len(rows) > MOST_PASSAGES
+    return [(row.device, row.epoch, row.passage) for row in rows[:MOST_PASSAGES]], len(rows) > MOST_PASSAGES
 
 
 # --- controls ---------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from sync.hub.centre import CentreRefused, later
 from sync.hub.console import desk
 from sync.hub.console.accounts import proved
 from sync.hub.console.context import Console, Session, commanding, console_of, needs
-from sync.hub.console.desk import DeskRefused
+from sync.hub.console.desk import DeskRefused, Hold
 from sync.hub.console.evidence import firm_named
 from sync.hub.console.pages.doors import Throttle
 from sync.hub.console.shown import PassageRow
@@ -56,6 +56,15 @@ SAID: Final = frozenset(
 )
 
 Passage = Annotated[int, Path(ge=0, le=2**62)]
+Device = Annotated[str, Path(max_length=64)]
+Epoch = Annotated[str, Path(max_length=64)]
+
+
+def holding(device: Device, epoch: Epoch, passage: Passage) -> Hold:
+    return Hold(device, epoch, passage)
+
+
+Holding = Annotated[Hold, Depends(holding)]
 AtDesk = Annotated[Session, Depends(needs(*desk.AT_THE_DESK))]
 
 
@@ -93,31 +102,39 @@ async def queue(request: Request, session: AtDesk, after: int = -1) -> Response:
 
 
 @router.get("/desk/hold/{device}/{passage}")
-def hold_page(request: Request, session: AtDesk, device: str, passage: Passage, said: str = "") -> Response:
+def numbered_page(request: Request, session: AtDesk, device: Device, passage: Passage) -> Response:
+    """By the number alone: the vehicle that had it last."""
+    with console_of(request).shown() as shown:
+        row = shown.passage(device, passage)
+    if row is None:
+        raise HTTPException(404, "passage")
+    return RedirectResponse(f"/desk/hold/{row.address}", 303)
+
+
+@router.get("/desk/hold/{device}/{epoch}/{passage}")
+def hold_page(request: Request, session: AtDesk, hold: Holding, said: str = "") -> Response:
     console = console_of(request)
-    console.note_read(session, "hold", f"{device}/{passage}")
-    return _hold(request, device, passage, said=(said,) if said in SAID else ())
+    console.note_read(session, "hold", f"{hold.device}/{hold.passage}")
+    return _hold(request, hold, said=(said,) if said in SAID else ())
 
 
-@router.get("/desk/hold/{device}/{passage}/state")
-async def hold_state(
-    request: Request, session: AtDesk, device: str, passage: Passage, after: int = -1
-) -> Response:
+@router.get("/desk/hold/{device}/{epoch}/{passage}/state")
+async def hold_state(request: Request, session: AtDesk, hold: Holding, after: int = -1) -> Response:
     console = console_of(request)
 
     def made() -> Response:
-        console.note_seen(session, "hold", f"{device}/{passage}")
-        return console.page(request, "hold_state.html", **hold_of(console, session, device, passage))
+        console.note_seen(session, "hold", f"{hold.device}/{hold.passage}")
+        return console.page(request, "hold_state.html", **hold_of(console, session, hold))
 
     return await fragment(console, after, made)
 
 
-@router.get("/desk/hold/{device}/{passage}/picture/{sha256}")
-def picture(request: Request, session: AtDesk, device: str, passage: Passage, sha256: str) -> Response:
+@router.get("/desk/hold/{device}/{epoch}/{passage}/picture/{sha256}")
+def picture(request: Request, session: AtDesk, hold: Holding, sha256: str) -> Response:
     """An evidence picture that a fact of this passage names; its hash is proved on the way."""
     console = console_of(request)
     with console.archive() as archive:
-        named = {blob.sha256 for blob in archive.blobs_of_passage(device, passage)}
+        named = {blob.sha256 for blob in archive.blobs_of_passage(hold.device, hold.passage)}
     content = BlobFiles(console.config.blobs.folder).read(sha256) if sha256 in named else None
     if content is None:
         raise HTTPException(404, "picture")
@@ -160,7 +177,7 @@ def queue_of(console: Console) -> dict[str, Any]:
         waiting = desk.waiting_releases(archive, now)
     rows: list[dict[str, Any]] = []
     for row in held:
-        hand = in_hand.get((row.device, row.passage))
+        hand = in_hand.get(desk.hold_at(row))
         due_utc = _due_utc(row, due_s)
         rows.append(
             {
@@ -186,25 +203,21 @@ def _due_utc(row: PassageRow, due_s: float) -> str:
         return ""
 
 
-def hold_of(console: Console, session: Session, device: str, passage: int) -> dict[str, Any]:
+def hold_of(console: Console, session: Session, hold: Hold) -> dict[str, Any]:
     """Raises 404."""
     with console.shown() as shown:
-        row = shown.passage(device, passage)
+        row = shown.passage(hold.device, hold.passage, hold.epoch)
     if row is None:
         raise HTTPException(404, "passage")
     now = utc_now()
     site = console.site()
     with console.archive() as archive:
-        seen = desk.seen(archive, device, passage)
-        stored = {blob.sha256: blob.state for blob in archive.blobs_of_passage(device, passage)}
-        hand = desk.in_hand(archive).get((device, passage))
-        steps = desk.steps(archive, device, passage)
-        waiting = [
-            each
-            for each in desk.waiting_releases(archive, now)
-            if (each.device, each.passage) == (device, passage)
-        ]
-        lane = _lane(archive, device)
+        seen = desk.seen(archive, hold)
+        stored = {blob.sha256: blob.state for blob in archive.blobs_of_passage(hold.device, hold.passage)}
+        hand = desk.in_hand(archive).get(hold)
+        steps = desk.steps(archive, hold)
+        waiting = [each for each in desk.waiting_releases(archive, now) if each.hold == hold]
+        lane = _lane(archive, hold.device)
         firm = firm_named(archive, row.enterprise)
     due_utc = _due_utc(row, console.part.hold_due_s)
     return {
@@ -260,12 +273,10 @@ def _ways(row: PassageRow) -> dict[str, Text]:
     return {each: WAYS[Way(each)] for each in json.loads(row.ways) if each in Way._value2member_map_}
 
 
-def _hold(
-    request: Request, device: str, passage: int, *, said: tuple[object, ...] = (), status: int = 200
-) -> Response:
+def _hold(request: Request, hold: Hold, *, said: tuple[object, ...] = (), status: int = 200) -> Response:
     console = console_of(request)
     session: Session = request.state.session
-    values = hold_of(console, session, device, passage)
+    values = hold_of(console, session, hold)
     with console.archive() as archive:
         free = desk.officers_free(archive, _scope(console), utc_now())
     return console.page(
@@ -293,77 +304,76 @@ def _scope(console: Console) -> str:
 # --- what can be done ---------------------------------------------------------------------------------------
 
 
-def _do(request: Request, device: str, passage: int, done: str, act: Callable[[Archive], object]) -> Response:
+def _do(request: Request, hold: Hold, done: str, act: Callable[[Archive], object]) -> Response:
     """Done, and back to the page; or the page with the reason why not, and nothing was done."""
     console = console_of(request)
     try:
         with console.archive() as archive:
             act(archive)
     except DeskRefused as refused:
-        return _hold(request, device, passage, said=(refused.key, *refused.more), status=409)
+        return _hold(request, hold, said=(refused.key, *refused.more), status=409)
     except (CentreRefused, ValueError) as refused:
-        return _hold(request, device, passage, said=("desk.refused", str(refused)[:300]), status=409)
+        return _hold(request, hold, said=("desk.refused", str(refused)[:300]), status=409)
     finally:
         console.pulse.beat()
-    return RedirectResponse(f"/desk/hold/{device}/{passage}?said={done}", 303)
+    return RedirectResponse(f"/desk/hold/{hold.device}/{hold.epoch}/{hold.passage}?said={done}", 303)
 
 
-def _still_held(request: Request, device: str, passage: int) -> PassageRow:
+def _still_held(request: Request, hold: Hold) -> PassageRow:
     with console_of(request).shown() as shown:
-        row = shown.passage(device, passage)
+        numbered = shown.passages_numbered(hold.device, hold.passage)
+    row = next((row for row in numbered if row.epoch == hold.epoch), None)
     if row is None:
         raise HTTPException(404, "passage")
-    if not desk.is_held(row):
+    # The lane knows a number: another vehicle's by now, where its disk was lost (S5).
+    if not desk.is_held(row) or row is not numbered[-1]:
         raise DeskRefused("desk.not_held")
     return row
 
 
-@router.post("/desk/hold/{device}/{passage}/take")
-def take(request: Request, session: Acting, device: str, passage: Passage, reason: Why = "") -> Response:
+@router.post("/desk/hold/{device}/{epoch}/{passage}/take")
+def take(request: Request, session: Acting, hold: Holding, reason: Why = "") -> Response:
     def act(archive: Archive) -> None:
-        _still_held(request, device, passage)
-        desk.take(archive, device, passage, session.officer, utc_now(), reason=reason)
+        _still_held(request, hold)
+        desk.take(archive, hold, session.officer, utc_now(), reason=reason)
 
-    return _do(request, device, passage, "desk.done_take", act)
+    return _do(request, hold, "desk.done_take", act)
 
 
-@router.post("/desk/hold/{device}/{passage}/leave")
-def leave(request: Request, session: Acting, device: str, passage: Passage, reason: Why = "") -> Response:
+@router.post("/desk/hold/{device}/{epoch}/{passage}/leave")
+def leave(request: Request, session: Acting, hold: Holding, reason: Why = "") -> Response:
     return _do(
         request,
-        device,
-        passage,
+        hold,
         "desk.done_leave",
-        lambda archive: desk.leave(archive, device, passage, session.officer, utc_now(), reason),
+        lambda archive: desk.leave(archive, hold, session.officer, utc_now(), reason),
     )
 
 
-@router.post("/desk/hold/{device}/{passage}/escalate")
-def escalate(request: Request, session: Acting, device: str, passage: Passage, reason: Why) -> Response:
+@router.post("/desk/hold/{device}/{epoch}/{passage}/escalate")
+def escalate(request: Request, session: Acting, hold: Holding, reason: Why) -> Response:
     def act(archive: Archive) -> None:
-        _still_held(request, device, passage)
-        desk.escalate(archive, device, passage, session.officer, utc_now(), reason)
+        _still_held(request, hold)
+        desk.escalate(archive, hold, session.officer, utc_now(), reason)
 
-    return _do(request, device, passage, "desk.done_escalate", act)
+    return _do(request, hold, "desk.done_escalate", act)
 
 
-@router.post("/desk/hold/{device}/{passage}/calm")
-def calm(request: Request, session: Acting, device: str, passage: Passage, reason: Why) -> Response:
+@router.post("/desk/hold/{device}/{epoch}/{passage}/calm")
+def calm(request: Request, session: Acting, hold: Holding, reason: Why) -> Response:
     return _do(
         request,
-        device,
-        passage,
+        hold,
         "desk.done_calm",
-        lambda archive: desk.calm(archive, device, passage, session.officer, utc_now(), reason),
+        lambda archive: desk.calm(archive, hold, session.officer, utc_now(), reason),
     )
 
 
-@router.post("/desk/hold/{device}/{passage}/board")
+@router.post("/desk/hold/{device}/{epoch}/{passage}/board")
 def board(
     request: Request,
     session: Acting,
-    device: str,
-    passage: Passage,
+    hold: Holding,
     reason: Why,
     preset: Annotated[int, Form(ge=0, le=1_000)] = 0,
     zh: Annotated[str, Form(max_length=MAX_BOARD_TEXT)] = "",
@@ -371,9 +381,9 @@ def board(
 ) -> Response:
     def act(archive: Archive) -> None:
         text = BoardText(preset=preset, seconds=desk.BOARD_S) if preset else _own_words(zh, en)
-        desk.command(archive, device, passage, text, session.officer, reason, utc_now())
+        desk.command(archive, hold, text, session.officer, reason, utc_now())
 
-    return _do(request, device, passage, "desk.done_given", act)
+    return _do(request, hold, "desk.done_given", act)
 
 
 def _own_words(zh: str, en: str) -> BoardText:
@@ -382,30 +392,28 @@ def _own_words(zh: str, en: str) -> BoardText:
     return BoardText(zh=zh.strip(), en=en.strip(), seconds=desk.BOARD_S)
 
 
-@router.post("/desk/hold/{device}/{passage}/supplement")
+@router.post("/desk/hold/{device}/{epoch}/{passage}/supplement")
 def supplement(
     request: Request,
     session: Acting,
-    device: str,
-    passage: Passage,
+    hold: Holding,
     reason: Why,
     field: Annotated[str, Form(pattern="^(plate|weight|slip|container)$")],
     value: Annotated[str, Form(max_length=MAX_VALUE)],
 ) -> Response:
     def act(archive: Archive) -> None:
-        _still_held(request, device, passage)
-        given = Supplement(passage=passage, field=field, value=value.strip())  # type: ignore[arg-type]
-        desk.command(archive, device, passage, given, session.officer, reason, utc_now())
+        _still_held(request, hold)
+        given = Supplement(passage=hold.passage, field=field, value=value.strip())  # type: ignore[arg-type]
+        desk.command(archive, hold, given, session.officer, reason, utc_now())
 
-    return _do(request, device, passage, "desk.done_given", act)
+    return _do(request, hold, "desk.done_given", act)
 
 
-@router.post("/desk/hold/{device}/{passage}/release")
+@router.post("/desk/hold/{device}/{epoch}/{passage}/release")
 def release(
     request: Request,
     session: Acting,
-    device: str,
-    passage: Passage,
+    hold: Holding,
     reason: Why,
     aside: Annotated[str, Form(max_length=8)] = "",
     second: Annotated[str, Form(max_length=64)] = "",
@@ -416,20 +424,20 @@ def release(
     alone = needed < 2 or bool(second.strip())
 
     def act(archive: Archive) -> None:
-        row = _still_held(request, device, passage)
+        row = _still_held(request, hold)
         way = Way.ASIDE if aside else Way.RELEASE
         if way.value not in json.loads(row.ways):
             raise DeskRefused("desk.not_this_way")
         now = utc_now()
         if not alone:
-            desk.ask_second(archive, device, passage, session.officer, reason, now, aside=bool(aside))
+            desk.ask_second(archive, hold, session.officer, reason, now, aside=bool(aside))
             return
         officers = [session.officer]
         if second.strip():
             officers.append(_second(request, archive, session, second.strip(), second_password, now))
-        desk.release(archive, device, passage, officers, reason, now, aside=bool(aside), needed=needed)
+        desk.release(archive, hold, officers, reason, now, aside=bool(aside), needed=needed)
 
-    return _do(request, device, passage, "desk.done_given" if alone else "desk.done_asked", act)
+    return _do(request, hold, "desk.done_given" if alone else "desk.done_asked", act)
 
 
 def _second(
@@ -454,48 +462,43 @@ def _second(
     return account.officer_no
 
 
-@router.post("/desk/hold/{device}/{passage}/confirm")
+@router.post("/desk/hold/{device}/{epoch}/{passage}/confirm")
 def confirm(
     request: Request,
     session: Acting,
-    device: str,
-    passage: Passage,
+    hold: Holding,
     release_id: Annotated[str, Form(max_length=32)],
 ) -> Response:
     """By the second officer, from a session of their own."""
     needed = console_of(request).site().manual_release_officers
     return _do(
         request,
-        device,
-        passage,
+        hold,
         "desk.done_given",
         lambda archive: desk.confirm(archive, release_id, session.officer, utc_now(), needed=needed),
     )
 
 
-@router.post("/desk/hold/{device}/{passage}/withdraw")
+@router.post("/desk/hold/{device}/{epoch}/{passage}/withdraw")
 def withdraw(
     request: Request,
     session: Acting,
-    device: str,
-    passage: Passage,
+    hold: Holding,
     release_id: Annotated[str, Form(max_length=32)],
 ) -> Response:
     return _do(
         request,
-        device,
-        passage,
+        hold,
         "desk.done_withdrawn",
         lambda archive: desk.withdraw(archive, release_id, session.officer),
     )
 
 
-@router.post("/desk/hold/{device}/{passage}/order")
+@router.post("/desk/hold/{device}/{epoch}/{passage}/order")
 def order(
     request: Request,
     session: Acting,
-    device: str,
-    passage: Passage,
+    hold: Holding,
     reason: Why,
     officer: Annotated[str, Form(max_length=64)] = "",
     method: Annotated[InspectionMethod | None, Form()] = None,
@@ -504,7 +507,7 @@ def order(
     due_min: Annotated[int, Form(ge=1, le=1_440)] = 30,
 ) -> Response:
     def act(archive: Archive) -> None:
-        row = _still_held(request, device, passage)
+        row = _still_held(request, hold)
         wish = desk.SendWish(
             officers=(officer.strip(),) if officer.strip() else (),
             method=method,
@@ -514,18 +517,15 @@ def order(
         )
         desk.send_officer(archive, _scope(console_of(request)), row, wish, session.officer, reason, utc_now())
 
-    return _do(request, device, passage, "desk.done_order", act)
+    return _do(request, hold, "desk.done_order", act)
 
 
-@router.post("/desk/hold/{device}/{passage}/close")
-def close(request: Request, session: Acting, device: str, passage: Passage, reason: Why) -> Response:
+@router.post("/desk/hold/{device}/{epoch}/{passage}/close")
+def close(request: Request, session: Acting, hold: Holding, reason: Why) -> Response:
     """The lane is taken out of service; only an officer at the lane takes it back (S12)."""
     return _do(
         request,
-        device,
-        passage,
+        hold,
         "desk.done_given",
-        lambda archive: desk.command(
-            archive, device, passage, LaneClose(), session.officer, reason, utc_now()
-        ),
+        lambda archive: desk.command(archive, hold, LaneClose(), session.officer, reason, utc_now()),
     )

@@ -20,6 +20,7 @@ from sync.hub.console.accounts import Role
 from sync.hub.console.context import Console, Session, commanding, console_of, needs
 from sync.hub.console.live_rooms import LiveRefused, LiveRooms, LiveWish, Room, recordings
 from sync.hub.console.pages.desk import fragment
+from sync.hub.console.shown import PassageRow
 from sync.hub.live_watching import WatchRefused, sessions
 from sync.link.live_wire import Announced
 from sync.store.journal import utc_now
@@ -124,20 +125,20 @@ def lanes_of(console: Console) -> dict[str, Any]:
     rows = []
     with console.archive() as archive, console.shown() as shown:
         for device in archive.devices():
-            (last,) = shown.execute(
-                "SELECT max(passage) FROM passages WHERE device = ?", (device,)
-            ).fetchone()
-            if last is None:
-                continue
-            pictures: list[PictureTaken] = []
-            for passage in range(last, max(0, last - PASSAGES_BACK), -1):
-                stored = {b.sha256 for b in archive.blobs_of_passage(device, passage) if b.state == "stored"}
+            pictures: list[tuple[PassageRow, PictureTaken]] = []
+            for row in shown.passages_last(device, PASSAGES_BACK):
+                stored = {
+                    blob.sha256
+                    for blob in archive.blobs_of_passage(device, row.passage)
+                    if blob.state == "stored"
+                }
                 bodies = archive.engine.execute(
-                    "SELECT body FROM facts WHERE device = ? AND passage = ? AND kind = 'picture_taken' "
-                    "ORDER BY position DESC",
-                    (device, passage),
+                    "SELECT body FROM facts WHERE device = ? AND passage = ? AND epoch = ? "
+                    "AND kind = 'picture_taken' ORDER BY position DESC",
+                    (device, row.passage, row.epoch),
                 ).fetchall()
-                pictures = [each for (text,) in bodies if (each := _taken(text)) and each.sha256 in stored]
+                taken = (_taken(text) for (text,) in bodies)
+                pictures = [(row, each) for each in taken if each is not None and each.sha256 in stored]
                 if pictures:
                     break
             rows.append((device, pictures[:MOST_LANE_PICTURES]))

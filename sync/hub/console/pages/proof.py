@@ -6,6 +6,7 @@ import json
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
+from fastapi.responses import RedirectResponse
 
 from sync.hub.blob_files import BlobFiles, is_sha256
 from sync.hub.console.context import Console, Session, console_of, signed_in
@@ -18,12 +19,13 @@ from sync.hub.console.telling import (
     reading_detail,
     value_words,
 )
-from sync.hub.looking_back import Proof, Told, prove, told_at, told_of_passage
+from sync.hub.looking_back import Proof, Told, ToldPassage, passages_told, prove, told_at
 from sync.vocabulary.facts import Stream
 
 router = APIRouter(include_in_schema=False)
 
 Device = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Epoch = Annotated[str, Path(max_length=64, pattern=r"^[0-9A-Za-z._-]+$")]
 Passage = Annotated[int, Path(ge=0, le=2**62)]
 Waybill = Annotated[str, Path(min_length=1, max_length=60)]
 _PICTURES: Final = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
@@ -36,32 +38,85 @@ _WORDS: Final[dict[str, Any]] = {
 }
 
 
+def _numbered(console: Console, device: str, passage: int) -> tuple[ToldPassage, ...]:
+    """Raises 404."""
+    with console.archive() as archive:
+        found = passages_told(archive, device, passage)
+    if not found:
+        raise HTTPException(404, "no such passage")
+    return found
+
+
 @router.get("/passage/{device}/{passage}")
-def passage(
+def passages(
     request: Request, device: Device, passage: Passage, session: Annotated[Session, Depends(signed_in)]
 ) -> Response:
-    console = console_of(request)
-    console.note_read(session, "passage", f"{device}/{passage}")
-    with console.archive() as archive, console.shown() as shown:
-        seen = passage_page(archive, shown, console.config.site, device, passage)
-        firm = firm_named(archive, seen.row.enterprise) if seen is not None and seen.row is not None else ""
-    if seen is None:
-        raise HTTPException(404, "no such passage")
-    return console.page(request, "passage.html", seen=seen, firm=firm, **_WORDS)
+    """By the number alone: its page, or a choice where a lane that lost its disk has counted again."""
+    return _choice(request, session, device, passage, "")
 
 
 @router.get("/passage/{device}/{passage}/proof")
-def passage_proof(
+def proofs(
     request: Request, device: Device, passage: Passage, session: Annotated[Session, Depends(signed_in)]
+) -> Response:
+    return _choice(request, session, device, passage, "/proof")
+
+
+def _choice(request: Request, session: Session, device: str, passage: int, behind: str) -> Response:
+    console = console_of(request)
+    found = _numbered(console, device, passage)
+    if len(found) == 1:
+        return RedirectResponse(f"/passage/{device}/{found[0].epoch}/{passage}{behind}", 303)
+    console.note_read(session, "passage", f"{device}/{passage}")
+    with console.shown() as shown:
+        rows = shown.passages_numbered(device, passage)
+    return console.page(
+        request, "passages.html", status=300, device=device, passage=passage, rows=rows, **_WORDS
+    )
+
+
+@router.get("/passage/{device}/{epoch}/{passage}")
+def passage(
+    request: Request,
+    device: Device,
+    epoch: Epoch,
+    passage: Passage,
+    session: Annotated[Session, Depends(signed_in)],
+) -> Response:
+    console = console_of(request)
+    with console.archive() as archive, console.shown() as shown:
+        seen = passage_page(archive, shown, console.config.site, device, epoch, passage)
+        firm = firm_named(archive, seen.row.enterprise) if seen is not None and seen.row is not None else ""
+    if seen is None:
+        # A fact names the epoch it was told in; its passage may have been opened in an earlier one.
+        numbered = _numbered(console, device, passage)
+        opened = next((one.epoch for one in numbered if epoch in {each.epoch for each in one.told}), None)
+        if opened is None:
+            raise HTTPException(404, "no such passage")
+        return RedirectResponse(f"/passage/{device}/{opened}/{passage}", 303)
+    console.note_read(session, "passage", f"{device}/{passage}")
+    return console.page(request, "passage.html", seen=seen, firm=firm, **_WORDS)
+
+
+@router.get("/passage/{device}/{epoch}/{passage}/proof")
+def passage_proof(
+    request: Request,
+    device: Device,
+    epoch: Epoch,
+    passage: Passage,
+    session: Annotated[Session, Depends(signed_in)],
 ) -> Response:
     console = console_of(request)
     console.note_read(session, "proof", f"{device}/{passage}")
+    numbered = _numbered(console, device, passage)
+    told = next((each.told for each in numbered if each.epoch == epoch), None)
+    if told is None:
+        raise HTTPException(404, "no such passage")
     with console.archive() as archive:
-        told = told_of_passage(archive, device, passage)
-        if not told:
-            raise HTTPException(404, "no such passage")
-        proof = prove(archive, device, told, passage=passage)
-    return _segment(console, request, session, proof, f"{device}-{passage}")
+        others = (each for each in numbered if each.epoch != epoch)
+        proof = prove(archive, device, told, passage=passage, others=others)
+    name = f"{device}-{passage}" if len(numbered) == 1 else f"{device}-{epoch[:8]}-{passage}"
+    return _segment(console, request, session, proof, name)
 
 
 @router.get("/parcel/{waybill_no}")
@@ -104,7 +159,7 @@ def _one(console: Console, device: str, epoch: str, stream: Stream, seq: int) ->
 def fact(
     request: Request,
     device: Device,
-    epoch: Annotated[str, Path(max_length=64, pattern=r"^[0-9A-Za-z._-]+$")],
+    epoch: Epoch,
     stream: Stream,
     seq: Annotated[int, Path(ge=1, le=2**62)],
     session: Annotated[Session, Depends(signed_in)],
@@ -122,7 +177,7 @@ def fact(
 def fact_proof(
     request: Request,
     device: Device,
-    epoch: Annotated[str, Path(max_length=64, pattern=r"^[0-9A-Za-z._-]+$")],
+    epoch: Epoch,
     stream: Stream,
     seq: Annotated[int, Path(ge=1, le=2**62)],
     session: Annotated[Session, Depends(signed_in)],

@@ -5,6 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 WORDS: Final[dict[str, tuple[str, str]]] = {
+    "proof.several": (
+        "该通道的磁盘曾丢失或恢复，编号重新开始；同一编号有数次过卡，请选择：",
+        "This lane's disk was lost or restored and its numbers began again: several passages have this one.",
+    ),
+    "proof.others": ("同一编号另有 {0} 次过卡", "{0} more with this number"),
     "proof.passage": ("过卡", "Passage"),
     "proof.parcel": ("运单", "Waybill"),
     "proof.fact": ("记录", "Fact"),
