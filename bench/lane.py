@@ -35,6 +35,7 @@ from hardware_sims.site import LANES, Site, write_site
 from hardware_sims.vehicles import Vehicle
 from sync.hub.archive import Archive
 from sync.hub.importing import import_files
+from sync.vocabulary.numbers import utc_text
 
 PASSAGES: Final = 30
 FEWEST_PASSAGES: Final = 2
@@ -314,7 +315,7 @@ def _slip(person: _Person, now: datetime, *, named: bool) -> dict[str, Any]:
 
 
 def _utc(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc_text(moment)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 from sync.policy.digests import BUCKETS, MODULUS, move_of
 from sync.store.records import Records, new_generation
 from sync.vocabulary.codec import to_json
-from sync.vocabulary.numbers import EnterpriseCode, Epc, Plate, SlipNo, UtcText, WaybillNo
+from sync.vocabulary.numbers import EnterpriseCode, Epc, Plate, SlipNo, UtcText, WaybillNo, utc_text
 from sync.vocabulary.records import (
     Binding,
     CreditTier,
@@ -188,7 +188,7 @@ def fill(folder: Path, rows: Rows, *, reserved_bytes: int = 0) -> Path:
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with Records.open(path, writable=True) as records:
-        records.note_verified(datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+        records.note_verified(utc_text(datetime.now(UTC)))
     return path
 
 

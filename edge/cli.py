@@ -19,6 +19,7 @@ import typer
 
 from edge import VERSION
 from edge.late import PLACES, LateCommands
+from sync.vocabulary.numbers import utc_text
 
 if TYPE_CHECKING:
     from edge.xray_bridge.evidence.proving import Proof
@@ -513,7 +514,7 @@ def records_import(
                 archive,
                 _scope_of(scope, hub_config.sync.scopes),
                 files,
-                datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                utc_text(datetime.now(UTC)),
                 skip_bad,
                 replace=replace or (),
             )
@@ -585,9 +586,7 @@ def records_receipts(config: ConfigFile, as_json: Json = False) -> None:
         archive = Archive.open(_there(hub_config.archive))
         try:
             while True:
-                done = give_out(
-                    archive, hub_config.receipts, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-                )
+                done = give_out(archive, hub_config.receipts, utc_text(datetime.now(UTC), whole_seconds=True))
                 not_made += done.not_made
                 for name in done.out:
                     if as_json or not sys.stdout.isatty():
@@ -627,7 +626,7 @@ def records_blobs(
         hub_config = read_hub_config(config)
         files = BlobFiles(hub_config.blobs.folder)
         patience = timedelta(seconds=hub_config.blobs.limits.missing_after_s)
-        late_utc = (datetime.now(UTC) - patience).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        late_utc = utc_text(datetime.now(UTC) - patience)
         archive = Archive.open(_there(hub_config.archive))
         try:
             counts = [row for row in archive.blob_counts() if device in ("", row[0])]
@@ -737,7 +736,7 @@ def records_retire(
 
     if bool(collection) != bool(key):
         raise _refuse("expected --collection and --key together", 2)
-    now_utc = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    now_utc = utc_text(datetime.now(UTC))
     try:
         hub_config = read_hub_config(config)
         archive = Archive.open(_there(hub_config.archive))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.devices.fixed_camera.source import cv2
 from edge.devices.fixed_camera.strips import Item, local_time, with_strip
+from sync.vocabulary.numbers import utc_text
 
 if TYPE_CHECKING:
     from edge.devices.fixed_camera.source import Pixels
@@ -58,7 +59,7 @@ class Caption:
 def earlier(utc: str, seconds: float) -> str:
     """A moment before, in the same form."""
     moment = datetime.fromisoformat(utc) - timedelta(seconds=seconds)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc_text(moment)
 
 
 def evidence(pixels: Pixels, items: Sequence[Item], *, widest: int, quality: int) -> bytes:

@@ -18,6 +18,7 @@ from msgspec import Meta
 from edge.runtime.clock import Clock
 from sync.store.whole_files import replace_whole
 from sync.vocabulary.bounds import Text, Time
+from sync.vocabulary.numbers import utc_text
 
 FILE: Final = "latest.time"
 KEEP_EVERY_S: Final = 60.0
@@ -117,4 +118,4 @@ def _moment(utc: str) -> datetime | None:
 
 
 def _text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return utc_text(moment)

@@ -77,6 +77,7 @@ from sync.enrolment.register import (
 from sync.link.keys import KeyRefused, load_private, make_private, private_pem, public_pem
 from sync.link.trust import RollRefused, known_kids, rolled, signing_kid
 from sync.vocabulary.codec import Malformed
+from sync.vocabulary.numbers import utc_text
 
 SIGN_KEY, SIGN_PUB, STATEMENTS = "sign.key", "sign.pub", "keys.json"
 TLS_KEY, TLS_PEM, TLS_CSR = "tls.key", "tls.pem", "tls.csr"
@@ -770,7 +771,7 @@ def _ends(row: Enrolled) -> str:
 
 
 def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc_text(moment, whole_seconds=True)
 
 
 def _stamp(now: datetime) -> str:

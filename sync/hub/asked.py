@@ -22,7 +22,7 @@ from sync.vocabulary.codec import Malformed, decoder, to_json
 from sync.vocabulary.commands import MAX_REASON, Act, ManualRelease, RequestAnswered, Supplement, kind_of_act
 from sync.vocabulary.facts import Fact, FindingMade, InspectionMade, OrderTaken
 from sync.vocabulary.handheld_facts import DraftDropped, LaboratoryResult, RecallAsked, ReleaseAsked
-from sync.vocabulary.numbers import EnterpriseCode, NumberText, UtcText, WaybillNo
+from sync.vocabulary.numbers import EnterpriseCode, NumberText, UtcText, WaybillNo, utc_text
 from sync.vocabulary.records import (
     InspectionOrder,
     Officer,
@@ -386,4 +386,4 @@ def _seconds(utc: str) -> float:
 
 def _later(utc: str, seconds: float) -> str:
     moment = datetime.datetime.fromisoformat(utc) + datetime.timedelta(seconds=seconds)
-    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc_text(moment)

@@ -32,6 +32,7 @@ from sync.link.messages import (
 )
 from sync.vocabulary.blobs import MAX_BLOB_BYTES, BlobClass
 from sync.vocabulary.codec import Malformed
+from sync.vocabulary.numbers import utc_text
 
 RETENTION_AT_ONCE = 200
 MISSING_AT_ONCE = 100
@@ -301,4 +302,4 @@ class BlobTaking:
 
 
 def _utc(at_s: float) -> str:
-    return datetime.fromtimestamp(max(0.0, at_s), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc_text(datetime.fromtimestamp(max(0.0, at_s), UTC))

@@ -21,7 +21,7 @@ from sync.link.messages import Status
 from sync.vocabulary.codec import Malformed, decoder, to_json
 from sync.vocabulary.commands import MAX_REASON, Act, Command, Revoke, kind_of_act
 from sync.vocabulary.facts import PassageClosed, PassageOpened, RulingMade, read_body
-from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.numbers import UtcText, utc_text
 from sync.vocabulary.records import InspectionOrder, OrderState, key_of
 from sync.vocabulary.rulings import Verdict
 
@@ -315,7 +315,7 @@ def held_now(archive: Archive, device: str) -> RulingMade | None:
 
 def later(utc: str, seconds: float) -> str:
     moment = datetime.datetime.fromisoformat(utc) + datetime.timedelta(seconds=seconds)
-    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc_text(moment)
 
 
 def told(row: CommandRow) -> dict[str, Any]:

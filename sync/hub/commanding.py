@@ -22,7 +22,7 @@ from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.commands import LONGEST_VALID_S, Act, Command, CommandResult, Outcome
 from sync.vocabulary.facts import CommandTaken, Fact, FindingMade, InspectionMade, OrderTaken
 from sync.vocabulary.handheld_facts import DraftDropped, LaboratoryResult, ReleaseAsked
-from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.numbers import UtcText, utc_text
 from sync.vocabulary.records import InspectionOrder, OrderState
 
 AT_ONCE = 256
@@ -256,4 +256,4 @@ def _seconds(utc: str) -> float:
 
 def _utc(seconds: float) -> str:
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc_text(moment)

@@ -36,6 +36,7 @@ from sync.link.messages import (
 )
 from sync.policy.digests import BUCKETS, MODULUS, move_of, to_hex
 from sync.vocabulary.codec import Malformed, to_json
+from sync.vocabulary.numbers import utc_text
 
 FEED_ENVELOPE_BYTES = 1_536
 """Room kept in a feed payload for everything that is not a change."""
@@ -378,7 +379,7 @@ def _fixed(at_utc: str) -> str:
         moment = datetime.datetime.fromisoformat(at_utc)
     except ValueError:
         return ""
-    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc_text(moment)
 
 
 def _later(issued: str) -> str:
@@ -386,4 +387,4 @@ def _later(issued: str) -> str:
     if not issued:
         return ""
     moment = datetime.datetime.fromisoformat(issued) + datetime.timedelta(microseconds=1)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc_text(moment)

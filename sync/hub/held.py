@@ -12,7 +12,7 @@ from typing import Final
 
 from sync.hub.archive import Archive, LaneWord, RecordChange
 from sync.vocabulary.bounds import MAX_TEXT
-from sync.vocabulary.codec import Malformed, decoder, to_json
+from sync.vocabulary.codec import Malformed, decoder, read_or_none, to_json
 from sync.vocabulary.facts import (
     Fact,
     LaneStarted,
@@ -21,7 +21,7 @@ from sync.vocabulary.facts import (
     RaiseOrdered,
     RulingMade,
 )
-from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.numbers import UtcText, utc_text
 from sync.vocabulary.records import MAX_HELD_REASONS, HeldPassage, Site
 from sync.vocabulary.rulings import Verdict
 
@@ -34,7 +34,6 @@ _SAFETY: Final = "safety"
 LaneSays = PassageOpened | RulingMade | RaiseOrdered | PassageClosed | LaneStarted
 LANE_SAYS: Final = (PassageOpened, RulingMade, RaiseOrdered, PassageClosed, LaneStarted)
 
-_read_held = decoder(HeldPassage)
 _read_site = decoder(Site)
 
 
@@ -83,11 +82,11 @@ class Held:
 
     def _is_over(self, scope: str, lane: str, before_utc: str) -> bool:
         known = self._archive.enrolled(lane)
-        row = _read(self._archive.record(COLLECTION, lane, scope))
+        row = read_or_none(self._archive.record(COLLECTION, lane, scope), HeldPassage)
         return known is None or known.revoked or row is None or row.told < before_utc
 
     def _row(self, lane: str) -> HeldPassage | None:
-        return _read(self._archive.record(COLLECTION, lane))
+        return read_or_none(self._archive.record(COLLECTION, lane), HeldPassage)
 
     def _scopes_with(self, lane: str) -> list[str]:
         return [
@@ -158,13 +157,6 @@ def _cut(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(text[:LONGEST_REASON] for text in texts[:MAX_HELD_REASONS])
 
 
-def _read(body: str | None) -> HeldPassage | None:
-    try:
-        return None if body is None else _read_held(body)
-    except Malformed:
-        return None
-
-
 def _has_lane(body: str | None, lane: str) -> bool:
     try:
         return body is not None and any(each.lane == lane for each in _read_site(body).lanes)
@@ -174,4 +166,4 @@ def _has_lane(body: str | None, lane: str) -> bool:
 
 def _utc(at_s: float) -> str:
     moment = datetime.datetime.fromtimestamp(max(0.0, at_s), datetime.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc_text(moment)

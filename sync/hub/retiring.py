@@ -15,6 +15,7 @@ import msgspec
 
 from sync.hub.archive import Archive, RecordChange
 from sync.vocabulary.codec import Malformed, decoder
+from sync.vocabulary.numbers import utc_text
 from sync.vocabulary.records import COLLECTIONS
 
 AT_ONCE = 500
@@ -151,4 +152,4 @@ def _chunks(keys: Iterator[str]) -> Iterator[list[str]]:
 
 def _days_before(now_utc: str, days: int) -> str:
     moment = datetime.datetime.fromisoformat(now_utc) - datetime.timedelta(days=days)
-    return moment.astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc_text(moment)

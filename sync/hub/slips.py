@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from sync.hub.archive import Archive, RecordChange
 from sync.vocabulary.codec import Malformed, from_json, to_json
-from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.numbers import UtcText, utc_text
 from sync.vocabulary.records import KeyState, Recall, RecallState, ReleaseSlip, SlipKey, SlipState
 from sync.vocabulary.slip_codes import SlipClaims, epoch_tag, kid_of, unsigned
 
@@ -183,4 +183,4 @@ def _put(archive: Archive, scope: str, key: SlipKey, utc: str) -> None:
 
 def _whole_second(utc: str, later: timedelta = timedelta(0)) -> UtcText:
     moment = datetime.fromisoformat(utc) + later
-    return UtcText(moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    return UtcText(utc_text(moment, whole_seconds=True))

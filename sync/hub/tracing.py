@@ -21,8 +21,8 @@ from sync.hub.centre import By, CentreRefused
 from sync.hub.slips import SlipSettings, public_kid, put_key
 from sync.link.messages import Status
 from sync.link.shown_traces import flaw_of
-from sync.vocabulary.codec import Malformed, decoder, from_json, to_json
-from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.codec import Malformed, decoder, read_or_none, to_json
+from sync.vocabulary.numbers import UtcText, utc_text
 from sync.vocabulary.records import (
     MAX_STEPS,
     Direction,
@@ -78,7 +78,7 @@ class Given:
 def parcels_of_slip(archive: Archive, scope: str, slip_no: str) -> tuple[str, ...]:
     """By number."""
     rows = archive.engine.execute(OF_SLIP, (slip_no, scope, MOST + 1))
-    found = [(key, _read(body, Waybill)) for key, body in rows.fetchall()]
+    found = [(key, read_or_none(body, Waybill)) for key, body in rows.fetchall()]
     return tuple(key for key, waybill in found if waybill is not None and waybill.slip_no == slip_no)
 
 
@@ -100,7 +100,7 @@ def issue(
         raise CentreRefused(f"expected 1 to {MOST} waybill numbers, got {len(wanted)}")
     if archive.scope(scope) is None:
         raise CentreRefused(f"scope {scope} is not in this archive")
-    now = UtcText(f"{datetime.fromisoformat(at_utc):%Y-%m-%dT%H:%M:%SZ}")
+    now = UtcText(utc_text(datetime.fromisoformat(at_utc), whole_seconds=True))
     site = _site(archive)
     day = f"{datetime.fromisoformat(at_utc).astimezone(ZoneInfo(site.zone)):%Y-%m-%d}"
     refused: list[tuple[str, str]] = []
@@ -111,13 +111,13 @@ def issue(
         kid = put_key(archive, scope, private, settings, at_utc).kid
         changes: list[RecordChange] = []
         for number in wanted:
-            waybill = _read(archive.record("waybills", number, scope), Waybill)
+            waybill = read_or_none(archive.record("waybills", number, scope), Waybill)
             why = "no record of it" if waybill is None else _not_outbound(archive, scope, waybill)
             if waybill is None or why:
                 refused.append((number, why))
                 continue
             code = waybill.trace_code or new_code(day, pick)
-            trace = _read(archive.record("traces", code, scope), Trace)
+            trace = read_or_none(archive.record("traces", code, scope), Trace)
             if trace is None or all(step.what_zh != _GIVEN for step in trace.steps):
                 fresh += 1
                 trace = _begun(code, waybill, site, now, trace)
@@ -147,10 +147,10 @@ def labels_of(
     kid = public_kid(private)
     labels = []
     for number in dict.fromkeys(waybill_nos):
-        waybill = _read(archive.record("waybills", number, scope), Waybill)
+        waybill = read_or_none(archive.record("waybills", number, scope), Waybill)
         if waybill is None or not waybill.trace_code:
             continue
-        trace = _read(archive.record("traces", waybill.trace_code, scope), Trace)
+        trace = read_or_none(archive.record("traces", waybill.trace_code, scope), Trace)
         if trace is not None and trace.steps:
             labels.append(_label(waybill, trace, private, kid, settings.issuer))
     return tuple(labels)
@@ -158,7 +158,7 @@ def labels_of(
 
 def _label(waybill: Waybill, trace: Trace, private: Ed25519PrivateKey, kid: str, issuer: str) -> Label:
     at = next((step.at for step in trace.steps if step.what_zh == _GIVEN), trace.steps[0].at)
-    given = f"{datetime.fromisoformat(at):%Y-%m-%dT%H:%M:%SZ}"
+    given = utc_text(datetime.fromisoformat(at), whole_seconds=True)
     claims = TraceClaims(
         trace_code=trace.trace_code, waybill_no=waybill.waybill_no, issuer=issuer, issued=UtcText(given)
     )
@@ -198,7 +198,7 @@ def _not_outbound(archive: Archive, scope: str, waybill: Waybill) -> str:
         return f"its state is {waybill.state}"
     if waybill.slip_no is None:
         return "it is a return" if waybill.direction == "return" else ""
-    slip = _read(archive.record("release_slips", waybill.slip_no, scope), ReleaseSlip)
+    slip = read_or_none(archive.record("release_slips", waybill.slip_no, scope), ReleaseSlip)
     if slip is not None and slip.direction is not Direction.OUT:
         return f"it comes in, by {waybill.slip_no}"
     return ""
@@ -222,7 +222,7 @@ def check(archive: Archive, text: str) -> Checked | None:
         return None
     shown = parse(text)
     for scope in archive.scopes():
-        key = _read(archive.record("slip_keys", shown.kid, scope.scope), SlipKey)
+        key = read_or_none(archive.record("slip_keys", shown.kid, scope.scope), SlipKey)
         if key is not None:
             why = flaw_of(shown, key)
             return Checked(shown.claims, not why, why)
@@ -259,7 +259,7 @@ def hits_of(
         if place % 1_000 == 0 and now_s() > until_s:
             return Hits(tuple(found), seen, is_whole=False)
         if any(word in body for word in words):
-            waybill = _read(body, Waybill)
+            waybill = read_or_none(body, Waybill)
             if waybill is not None and recall.names(waybill):
                 seen += 1
                 if len(found) < most:
@@ -314,14 +314,7 @@ def _reached(archive: Archive, device: str, scope: str, number: int) -> Reached 
 
 def _site(archive: Archive) -> Site:
     for body in archive.bodies_of("site"):
-        site = _read(body, Site)
+        site = read_or_none(body, Site)
         if site is not None:
             return site
     raise CentreRefused("expected a record of the site: whose name stands on the labels")
-
-
-def _read(body: str | None, kind: type[T]) -> T | None:
-    try:
-        return None if body is None else from_json(body, kind)
-    except Malformed:
-        return None

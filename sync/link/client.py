@@ -64,6 +64,7 @@ from sync.link.words import (
 )
 from sync.store.journal import Journal
 from sync.vocabulary.commands import Outcome
+from sync.vocabulary.numbers import utc_text
 
 _log = logging.getLogger(__name__)
 
@@ -659,7 +660,7 @@ class LinkClient:
             journal,
             records_folder,
             scope=self._session_config.scope,
-            utc=lambda: _utc_text(utc()),
+            utc=lambda: utc_text(utc()),
             leads_to_parcels=config.leads_to_parcels,
         )
         self._blob_performer = BlobPerformer(journal, blobs) if blobs is not None else None
@@ -786,7 +787,7 @@ class LinkClient:
             return
         left = None if ends is None else ends - self._utc()
         if ends is not None and left is not None and left < CERTIFICATE_WARNING:
-            self._notices(CertificateEnds(str(file), _utc_text(ends), left.days))
+            self._notices(CertificateEnds(str(file), utc_text(ends), left.days))
 
     def _hear(self, session: EdgeSession, events: Iterable[LinkEvent]) -> None:
         """What arrived together: each in turn, and the feed batches among it in one go."""
@@ -908,11 +909,7 @@ class LinkClient:
         self._wires = {}
 
     def _utc_at(self, at_s: float) -> str:
-        return _utc_text(self._utc() + timedelta(seconds=at_s - time.monotonic()))
-
-
-def _utc_text(utc: datetime) -> str:
-    return utc.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return utc_text(self._utc() + timedelta(seconds=at_s - time.monotonic()))
 
 
 # --- the hub's end ----------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ from sync.vocabulary.facts import (
     hash_of,
     seal,
 )
-from sync.vocabulary.numbers import SlipNo
+from sync.vocabulary.numbers import SlipNo, utc_text
 from sync.vocabulary.uses import SlipUse, UseState
 
 __all__ = [
@@ -206,7 +206,7 @@ def random_id() -> str:
 
 
 def utc_now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc_text(datetime.now(UTC))
 
 
 class Journal:

@@ -122,6 +122,14 @@ def from_json(data: bytes | str, kind: type[T]) -> T:
     return decoder(kind)(data)
 
 
+def read_or_none(body: bytes | str | None, kind: type[T]) -> T | None:
+    """A record that may not be there, or not be readable by this version."""
+    try:
+        return None if body is None else from_json(body, kind)
+    except Malformed:
+        return None
+
+
 def to_builtins(value: object) -> Any:
     """Plain dicts and lists, for tables and `--json` output."""
     return msgspec.to_builtins(value, enc_hook=_enc_hook, str_keys=True)

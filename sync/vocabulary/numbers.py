@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import ClassVar, Self
 
 _made = str.__new__
@@ -381,6 +381,13 @@ class EnterpriseCode(NumberText):
 
 
 # --- time -------------------------------------------------------------------------------------------------
+
+
+def utc_text(moment: datetime, *, whole_seconds: bool = False) -> str:
+    """A moment of any zone as this project writes times: UTC, ISO 8601, six decimals or none, `Z`. Texts of
+    one length compare as their moments do. Not checked: `UtcText` is, where a record takes it."""
+    form = "seconds" if whole_seconds else "microseconds"
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec=form)}Z"
 
 
 class UtcText(NumberText):

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -28,7 +28,7 @@ from xml.sax.saxutils import escape
 from sync.vocabulary.bounds import MAX_LIST, MAX_TEXT
 from sync.vocabulary.codec import Malformed
 from sync.vocabulary.elements import declared, feed, ways_to_read
-from sync.vocabulary.numbers import ContainerNo, EnterpriseCode, NumberText, Plate, SlipNo, UtcText
+from sync.vocabulary.numbers import ContainerNo, EnterpriseCode, NumberText, Plate, SlipNo, UtcText, utc_text
 from sync.vocabulary.records import (
     Binding,
     Direction,
@@ -374,7 +374,7 @@ def _approved_at(message: _Message) -> datetime:
 
 
 def _utc_text(time: datetime) -> UtcText:
-    return UtcText(time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    return UtcText(utc_text(time, whole_seconds=True))
 
 
 def _weights(message: _Message, kind: SlipKind) -> tuple[Decimal, Decimal, Decimal, Decimal, Decimal]:

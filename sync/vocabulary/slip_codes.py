@@ -16,7 +16,7 @@ import msgspec
 
 from sync.vocabulary import cbor, signed_codes
 from sync.vocabulary.codec import Malformed
-from sync.vocabulary.numbers import ContainerNo, EnterpriseCode, Plate, SlipNo, UtcText
+from sync.vocabulary.numbers import ContainerNo, EnterpriseCode, Plate, SlipNo, UtcText, utc_text
 from sync.vocabulary.records import Binding, Direction, ReleaseSlip, SlipKind, SlipState
 from sync.vocabulary.signed_codes import CWT as CWT
 from sync.vocabulary.signed_codes import KID_BYTES as KID_BYTES
@@ -245,4 +245,4 @@ def _whole(name: str, value: cbor.Value, least: int, most: int) -> int:
 
 def _utc(name: str, value: cbor.Value) -> UtcText:
     moment = datetime.fromtimestamp(_whole(name, value, 0, MAX_TIME_S), UTC)
-    return UtcText(moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    return UtcText(utc_text(moment, whole_seconds=True))

@@ -16,7 +16,7 @@ import msgspec
 
 from sync.vocabulary import cbor, signed_codes
 from sync.vocabulary.codec import Malformed
-from sync.vocabulary.numbers import UtcText, WaybillNo
+from sync.vocabulary.numbers import UtcText, WaybillNo, utc_text
 from sync.vocabulary.signed_codes import Unsigned, read_code
 
 PREFIX: Final = "KT1:"
@@ -120,7 +120,7 @@ def _claims(payload: bytes) -> TraceClaims:
             trace_code=_text("sub", claims[_SUBJECT], MAX_CODE),
             waybill_no=WaybillNo(_text("waybill", trace[_WAYBILL], MAX_CODE)),
             issuer=_text("iss", claims[_ISSUER], MAX_ISSUER),
-            issued=UtcText(datetime.fromtimestamp(issued, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")),
+            issued=UtcText(utc_text(datetime.fromtimestamp(issued, UTC), whole_seconds=True)),
         )
     except ValueError as error:
         raise Malformed(f"trace code: {error}") from error

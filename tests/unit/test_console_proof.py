@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from edge.cli import app as kakou
@@ -36,9 +37,13 @@ from sync.vocabulary.facts import (
 from sync.vocabulary.numbers import EnterpriseCode, Plate, SlipNo, UtcText, WaybillNo
 from sync.vocabulary.records import (
     Binding,
+    Condition,
+    Control,
+    ControlAction,
     CreditTier,
     Direction,
     Enterprise,
+    Mode,
     ReleaseSlip,
     SlipKind,
     SlipState,
@@ -380,3 +385,36 @@ def test_every_kind_and_field_of_a_fact_has_words() -> None:
     lines = fact_lines(PassageClosed(passage=1, outcome="crossed", lane_s=1.0))
     assert [line.label.en for line in lines] == ["Outcome", "Time in the lane, s"]
     assert all(zh and en for zh, en in (*KINDS.values(), *FIELDS.values()))
+
+
+def test_a_control_is_shown_as_the_version_that_matched_whatever_became_of_it(rig: ConsoleRig) -> None:
+    first = Control(
+        control_id="C-7",
+        version=1,
+        mode=Mode.LIVE,
+        condition=Condition(plates=(PLATE,)),
+        action=ControlAction.HOLD,
+        valid_from=UtcText("2026-01-01T00:00:00Z"),
+        valid_until=LATE,
+        reason_zh="奶粉夹藏",
+        reason_en="milk powder",
+    )
+    rig.record("controls", "C-7", first)
+    matched = Because(Reason.CONTROL_HOLD, "C-7")
+    rig.say(
+        "lane-1",
+        PassageOpened(passage=7),
+        ruled(rig, 7, Verdict.HOLD, matched, control_versions=("C-7@1:live",)),
+        PassageOpened(passage=8),
+    )
+    rig.record(
+        "controls", "C-7", replace(first, version=2, action=ControlAction.INSPECT, reason_en="tobacco")
+    )
+    rig.caught_up()
+    told = text_of(rig.client().get("/passage/lane-1/7", follow_redirects=True).text)
+    assert "milk powder tobacco" in told
+    with rig.archive.transaction():
+        rig.archive.apply_changes(SCOPE, [RecordChange("controls", "C-7", None)], utc_now())
+    told = text_of(rig.client().get("/passage/lane-1/7", follow_redirects=True).text)
+    assert "milk powder" in told
+    assert "tobacco" not in told

@@ -42,6 +42,7 @@ from edge.xray_bridge.evidence.reporting import machine_report, officer_report
 from edge.xray_bridge.evidence.store import EvidenceStore, ShedParcels, Space, Stored
 from edge.xray_bridge.values import Association
 from sync.vocabulary.codec import Malformed
+from sync.vocabulary.numbers import utc_text
 from sync.vocabulary.xray_facts import RegionTold
 
 CALM_EVERY_S: Final = 600.0
@@ -496,7 +497,7 @@ def _clean(text: str) -> str:
 def earlier(utc: str, seconds: float) -> str:
     """The moment so many seconds before, in the same words."""
     moment = datetime.fromisoformat(utc) - timedelta(seconds=seconds)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return utc_text(moment)
 
 
 def _kept(stored: Stored) -> EvidenceKept:

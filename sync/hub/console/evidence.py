@@ -17,9 +17,10 @@ from sync.hub.console.telling import Line, fact_lines, kind_words, record_lines,
 from sync.hub.looking_back import Proof, Told, ToldPassage, passages_told, prove, told_at
 from sync.hub.past import Moment, PastUnknown, version_at
 from sync.vocabulary.blobs import named_by
-from sync.vocabulary.codec import Malformed, from_json
+from sync.vocabulary.codec import Malformed, from_json, read_or_none
 from sync.vocabulary.facts import FactData, PictureMissed, PictureTaken, ReadingKept, RulingMade
 from sync.vocabulary.handheld_facts import EvidenceTaken, ParcelJudged, ReleaseAsked, ReleaseCodeMade
+from sync.vocabulary.numbers import utc_text
 from sync.vocabulary.records import Enterprise, Recall, RecallState, Trace, Waybill, XRay
 from sync.vocabulary.rulings import Text
 from sync.vocabulary.xray_facts import ParcelXRayed, XRayFileKept
@@ -326,7 +327,7 @@ def _moment_of(time: str) -> datetime | None:
 
 
 def _utc(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return utc_text(moment)
 
 
 def _passage_of(command: CommandRow) -> int | None:
@@ -378,9 +379,9 @@ def parcel_page(archive: Archive, shown: Shown, waybill_no: str) -> ParcelPage |
     told = told_of_waybill(archive, shown, waybill_no)
     if body is None and not versions and not told:
         return None
-    waybill = _read(body, Waybill)
+    waybill = read_or_none(body, Waybill)
     said = [(one, one.body.data) for one in told if one.body is not None]
-    x_ray = _read(record_somewhere(archive, "x_rays", waybill_no)[1], XRay)
+    x_ray = read_or_none(record_somewhere(archive, "x_rays", waybill_no)[1], XRay)
     return ParcelPage(
         waybill_no,
         scope,
@@ -435,13 +436,6 @@ def _gone(archive: Archive, collection: str, key: str) -> tuple[str, tuple[Versi
     return "", ()
 
 
-def _read(body: str | None, kind: type[Any]) -> Any:
-    try:
-        return None if body is None else from_json(body, kind)
-    except Malformed:
-        return None
-
-
 def _judges(data: FactData) -> bool:
     return isinstance(data, ParcelJudged | ParcelXRayed) and bool(data.records_epoch)
 
@@ -473,7 +467,7 @@ def _versions_seen(versions: Sequence[Version]) -> Iterator[VersionSeen]:
 
 
 def recalls_naming(archive: Archive, waybill: Waybill) -> tuple[Recall, ...]:
-    found = (_read(body, Recall) for body in archive.bodies_of("recalls"))
+    found = (read_or_none(body, Recall) for body in archive.bodies_of("recalls"))
     return tuple(
         recall
         for recall in found
@@ -526,7 +520,7 @@ def path_of(archive: Archive, shown: Shown, waybill_no: str) -> tuple[PathStep, 
 
 def _path(archive: Archive, shown: Shown, waybill_no: str) -> Iterator[PathStep]:
     scope, body = record_somewhere(archive, "waybills", waybill_no)
-    waybill = _read(body, Waybill)
+    waybill = read_or_none(body, Waybill)
     versions = archive.record_versions(scope, "waybills", waybill_no) if scope else ()
     bound = ""
     parcel = f"/parcel/{waybill_no}"
@@ -539,7 +533,7 @@ def _path(archive: Archive, shown: Shown, waybill_no: str) -> Iterator[PathStep]
             yield PathStep(version.at_utc, same(""), what, parcel)
         bound = slip_no
     code = "" if waybill is None else waybill.trace_code
-    trace = _read(record_somewhere(archive, "traces", code)[1], Trace) if code else None
+    trace = read_or_none(record_somewhere(archive, "traces", code)[1], Trace) if code else None
     for step in () if trace is None else trace.steps:
         where = Text(step.place_zh, step.place_en or step.place_zh)
         yield PathStep(str(step.at), where, Text(step.what_zh, step.what_en or step.what_zh))

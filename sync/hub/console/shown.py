@@ -474,7 +474,8 @@ class Shown:
         found = self.passages_numbered(device, passage)
         exact = [row for row in found if row.epoch == epoch]
         before = [row for row in found if row.opened_utc <= utc]
-        return (exact or before or list(found) or [None])[-1]
+        of_these = exact or before or list(found)
+        return of_these[-1] if of_these else None
 
     def passages_last(self, device: str, limit: int) -> tuple[PassageRow, ...]:
         """Those this lane opened last, the latest first."""

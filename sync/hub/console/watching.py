@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from sync.hub.archive import STORAGE_ERRORS, Archive
@@ -21,6 +21,7 @@ from sync.hub.console.wall import COUNTED, Coverage, Heard, Known, WallView, bui
 from sync.hub.console.words import WORDS
 from sync.link.messages import Status
 from sync.vocabulary.codec import Malformed, decoder
+from sync.vocabulary.numbers import utc_text
 from sync.vocabulary.records import Enterprise
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class Wall:
             site = self._console.site()
             now = datetime.now(self._console.zone)
             alarms_before = self._alarms.all()
-            self._alarms.look(archive, shown, f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}")
+            self._alarms.look(archive, shown, utc_text(now))
             scopes = archive.scopes()
             heard_other = self._look_at_statuses(archive)
             quiet = not heard_other and self._alarms.all() is alarms_before and pulse == self._pulse

@@ -34,6 +34,7 @@ from sync.hub.console.statistics import safe_cell
 from sync.hub.console.words import WORDS
 from sync.hub.pins import has_pin, is_pin
 from sync.store.journal import utc_now
+from sync.vocabulary.numbers import utc_text
 
 router = APIRouter(include_in_schema=False)
 MOST_CSV: Final = 100_000
@@ -217,7 +218,7 @@ def sessions_page(request: Request, session: Administering) -> Response:
     now, now_s = datetime.now(UTC), time.monotonic()
 
     def at(of_s: float) -> str:
-        return (now - timedelta(seconds=now_s - of_s)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return utc_text(now - timedelta(seconds=now_s - of_s))
 
     open_now = sorted(console.sessions.kept.values(), key=lambda each: each.since_s)
     rows = [
@@ -378,7 +379,7 @@ def _midnight(console: Console, day: str) -> datetime | None:
 
 
 def _utc(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return utc_text(at)
 
 
 Before = Annotated[int, Query(ge=0, le=2**62)]

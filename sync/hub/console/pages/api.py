@@ -23,6 +23,7 @@ from sync.hub.console.words import WORDS
 from sync.hub.looking_back import passages_told
 from sync.store.journal import utc_now
 from sync.vocabulary.facts import Stream
+from sync.vocabulary.numbers import utc_text
 
 MOST: Final = 1_000
 MOST_NUMBER: Final = 2**62
@@ -605,7 +606,7 @@ def new_token(
     days: Annotated[int, Form(ge=1, le=LONGEST_DAYS)],
 ) -> Response:
     console = console_of(request)
-    until = (datetime.now(UTC) + timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    until = utc_text(datetime.now(UTC) + timedelta(days=days))
     try:
         with console.archive() as archive:
             token = make_token(archive, name.strip(), until, by=session.officer, at_utc=utc_now())

@@ -26,7 +26,7 @@ from sync.hub.trial import MOST_EXAMPLES, Address, told_by_lanes, try_control
 from sync.policy import lots
 from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed, from_json, to_json
-from sync.vocabulary.numbers import EnterpriseCode, Plate, SlipNo, UtcText, WaybillNo
+from sync.vocabulary.numbers import EnterpriseCode, Plate, SlipNo, UtcText, WaybillNo, utc_text
 from sync.vocabulary.records import (
     Condition,
     Control,
@@ -101,7 +101,7 @@ def _moment(name: str, text: str, console: Console) -> UtcText:
         local = datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=console.zone)
     except ValueError as error:
         raise NotUnderstood(name, "YYYY-MM-DDTHH:MM") from error
-    return UtcText(local.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+    return UtcText(utc_text(local))
 
 
 def _said(refused: Exception) -> tuple[str, str]:
@@ -113,7 +113,7 @@ def passages_of_late(console: Console, now_utc: str) -> tuple[list[Address], boo
     """Addresses of the passages of the last days, the latest first; whether there are more."""
     since = datetime.fromisoformat(now_utc) - timedelta(days=DAYS)
     with console.shown() as shown:
-        rows = shown.passages_between(since.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "9999", MOST_PASSAGES + 1)
+        rows = shown.passages_between(utc_text(since), "9999", MOST_PASSAGES + 1)
     return [(row.device, row.epoch, row.passage) for row in rows[:MOST_PASSAGES]], len(rows) > MOST_PASSAGES
 
 
@@ -368,7 +368,7 @@ def rates_page(request: Request, session: Leading, enterprise: str = "") -> Resp
     with console.archive() as archive:
         firms = kept.enterprises(archive, _scope(console))
     with console.shown() as shown:
-        rows = shown.passages_between(since.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "9999", MOST_PASSAGES)
+        rows = shown.passages_between(utc_text(since), "9999", MOST_PASSAGES)
     days = {(row.enterprise, row.plate, row.day) for row in rows if row.enterprise}
     of_firm = Counter(code for code, _, _ in days)
     tiers = []
@@ -577,7 +577,7 @@ def draw_orders(
 
 
 def _utc(at: datetime) -> UtcText:
-    return UtcText(at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+    return UtcText(utc_text(at))
 
 
 @router.post("/controls/orders/issue")

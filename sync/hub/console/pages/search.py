@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from sync.hub.console.context import Session, console_of, signed_in
 from sync.hub.console.finding import MOST, find
 from sync.hub.console.telling import kind_words, value_words
+from sync.vocabulary.numbers import utc_text
 from sync.vocabulary.trace_codes import code_in
 
 router = APIRouter(include_in_schema=False)
@@ -57,6 +58,6 @@ def _utc(local: str, zone: ZoneInfo) -> str:
     if not local:
         return ""
     try:
-        return f"{datetime.fromisoformat(local).replace(tzinfo=zone).astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+        return utc_text(datetime.fromisoformat(local).replace(tzinfo=zone))
     except OverflowError as error:
         raise ValueError(f"{local}: before or after all times") from error
