@@ -37,6 +37,7 @@ from bench.large_archive import (
     SITE,
     STATIONS,
     Chains,
+    epoch_of,
     filled,
     firm_of,
     of_passage,
@@ -158,7 +159,11 @@ def _addresses(facts: int) -> dict[str, list[str]]:
     views = ("day", "lane", "station", "enterprise", "officer", "reason")
     return {
         "wall": ["/"],
-        "passage": [f"/passage/lane-{number % LANES + 1}/{number}" for number in cycles],
+        "passage": [
+            f"/passage/{lane}/{epoch_of(lane)}/{number}"
+            for number in cycles
+            for lane in (f"lane-{number % LANES + 1}",)
+        ],
         "parcel": [f"/parcel/{waybill_of(number % STATIONS + 1, number)}" for number in cycles],
         **{f"statistics by {view}": [f"/statistics?view={view}&{span}" for span in spans] for view in views},
         "desk": ["/desk"],

@@ -14,7 +14,7 @@ from typing import Any, Final
 from argon2 import PasswordHasher
 
 from sync.hub.archive import Archive, RecordChange, StreamState
-from sync.hub.console.accounts import Role, set_account
+from sync.hub.console.accounts import Role, account, confirm_account, set_account
 from sync.link.keys import KeySigner, make_private, public_pem
 from sync.link.messages import Checkpoint, Context, StreamHead
 from sync.policy.digests import MODULUS, move_of, to_hex
@@ -39,7 +39,7 @@ from sync.vocabulary.facts import (
     VehicleCrossed,
     seal,
 )
-from sync.vocabulary.numbers import EnterpriseCode, SlipNo, UtcText, WaybillNo
+from sync.vocabulary.numbers import EnterpriseCode, SlipNo, UtcText, WaybillNo, utc_text
 from sync.vocabulary.records import (
     Binding,
     CreditTier,
@@ -77,7 +77,7 @@ class Chains:
         self.device = device
         self.private = make_private()
         self.signer = KeySigner(self.private, device)
-        self.epoch = hashlib.sha256(device.encode()).hexdigest()[:32]
+        self.epoch = epoch_of(device)
         self.last: dict[Stream, tuple[int, str]] = {}
         self.position = 0
         self.unsigned = 0
@@ -152,17 +152,17 @@ class Filling:
                 self._archive.enrol(name, public_pem(chains.private.public_key()).decode())
         cycles = max(1, facts // FACTS_A_CYCLE)
         apart = timedelta(days=DAYS) / cycles
-        self._begin(utc_of(self._now - timedelta(days=DAYS)))
+        self._begin(utc_text(self._now - timedelta(days=DAYS)))
         count = 0
         for cycle in range(cycles):
-            self._cycle(cycle, utc_of(self._now - apart * (cycles - cycle)))
+            self._cycle(cycle, utc_text(self._now - apart * (cycles - cycle)))
             if len(self._rows.facts) >= AT_ONCE:
                 count += len(self._rows.facts)
                 self._write()
                 wrote(count)
         for chains in self.chains.values():
             if chains.unsigned:
-                self._sign(chains, Stream.ROUTINE, utc_of(self._now))
+                self._sign(chains, Stream.ROUTINE, utc_text(self._now))
         self._write()
 
     def _begin(self, time_utc: str) -> None:
@@ -354,8 +354,8 @@ def devices() -> list[str]:
     return [*lanes, *(f"xray-{number}" for number in range(1, STATIONS + 1))]
 
 
-def utc_of(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def epoch_of(device: str) -> str:
+    return hashlib.sha256(device.encode()).hexdigest()[:32]
 
 
 def settle(archive: Archive) -> None:
@@ -377,6 +377,9 @@ def settle(archive: Archive) -> None:
         archive.apply_changes(SCOPE, changes, utc_now())
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     set_account(archive, OFFICER, PASSWORD, frozenset(Role), by="bench", at_utc=utc_now(), hasher=cheap)
+    made = account(archive, OFFICER)
+    if made is not None:
+        confirm_account(archive, made, by="bench", how="hub", at_utc=utc_now())
 
 
 def _change(collection: str, key: str, value: object) -> RecordChange:
