@@ -30,6 +30,7 @@ from sync.hub.console.accounts import (
     confirm_account,
     set_account,
 )
+from sync.hub.moving import NotMoved, move_archive
 from sync.hub.pins import Pins
 from sync.policy import lots
 from sync.store.journal import utc_now
@@ -681,6 +682,43 @@ def console_accounts(config: ConfigFile, as_json: Json = False) -> None:
             state = ("active" if each.confirmed_utc else "not confirmed") if each.active else "closed"
             by = f"by {each.changed_by} {each.changed_utc}"
             _say(f"{each.officer_no}  {state}  {', '.join(sorted(each.roles))}  {by}")
+
+
+@centre_app.command("move-archive")
+def move(
+    config: ConfigFile,
+    source: Annotated[
+        Path, typer.Argument(metavar="FROM", help="the archive on SQLite that the hub had", dir_okay=False)
+    ],
+    as_json: Json = False,
+) -> None:
+    """Move the hub's archive from SQLite to the empty PostgreSQL database the config names, with its
+    identity: devices send nothing again. Stop the hub first. Every row is compared on both sides; whatever
+    ends it in the middle, nothing was moved."""
+    try:
+        place = read_hub_config(config).archive
+        if isinstance(place, Path):
+            raise _refuse("store.archive: expected a PostgreSQL database to move to", 2)
+        if not source.is_file():
+            raise _refuse(f"{source}: expected a hub's archive, there is no such file", 2)
+        with (
+            contextlib.closing(Archive.open(source, own=True)) as old,
+            contextlib.closing(Archive.open(place)) as new,
+        ):
+            moved = move_archive(old, new, _progress)
+    except ConfigRefused as refused:
+        raise _refuse(refused, 2) from refused
+    except (NotMoved, ArchiveRefused, *STORAGE_ERRORS) as refused:
+        raise _refuse(refused) from refused
+    if as_json:
+        _say_json(asdict(moved))
+    else:
+        _say(f"moved  {moved.rows} rows of {moved.tables} tables  {source} -> {place}")
+        _say("start the hub with this config; keep the old file until the first backup of the new database")
+
+
+def _progress(table: str, done: int, wanted: int) -> None:
+    sys.stderr.write(f"\r{table}: {done} of {wanted}" + ("\n" if done == wanted else ""))
 
 
 @centre_app.command()
