@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from sync.vocabulary.numbers import utc_text
-
 UNKNOWN_MS = -1
 """The uncertainty of a clock nobody vouches for."""
 
@@ -58,7 +56,7 @@ class SystemClock:
         return self._monotonic_s()
 
     def utc_text(self) -> str:
-        return utc_text(datetime.now(UTC))
+        return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
     def boot_id(self) -> str:
         """Linux: the kernel's, so a restarted program keeps it. Elsewhere: random, new at each start."""
