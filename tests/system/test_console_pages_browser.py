@@ -180,6 +180,7 @@ class Reader:
         preferred = (("kakou_language", language), ("kakou_theme", theme))
         self.context.add_cookies([{"name": k, "value": v, "url": address} for k, v in preferred])
         self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(90_000)
         self.wrong: list[str] = []
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("console", self._said)
