@@ -312,7 +312,7 @@ steady_window_s = {short(1.0)}
 [devices.io]
 protocol = "io.modbus_rtu"
 role = "required"
-silent_after_s = {short(0.6, least=JITTER_S)}
+silent_after_s = {min(3.0, short(0.6, least=JITTER_S))}
 serial = {{ url = "{ports}/{lane}-io", baudrate = 38400 }}
 settings = {{ poll_s = {short(0.1, least=0.004)}, reply_timeout_s = {short(0.3, least=0.1)}, \
 settle_s = {short(0.05, least=0.002)} }}
@@ -369,7 +369,7 @@ close = 1
 green = 2
 red = 3
 pulse_s = 0.5
-green_pulse_s = {max(5.0, 4.0 * short(2.0, least=0.1) * site.speed):.1f}
+green_pulse_s = {max(5.0, 4.0 * short(2.0, least=0.1) * site.speed, 2.1 * short(2.0)):.1f}
 green_renew_s = {short(2.0, least=0.1)}
 
 [sync]
