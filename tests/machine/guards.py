@@ -88,6 +88,7 @@ XRAY_TESTS = (
     "tests/unit/test_xray_association.py",
     "tests/machine/test_xray_station.py",
     "tests/machine/test_xray_review.py",
+    "tests/machine/test_xray_guards.py",
 )
 LONGEST_S = 180
 _NEEDED = (
@@ -157,6 +158,22 @@ EQUIVALENT: dict[tuple[str, str, str], str] = {
     ("_platform_ordered", "passage is None", "False"): _TYPES,
     ("_lacks", "because.code is Reason.DEVICE_SILENT", "True"): "no other reason speaks of a device",
     ("_flaw", "site is not None", "True"): _TYPES,
+    ("_around", "span.leading_mm <= to_mm", "True"): "what is farther off is neither candidate nor neighbour",
+    (
+        "_off",
+        "span.trailing_mm is not None",
+        "True",
+    ): "asked of one that is near or overlaps: it has both edges",
+    ("_spoiled", "parcel is None", "False"): "only what lies on the belt is spoiled",
+    ("at_diverter", "at.number is not None", "True"): "no parcel is without a number",
+    ("at_diverter", "at.off_mm is not None", "True"): _TYPES,
+    ("_led", "parcel_of(station, parcel.number)", "False"): "overdue is recheck, and so is no verdict",
+    ("_led", "parcel", "False"): _TYPES,
+    ("goods_found", "goods.waybill_no != parcel.waybill_no", "True"): "counted again it is as many",
+    ("judged", "desk is None", "False"): _TYPES,
+    ("judged", "parcel is None", "False"): _TYPES,
+    ("_records", "goods is None", "False"): "`whose` and `bars` have asked the same before",
+    ("_compared", "goods is not None", "True"): "`whose` has asked the same before",
 }
 
 

@@ -264,3 +264,49 @@ def test_a_picture_exactly_in_place_is_its_parcels_or_merged(spans: tuple[Span, 
         match = associate(W, spans, span.leading_mm, span.trailing_mm)
         assert match.association in (Association.MATCHED, Association.AMBIGUOUS, Association.MERGED)
         assert match.parcel in (0, span.number)
+
+
+# --- one guard at a time ----------------------------------------------------------------------------------
+
+
+def test_only_what_lies_on_the_belt_is_spoiled() -> None:
+    gone, here = Span(1, 1_000.0, 1_400.0, True, True), Span(2, 1_010.0, 1_410.0, True)
+    both = found((gone, here), 1_005.0, 1_405.0)
+    assert (both.why, both.candidates, both.spoils) == ("several_fit", (1, 2), (2,))
+
+
+def test_the_window_told_is_that_of_its_side() -> None:
+    before = Span(9, 900.0, 960.0)
+    assert [found((before, A), 1_000.0 + off, 1_400.0 + off).window_mm for off in (-5.0, 5.0)] == [20.0, 60.0]
+
+
+def test_one_still_in_the_eye_is_neighbour_and_no_candidate() -> None:
+    in_the_eye = Span(9, 900.0, None)
+    match = found((in_the_eye, A), 1_010.0, 1_405.0)
+    assert (match.association, match.parcel) == (Association.MATCHED, 1)
+    assert found((in_the_eye, A), 940.0, 1_345.0).why == "nearer_to_neighbour"
+
+
+def test_as_long_but_beside_its_place_is_no_part_of_it() -> None:
+    beside = found((A,), 1_070.0, 1_455.0)
+    assert (beside.association, beside.why) == (Association.UNMATCHED, "off_position")
+
+
+def test_a_parcel_without_a_length_has_no_picture() -> None:
+    assert found((Span(1, 1_000.0, 1_000.0),), 980.0, 1_380.0).why == "nobody_there"
+
+
+def test_a_code_beside_one_that_is_still_in_the_eye() -> None:
+    assert owner_of(W, (Span(1, 1_000.0, None), Span(2, 5_000.0, 5_400.0)), 1_100.0) == 1
+
+
+def test_a_code_near_two_is_nobodys_whoever_else_is_on_the_belt() -> None:
+    near = Span(2, 1_400.0 + W.code_within_mm / 2, 1_800.0)
+    far = Span(3, 1_900.0, 2_000.0)
+    assert owner_of(W, (A, near, far), 1_399.0) is None
+
+
+def test_a_code_behind_a_parcel_is_limited_by_what_is_behind() -> None:
+    before = Span(9, 900.0, 980.0)
+    assert owner_of(W, (before, A), 1_430.0) == 1
+    assert owner_of(W, (before, A), 989.0) is None
