@@ -117,6 +117,7 @@ prove: $(VENV)/.installed-dev android-recipes
 	KAKOU_WORKER_ROUNDS=$(PROVE_WORKER_ROUNDS) $(BIN)/pytest tests/unit/test_hub_workers.py --benchmark-disable
 	KAKOU_XRAY_SEEDS=$(PROVE_XRAY_SEEDS) KAKOU_XRAY_PARCELS=$(PROVE_XRAY_PARCELS) $(BIN)/pytest tests/machine/test_xray_world.py -s --timeout 0
 	KAKOU_HANDHELD_PLAYS=$(PROVE_HANDHELD_PLAYS) $(BIN)/pytest tests/machine/test_handheld_*.py --timeout 0
+	KAKOU_PROVE_ENGINE=postgres $(BIN)/pytest tests/unit/test_console*.py --timeout 0 --benchmark-disable
 	KAKOU_EVIDENCE_KILLS=$(PROVE_EVIDENCE_KILLS) $(BIN)/pytest tests/unit/test_xray_evidence.py --timeout 0 --benchmark-disable
 	KAKOU_PROVE=1 $(BIN)/pytest tests/screens --timeout 0 --benchmark-disable
 	KAKOU_PROVE=1 $(BIN)/pytest tests/unit/test_bench.py tests/unit/test_bench_reading.py tests/unit/test_reading_cascade.py tests/world --benchmark-disable

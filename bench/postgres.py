@@ -34,8 +34,10 @@ def binaries() -> Path | None:
 class Postgres:
     """One server."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, settings: str = "") -> None:
+        """`settings`: options of the server, instead of those for tests."""
         self.programs = programs
+        self.settings = settings or "-c shared_buffers=32MB -c max_wal_size=256MB"
         self.folder = Path(tempfile.mkdtemp(prefix="kakou-postgres-"))
         self.cluster = self.folder / "cluster"
         self.used = False
@@ -55,8 +57,8 @@ class Postgres:
 
     def start(self) -> None:
         options = (
-            f"-h 127.0.0.1 -p {self.port} -k {self.folder} -c max_connections=40 -c shared_buffers=32MB "
-            "-c deadlock_timeout=200ms -c max_wal_size=256MB"
+            f"-h 127.0.0.1 -p {self.port} -k {self.folder} -c max_connections=40 "
+            f"-c deadlock_timeout=200ms {self.settings}"
         )
         self.run("pg_ctl", "start", "-w", "-D", str(self.cluster), "-l", str(self.log), "-o", options)
 

@@ -79,6 +79,20 @@ def test_the_index_is_taken(tmp_path: Path) -> None:
     assert len(plan) == 1
 
 
+@pytest.mark.parametrize("place", BOTH, indirect=True)
+def test_signatures_from_a_position_on_are_all_told_in_order_and_the_first_costs_few_rows(
+    place: Place,
+) -> None:
+    with contextlib.closing(Archive.open(place)) as archive:
+        with archive.transaction():
+            for number in range(1, 31):
+                for sig in ("a", "b"):
+                    archive.add_checkpoint("lane", "e", number, f"{number}", "k", sig, "2026-11-22T00:00:00Z")
+        told = [(int(each.body), each.sig) for each in archive.checkpoints_from("lane", "e", 3)]
+        assert told == [(number, sig) for number in range(3, 31) for sig in ("a", "b")]
+        assert list(archive.checkpoints_from("lane", "e", 31)) == []
+
+
 def _folder(place: Place) -> Path:
     return place.parent if isinstance(place, Path) else place.witness_file.parent
 
