@@ -206,7 +206,8 @@ def _open_wall(port: int, process: subprocess.Popen[bytes]) -> http.client.HTTPC
 EVERY_PAGE = (
     "/", "/coverage", "/desk", "/desk/hold/lane-in/EPOCH/1", "/judging", "/live", "/live/lanes", "/controls",
     "/controls/new", "/controls/rates", "/controls/recalls", "/controls/orders", "/search?q=琼B12345",
-    "/search?q=46040001", "/passage/lane-in/EPOCH/1", "/passage/lane-in/EPOCH/1/proof", "/parcel/YT0000000001",
+    "/search?q=46040001", "/passage/lane-in/EPOCH/1", "/passage/lane-in/EPOCH/1/proof",
+    "/parcel/YT0000000001",
     "/trace?q=B-1", "/access/accounts", "/access/sessions", "/access/password", "/access/reads",
     "/access/acts?officer=4604001", "/access/reads?form=csv", "/statistics.csv",
     *(f"/statistics?view={view}" for view in ("day", "lane", "station", "enterprise", "officer", "reason")),
