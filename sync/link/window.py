@@ -15,12 +15,15 @@ SAMPLE_S = 0.02
 """Acknowledgements that come together are one measure."""
 FORGET_LINE_S = 30.0
 """How long the shortest delay seen is believed to be the line's own."""
+GROWTH = 4
+"""With every measure, at most: a drain is at its full rate after three. What was measured bounds it too."""
 WORSE_SHARE = 0.5
 """Of a lower measure in the rate; a higher one is believed at once."""
 
 
 class Window:
-    """One stream's. It doubles at most with every measure, and falls as soon as a full one was too slow."""
+    """One stream's. It grows fourfold at most with every measure, and falls as soon as a full one was too
+    slow."""
 
     def __init__(self, *, first_bytes: int, widest_bytes: int, narrowest_bytes: int) -> None:
         self._first_bytes = max(1, min(first_bytes, widest_bytes))
@@ -75,7 +78,7 @@ class Window:
         self.rate_bytes_s = rate_bytes_s + WORSE_SHARE * worse
         wanted = self.rate_bytes_s * max(HELD_S, LINE_SHARE * min(delay_s for _, delay_s in self._delays))
         self.size_bytes = int(
-            max(self._narrowest_bytes, min(wanted, 2 * self.size_bytes, self._widest_bytes))
+            max(self._narrowest_bytes, min(wanted, GROWTH * self.size_bytes, self._widest_bytes))
         )
 
     def _note_delay(self, at_s: float, delay_s: float) -> None:

@@ -397,13 +397,13 @@ def test_a_line_is_used_whatever_its_rate_and_its_delay(line: _Line) -> None:
     assert bytes_before * bytes_a_fact >= 0.5 * line.rate_bytes_s * (before_s - 3 * line.delay_s - 1.0) * 0.8
 
 
-def test_the_window_doubles_at_most_with_each_measure_and_stays_within_its_limits() -> None:
+def test_the_window_grows_fourfold_at_most_with_each_measure_and_stays_within_its_limits() -> None:
     window = Window(first_bytes=16_384, widest_bytes=1_048_576, narrowest_bytes=8_192)
     sizes = [window.size_bytes]
     for turn in range(1, 12):
         window.acknowledged(turn * 0.1, 10**9, sent_at_s=turn * 0.1 - 0.1, delay_s=0.1, full=True, idle=False)
         sizes.append(window.size_bytes)
-    assert sizes == [min(16_384 * 2**n, 1_048_576) for n in range(12)]
+    assert sizes == [min(16_384 * 4**n, 1_048_576) for n in range(12)]
     for turn in range(12, 40):
         window.acknowledged(turn * 1.0, 10, sent_at_s=turn - 1.0, delay_s=0.1, full=True, idle=False)
     assert window.size_bytes == 8_192
@@ -427,7 +427,7 @@ def test_facts_that_had_to_go_up_again_take_the_window_back() -> None:
 
 
 def test_a_fact_longer_than_the_window_goes_alone() -> None:
-    story = Story(chain(3, detail="x" * 20_000))
+    story = Story(chain(3, detail="x" * 40_000))
     assert seqs(story.up()) == [1]
     story.acks(1)
     assert seqs(story.effects) == [2]
