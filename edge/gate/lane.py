@@ -766,15 +766,12 @@ def _watch_edge(lane: Lane, at_s: float) -> Lane:
     passage = lane.passage
     if passage is None:
         return lane
+    over_s = passage.over_edge_s
     if lane.inputs.fully_on is not False:
-        if passage.over_edge_s is None:
-            return lane
-        return replace(lane, passage=replace(passage, over_edge_s=None))
-    if passage.over_edge_s is None:
-        return replace(lane, passage=replace(passage, over_edge_s=at_s))
-    if passage.plateau_kg is None or at_s - passage.over_edge_s < lane.settings.steady_window_s:
-        return lane
-    return replace(lane, passage=replace(passage, plateau_kg=None))
+        return lane if over_s is None else replace(lane, passage=replace(passage, over_edge_s=None))
+    since_s = at_s if over_s is None else over_s
+    plateau_kg = passage.plateau_kg if at_s - since_s < lane.settings.steady_window_s else None
+    return replace(lane, passage=replace(passage, over_edge_s=since_s, plateau_kg=plateau_kg))
 
 
 def _by_phase(lane: Lane, at_s: float) -> tuple[Lane, list[Effect]]:

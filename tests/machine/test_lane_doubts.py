@@ -65,6 +65,13 @@ def test_signals_that_flicker_do_not_take_a_raised_arm_from_who_waits_under_it()
     assert orders(play.say(InputsRead(WAITING), InputsRead(WAITING))) == []
 
 
+def test_an_arrival_loop_that_cannot_be_read_shows_nobody_for_whom_to_lower() -> None:
+    play = Play()
+    play.raised()
+    reversed_out(play, 1.0)
+    assert orders(play.say(InputsRead(replace(GONE_UP, arrival=None)))) == []
+
+
 def test_an_arm_is_not_lowered_on_whoever_is_under_it_for_somebody_behind() -> None:
     """S2."""
     play = Play()

@@ -559,6 +559,13 @@ def test_a_straddled_or_faulty_scale_is_not_the_platforms_to_overlook() -> None:
     assert codes(play) == ("scale_fault",)
 
 
+def test_whom_the_platform_cannot_let_go_is_told_before_the_scale_is_still() -> None:
+    play = Play(SETTINGS_ASKED)
+    play.say(InputsRead(CLEAR), LinkChanged(True), InputsRead(HERE))
+    play.read(site(vehicle(state=VehicleState.BLOCKED), INSTEAD))
+    assert "vehicle_blocked" in codes(play)
+
+
 def test_weighed_at_last_it_is_asked() -> None:
     play = Play(SETTINGS_ASKED)
     play.say(InputsRead(CLEAR), LinkChanged(True), InputsRead(HERE))
