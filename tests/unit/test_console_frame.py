@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import http.client
 import io
+import socket
 import sqlite3
 import sys
 import threading
@@ -15,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pytest
 import structlog
 from argon2 import PasswordHasher
@@ -22,7 +25,7 @@ from argon2.exceptions import VerifyMismatchError
 from starlette.testclient import TestClient
 
 from sync.hub.archive import Archive
-from sync.hub.console import context, desk
+from sync.hub.console import context, desk, serving
 from sync.hub.console.accounts import (
     Account,
     Role,
@@ -39,9 +42,10 @@ from sync.hub.console.shown import Shown
 from sync.hub.kept_process import KeptProcess
 from sync.store.journal import utc_now
 from sync.vocabulary.facts import Alarm, AlarmCode, PassageClosed, PassageOpened, RulingMade, Stream
+from sync.vocabulary.numbers import UtcText
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from sync.vocabulary.xray_facts import ParcelXRayed
-from tests.console_rig import CHEAP, PASSWORD, ConsoleRig, console_rig, open_account
+from tests.console_rig import CHEAP, PASSWORD, ConsoleRig, console_rig, open_account, rostered
 
 EPOCH = "e" * 32
 HELD = Ruling(Verdict.HOLD, (Because(Reason.WEIGHT_OVER),))
@@ -261,6 +265,78 @@ def test_behind_tls_any_name_the_certificate_is_for_will_do(tmp_path: Path) -> N
         rig.console.part = dataclasses.replace(rig.console.part, behind_proxy=True)
         client = TestClient(build_app(rig.console), base_url="https://centre.example")
         assert client.get("/sign-in").status_code == 200
+
+
+def test_callers_who_say_nothing_keep_nobody_out_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "MOST_CONNECTIONS", 8)
+    monkeypatch.setattr(serving, "PATIENCE_S", 0.4)
+    with console_rig(tmp_path) as rig, socket.create_server(("127.0.0.1", 0)) as probe:
+        port = int(probe.getsockname()[1])
+        probe.close()
+        part = dataclasses.replace(rig.console.part, port=port)
+        over = threading.Event()
+        served = threading.Thread(target=serving.serve, args=(rig.console.config, part, over.wait))
+        served.start()
+        callers: list[socket.socket] = []
+        try:
+            _until(lambda: _healthy(port))
+            callers += [socket.create_connection(("127.0.0.1", port)) for _ in range(12)]
+            callers[0].sendall(b"GET / HTTP/1.1\r\nHost: ")
+            assert not _healthy(port)
+            _until(lambda: _healthy(port))
+        finally:
+            for each in callers:
+                each.close()
+            over.set()
+            served.join(10.0)
+        assert not served.is_alive()
+
+
+def _healthy(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2.0)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    return False
+
+
+def test_an_officer_whose_time_is_over_comes_in_no_more(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        assert rig.client().get("/").status_code == 200
+        over = msgspec.structs.replace(
+            rostered("4604001"), valid_until=UtcText("2026-01-01T00:00:00.000000Z")
+        )
+        rig.record("officers", "4604001", over)
+        stranger = TestClient(build_app(rig.console), base_url="http://127.0.0.1", follow_redirects=False)
+        asked = {"officer": "4604001", "password": PASSWORD}
+        assert stranger.post("/sign-in", data=asked).status_code == 403
+
+
+@pytest.mark.parametrize(("since", "limit"), [("touched_s", "lock_s"), ("since_s", "session_s")])
+def test_a_session_ends_when_nobody_asks_and_when_its_time_is_over(
+    tmp_path: Path, since: str, limit: str
+) -> None:
+    with console_rig(tmp_path) as rig:
+        client = rig.client()
+        (session,) = rig.console.sessions.kept.values()
+        setattr(session, since, time.monotonic() - getattr(rig.console.part, limit) + 30.0)
+        assert client.get("/").status_code == 200
+        setattr(session, since, time.monotonic() - getattr(rig.console.part, limit) - 1.0)
+        assert client.get("/").status_code == 303
+        assert rig.console.sessions.kept == {}
+
+
+@pytest.mark.parametrize(
+    "to",
+    ["//elsewhere.example/", "/\\elsewhere.example/", "https://elsewhere.example/", "/\t/elsewhere.example"],
+)
+def test_nobody_is_led_to_another_site(rig: ConsoleRig, to: str) -> None:
+    client = rig.client()
+    assert client.get("/prefer", params={"theme": "dark", "to": to}).headers["location"] == "/"
+    asked = {"officer": "4604001", "password": PASSWORD, "to": to}
+    assert client.post("/sign-in", data=asked).headers["location"] == "/"
 
 
 def test_sessions_of_one_officer_do_not_grow_without_end() -> None:

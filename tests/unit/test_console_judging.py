@@ -4,6 +4,7 @@ gives its remote desk is seen and judged from the centre; what it refuses is ref
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import re
 import threading
@@ -105,6 +106,20 @@ class Watching:
     def say(self, do: str, number: int, **fields: object) -> int:
         command = {"do": do, "id": f"c-test-{number}", **fields}
         return self.http.post(f"/judging/{STATION}/commands", json=command).status_code
+
+
+def test_a_desk_that_the_station_has_taken_back_is_forgotten(rig: ConsoleRig, site: DeskSite) -> None:
+    client = rig.client(OFFICER)
+    assert sign_in(client) == 303
+    assert rig.app is not None
+    stations: Stations = rig.app.state.stations
+    (session,) = rig.console.sessions.kept
+    seat = stations.seat(session, STATION)
+    assert seat is not None
+    stations._seats[session, STATION] = dataclasses.replace(seat, cookie="taken back")
+    answer = client.post(f"/judging/{STATION}/commands", json={"do": "shown", "id": "c-1", "parcel": 2})
+    assert (answer.status_code, answer.json()["code"]) == (409, "no_desk")
+    assert stations.seat(session, STATION) is None
 
 
 def test_a_parcel_is_judged_from_the_centre_and_the_verdict_is_the_stations(

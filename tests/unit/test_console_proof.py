@@ -288,6 +288,13 @@ def test_a_file_that_no_fact_names_is_not_given_out(rig: ConsoleRig) -> None:
     client.headers["accept"] = "*/*"
     for name in ("0" * 64, "..%2F..%2Fhub.key", "ab"):
         assert client.get(f"/blob/{name}").status_code == 404
+    assert rig.console.config.blobs is not None
+    files = BlobFiles(rig.console.config.blobs.folder)
+    files.open()
+    files.add("lane-1", PICTURE, 0, JPEG)
+    files.complete("lane-1", PICTURE, len(JPEG))
+    assert files.read(PICTURE) == JPEG
+    assert client.get(f"/blob/{PICTURE}").status_code == 404
 
 
 def test_the_page_of_a_parcel_tells_what_every_device_told_of_it(rig: ConsoleRig, tmp_path: Path) -> None:

@@ -362,6 +362,8 @@ def test_no_clock_and_no_start_shortens_a_wait(count: int, at_s: float, later_s:
     assert again.count == count
     assert left_s(again, now, FREE_TRIES) >= left_s(tries, now, FREE_TRIES) - 1e-6
     assert left_s(again, now, FREE_TRIES) <= LONGEST_WAIT_S
+    over = Moment(now.boot_id, now.at_s + wait_after(count, FREE_TRIES))
+    assert left_s(again, over, FREE_TRIES) <= 1e-3
 
 
 def test_wrong_pins_slow_down_and_the_right_one_ends_it(device: Device) -> None:

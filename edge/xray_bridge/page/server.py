@@ -13,11 +13,9 @@ import hashlib
 import ipaddress
 import re
 import secrets
-import socket
 import threading
-import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -31,7 +29,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from edge.runtime.clock import Clock
 from edge.xray_bridge.contract import (
@@ -80,6 +77,8 @@ from edge.xray_bridge.page.ports import (
 )
 from edge.xray_bridge.values import Box, Region, Verdict
 from edge.xray_bridge.view import CATEGORIES, answer_words, desk_view
+from sync.link import page_callers
+from sync.link.page_callers import Listening, listen, numbers_of, patient
 from sync.vocabulary.rulings import Text
 
 MOST_BODY_BYTES: Final = 32_768
@@ -226,7 +225,7 @@ class StationPage:
         told = ""
         while not self._stopping.is_set():
             try:
-                listener = _listen(self._settings.host, self._settings.port)
+                listener = listen(self._settings.host, self._settings.port, has_room, MOST_CONNECTIONS)
             except OSError as error:
                 if str(error) != told:
                     told = str(error)
@@ -243,11 +242,11 @@ class StationPage:
                 listener.close()
             return
 
-    async def _serve(self, listener: _Listening) -> None:
+    async def _serve(self, listener: Listening) -> None:
         settings = self._settings
         config = uvicorn.Config(
             self._app(),
-            http=_Patient,
+            http=patient(lambda: PATIENCE_S),
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -299,13 +298,13 @@ class StationPage:
         kept.append((self._answer_number, told))
         self._wake_all()
 
-    async def _mind(self, listener: _Listening, server: uvicorn.Server) -> None:
+    async def _mind(self, listener: Listening, server: uvicorn.Server) -> None:
         """Time passes for desks: locks, ended shifts, closed browsers, revoked officers; and for
         who calls and says nothing."""
         looked_s = self._clock.monotonic_s()
         while True:
             await asyncio.sleep(0.5)
-            listener.hang_up(_numbers_of(server), PATIENCE_S)
+            listener.hang_up(numbers_of(server), PATIENCE_S)
             now_s = self._clock.monotonic_s()
             for seat, why in self._desks.overdue(now_s, self._settings.lock_s):
                 self._leave(seat, why)
@@ -930,85 +929,9 @@ def _is_ours(host: str, configured: str, port: int, scheme: str) -> bool:
     return True
 
 
-class _Patient(H11Protocol):
-    """uvicorn's protocol with a limit it lacks: for how long a connection may say nothing whole."""
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self._seen: object = None
-        self._looking: asyncio.TimerHandle | None = None
-        self._looking = self.loop.call_later(PATIENCE_S, self._look)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-        super().connection_lost(exc)
-
-    def _look(self) -> None:
-        cycle = self.cycle
-        if cycle is None or (cycle.response_complete and cycle is self._seen):
-            self.transport.close()
-            return
-        self._seen = cycle
-        self._looking = self.loop.call_later(PATIENCE_S, self._look)
-
-
-class _Listening(socket.socket):
-    """Counts who calls where they call: before TLS, which waits a minute for a stranger's first word and lets
-    any number of them wait. Else those who say nothing took every file this program may open."""
-
-    def __init__(self, family: int) -> None:
-        super().__init__(family, socket.SOCK_STREAM)
-        self._callers: dict[socket.socket, tuple[str, float]] = {}
-        """Connection -> address, since."""
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        caller, address = super().accept()
-        self._callers = {each: of for each, of in self._callers.items() if each.fileno() >= 0}
-        if not has_room(str(address[0]), [name for name, _ in self._callers.values()]):
-            caller.close()
-            raise ConnectionAbortedError("too many connections")
-        self._callers[caller] = (str(address[0]), time.monotonic())
-        return caller, address
-
-    def hang_up(self, served: Container[int], after_s: float) -> None:
-        """On those that have not come as far as a request's first byte."""
-        for caller, (_, since_s) in self._callers.items():
-            if (
-                caller.fileno() >= 0
-                and caller.fileno() not in served
-                and time.monotonic() - since_s > after_s
-            ):
-                with contextlib.suppress(OSError):
-                    caller.shutdown(socket.SHUT_RDWR)
-
-
 def has_room(address: str, others: Sequence[str]) -> bool:
     """Whether one more may call from there. One machine elsewhere cannot keep all others out."""
-    if len(others) >= MOST_CONNECTIONS:
-        return False
-    return (
-        ipaddress.ip_address(address.partition("%")[0]).is_loopback or others.count(address) < MOST_FROM_ONE
-    )
-
-
-def _numbers_of(server: uvicorn.Server) -> set[int]:
-    transports = (getattr(each, "transport", None) for each in server.server_state.connections)
-    sockets = (None if each is None else each.get_extra_info("socket") for each in transports)
-    return {each.fileno() for each in sockets if each is not None}
-
-
-def _listen(host: str, port: int) -> _Listening:
-    listener = _Listening(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(MOST_CONNECTIONS)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+    return page_callers.has_room(address, others, MOST_CONNECTIONS, MOST_FROM_ONE)
 
 
 def _read_assets() -> dict[str, tuple[bytes, str, str]]:

@@ -6,8 +6,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 import structlog
 import uvicorn
@@ -20,10 +21,18 @@ from sync.hub.console.settings import ConsolePart
 from sync.hub.console.shown import Shown
 from sync.hub.console.tail import Tail
 from sync.hub.wiring import set_up_log
+from sync.link.page_callers import has_room, listen, numbers_of, patient
 
 ENDS_WITHIN_S = 0.05
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Of TLS 1.2; those of 1.3 are all good. Nothing older is spoken."""
+
+
+MOST_CONNECTIONS: Final = 512
+MOST_FROM_ONE: Final = 128
+"""Of another machine: a wall's browser keeps some eight open. Behind a proxy all are the proxy's."""
+PATIENCE_S: Final = 20.0
+"""For a caller to say something whole: an answer that lasts is none that says nothing."""
 
 
 def serving_of(console: Console, tail: Tail | None) -> uvicorn.Server:
@@ -31,6 +40,7 @@ def serving_of(console: Console, tail: Tail | None) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
             build_app(console, tail),
+            http=patient(lambda: PATIENCE_S),
             host=part.host,
             port=part.port,
             ssl_certfile=None if part.certificate_file is None else str(part.certificate_file),
@@ -73,6 +83,17 @@ def serve(config: HubConfig, part: ConsolePart, until: Callable[[], object]) -> 
         log,
     )
     server = serving_of(console, tail)
+    try:
+        listener = listen(part.host, part.port, _has_room, MOST_CONNECTIONS)
+    except OSError as error:
+        log.error("console cannot listen", address=f"{part.host}:{part.port}", why=str(error))
+        console.close()
+        raise SystemExit(1) from error
+
+    async def mind() -> None:
+        listener.hang_up(numbers_of(server), PATIENCE_S)
+
+    server.config.callback_notify, server.config.timeout_notify = mind, 1
 
     def wait() -> None:
         until()
@@ -89,10 +110,15 @@ def serve(config: HubConfig, part: ConsolePart, until: Callable[[], object]) -> 
     tail.start()
     log.info("console ready", address=f"{part.host}:{part.port}")
     try:
-        server.run()
+        server.run(sockets=[listener])
     finally:
+        listener.close()
         tail.stop()
         console.close()
+
+
+def _has_room(address: str, others: Sequence[str]) -> bool:
+    return has_room(address, others, MOST_CONNECTIONS, MOST_FROM_ONE)
 
 
 if __name__ == "__main__":
