@@ -105,7 +105,7 @@ READY_COUNT: Final = Text("已备好", "Ready")
 SENDING_COUNT: Final = Text("待发送", "Waiting")
 SENT_COUNT: Final = Text("已送达", "Sent")
 STATES: Final = {
-    "draft": DRAFT_COUNT,
+    "draft": Text("草稿", "Draft"),
     "ready": READY_COUNT,
     "sending": SENDING_COUNT,
     "sent": SENT_COUNT,
