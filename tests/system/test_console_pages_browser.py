@@ -272,7 +272,7 @@ def test_a_passage_is_found_seen_and_taken_along(reader: Reader) -> None:
     page.keyboard.type(PLATE)
     page.keyboard.press("Enter")
     page.wait_for_selector("table.passages")
-    page.click(f"table.passages a[href='/passage/{LANE}/{PASSAGE}']")
+    page.click(f"table.passages a[href^='/passage/{LANE}/'][href$='/{PASSAGE}']")
     page.wait_for_selector(".proof .green")
     picture = page.locator("figure img")
     picture.scroll_into_view_if_needed()

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from bench.postgres import Postgres
+from edge.cli import app
 from sync.hub import moving
 from sync.hub.archive import Archive, RecordChange
 from sync.hub.engine_postgres import PostgresPlace
 from sync.hub.moving import NotMoved, move_archive
 from sync.hub.proving import verify_archive
-from tests.postgres import IN_ONE_GROUP
-from tests.unit.test_hub_device import AT, Bench, Device, acks
+from sync.link.keys import private_pem
+from tests.postgres import IN_ONE_GROUP, archive_table
+from tests.unit.test_centre_cli import HUB_TOML
+from tests.unit.test_hub_device import AT, HUB_KEY, Bench, Device, acks
 
 pytestmark = IN_ONE_GROUP
 
@@ -121,3 +127,31 @@ def test_a_row_that_arrives_otherwise_ends_the_move(
         monkeypatch.setattr(new.engine, "fill", spoilt)
         with pytest.raises(NotMoved, match="log: 50 rows were sent, 50 arrived, or they are not the same"):
             move_archive(old, new, lambda *_: None)
+
+
+def test_the_command_moves_what_the_config_names_and_refuses_what_is_no_archive(
+    database: PostgresPlace, tmp_path: Path
+) -> None:
+    bench, _ = _kept(tmp_path)
+    identity = bench.archive.archive_id
+    bench.archive.close()
+    key, config = tmp_path / "hub.key", tmp_path / "hub.toml"
+    key.write_bytes(private_pem(HUB_KEY))
+    key.chmod(0o600)
+    config.write_text(
+        HUB_TOML.replace('[store]\narchive = "archive.sqlite"\n', f"[store]\n{archive_table(database)}")
+    )
+
+    def asked(source: str) -> Result:
+        return CliRunner().invoke(
+            app, ["centre", "move-archive", str(config), str(tmp_path / source), "--json"]
+        )
+
+    assert asked("nothing.sqlite").exit_code == 2
+    assert not (tmp_path / "nothing.sqlite").exists()
+    done = asked("archive.sqlite")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["archive_id"] == identity
+    assert "facts: 30 of 30" in done.stderr
+    again = asked("archive.sqlite")
+    assert (again.exit_code, "expected an archive with nothing in it" in again.stderr) == (1, True)
