@@ -321,12 +321,11 @@ def _do(request: Request, hold: Hold, done: str, act: Callable[[Archive], object
 
 def _still_held(request: Request, hold: Hold) -> PassageRow:
     with console_of(request).shown() as shown:
-        numbered = shown.passages_numbered(hold.device, hold.passage)
-    row = next((row for row in numbered if row.epoch == hold.epoch), None)
+        row = shown.passage(hold.device, hold.passage, hold.epoch)
     if row is None:
         raise HTTPException(404, "passage")
-    # The lane knows a number: another vehicle's by now, where its disk was lost (S5).
-    if not desk.is_held(row) or row is not numbered[-1]:
+    # One whose number another vehicle has got since is over (S5): the lane knows a number alone.
+    if not desk.is_held(row):
         raise DeskRefused("desk.not_held")
     return row
 
