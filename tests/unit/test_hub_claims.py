@@ -449,7 +449,7 @@ def test_a_use_that_stays_open_for_hours_is_told_once(bench: Bench, lane: Device
 def undone(step: int) -> str:
     """SQL that takes away what later schema steps made."""
     later = "".join(sql for _, sql in schema_steps()[step:])
-    tables = re.findall(r"CREATE TABLE (\w+)", later)
+    tables = list(dict.fromkeys(re.findall(r"CREATE TABLE (\w+)", later)))
     indexes = [name for name, of in re.findall(r"CREATE INDEX (\w+) ON (\w+)", later) if of not in tables]
     return "".join([f"DROP TABLE {name};" for name in tables] + [f"DROP INDEX {name};" for name in indexes])
 
