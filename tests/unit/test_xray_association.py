@@ -297,16 +297,16 @@ def test_a_parcel_without_a_length_has_no_picture() -> None:
 
 
 def test_a_code_beside_one_that_is_still_in_the_eye() -> None:
-    assert owner_of(W, (Span(1, 1_000.0, None), Span(2, 5_000.0, 5_400.0)), 1_100.0) == 1
+    assert owner_of(W, (Span(1, 1_000.0, None), Span(2, 1_200.0, 1_250.0)), 1_050.0) == 1
 
 
 def test_a_code_near_two_is_nobodys_whoever_else_is_on_the_belt() -> None:
-    near = Span(2, 1_400.0 + W.code_within_mm / 2, 1_800.0)
-    far = Span(3, 1_900.0, 2_000.0)
+    near = Span(2, 1_400.0 + W.code_within_mm / 2, 1_500.0)
+    far = Span(3, 1_600.0, 1_700.0)
     assert owner_of(W, (A, near, far), 1_399.0) is None
 
 
 def test_a_code_behind_a_parcel_is_limited_by_what_is_behind() -> None:
-    before = Span(9, 900.0, 980.0)
-    assert owner_of(W, (before, A), 1_430.0) == 1
-    assert owner_of(W, (before, A), 989.0) is None
+    before, short = Span(9, 900.0, 980.0), Span(1, 1_000.0, 1_100.0)
+    assert owner_of(W, (before, short), 1_130.0) == 1
+    assert owner_of(W, (before, short), 989.0) is None
