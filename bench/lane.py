@@ -48,6 +48,9 @@ IDLE_S: Final = 20.0
 LEAST_IDLE_S: Final = 10.0
 PASSAGES_FOR_MEMORY: Final = 20
 WATCHED: Final = 5
+CAMERAS: Final = 2
+FRAMES_MB: Final = 55.0
+"""A camera's process that takes so much has decoded frames of 1920 × 1080."""
 RELAY_LIMIT_MS: Final = 50.0
 START_LIMIT_S: Final = 2.0
 MEMORY_LIMIT_MB: Final = 100.0
@@ -421,12 +424,18 @@ def _with_cabinet(
         config.write_text(without + _cameras(site.folder), encoding="utf-8")
         program = lane.program = _Program(site, LANE_IN)
         cabinet.until(program.is_up, "the lane is up, with cameras", WITHIN_S)
-        cabinet.rest(5.0)
+        watching = psutil.Process(program.pid)
+        cabinet.until(
+            lambda: sum(_rss_anon_mb(each.pid) > FRAMES_MB for each in watching.children()) == CAMERAS,
+            "the cameras hold frames",
+            WITHIN_S,
+        )
+        cabinet.rest(2.0)
         for _ in range(WATCHED):
             lane.passage(next(people.empty), "tag", quick=True)
         costs.pictures = len([*site.folder.glob(f"data/{LANE_IN}/pictures/*/*.jpg")])
         costs.watching_mb = _rss_anon_mb(program.pid)
-        costs.cameras_mb = tuple(_rss_anon_mb(each.pid) for each in psutil.Process(program.pid).children())
+        costs.cameras_mb = tuple(_rss_anon_mb(each.pid) for each in watching.children())
         config.write_text(without, encoding="utf-8")
     finally:
         program.child.stop()
