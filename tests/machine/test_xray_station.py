@@ -592,6 +592,26 @@ def test_one_parcel_is_pulsed_once_though_the_belt_runs_back_and_forth() -> None
     assert pulses(new) == [("pass", 1)]
 
 
+def test_a_tail_that_comes_back_over_the_diverters_eye_is_no_other_parcel() -> None:
+    play = Play(replace(SETTINGS, chute_eyes=frozenset()))
+    thing = play.put(diverter=False)
+    play.roll(8_000.0)
+    place = thing.leading_mm + LAYOUT.diverter_mm
+    play.roll(place - play.belt_mm)
+    play.say(EyeSeen(Eye.DIVERTER, True, place))
+    tail = thing.trailing_mm() + LAYOUT.diverter_mm
+    play.roll(tail - play.belt_mm)
+    new = play.say(EyeSeen(Eye.DIVERTER, False, tail))
+    play.forward = False
+    for _ in range(3):
+        play.belt_mm -= 20.0
+        play.at_s += 0.1
+        new += play.say(play.belt())
+    new += play.say(EyeSeen(Eye.DIVERTER, True, tail - 1.0))
+    assert "reversed" in [each.state for each in of_kind(new, BeltChanged)]
+    assert of_kind(new, ParcelSeen) == []
+
+
 def test_a_parcel_that_backs_out_of_the_portal_is_the_same_parcel() -> None:
     play = Play()
     thing = play.put(portal=False, xray=False, diverter=False)

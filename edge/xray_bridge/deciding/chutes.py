@@ -53,7 +53,7 @@ def in_chute(station: Station, at_s: float, eye: Eye, edge_mm: float) -> tuple[S
     if not near:
         return _nobodys_in_chute(station, chute, edge_mm)
     parcel = min(sent or near, key=lambda p: abs(edge_mm - (p.diverter_mm or 0.0) - settings.layout.chute_mm))
-    length_mm = max(SAME_PLACE_MM, parcel.end_mm() - parcel.leading_mm)
+    length_mm = max(SAME_PLACE_MM, parcel.length_mm())
     station = replace(station, chute_mm=station.chute_mm | {eye: edge_mm + length_mm})
     return ended(station, at_s, parcel, chute.value, None)
 

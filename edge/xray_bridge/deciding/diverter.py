@@ -159,8 +159,7 @@ def _nobody_for_certain(
         effects += more
     settings = station.settings
     place_mm = edge_mm - settings.layout.diverter_mm
-    seen_before = [p for p in station.parcels if p.diverter_mm is not None]
-    if any(abs((p.diverter_mm or 0.0) - edge_mm) <= settings.windows.diverter_mm for p in seen_before):
+    if _seen_again(station, edge_mm):
         return station, effects
     likely = [
         p
@@ -190,6 +189,17 @@ def _nobody_for_certain(
     return station, effects + more
 
 
+def _seen_again(station: Station, edge_mm: float) -> bool:
+    """An edge of one that was here before: the leading one, and on a belt that runs back the trailing one."""
+    near_mm = station.settings.windows.diverter_mm
+    return any(
+        abs(parcel.diverter_mm - edge_mm) <= near_mm
+        or (station.going_back and abs(parcel.diverter_mm + parcel.length_mm() - edge_mm) <= near_mm)
+        for parcel in station.parcels
+        if parcel.diverter_mm is not None
+    )
+
+
 def behind_diverter(station: Station, edge_mm: float) -> tuple[Station, Acts]:
     """The trailing edge: one that is longer than it was hides another, which may have gone along."""
     here = [p for p in station.parcels if p.diverter_mm is not None]
@@ -200,7 +210,7 @@ def behind_diverter(station: Station, edge_mm: float) -> tuple[Station, Acts]:
         length_mm = edge_mm - parcel.diverter_mm
         return put(station, replace(parcel, trailing_mm=parcel.leading_mm + max(0.0, length_mm))), []
     length_mm = edge_mm - (parcel.diverter_mm or 0.0)
-    longer_mm = length_mm - (parcel.end_mm() - parcel.leading_mm)
+    longer_mm = length_mm - parcel.length_mm()
     if parcel.ordered is None or longer_mm <= station.settings.windows.length_mm:
         return station, []
     expected = [p for p in station.parcels if p.diverter_mm is None and _goes(station, p) is parcel.ordered]

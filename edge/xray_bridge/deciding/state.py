@@ -146,6 +146,9 @@ class Parcel:
     def end_mm(self) -> float:
         return self.trailing_mm if self.trailing_mm is not None else self.leading_mm
 
+    def length_mm(self) -> float:
+        return self.end_mm() - self.leading_mm
+
 
 @value(frozen=True, slots=True)
 class Over:

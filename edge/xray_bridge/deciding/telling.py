@@ -155,7 +155,7 @@ def said_of(station: Station, at_s: float, parcel: Parcel) -> Said:
         seen=parcel_seen(parcel),
         match=parcel.match,
         rule=_rule(station.settings.windows),
-        length_by_eye_mm=parcel.end_mm() - parcel.leading_mm,
+        length_by_eye_mm=parcel.length_mm(),
         length_by_picture_mm=analysis.length_mm if analysis is not None else None,
         belt_mm_s=max(0.0, station.speed_mm_s),
         goods=None
