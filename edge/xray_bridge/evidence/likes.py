@@ -33,7 +33,7 @@ class Like(msgspec.Struct, frozen=True, array_like=True):
 
     picture: Annotated[str, Meta(max_length=200)]
     calibration: Annotated[str, Meta(max_length=16)]
-    mass_g: Annotated[float, Meta(ge=0.0, le=1e6)]
+    mass_g: Annotated[float, Meta(ge=0, le=1e6)]
     form: Annotated[str, Meta(min_length=_FORM_TEXT, max_length=_FORM_TEXT)]
     """Base64 of half floats: the histogram of materials, then the layout in its first pose."""
 

@@ -57,9 +57,9 @@ class Descriptor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     length_mm: Annotated[float, Meta(ge=0.0, le=20_000.0)]
     """Of the long side, turned upright."""
     height_mm: Annotated[float, Meta(ge=0.0, le=20_000.0)]
-    mass_g: Annotated[float, Meta(ge=0.0, le=1e6)]
+    mass_g: Annotated[float, Meta(ge=0, le=1e6)]
     """Estimated; what was not penetrated counts as what the ladder makes of it."""
-    area_cm2: Annotated[float, Meta(ge=0.0, le=1e6)]
+    area_cm2: Annotated[float, Meta(ge=0, le=1e6)]
     materials: Annotated[tuple[Part, ...], Meta(min_length=MATERIAL_BINS, max_length=MATERIAL_BINS)]
     """Shares of the area over 10 atomic numbers x 6 thicknesses; sums to 1 unless nothing lies there."""
     shares: Annotated[tuple[Part, ...], Meta(min_length=CLASSES, max_length=CLASSES)]
