@@ -986,8 +986,9 @@ class Demo:
 
 
 def _sign_ins() -> str:
-    return ", ".join(
-        f"{each.number} {each.password}{f' PIN {each.pin}' if each.pin else ''} ({'+'.join(each.roles)})"
+    return "; ".join(
+        f"{each.number} password {each.password}{f' PIN {each.pin}' if each.pin else ''}"
+        f" ({'+'.join(each.roles)})"
         for each in CENTRE_OFFICERS
     )
 

@@ -27,7 +27,12 @@ FACTS = 300
 
 def receiver() -> str:
     """The page's own text."""
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (chapter,) = re.findall(
+        r"^## A receiver in forty lines\n(.*?)(?=^## )",
+        PAGE.read_text(encoding="utf-8") + "## ",
+        re.DOTALL | re.MULTILINE,
+    )
+    (code,) = re.findall(r"```python\n(.*?)```", chapter, re.DOTALL)
     return str(code)
 
 

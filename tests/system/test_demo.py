@@ -316,7 +316,7 @@ def test_serve_prints_addresses_and_an_interrupt_ends_it_reconciled(launch: Laun
     ]
     programs = ("edge.gate", "sync.hub ", "sync.hub.console.serving", "hardware_sims serve")
     assert [len(demo.children(name)) for name in programs] == [2, 1, 1, 1]
-    number, password, _ = told["console sign-ins"].split(", ")[0].split(" ")
+    number, _, password, *_ = told["console sign-ins"].split("; ")[0].split(" ")
     assert _signed_in_at(told["console"], number, password) == [200, 200]
     interrupt(demo.process)
     assert demo.ended() == 0
