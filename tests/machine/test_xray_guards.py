@@ -10,10 +10,10 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from edge.xray_bridge.deciding import codes, diverter, judging
-from edge.xray_bridge.deciding.state import CodeSeen, Parcel, Station, parcel_of, put
-from edge.xray_bridge.effects import Analyse, CheckWedge, Pulse
-from edge.xray_bridge.events import EyeSeen, GoodsFound, Judged, Timer, TimerRang
+from edge.xray_bridge.deciding import codes, diverter, judging, verdicts
+from edge.xray_bridge.deciding.state import CodeSeen, Judgement, Over, Parcel, Station, parcel_of, put
+from edge.xray_bridge.effects import Analyse, AnswerDesk, CheckWedge, Pulse
+from edge.xray_bridge.events import EyeSeen, GoodsFound, Judged, Shown, Timer, TimerRang
 from edge.xray_bridge.values import Association, Eye, Verdict
 from sync.vocabulary.xray_facts import BeltChanged
 from sync.vocabulary.xray_reasons import Because, XRayReason
@@ -247,3 +247,102 @@ def test_an_edge_without_a_place_is_nobodys_and_what_lies_there_passes_no_more()
     parcel = parcel_of(play.station, 1)
     assert parcel is not None
     assert (parcel.doubt and parcel.doubt.code) == XRayReason.BELT_UNKNOWN
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------
+
+
+def in_hand() -> Play:
+    """A parcel that waits for an officer, one signed in, its picture on the screen; everything is drawn."""
+    play = Play(replace(SETTINGS, second_per_mille=1000, draw_key=b"k" * 32))
+    play.answers.goods = lambda text: goods(text, control="C-1")
+    play.sign_in()
+    play.put(diverter=False)
+    play.roll(3_700.0)
+    parcel = play.in_hand()
+    assert parcel is not None
+    play.say(Shown(parcel.number, parcel.picture, "desk-1"))
+    return play
+
+
+def key(station: Station, at_s: float, verdict: Verdict = Verdict.FLAGGED, category: str = "x") -> str:
+    """The refusal of desk-1's word on the first parcel; empty where it counts."""
+    picture = station.parcels[0].picture if station.parcels else "p"
+    said = Judged(1, picture, "0017", "desk-1", verdict, category, took_s=2.0)
+    (answer,) = [e for e in verdicts.judged(station, at_s, said)[1] if isinstance(e, AnswerDesk)]
+    return answer.why
+
+
+def at_desk(station: Station, **fields: Any) -> Station:
+    return changed(station, desks=(msgspec.structs.replace(cast(Any, station.desks[0]), **fields),))
+
+
+def test_late_is_only_who_had_it_in_hand_and_what_was_there() -> None:
+    play = in_hand()
+    station, at_s = play.station, play.at_s
+    gone = Over(1, WAYBILL, 0.0, 400.0, "p")
+    assert key(station, at_s) == ""
+    nobody_was_here = at_desk(changed(station, parcels=(), over=()), last=1, parcel=0)
+    assert key(nobody_was_here, at_s) == "parcel_unknown"
+    assert (
+        key(at_desk(changed(station, parcels=(), over=(gone,)), last=2, parcel=0), at_s) == "parcel_unknown"
+    )
+    assert key(at_desk(changed(station, parcels=(), over=(gone,)), last=1, parcel=0), at_s) == "late"
+    by_default = its(station, verdict=Verdict.RECHECK, by="default")
+    assert key(at_desk(by_default, last=2), at_s) == "judged_already"
+    assert key(at_desk(by_default, last=1), at_s) == "late"
+    by_officer = its(station, verdict=Verdict.RECHECK, by="officer")
+    assert key(at_desk(by_officer, last=1), at_s) == "judged_already"
+
+
+def test_a_word_counts_while_nobody_knows_where_the_belt_is() -> None:
+    play = in_hand()
+    assert key(changed(play.station, belt_mm=None), play.at_s) == ""
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"association": Association.AMBIGUOUS},
+        {"doubt": Because(XRayReason.BELT_REVERSED)},
+        {"of_waybill": 2},
+    ],
+    ids=["ambiguous", "in doubt", "one too many"],
+)
+def test_what_nobody_may_pass_is_refused_to_an_officer(fields: dict[str, Any]) -> None:
+    play = in_hand()
+    assert key(play.station, play.at_s, Verdict.PASSED) == ""
+    assert key(its(play.station, **fields), play.at_s, Verdict.PASSED) == "may_not_pass"
+
+
+def test_the_find_that_stands_is_the_flaggers() -> None:
+    play = in_hand()
+    parcel = play.station.parcels[0]
+
+    def word(officer: str, verdict: Verdict, category: str) -> Judgement:
+        return Judgement(officer, "desk-1", verdict, category, "", (), 1.0, play.at_s)
+
+    def of(first: Judgement, second: Judgement) -> str:
+        before = its(play.station, first=first)
+        after, _ = verdicts._judgement(before, play.at_s, before.parcels[0], second)
+        judged = after.parcels[0].judged
+        assert judged is not None
+        return judged.category
+
+    passed, flagged = word("0017", Verdict.PASSED, ""), word("0018", Verdict.FLAGGED, "knife")
+    assert parcel.verdict is None
+    assert of(passed, flagged) == "knife"
+    assert of(flagged, passed) == "knife"
+
+
+def test_who_is_drawn_for_a_second_look() -> None:
+    play = in_hand()
+
+    def drawn(verdict: Verdict = Verdict.PASSED, **settings: Any) -> bool:
+        station = changed(play.station, settings=replace(play.station.settings, **settings))
+        word = Judgement("0017", "desk-1", verdict, "", "", (), 1.0, play.at_s)
+        return verdicts._drawn_for_second(station, station.parcels[0], word)
+
+    assert drawn()
+    assert not drawn(draw_key=b"")
+    assert not drawn(verdict=Verdict.RECHECK)
