@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -177,6 +178,8 @@ class CrashSite:
     workers: int = 0
     lane: Process = field(init=False)
     hubs: list[Process] = field(init=False)
+    imported: bool = False
+    """The centre has records."""
 
     def __post_init__(self) -> None:
         keys = self.folder / "keys"
@@ -225,6 +228,7 @@ class CrashSite:
             archive.add_scope(SITE)
             archive.apply_changes(SITE, [_enterprise(number) for number in range(1, rows + 1)], AT)
         archive.close()
+        self.imported = True
 
     def start_hub(self) -> None:
         for hub in self.hubs:
@@ -248,6 +252,14 @@ class CrashSite:
             return lines[-1:] == ["drained"]
 
         until(drained, "everything is acknowledged", within_s)
+        if self.imported:
+            until(self._has_records, "the lane has records", within_s)
+
+    def _has_records(self) -> bool:
+        with contextlib.closing(sqlite3.connect(f"file:{self.journal}?mode=ro", uri=True)) as journal:
+            (generation,) = journal.execute("SELECT generation FROM store").fetchone()
+        found: bool = generation is not None
+        return found
 
     def told(self) -> Told:
         """All facts the lane ever said were durable."""
