@@ -7,7 +7,6 @@ time, each with a few seconds; no body is ever read, no path but two kinds exist
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import re
 import socket
 import threading
@@ -21,6 +20,7 @@ import structlog
 from edge.gate.screen import POLICY, page, zone_of
 from edge.gate.showing import Snapshot
 from edge.runtime.clock import Clock
+from sync.link.page_hosts import is_this_host, name_and_port
 
 MOST_VISITORS: Final = 8
 PATIENCE_S: Final = 5.0
@@ -201,14 +201,5 @@ class _Visit(BaseHTTPRequestHandler):
 
 
 def _is_ours(host: str, listener: _Listener) -> bool:
-    """A name in `Host` that is not ours is another site's, pointed here to read us through a browser."""
-    name, _, port = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", "80")
-    if port != str(listener.server_address[1]):
-        return False
-    if name.lower() in ("localhost", listener.page.host_name):
-        return True
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True
+    name, port = name_and_port(host, "80")
+    return port == str(listener.server_address[1]) and is_this_host(name, listener.page.host_name)

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from bench.live_rig import DEVICE, Endpoint, Handheld, MovingPicture
 from bench.live_rig import SITE as LIVE_SITE
@@ -22,18 +21,11 @@ from sync.hub.console.words import WORDS
 from sync.store.journal import utc_now
 from sync.vocabulary.facts import PassageClosed, PictureTaken
 from tests.console_rig import PASSWORD, ConsoleRig, console_rig
-from tests.system.test_xray_page_browser import ARGUMENTS, CHROMIUM
+from tests.system.chromium import MARKS, OUTPUT, PICTURES, launched
 from tests.unit.test_console_desk import LANE, held, two_officers
 from tests.xray_desk import PIN, DeskSite, desk_site, officer_of, parcel_of
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.xdist_group("chromium"),
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)"),
-]
-OUTPUT = Path(__file__).resolve().parents[2] / "build" / "console"
-PICTURES = bool(os.environ.get("KAKOU_PROVE"))
+pytestmark = MARKS
 STATION = "xray-1"
 OFFICER = "4604001"
 LOOKS = [(language, theme) for language in ("zh", "en") for theme in ("dark", "light")] if PICTURES else []
@@ -41,12 +33,8 @@ LOOKS = [(language, theme) for language in ("zh", "en") for theme in ("dark", "l
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[*ARGUMENTS, "--autoplay-policy=no-user-gesture-required"]
-        )
+    with launched(["--autoplay-policy=no-user-gesture-required"]) as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

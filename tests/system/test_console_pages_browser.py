@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from hardware_sims.devices.photographed import photograph
 from sync.hub.blob_files import BlobFiles
@@ -30,18 +29,11 @@ from sync.vocabulary.facts import (
 )
 from sync.vocabulary.rulings import Because, Reason, Verdict
 from tests.console_rig import PASSWORD, ConsoleRig, console_rig, rostered
-from tests.system.test_xray_page_browser import ARGUMENTS, CHROMIUM
+from tests.system.chromium import MARKS, OUTPUT, PICTURES, launched
 from tests.unit.test_console_proof import PARCEL, PLATE, SLIP, ruled, stocked
 from tests.unit.test_console_wall import busy
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.xdist_group("chromium"),
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)"),
-]
-OUTPUT = Path(__file__).resolve().parents[2] / "build" / "console"
-PICTURES = bool(os.environ.get("KAKOU_PROVE"))
+pytestmark = MARKS
 LANE, PASSAGE = "lane-out", 7
 NEW_OFFICER = "4604009"
 SMALL, LARGE = (1366, 768), (1920, 1080)
@@ -119,10 +111,8 @@ FOCUSED = """() => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launched() as started:
         yield started
-        started.close()
 
 
 class Served(NamedTuple):

@@ -3,25 +3,17 @@ wider than the screen, nothing is red. With KAKOU_PROVE their pictures lie in bu
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from tests.console_rig import PASSWORD, console_rig
-from tests.system.test_xray_page_browser import ARGUMENTS, CHROMIUM
+from tests.system.chromium import MARKS, OUTPUT, PICTURES, launched
 from tests.unit.test_console_statistics import DAY, tell
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.xdist_group("chromium"),
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)"),
-]
-OUTPUT = Path(__file__).resolve().parents[2] / "build" / "console"
-PICTURES = bool(os.environ.get("KAKOU_PROVE"))
+pytestmark = MARKS
 PAGES = {
     "statistics-day": f"/statistics?view=day&from={DAY}&to={DAY}",
     "statistics-lane": f"/statistics?view=lane&from=2026-01-25&to={DAY}",
@@ -35,10 +27,8 @@ PAGES = {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launched() as started:
         yield started
-        started.close()
 
 
 def test_curves_are_drawn_and_nothing_is_wider_than_the_screen(browser: Browser, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ pictures lie in build/console afterwards, to be looked at."""
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,23 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from sync.store.journal import utc_now
 from sync.vocabulary.facts import Alarm, AlarmCode, Stream
 from sync.vocabulary.rulings import Verdict
 from tests.console_rig import PASSWORD, ConsoleRig, console_rig
-from tests.system.test_xray_page_browser import ARGUMENTS, CHROMIUM
+from tests.system.chromium import MARKS, OUTPUT, PICTURES, launched
 from tests.unit.test_console_wall import busy, ruling
 
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.xdist_group("chromium"),
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)"),
-]
-OUTPUT = Path(__file__).resolve().parents[2] / "build" / "console"
-PICTURES = bool(os.environ.get("KAKOU_PROVE"))
+pytestmark = MARKS
 LEAST_PX = 32.0
 
 LOOK = """() => {
@@ -61,10 +53,8 @@ LOOK = """() => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launched() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ is looked at by a script. With KAKOU_PROVE its picture lies in build/xray-page a
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request
 
 from edge.xray_bridge.contract import (
     AlarmShown,
@@ -26,37 +24,16 @@ from edge.xray_bridge.contract import (
 )
 from edge.xray_bridge.values import Verdict
 from sync.vocabulary.rulings import Text
+from tests.system.chromium import MARKS, PICTURES, launched
 from tests.xray_desk import GOODS, PIN, DeskSite, desk_site, parcel_of
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.xdist_group("chromium"),
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (Debian: apt install chromium)"),
-]
+pytestmark = MARKS
 
 OUTPUT = Path(__file__).resolve().parents[2] / "build" / "xray-page"
 SIZES = ((1366, 768), (1920, 1080))
 LANGUAGES = ("zh", "en")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # A container's /dev/shm is small, and a window without a screen must be painted all the same.
-    "--disable-dev-shm-usage",
-    "--disable-renderer-backgrounding",
-    "--disable-background-timer-throttling",
-    "--disable-backgrounding-occluded-windows",
-]
 LOOK_EVERY_MS = 50.0
 """By the clock: a page that paints nothing for a while is asked all the same."""
-PICTURES = bool(os.environ.get("KAKOU_PROVE"))
-"""Of every state, both sizes: `make prove`."""
 NEXT_MS = 100.0
 """Key press -> next picture."""
 SWITCH_MS = 50.0
@@ -65,10 +42,8 @@ CONTRAST = 7.0
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launched() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

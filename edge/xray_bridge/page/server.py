@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import ipaddress
 import re
 import secrets
 import threading
@@ -79,6 +78,7 @@ from edge.xray_bridge.values import Box, Region, Verdict
 from edge.xray_bridge.view import CATEGORIES, answer_words, desk_view
 from sync.link import page_callers
 from sync.link.page_callers import Listening, listen, numbers_of, patient
+from sync.link.page_hosts import is_this_host, name_and_port
 from sync.vocabulary.rulings import Text
 
 MOST_BODY_BYTES: Final = 32_768
@@ -915,18 +915,8 @@ _HEADERS: Final = [
 
 
 def _is_ours(host: str, configured: str, port: int, scheme: str) -> bool:
-    """A name in `Host` that is not ours is another site's, pointed here to read us through a browser."""
-    usual = "443" if scheme == "https" else "80"
-    name, _, told = host.rpartition(":") if not host.endswith("]") and ":" in host else (host, "", usual)
-    if told != str(port):
-        return False
-    if name.lower() in ("localhost", configured):
-        return True
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True
+    name, told = name_and_port(host, "443" if scheme == "https" else "80")
+    return told == str(port) and is_this_host(name, configured)
 
 
 def has_room(address: str, others: Sequence[str]) -> bool:

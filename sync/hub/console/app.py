@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from typing import Final
 
@@ -35,6 +34,7 @@ from sync.hub.console.tail import Tail
 from sync.hub.console.watching import Wall
 from sync.hub.console.words import WORDS
 from sync.hub.engine import TookTooLong
+from sync.link.page_hosts import is_this_host, name_and_port
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; "
@@ -182,15 +182,6 @@ class Guard:
         return None
 
     def _is_ours(self, host: str) -> bool:
-        """A name in `Host` that is not ours is another site's, pointed here to reach us through a browser:
-        TLS refuses that by itself, plain HTTP does not."""
-        if self._part.encrypted:
-            return True
-        name = (host if host.endswith("]") else host.rpartition(":")[0] or host).lower().strip("[]")
-        if name in ("localhost", self._part.host.lower()):
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
+        """TLS refuses another name by itself, plain HTTP does not. A proxy may have another port."""
+        name, _ = name_and_port(host, "")
+        return self._part.encrypted or is_this_host(name, self._part.host.lower())
