@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import importlib.util
 import itertools
+import math
 import multiprocessing
 import os
 import re
@@ -236,7 +237,7 @@ def _watched(place: Path, port: int, pid: int) -> tuple[list[float], int, float,
     lanes = [_Live(archive, number) for number in range(1, 5)]
     told: dict[str, float] = {}
     sent, begin_s, mark = 0, time.monotonic(), 0
-    each = int(FACTS_A_SECOND * SEND_EVERY_S / len(lanes))
+    each = math.ceil(FACTS_A_SECOND * SEND_EVERY_S / len(lanes))
     for beat in range(int(MARKS * MARK_EVERY_S / SEND_EVERY_S)):
         messages = [lane.chatter(each) for lane in lanes]
         if beat * SEND_EVERY_S >= mark * MARK_EVERY_S:

@@ -4,6 +4,7 @@ is accepted by `kakou journal verify` with nothing else at hand."""
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 import typing
@@ -226,6 +227,11 @@ def test_a_passage_is_verified_on_the_spot_and_its_file_is_proved_offline(
 
 
 DONE = (
+    (
+        "UPDATE facts SET body = replace(body, 'passage\":7', 'passage\":6') WHERE kind = 'passage_closed'",
+        "one bit flipped",
+    ),
+    ("UPDATE facts SET hash = 'f' || substr(hash, 2) WHERE kind = 'ruling_made'", "its bytes hash to"),
     ("UPDATE facts SET body = replace(body, '10040', '10041') WHERE kind = 'ruling_made'", "changed"),
     ("UPDATE facts SET passage = 9 WHERE kind = 'supplement_entered'", "hides"),
     ("DELETE FROM facts WHERE kind = 'raise_ordered'", "expected here"),
@@ -233,9 +239,21 @@ DONE = (
 )
 
 
+_NAMES = re.compile(
+    r"lane-1\S*|\b(epoch|routine|alarm)\b|\b[0-9a-f]{7,}\b|'[^']*'|\b(time|passage|seq|hash)\b"
+)
+
+
+def assert_chinese_problems(page: str, what: str) -> None:
+    told = re.findall(r'<p class="bad">(.*?)</p>', page) + re.findall(r"<small>(lane-1 .*?)</small>", page)
+    assert told, what
+    for line in told:
+        assert not re.search("[A-Za-z]{3,}", _NAMES.sub("", html.unescape(line))), line
+
+
 def test_what_was_done_to_a_row_is_named_and_nothing_is_exported(rig: ConsoleRig) -> None:
     passes(rig)
-    client = rig.client()
+    client, chinese = rig.client(), rig.client(language="zh")
     run = rig.archive.engine.execute
     with rig.archive.transaction():
         run("CREATE TABLE untouched AS SELECT * FROM facts")
@@ -246,6 +264,7 @@ def test_what_was_done_to_a_row_is_named_and_nothing_is_exported(rig: ConsoleRig
         assert "The proof does not hold" in page, sql
         assert named in text_of(page), sql
         assert "Export the signed file" not in page
+        assert_chinese_problems(chinese.get("/passage/lane-1/7", follow_redirects=True).text, sql)
         exported = client.get(
             "/passage/lane-1/7/proof", follow_redirects=True, headers={"accept": "application/json"}
         )
@@ -263,6 +282,8 @@ def test_facts_that_nothing_signed_covers_yet_are_said_to_be_so(rig: ConsoleRig)
     page = rig.client().get("/passage/lane-1/7", follow_redirects=True).text
     assert "Nothing signed covers the last fact yet" in page
     assert "does not hold" not in page
+    chinese = rig.client(language="zh").get("/passage/lane-1/7", follow_redirects=True).text
+    assert_chinese_problems(chinese.replace("尚无签名覆盖", "", 1), "uncovered")
 
 
 def test_a_picture_is_shown_when_its_bytes_are_what_the_fact_names(rig: ConsoleRig) -> None:
@@ -337,6 +358,7 @@ def test_a_parcel_whose_record_is_gone_still_has_its_past(rig: ConsoleRig) -> No
         rig.archive.apply_changes(SCOPE, [RecordChange("waybills", PARCEL, None)], utc_now())
     page = rig.client().get(f"/parcel/{PARCEL}").text
     assert "No record of this waybill" in page
+    assert "No device has told anything of it yet" in page
     assert SLIP in page
 
 

@@ -19,6 +19,7 @@ from sync.hub.console.telling import (
     reading_detail,
     value_words,
 )
+from sync.hub.console.words.proof import proof_problem
 from sync.hub.looking_back import Proof, Told, ToldPassage, passages_told, prove, told_at
 from sync.vocabulary.facts import Stream
 
@@ -35,6 +36,7 @@ _WORDS: Final[dict[str, Any]] = {
     "kind_words": kind_words,
     "lane_reason": lane_reason,
     "reading_detail": reading_detail,
+    "problem": proof_problem,
 }
 
 

@@ -32,7 +32,7 @@ KINDS: Final[dict[str, tuple[str, str]]] = {
     "lane_closed": ("通道关闭", "Lane closed"),
     "lane_reset": ("通道恢复", "Lane reset"),
     "alarm": ("报警", "Alarm"),
-    "epoch_began": ("流水新纪元", "Epoch began"),
+    "epoch_began": ("新流水期开始", "Epoch began"),
     "records_moved": ("底账更新", "Records moved"),
     "records_repaired": ("底账修复", "Records repaired"),
     "message_refused": ("拒收消息", "Message refused"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+from sync.vocabulary.rulings import Text
 
 WORDS: Final[dict[str, tuple[str, str]]] = {
     "proof.several": (
@@ -47,6 +50,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "proof.signed": ("由密钥 {0} 于 {1} 签名", "Signed by key {0} at {1}"),
     "proof.broken": ("证明不成立", "The proof does not hold"),
+    "proof.none": ("尚无设备记录过此运单", "No device has told anything of it yet"),
     "proof.uncovered": ("尚无签名覆盖最后的记录", "Nothing signed covers the last fact yet"),
     "proof.export": ("导出签名文件", "Export the signed file"),
     "proof.offline": (
@@ -112,3 +116,37 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "search.plate": ("车牌", "Plate"),
 }
 """Keys begin with `proof.` or `search.`."""
+
+_CHINESE: Final = tuple(
+    (re.compile(pattern), told)
+    for pattern, told in (
+        (r"changed, its bytes hash to (\w+), its row says (\w+)", r"已改动：内容的哈希为 \1，行内写的是 \2"),
+        (r", its row's own hash was changed$", "；行内的哈希被改过"),
+        (r", one bit flipped at byte (\d+)", r"；第 \1 字节翻了一位"),
+        (r", one bit flipped in (\S+) \(byte (\d+)\), it was (.+)$", r"；第 \2 字节（\1）翻了一位，原为 \3"),
+        (r"changed, its row says (\w+) (.+) and its body (.+)$", r"已改动：行内 \1 为 \2，内容中为 \3"),
+        (r"changed, its body is no longer a fact \((.+)\)$", r"已改动：内容已不成记录（\1）"),
+        (r"is a fact of (\S+) (\S+) (\S+)$", r"是 \1 流水期 \2 \3 的记录"),
+        (r"expected here, and (\d+) stands here$", r"此处应有此号，却是第 \1 号"),
+        (r" (\d+) or (\d+): changed, the second .+$", r" 第 \1 或 \2 号已改动：后一条写的哈希不是前一条的"),
+        (r"its checkpoint does not hold \((.+)\)$", r"其检查点不成立（\1）"),
+        (r"the list of evidence is not what its facts name$", r"证据清单与记录所写不符"),
+        (r"its checkpoint is of (\S+) epoch (\S+)$", r"其检查点属 \1 流水期 \2"),
+        (
+            r"is not what was signed: this one has hash (\w+), the checkpoint names (.+)$",
+            r"不是签名的那一条：此条哈希 \1，检查点写的是 \2",
+        ),
+        (r"(\d+) with hash (\w+)", r"第 \1 号、哈希 \2"),
+        (r"its row hides that it is of (\d+)$", r"行内隐瞒了它属于第 \1 次过卡"),
+        (r"^(\S+) is not enrolled here$", r"\1 未在中心登记"),
+        (r"no checkpoint here that its key holds for covers it$", r"没有由其密钥签名的检查点覆盖它"),
+    )
+)
+
+
+def proof_problem(text: str) -> Text:
+    """Why a proof does not hold, as `kakou journal verify` says it, and in Chinese."""
+    told = text
+    for pattern, chinese in _CHINESE:
+        told = pattern.sub(chinese, told)
+    return Text(told, text)
