@@ -191,6 +191,8 @@ def test_lanes_show_their_latest_pictures_and_say_what_is_not_possible(tmp_path:
     with console_rig(tmp_path) as rig:
         taken = PictureTaken(passage=1, moment="arrival", camera="front", sha256=sha, size_bytes=len(JPEG))
         rig.say("lane-in", PassageOpened(passage=1), taken, PassageOpened(passage=2))
+        rig.device("handheld-7")
+        rig.device("xray-7")
         rig.caught_up()
         files = BlobFiles(rig.console.config.blobs.folder)
         files.open()
@@ -203,6 +205,8 @@ def test_lanes_show_their_latest_pictures_and_say_what_is_not_possible(tmp_path:
         assert f"/desk/hold/lane-in/{'e' * 32}/1/picture/{sha}" in text
         assert WORDS["live.lanes_note"][number].replace("'", "&#39;") in text
         assert WORDS["live.off"][number] in text
+        assert "handheld-7" not in text
+        assert "xray-7" not in text
         assert not re.findall(r"[>\s](?:live|desk|nav)\.[a-z_.]+[<\s]", text)
 
 

@@ -123,10 +123,14 @@ def _handhelds(console: Console) -> list[centre.LaneSeen]:
 def lanes_of(console: Console) -> dict[str, Any]:
     """Every lane's latest pictures that are here: of the passage it has in it, or of those just before."""
     rows = []
+    of_site = tuple(lane.lane for lane in console.site().lanes)
     with console.archive() as archive, console.shown() as shown:
-        for device in archive.devices():
+        for device in dict.fromkeys((*of_site, *archive.devices())):
             pictures: list[tuple[PassageRow, PictureTaken]] = []
-            for row in shown.passages_last(device, PASSAGES_BACK):
+            passed = shown.passages_last(device, PASSAGES_BACK)
+            if not passed and device not in of_site:
+                continue
+            for row in passed:
                 stored = {
                     blob.sha256
                     for blob in archive.blobs_of_passage(device, row.passage)
