@@ -255,15 +255,17 @@ def hits_of(
     seen = 0
     words = {*recall.batch_nos, *recall.skus, *recall.trace_codes}
     words |= {str(each) for each in (*recall.waybill_nos, *recall.slip_nos, *recall.enterprises)}
-    for place, body in enumerate(_waybills(archive)):
-        if place % 1_000 == 0 and now_s() > until_s:
-            return Hits(tuple(found), seen, is_whole=False)
-        if any(word in body for word in words):
-            waybill = read_or_none(body, Waybill)
-            if waybill is not None and recall.names(waybill):
-                seen += 1
-                if len(found) < most:
-                    found.append(waybill)
+    # In a transaction: outside of one PostgreSQL copies all of them aside before the first row.
+    with archive.snapshot():
+        for place, body in enumerate(_waybills(archive)):
+            if place % 1_000 == 0 and now_s() > until_s:
+                return Hits(tuple(found), seen, is_whole=False)
+            if any(word in body for word in words):
+                waybill = read_or_none(body, Waybill)
+                if waybill is not None and recall.names(waybill):
+                    seen += 1
+                    if len(found) < most:
+                        found.append(waybill)
     return Hits(tuple(found), seen, is_whole=True)
 
 

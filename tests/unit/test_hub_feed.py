@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -210,6 +212,24 @@ def test_an_answer_is_bounded_and_pulling_on_reaches_the_end(bench: Bench, devic
         pulls += 1
     assert pulls > 2
     assert seen == list(range(1, 1501))
+
+
+def test_a_pull_from_far_behind_does_not_copy_the_whole_log_aside(
+    bench: Bench, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cursor of PostgreSQL that outlives its transaction (WITH HOLD) holds the whole answer first."""
+    put(bench.archive, *range(1, 101), size=400)
+    engine, begun = type(bench.archive.engine), []
+
+    def stream(self: Any, sql: str, parameters: Any = ()) -> Iterator[Any]:
+        if " FROM log " in sql:
+            begun.append(self.begun())
+        return of_engine(self, sql, parameters)
+
+    of_engine = engine.stream
+    monkeypatch.setattr(engine, "stream", stream)
+    assert numbers(pulled(bench, device, epoch_of(bench), 0))
+    assert begun == [True]
 
 
 # --- both ends equal --------------------------------------------------------------------------------------
