@@ -175,6 +175,22 @@ def test_every_lane_line_and_handheld_is_on_the_plan_in_its_state(rig: ConsoleRi
     assert "2 to judge" in html
 
 
+def test_a_lane_with_a_new_disk_has_nobody_in_it(rig: ConsoleRig) -> None:
+    """One whose disk is restored knows who stands there."""
+    busy(rig)
+    rig.say("lane-in", PassageOpened(passage=4_000), ruling(4_000, Verdict.HOLD))
+    device = rig.device("lane-in")
+    device.begin("a" * 32)
+    rig.send(device, device.facts[Stream.ALARM])
+    rig.caught_up()
+    assert [lane.passage for lane in _view(rig).lanes if lane.device == "lane-in"] == [4_000]
+    device.begin("b" * 32, disk_new=True)
+    rig.send(device, device.facts[Stream.ALARM])
+    rig.caught_up()
+    (lane,) = (lane for lane in _view(rig).lanes if lane.device == "lane-in")
+    assert (lane.state, lane.passage, lane.vehicles) == ("free", 0, 0)
+
+
 def test_a_lane_that_is_shut_or_away_says_so(rig: ConsoleRig) -> None:
     busy(rig)
     rig.say("lane-out", PassageClosed(passage=2, outcome="backed_out", lane_s=9.0), LaneClosed("arm moved"))

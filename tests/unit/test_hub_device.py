@@ -75,12 +75,14 @@ class Device:
         self.ids = itertools.count(1)
         self.say(EpochBegan("new", "", {}), Stream.ALARM)
 
-    def begin(self, epoch: str, why: str = "restored") -> None:
-        """Leave the epoch as it is and begin another, facts of the old one forgotten."""
+    def begin(self, epoch: str, why: str = "restored", *, disk_new: bool = False) -> None:
+        """Leave the epoch as it is and begin another, facts of the old one forgotten; on a new disk the old
+        epoch is, too."""
         heads = {s.value: f"{len(f)}:{f[-1].hash if f else GENESIS}" for s, f in self.facts.items()}
         old, self.epoch = self.epoch, epoch
         self.facts = {stream: [] for stream in Stream}
-        self.say(EpochBegan(why, old, heads), Stream.ALARM)
+        began = EpochBegan("new", "", {}) if disk_new else EpochBegan(why, old, heads)
+        self.say(began, Stream.ALARM)
 
     def say(self, data: FactData, stream: Stream = Stream.ROUTINE, *, time: str | None = None) -> Fact:
         said = self.facts[stream]

@@ -67,6 +67,13 @@ class Pending:
         self._numbered(row.device, row.passage)[row.epoch] = row
         self._passages_put[row.device, row.passage, row.epoch] = row
 
+    def open_passages(self, device: str) -> tuple[PassageRow, ...]:
+        """Those of this device that are not closed."""
+        numbers = {row.passage for row in self._shown.passages_open() if row.device == device}
+        numbers |= {passage for of, passage, _ in self._passages_put if of == device}
+        known = (row for passage in sorted(numbers) for row in self._numbered(device, passage).values())
+        return tuple(row for row in known if not row.closed_utc)
+
     def _numbered(self, device: str, passage: int) -> dict[str, PassageRow]:
         """Epoch -> passage of that number, the one opened last at the end."""
         found = self._passages.get((device, passage))

@@ -31,6 +31,7 @@ from sync.vocabulary.codec import Malformed
 from sync.vocabulary.facts import (
     Alarm,
     CommandTaken,
+    EpochBegan,
     FactBody,
     FindingMade,
     InspectionMade,
@@ -149,6 +150,8 @@ class Reading:
                 self._tally(told, "crossed")
             case PassageClosed() as data:
                 self._closed(told, data)
+            case EpochBegan(old_epoch=""):
+                self._forgot(told)
             case ParcelChecked() as data:
                 self._tally(told, "lane_checked")
                 self._tally(told, f"lane_checked_{data.result}")
@@ -230,6 +233,12 @@ class Reading:
             row._replace(opened_utc=told.utc, gated=int(data.gated), day=day, hour=hour)
         )
         self._tally(told, "opened")
+
+    def _forgot(self, told: Told) -> None:
+        """On a new disk a lane knows of no vehicle that stood in it: of those nothing more will come."""
+        for row in self._pending.open_passages(told.device):
+            if row.epoch != told.epoch:
+                self._pending.put_passage(row._replace(closed_utc=told.utc or NO_TIME, held_utc=""))
 
     def _ruled(self, told: Told, data: RulingMade) -> None:
         row = self._pending.passage(told.device, data.passage, told.epoch)
