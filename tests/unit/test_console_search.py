@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
+from sync.hub.console.finding import MOST
+from sync.hub.console.shown import NamedRow, PassageRow
 from sync.hub.console.words import WORDS
 from sync.vocabulary.numbers import Plate
 from sync.vocabulary.records import Trace
@@ -85,6 +90,38 @@ def test_nothing_found_is_said_and_nothing_breaks(
     answer = client.get("/search", params={"q": asked, "since": "2030-01-01T00:00"})
     assert answer.status_code == 200
     assert "Nothing found" in answer.text
+
+
+COPIES = (
+    """WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+    INSERT INTO passages SELECT {} FROM passages, n WHERE device = 'lane-1' AND passage = 7""",
+    """WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+    INSERT INTO named SELECT {} FROM named, n WHERE device = 'lane-1' AND passage = 7 AND utc <> ''""",
+)
+"""Passage 7 comes again 1,500 times, a minute apart, with all that is named by it."""
+
+
+@pytest.mark.parametrize("asked", [PLATE, SLIP, FIRM, "4604001"])
+def test_a_time_long_before_the_latest_is_searched_too(tmp_path: Path, asked: str) -> None:
+    later = "strftime('%Y-%m-%dT%H:%M:%fZ', {}, '+' || i || ' minutes')"
+    changed = {name: later.format(name) for name in ("opened_utc", "utc")}
+    changed |= {"passage": "passage + 10 * i", "seq": "seq + 100 * i"}
+    with console_rig(tmp_path) as rig:
+        stocked(rig)
+        passes(rig)
+        with contextlib.closing(sqlite3.connect(rig.console.part.shown_file)) as shown, shown:
+            for sql, names in zip(COPIES, (PassageRow._fields, NamedRow._fields), strict=True):
+                shown.execute(sql.format(", ".join(changed.get(name, name) for name in names)))
+        client = rig.client()
+        first = client.get(
+            "/search", params={"q": asked, "since": "2026-01-31T16:00", "until": "2026-01-31T16:02"}
+        ).text
+        assert set(passages_on(first)) == {"lane-1/7", "lane-1/17"}
+        latest = client.get("/search", params={"q": asked}).text
+        assert passages_on(latest)[0] == f"lane-1/{7 + 10 * 1500}"
+        assert len(set(passages_on(latest))) == MOST
+        similar_ = client.get("/search", params={"q": "豫A1234S"}).text
+        assert "1501 times" in text_of(similar_)
 
 
 def test_the_search_of_a_person_is_kept(searched: ConsoleRig) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sync.hub.archive import Archive
-from sync.hub.console.evidence import passages_of, record_somewhere
+from sync.hub.console.evidence import record_somewhere
 from sync.hub.console.shown import NamedRow, PassageRow, Shown
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.records import Enterprise, Trace
@@ -17,6 +17,7 @@ MOST: Final = 100
 MOST_NAMES: Final = 20
 AT_ONCE: Final = 500
 _COLUMNS: Final = ", ".join(PassageRow._fields)
+_COLUMNS_OF_P: Final = ", ".join(f"p.{name}" for name in PassageRow._fields)
 _RECORDS: Final = (
     "release_slips",
     "waybills",
@@ -34,7 +35,8 @@ class SimilarPlate:
     plate: str
     passages: int
     """How often it came; 0: only registered."""
-    last: PassageRow | None
+    last_utc: str
+    """When it came last."""
     is_registered: bool
 
 
@@ -61,60 +63,103 @@ def find(archive: Archive, shown: Shown, asked: str, from_utc: str, to_utc: str,
     if not text:
         return Found("", passages=_in_time(shown, from_utc or "0", to_utc or "9999", lane))
     plate = spelled(text)
-    rows = {row.address: row for row in _of_plates(shown, (plate, *meant(text)))}
-    named: list[NamedRow] = []
+    when = _When(from_utc, to_utc or "9999", lane)
+    rows = {row.address: row for row in _of_plates(shown, (plate, *meant(text)), when)}
+    facts: set[NamedRow] = set()
     for what in ("slip", "waybill", "enterprise", "officer", "order", "trace"):
         for name in dict.fromkeys((text, text.upper())):
-            for row in passages_of(shown, what, name, MOST):
-                rows[row.address] = row
-            named += (row for row in shown.named(what, name, MOST) if row.passage is None)
-    passages = sorted(
-        (row for row in rows.values() if _fits(row, from_utc, to_utc, lane)),
-        key=lambda row: row.opened_utc,
-        reverse=True,
-    )
-    facts = sorted(
-        (row for row in set(named) if (from_utc or "0") <= row.utc < (to_utc or "9999")),
-        key=lambda row: (row.utc, row.device, row.seq),
-        reverse=True,
-    )
+            rows.update((row.address, row) for row in _passages_naming(shown, what, name, when))
+            facts.update(_facts_naming(shown, what, name, when))
+    passages = sorted(rows.values(), key=lambda row: row.opened_utc, reverse=True)
+    latest = sorted(facts, key=lambda row: (row.utc, row.device, row.seq), reverse=True)
     return Found(
         text,
         tuple(passages[:MOST]),
         similar_plates(archive, shown, plate),
         tuple(_parcels(archive, shown, text))[:MOST],
         tuple(_records(archive, text)),
-        tuple(facts[:MOST]),
+        tuple(latest[:MOST]),
     )
 
 
 def similar_plates(archive: Archive, shown: Shown, plate: str) -> tuple[SimilarPlate, ...]:
     candidates = similar(plate)
-    came: dict[str, list[PassageRow]] = {}
-    for row in _of_plates(shown, candidates):
-        came.setdefault(row.plate, []).append(row)
+    came: dict[str, tuple[int, str]] = {}
+    for some in _at_once(candidates):
+        counted = shown.execute(
+            "SELECT plate, count(*), max(opened_utc) FROM passages "  # noqa: S608  only question marks
+            f"WHERE plate IN ({','.join('?' * len(some))}) GROUP BY plate",
+            some,
+        )
+        came.update((found, (count, last_utc)) for found, count, last_utc in counted)
     registered = set(_keys_among(archive, "vehicles", candidates))
     found = [
-        SimilarPlate(
-            each,
-            len(came.get(each, ())),
-            max(came[each], key=lambda row: row.opened_utc) if each in came else None,
-            each in registered,
-        )
-        for each in {*came, *registered}
+        SimilarPlate(each, *came.get(each, (0, "")), each in registered) for each in {*came, *registered}
     ]
     return tuple(sorted(found, key=lambda one: (-one.passages, one.plate))[:MOST_NAMES])
 
 
-def _of_plates(shown: Shown, plates: Sequence[str]) -> Iterator[PassageRow]:
-    for start in range(0, len(plates), AT_ONCE):
-        some = plates[start : start + AT_ONCE]
+class _When(NamedTuple):
+    """Opened since and before, both as UTC text; in this lane, or in any."""
+
+    from_utc: str
+    to_utc: str
+    lane: str
+
+    def has(self, row: PassageRow) -> bool:
+        return self.from_utc <= row.opened_utc < self.to_utc and self.lane in ("", row.device)
+
+
+def _at_once(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE))
+
+
+def _of_plates(shown: Shown, plates: Sequence[str], when: _When) -> Iterator[PassageRow]:
+    """The latest of each some of them."""
+    for some in _at_once(plates):
+        # The keys first, by the index alone: a plate with two characters unknown stands for a thousand.
         rows = shown.execute(
-            f"SELECT {_COLUMNS} FROM passages WHERE plate IN ({','.join('?' * len(some))}) "  # noqa: S608  only question marks and names of ours
-            "ORDER BY opened_utc DESC LIMIT 1000",
-            some,
+            f"SELECT {_COLUMNS_OF_P} FROM (SELECT device, passage, epoch FROM passages "  # noqa: S608  only question marks and names of ours
+            f"WHERE plate IN ({','.join('?' * len(some))}) AND opened_utc >= ? AND opened_utc < ? "
+            "AND (? = '' OR device = ?) ORDER BY opened_utc DESC LIMIT ?) AS k CROSS JOIN passages AS p "
+            "ON p.device = k.device AND p.passage = k.passage AND p.epoch = k.epoch",
+            (*some, when.from_utc, when.to_utc, when.lane, when.lane, MOST),
         )
         yield from map(PassageRow._make, rows)
+
+
+def _passages_naming(shown: Shown, what: str, name: str, when: _When) -> tuple[PassageRow, ...]:
+    """The latest whose facts name it."""
+    which = (
+        "SELECT device, passage, epoch, utc FROM named WHERE what = ? AND name = ? "
+        "AND passage IS NOT NULL AND (? = '' OR device = ?) "
+    )
+    those = (what, name, when.lane, when.lane)
+    told = shown.execute(
+        f"{which} AND utc >= ? AND utc < ? ORDER BY utc DESC LIMIT ?",
+        (*those, when.from_utc, when.to_utc, 10 * MOST),
+    ).fetchall()
+    # What names a passage is told after it was opened: of those opened last, behind the end of that time.
+    told += shown.execute(
+        f"{which} AND utc >= ? ORDER BY utc LIMIT ?", (*those, when.to_utc, MOST)
+    ).fetchall()
+    found: dict[str, PassageRow] = {}
+    for row in told:
+        one = shown.passage_then(*row)
+        if one is not None and when.has(one):
+            found.setdefault(one.address, one)
+    return tuple(sorted(found.values(), key=lambda row: row.opened_utc, reverse=True)[:MOST])
+
+
+def _facts_naming(shown: Shown, what: str, name: str, when: _When) -> Iterator[NamedRow]:
+    """The latest that name it and are of no passage."""
+    rows = shown.execute(
+        "SELECT what, name, utc, device, epoch, stream, seq, kind, passage FROM named "
+        "WHERE what = ? AND name = ? AND utc >= ? AND utc < ? AND passage IS NULL "
+        "AND (? = '' OR device = ?) ORDER BY utc DESC LIMIT ?",
+        (what, name, when.from_utc, when.to_utc, when.lane, when.lane, MOST),
+    )
+    yield from map(NamedRow._make, rows)
 
 
 def _in_time(shown: Shown, from_utc: str, to_utc: str, lane: str) -> tuple[PassageRow, ...]:
@@ -126,15 +171,9 @@ def _in_time(shown: Shown, from_utc: str, to_utc: str, lane: str) -> tuple[Passa
     return tuple(map(PassageRow._make, rows))
 
 
-def _fits(row: PassageRow, from_utc: str, to_utc: str, lane: str) -> bool:
-    in_time = (from_utc or "0") <= (row.opened_utc or "0") < (to_utc or "9999")
-    return in_time and lane in ("", row.device)
-
-
 def _keys_among(archive: Archive, collection: str, keys: Sequence[str]) -> Iterator[str]:
     for scope in archive.scopes():
-        for start in range(0, len(keys), AT_ONCE):
-            some = keys[start : start + AT_ONCE]
+        for some in _at_once(keys):
             rows = archive.engine.execute(
                 "SELECT key FROM records WHERE scope = ? AND collection = ? "  # noqa: S608  only question marks
                 f"AND key IN ({','.join('?' * len(some))})",
