@@ -19,7 +19,7 @@ from edge.devices.readings import (
     TagSeen,
     WeightSeen,
 )
-from edge.gate.effects import Commit, Effect, Show
+from edge.gate.effects import Commit, Effect, Show, ShowForAWhile, ShowOwnAgain
 from edge.gate.events import Inputs
 from edge.gate.lane import Lane, Shut
 from edge.runtime.supervisor import DeviceHealth
@@ -154,7 +154,7 @@ class Showing:
         self._said: dict[str, Reading] = {}
         self._passages: dict[int, PassageShown] = {}
         self._alarms: deque[AlarmShown] = deque(maxlen=ALARMS_SHOWN)
-        self._show = Show("", "", "")
+        self._show = self._own = Show("", "", "")
         self._latest: Snapshot | None = None
 
     def heard(self, device: str, reading: Reading) -> None:
@@ -166,7 +166,11 @@ class Showing:
         changed = False
         for effect in effects:
             if isinstance(effect, Show):
-                self._show, changed = effect, True
+                self._show, self._own, changed = effect, effect, True
+            elif isinstance(effect, ShowForAWhile):
+                self._show, changed = Show(effect.zh, effect.en, "amber"), True
+            elif isinstance(effect, ShowOwnAgain):
+                self._show, changed = self._own, True
             elif isinstance(effect, Commit):
                 self.told(utc, [told.data for told in effect.facts])
                 changed = True
@@ -258,7 +262,10 @@ class Showing:
 
     def _picture(self, utc: str, taken: PictureTaken) -> None:
         before = self._passages.get(taken.passage)
-        pictures = (*(before.pictures if before is not None else ()), (taken.moment, taken.sha256))
+        picture = (taken.moment, taken.sha256)
+        # A camera may send one picture under two names.
+        others = () if before is None else tuple(each for each in before.pictures if each != picture)
+        pictures = (*others, picture)
         self._change(taken.passage, utc, pictures=pictures[-PICTURES_SHOWN:])
 
     def _change(self, number: int, utc: str, **changes: object) -> None:

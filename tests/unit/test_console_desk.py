@@ -24,10 +24,11 @@ from sync.vocabulary.facts import (
     PassageClosed,
     PassageOpened,
     PictureTaken,
+    RaiseOrdered,
     ReadingKept,
     RulingMade,
 )
-from sync.vocabulary.records import InspectionMethod, OrderPart, Site
+from sync.vocabulary.records import InspectionMethod, OrderPart, Site, SiteLane
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from tests.console_rig import PASSWORD, ConsoleRig, console_rig, rostered
 from tests.unit.test_hub_device import SITE
@@ -106,8 +107,11 @@ def test_what_is_escalated_stands_before_what_is_due_sooner(rig: ConsoleRig) -> 
     held(rig, 1, "lane-1")
     held(rig, 2, "lane-2")
     client = rig.client()
-    answer = client.post(f"/desk/hold/lane-2/{EPOCH}/2/escalate", data={"reason": "driver refuses the scale"})
-    assert answer.status_code == 303
+    address, why = f"/desk/hold/lane-2/{EPOCH}/2", {"reason": "driver refuses the scale"}
+    # Only whoever has it in hand, and once.
+    assert client.post(f"{address}/escalate", data=why).status_code == 409
+    client.post(f"{address}/take")
+    assert [client.post(f"{address}/escalate", data=why).status_code for _ in range(2)] == [303, 409]
     shown = re.findall(r'class="button" href="/desk/hold/([^/]+)/', client.get("/desk").text)
     assert shown == ["lane-2", "lane-1"]
     acts = [(act.act, act.subject, act.officers, act.reason) for act in rig.archive.acts(5)]
@@ -141,10 +145,12 @@ def test_pictures_come_from_the_blobs_and_only_those_of_the_passage(rig: Console
     held(rig, 2)
     sha = hashlib.sha256(JPEG).hexdigest()
     taken = PictureTaken(passage=1, moment="arrival", camera="front", sha256=sha, size_bytes=len(JPEG))
-    rig.say(LANE, taken)
+    # A camera that sends one picture under two names.
+    rig.say(LANE, taken, taken)
     rig.caught_up()
     client = rig.client()
-    assert WORDS["desk.picture_missing"][1] in client.get(f"/desk/hold/{LANE}/1", follow_redirects=True).text
+    page = client.get(f"/desk/hold/{LANE}/1", follow_redirects=True).text
+    assert page.count(WORDS["desk.picture_missing"][1]) == 1
     files = BlobFiles(rig.console.config.blobs.folder)
     files.open()
     files.add(LANE, sha, 0, JPEG)
@@ -266,6 +272,106 @@ def test_the_second_officer_confirms_from_their_own_session_once(rig: ConsoleRig
     assert post(second, "confirm", release_id=asked[0]) == 303
     assert post(second, "confirm", release_id=asked[0]) == 409
     assert commands(rig) == [(LANE, "manual_release", ("4604001", "4604002"), "seal checked")]
+
+
+def test_a_second_officer_confirms_nothing_for_who_is_gone_nor_at_another_vehicles_page(
+    rig: ConsoleRig,
+) -> None:
+    two_officers(rig)
+    held(rig)
+    held(rig, 2, "lane-2")
+    first, second = rig.client("4604001"), rig.client("4604002")
+    post(first, "take")
+    assert post(first, "release", reason="seal checked") == 303
+    page = second.get(f"/desk/hold/{LANE}/{EPOCH}/1").text
+    (asked,) = re.findall(r'name="release_id" value="([0-9a-f]+)"', page)
+    elsewhere = second.post(f"/desk/hold/lane-2/{EPOCH}/2/confirm", data={"release_id": asked})
+    assert elsewhere.status_code == 409
+    rig.say(LANE, PassageClosed(passage=1, outcome="backed_out", lane_s=60.0))
+    rig.caught_up()
+    assert post(second, "confirm", release_id=asked) == 409
+    assert commands(rig) == []
+
+
+def test_pressed_twice_it_is_one_release_until_the_lane_has_answered(rig: ConsoleRig) -> None:
+    held(rig)
+    client = rig.client()
+    post(client, "take")
+    assert post(client, "release", reason="weighed again") == 303
+    again = client.post(f"/desk/hold/{LANE}/{EPOCH}/1/release", data={"reason": "weighed again"})
+    assert (again.status_code, WORDS["desk.given_already"][1] in again.text) == (409, True)
+    (row,) = rig.archive.last_commands(9)
+    rig.archive.settle_command(row.command_id, LANE, "refused", "", "2026-11-22T10:00:00.000000Z")
+    assert post(client, "release", reason="weighed again") == 303
+    assert len(commands(rig)) == 2
+
+
+def test_who_was_refused_finds_what_was_typed_but_no_password(rig: ConsoleRig) -> None:
+    two_officers(rig)
+    held(rig)
+    client = rig.client()
+    post(client, "take")
+    fields = {"reason": "seal checked", "second": "4604002", "second_password": "not this one"}
+    page = client.post(f"/desk/hold/{LANE}/{EPOCH}/1/release", data=fields).text
+    address = f' method="post" action="/desk/hold/{LANE}/{EPOCH}/1/release"'
+    release, aside = (form for form in page.split("<form") if form.startswith(address))
+    assert ('value="seal checked"' in release, 'value="4604002"' in release) == (True, True)
+    assert "seal checked" not in aside
+    assert "not this one" not in page
+    wish = {
+        "reason": " ",
+        "instructions": "the left door",
+        "part": ["photos"],
+        "due_min": 45,
+        "method": "seal",
+    }
+    page = client.post(f"/desk/hold/{LANE}/{EPOCH}/1/order", data=wish).text
+    assert 'value="the left door"' in page
+    assert 'value="photos" checked' in page
+    assert 'value="seal" selected' in page
+    assert 'value="45"' in page
+    own = {"reason": "x", "preset": 0, "zh": "请稍候"}
+    page = client.post(f"/desk/hold/{LANE}/{EPOCH}/1/board", data=own).text
+    assert ("<details open>" in page, 'value="请稍候"' in page) == (True, True)
+
+
+def test_what_was_meant_for_one_driver_is_not_shown_to_the_next(rig: ConsoleRig) -> None:
+    held(rig)
+    client = rig.client()
+    post(client, "take")
+    rig.say(LANE, PassageClosed(passage=1, outcome="backed_out", lane_s=60.0))
+    rig.caught_up()
+    assert post(client, "board", preset=3, reason="lane is needed") == 409
+    assert commands(rig) == []
+
+
+def test_who_drives_on_to_the_inspection_is_held_no_more_until_it_is_ruled_again(rig: ConsoleRig) -> None:
+    inspect = Ruling(Verdict.INSPECT, (Because(Reason.SPOT_CHECK),))
+    held(rig, ruling=inspect)
+    client = rig.client()
+    assert 'id="held-count">1<' in client.get("/desk").text
+    rig.say(LANE, RaiseOrdered(passage=1, order_id="o-1", purpose="inspect"))
+    rig.caught_up()
+    assert 'id="held-count">0<' in client.get("/desk").text
+    page = client.get(f"/desk/hold/{LANE}/{EPOCH}/1").text
+    assert ('data-held="0"' in page, WORDS["desk.sent_on"][1] in page) == (True, True)
+    assert post(client, "take") == 409
+    again = Ruling(Verdict.HOLD, (Because(Reason.DEVICE_SILENT, "io"),))
+    held_again = {"passage": 1, "ruling": again, "direction": "in", "ways": ("release",), "plate": PLATE}
+    rig.say(LANE, RulingMade(**held_again))  # type: ignore[arg-type]
+    rig.caught_up()
+    assert 'id="held-count">1<' in client.get("/desk").text
+    assert post(client, "take") == 303
+
+
+def test_a_lane_is_called_at_the_desk_as_on_its_sign(rig: ConsoleRig) -> None:
+    lane = SiteLane(lane=LANE, direction="I", name_zh="进1道", name_en="In 1")
+    rig.record("site", SITE, Site(site=SITE, name_zh="示范口岸", name_en="Demo port", lanes=(lane,)))
+    rig.console._site = None
+    held(rig)
+    client = rig.client()
+    for page in ("/desk", f"/desk/hold/{LANE}/{EPOCH}/1"):
+        assert ("In 1" in client.get(page).text, LANE in client.get(page).text) == (True, True)
 
 
 def test_an_officer_who_is_not_authorised_releases_nobody(rig: ConsoleRig) -> None:

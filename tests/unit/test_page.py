@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from edge.devices.readings import InputsSeen, PlateSeen, TagSeen, WeightSeen
-from edge.gate.effects import Commit, Show, Told
+from edge.gate.effects import Commit, Show, ShowForAWhile, ShowOwnAgain, Told
 from edge.gate.events import UNKNOWN_INPUTS
 from edge.gate.lane import Holding, Lane, Phase, Shut
 from edge.gate.page import MOST_VISITORS, Page
@@ -304,6 +304,7 @@ def test_a_passage_is_gathered_from_its_facts() -> None:
             passage=7, ruling=ruling, direction="I", plate="豫A12345", slips=("Z1",), gross_kg="20840"
         ),
         PictureTaken(passage=7, moment="arrival", camera="front", sha256=SHA, size_bytes=9),
+        PictureTaken(passage=7, moment="arrival", camera="front", sha256=SHA, size_bytes=9),
         Alarm(code=AlarmCode.TAILGATER, passage=7, zh="跟车", en="tailgater"),
         PassageClosed(passage=7, outcome="backed_out", lane_s=9.0),
     )
@@ -323,6 +324,26 @@ def test_a_passage_is_gathered_from_its_facts() -> None:
     assert passage.pictures == (("arrival", SHA),)
     assert (latest.says_zh, latest.colour) == ("请等待", "red")
     assert [alarm.code for alarm in latest.alarms] == ["tailgater"]
+
+
+def test_the_board_on_the_page_says_what_the_board_does() -> None:
+    """The centre's words while they stand there, and the lane's own again."""
+    gathered = showing()
+    told = []
+    for effect in (
+        Show("超重 请等待", "too heavy", "red"),
+        ShowForAWhile("请稍候", "please wait", 60.0),
+        ShowOwnAgain(),
+        ShowForAWhile("请熄火", "engine off", 60.0),
+        Show("放行", "released", "green"),
+        ShowOwnAgain(),
+    ):
+        assert gathered.asked(UTC, [effect]) is True
+        latest = published(gathered)
+        told.append((latest.says_zh, latest.says_en, latest.colour))
+    own, released = ("超重 请等待", "too heavy", "red"), ("放行", "released", "green")
+    centres = [("请稍候", "please wait", "amber"), ("请熄火", "engine off", "amber")]
+    assert told == [own, centres[0], own, centres[1], released, released]
 
 
 def test_only_the_last_passages_and_alarms_are_kept() -> None:

@@ -341,7 +341,8 @@ class Console:
 
     def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """`say(key)` gives words of `words`, `both(text)` those of a `Text`, `plain(text)`
-        a device's own words, `local(utc)` the site's time, `dated(text)` that of a text which is a time."""
+        a device's own words, `sign(device)` what drivers and officers call a lane (empty: nothing), `local(utc)`
+        the site's time, `dated(text)` that of a text which is a time."""
         language, theme = language_of(request), theme_of(request)
         site = self.site()
         session: Session | None = getattr(request.state, "session", None)
@@ -371,6 +372,10 @@ class Console:
         def both(text: Text | None) -> str:
             return "" if text is None else text.zh if language == "zh" else text.en
 
+        def sign(device: str) -> str:
+            lane = self.site().lane(device)
+            return "" if lane is None else lane.name_zh if language == "zh" else lane.name_en
+
         def dated(text: str) -> str:
             return local(text, "%Y-%m-%d %H:%M:%S") if _INSTANT.fullmatch(text) else text
 
@@ -389,6 +394,7 @@ class Console:
             both=both,
             plain=plain,
             dated=dated,
+            sign=sign,
             local=local,
             language=language,
             number=number,

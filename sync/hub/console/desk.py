@@ -128,7 +128,8 @@ class HoldSeen:
 
 
 def is_held(row: PassageRow) -> bool:
-    return not row.closed_utc and row.verdict in (Verdict.HOLD.value, Verdict.INSPECT.value)
+    waits = row.verdict in (Verdict.HOLD.value, Verdict.INSPECT.value) and not row.sent_on
+    return waits and not row.closed_utc
 
 
 def seen(archive: Archive, hold: Hold) -> HoldSeen:
@@ -144,7 +145,9 @@ def seen(archive: Archive, hold: Hold) -> HoldSeen:
             case RulingMade() as data:
                 ruling = data
             case PictureTaken() as data:
-                pictures.append(data)
+                # A camera may send one picture under two names.
+                if data not in pictures:
+                    pictures.append(data)
             case ParcelChecked() as data:
                 parcels.append(data)
             case CommandTaken() as data:
@@ -205,14 +208,18 @@ def leave(archive: Archive, hold: Hold, officer: str, at_utc: str, reason: str) 
 
 
 def escalate(archive: Archive, hold: Hold, officer: str, at_utc: str, reason: str) -> None:
-    """To the shift leader: it stands before all others. Raises `DeskRefused`."""
+    """To the shift leader: it stands before all others. Once: pressed twice, there is one alarm. Raises
+    `DeskRefused`."""
     reason = _reason(reason)
     with archive.transaction():
+        _must_have(archive, hold, officer)
+        found = _one(archive, hold)
+        if found is not None and found.escalated_utc:
+            raise DeskRefused("desk.escalated_already")
         archive.engine.execute(
-            "INSERT INTO console_holds VALUES (?, ?, ?, '', ?, ?, ?) "
-            "ON CONFLICT (device, epoch, passage) DO UPDATE SET escalated_utc = excluded.escalated_utc, "
-            "note = excluded.note",
-            (*hold, at_utc, at_utc, reason[:MOST_NOTE]),
+            "UPDATE console_holds SET escalated_utc = ?, note = ? "
+            "WHERE device = ? AND epoch = ? AND passage = ?",
+            (at_utc, reason[:MOST_NOTE], *hold),
         )
         _stepped(archive, hold, at_utc, (officer,), "escalate", "", "", reason, act="hold_escalated")
         # On every wall, with an owner and a clock, until somebody ends it.
@@ -310,12 +317,21 @@ def release(
             raise DeskRefused("desk.another_officer")
         for officer in officers:
             must_be_allowed(archive, officer, MAY_RELEASE, at_utc)
+        if _release_under_way(archive, hold):
+            # Pressed twice: the lane would refuse the second, and that is what would be read.
+            raise DeskRefused("desk.given_already")
         who = tuple(dict.fromkeys(officers))
         act = ManualRelease(passage=hold.passage, aside=aside)
         row = give(archive, hold.device, act, By(who, reason), valid_s=COMMAND_VALID_S, at_utc=at_utc)
         what = "aside" if aside else "release"
         _stepped(archive, hold, at_utc, who, what, row.command_id, "", reason)
     return row
+
+
+def _release_under_way(archive: Archive, hold: Hold) -> bool:
+    """One was given that the lane has not answered yet, and that is not void."""
+    releases = (each for each in steps(archive, hold) if each.what in ("release", "aside"))
+    return any(each.state in ("waiting", "sent") for each in releases)
 
 
 def ask_second(
@@ -372,11 +388,18 @@ def waiting_releases(archive: Archive, at_utc: str) -> tuple[AskedRelease, ...]:
     )
 
 
-def confirm(archive: Archive, release_id: str, second: str, at_utc: str, *, needed: int) -> CommandRow:
+def confirm(
+    archive: Archive, hold: Hold, release_id: str, second: str, at_utc: str, *, needed: int
+) -> CommandRow:
     """By the second officer, from a session of their own; once. Raises `DeskRefused`, `CentreRefused`."""
     with archive.transaction():
         asked = next(
-            (each for each in waiting_releases(archive, at_utc) if each.release_id == release_id), None
+            (
+                each
+                for each in waiting_releases(archive, at_utc)
+                if (each.release_id, each.hold) == (release_id, hold)
+            ),
+            None,
         )
         if asked is None:
             raise DeskRefused("desk.no_longer_waiting")

@@ -61,7 +61,7 @@ class Pending:
     def new_passage(self, device: str, passage: int, epoch: str) -> PassageRow:
         known = self._numbered(device, passage)
         nth = 1 + max((row.nth for row in known.values()), default=-1)
-        return PassageRow._make((device, passage, epoch, *_NEW_PASSAGE, nth))
+        return PassageRow._make((device, passage, epoch, *_NEW_PASSAGE, nth, 0))
 
     def put_passage(self, row: PassageRow) -> None:
         self._numbered(row.device, row.passage)[row.epoch] = row

@@ -39,6 +39,7 @@ from sync.vocabulary.facts import (
     ParcelChecked,
     PassageClosed,
     PassageOpened,
+    RaiseOrdered,
     RulingMade,
     SupplementEntered,
     VehicleCrossed,
@@ -144,6 +145,8 @@ class Reading:
                 self._opened(told, data)
             case RulingMade() as data:
                 self._ruled(told, data)
+            case RaiseOrdered(purpose="inspect") as data:
+                self._sent_on(told, data)
             case VehicleCrossed() as data:
                 row = self._pending.passage(told.device, data.passage, told.epoch)
                 self._pending.put_passage(row._replace(crossed_utc=told.utc))
@@ -261,6 +264,7 @@ class Reading:
                 claim=data.claim,
                 ruled_utc=told.utc,
                 ruled_position=told.body.position,
+                sent_on=0,
                 held_utc="" if verdict is Verdict.RELEASE else row.held_utc or told.utc,
                 first_held_utc=row.first_held_utc or ("" if verdict is Verdict.RELEASE else told.utc),
             )
@@ -298,6 +302,15 @@ class Reading:
             for code in dict.fromkeys(codes):
                 self._count(told, "reason", code, what)
         self._pending.put_passage(row)
+
+    def _sent_on(self, told: Told, data: RaiseOrdered) -> None:
+        """Inspected beyond the barrier: nobody ends a hold. One that was held before is held no more."""
+        row = self._pending.passage(told.device, data.passage, told.epoch)
+        if told.body.position < row.ruled_position:
+            return
+        if row.held_utc and row.held_utc != row.ruled_utc:
+            self._tally(told, "hold_ended", _between_s(row.held_utc, told.utc))
+        self._pending.put_passage(row._replace(sent_on=1, held_utc=""))
 
     def _closed(self, told: Told, data: PassageClosed) -> None:
         row = self._pending.passage(told.device, data.passage, told.epoch)

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, Self
 from sync.hub.engine import Over
 from sync.hub.given_up import given_up
 
-VERSION: Final = "7"
+VERSION: Final = "8"
 """Of the tables and of what is read into them: another one is made anew."""
 
 _SCHEMA: Final = """
@@ -66,6 +66,8 @@ CREATE TABLE passages (
   was_drawn INTEGER NOT NULL DEFAULT 0,
   -- Of those with this number, in the order they were heard of: the clock may have gone back with the disk.
   nth INTEGER NOT NULL DEFAULT 0,
+  -- The arm was ordered up for it to drive on to its inspection: it waits for nobody.
+  sent_on INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (device, passage, epoch)
 ) WITHOUT ROWID;
 CREATE INDEX passages_by_time ON passages (opened_utc);
@@ -260,6 +262,7 @@ class PassageRow(NamedTuple):
     counted_enterprise: str
     was_drawn: int
     nth: int
+    sent_on: int
 
     @property
     def address(self) -> str:

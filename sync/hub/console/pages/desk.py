@@ -285,6 +285,7 @@ def _hold(request: Request, hold: Hold, *, said: tuple[object, ...] = (), status
         status=status,
         said=said,
         refused=status != 200,
+        typed=getattr(request.state, "typed", {}),
         presets=BOARD_PRESETS,
         most_board=MAX_BOARD_TEXT,
         most_value=MAX_VALUE,
@@ -302,6 +303,11 @@ def _scope(console: Console) -> str:
 
 
 # --- what can be done ---------------------------------------------------------------------------------------
+
+
+def _typed(request: Request, form: str, **fields: object) -> None:
+    """Stands in the form again when it is refused: a vehicle waits for who types. Never a password."""
+    request.state.typed = {form: fields}
 
 
 def _do(request: Request, hold: Hold, done: str, act: Callable[[Archive], object]) -> Response:
@@ -332,6 +338,8 @@ def _still_held(request: Request, hold: Hold) -> PassageRow:
 
 @router.post("/desk/hold/{device}/{epoch}/{passage}/take")
 def take(request: Request, session: Acting, hold: Holding, reason: Why = "") -> Response:
+    _typed(request, "take", reason=reason)
+
     def act(archive: Archive) -> None:
         _still_held(request, hold)
         desk.take(archive, hold, session.officer, utc_now(), reason=reason)
@@ -351,6 +359,8 @@ def leave(request: Request, session: Acting, hold: Holding, reason: Why = "") ->
 
 @router.post("/desk/hold/{device}/{epoch}/{passage}/escalate")
 def escalate(request: Request, session: Acting, hold: Holding, reason: Why) -> Response:
+    _typed(request, "escalate", reason=reason)
+
     def act(archive: Archive) -> None:
         _still_held(request, hold)
         desk.escalate(archive, hold, session.officer, utc_now(), reason)
@@ -360,6 +370,7 @@ def escalate(request: Request, session: Acting, hold: Holding, reason: Why) -> R
 
 @router.post("/desk/hold/{device}/{epoch}/{passage}/calm")
 def calm(request: Request, session: Acting, hold: Holding, reason: Why) -> Response:
+    _typed(request, "calm", reason=reason)
     return _do(
         request,
         hold,
@@ -378,7 +389,11 @@ def board(
     zh: Annotated[str, Form(max_length=MAX_BOARD_TEXT)] = "",
     en: Annotated[str, Form(max_length=MAX_BOARD_TEXT)] = "",
 ) -> Response:
+    _typed(request, "board", preset=preset, zh=zh, en=en, reason=reason)
+
     def act(archive: Archive) -> None:
+        # What was meant for one driver is not for the next to read.
+        _still_held(request, hold)
         text = BoardText(preset=preset, seconds=desk.BOARD_S) if preset else _own_words(zh, en)
         desk.command(archive, hold, text, session.officer, reason, utc_now())
 
@@ -400,6 +415,8 @@ def supplement(
     field: Annotated[str, Form(pattern="^(plate|weight|slip|container)$")],
     value: Annotated[str, Form(max_length=MAX_VALUE)],
 ) -> Response:
+    _typed(request, "supplement", field=field, value=value, reason=reason)
+
     def act(archive: Archive) -> None:
         _still_held(request, hold)
         given = Supplement(passage=hold.passage, field=field, value=value.strip())  # type: ignore[arg-type]
@@ -419,6 +436,7 @@ def release(
     second_password: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
     """Where the site wants two officers: the second proves who they are here, or is asked to confirm."""
+    _typed(request, "aside" if aside else "release", reason=reason, second=second)
     needed = console_of(request).site().manual_release_officers
     alone = needed < 2 or bool(second.strip())
 
@@ -470,12 +488,12 @@ def confirm(
 ) -> Response:
     """By the second officer, from a session of their own."""
     needed = console_of(request).site().manual_release_officers
-    return _do(
-        request,
-        hold,
-        "desk.done_given",
-        lambda archive: desk.confirm(archive, release_id, session.officer, utc_now(), needed=needed),
-    )
+
+    def act(archive: Archive) -> None:
+        _still_held(request, hold)
+        desk.confirm(archive, hold, release_id, session.officer, utc_now(), needed=needed)
+
+    return _do(request, hold, "desk.done_given", act)
 
 
 @router.post("/desk/hold/{device}/{epoch}/{passage}/withdraw")
@@ -505,6 +523,17 @@ def order(
     instructions: Annotated[str, Form(max_length=MOST_INSTRUCTIONS)] = "",
     due_min: Annotated[int, Form(ge=1, le=1_440)] = 30,
 ) -> Response:
+    _typed(
+        request,
+        "order",
+        officer=officer,
+        method=method or "",
+        parts=part or [],
+        instructions=instructions,
+        due_min=due_min,
+        reason=reason,
+    )
+
     def act(archive: Archive) -> None:
         row = _still_held(request, hold)
         wish = desk.SendWish(
@@ -522,6 +551,7 @@ def order(
 @router.post("/desk/hold/{device}/{epoch}/{passage}/close")
 def close(request: Request, session: Acting, hold: Holding, reason: Why) -> Response:
     """The lane is taken out of service; only an officer at the lane takes it back (S12)."""
+    _typed(request, "close", reason=reason)
     return _do(
         request,
         hold,

@@ -27,6 +27,7 @@ WORDS = {
     "desk.ended.interrupted": ("中断", "interrupted"),
     "desk.ended.false_start": ("误触发", "false start"),
     "desk.released_now": ("已放行", "Released"),
+    "desk.sent_on": ("已抬杆，前往查验区", "The arm is up: it drives on to its inspection"),
     "desk.lane_hears": ("通道在线", "Lane hears"),
     "desk.lane_silent": ("通道离线，指令送不到", "Lane is silent: no command reaches it"),
     "desk.pictures": ("图像", "Pictures"),
@@ -163,5 +164,10 @@ WORDS = {
         "Neither plate nor slip is known: nothing to order",
     ),
     "desk.ordered_already": ("已有未办结的查验指令 {0}", "Order {0} is open for it already"),
+    "desk.escalated_already": ("已上报，等待值班科长处理", "It is escalated already"),
+    "desk.given_already": (
+        "放行指令已下达，等待通道回答，见处置记录",
+        "A release is on its way already: what the lane answers will stand below",
+    ),
     "desk.both_languages": ("请选预设文字，或中英文都填写", "Choose a preset, or write both languages"),
 }
