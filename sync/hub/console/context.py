@@ -341,8 +341,8 @@ class Console:
 
     def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """`say(key)` gives words of `words`, `both(text)` those of a `Text`, `plain(text)`
-        a device's own words, `sign(device)` what drivers and officers call a lane (empty: nothing), `local(utc)`
-        the site's time, `dated(text)` that of a text which is a time."""
+        a device's own words, `sign(device)` what drivers and officers call a lane (empty: nothing),
+        `local(utc)` the site's time, `dated(text)` that of a text which is a time."""
         language, theme = language_of(request), theme_of(request)
         site = self.site()
         session: Session | None = getattr(request.state, "session", None)
