@@ -28,7 +28,7 @@ from sync.vocabulary.facts import (
     ReadingKept,
     RulingMade,
 )
-from sync.vocabulary.records import InspectionMethod, OrderPart, Site, SiteLane
+from sync.vocabulary.records import Direction, InspectionMethod, OrderPart, Site, SiteLane
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from tests.console_rig import PASSWORD, ConsoleRig, console_rig, rostered
 from tests.unit.test_hub_device import SITE
@@ -365,7 +365,7 @@ def test_who_drives_on_to_the_inspection_is_held_no_more_until_it_is_ruled_again
 
 
 def test_a_lane_is_called_at_the_desk_as_on_its_sign(rig: ConsoleRig) -> None:
-    lane = SiteLane(lane=LANE, direction="I", name_zh="进1道", name_en="In 1")
+    lane = SiteLane(lane=LANE, direction=Direction.IN, name_zh="进1道", name_en="In 1")
     rig.record("site", SITE, Site(site=SITE, name_zh="示范口岸", name_en="Demo port", lanes=(lane,)))
     rig.console._site = None
     held(rig)
