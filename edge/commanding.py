@@ -97,7 +97,10 @@ def _opened(config: Path) -> Iterator[tuple[HubConfig, Archive]]:
         hub_config = read_hub_config(config)
         place = hub_config.archive
         if isinstance(place, Path) and not place.is_file():
-            raise CentreRefused(f"{place}: expected a hub's archive, there is no such file")
+            raise CentreRefused(
+                f"{place}：没有此文件，应为中心的库",
+                f"{place}: expected a hub's archive, there is no such file",
+            )
         archive = Archive.open(hub_config.archive)
         try:
             yield hub_config, archive
@@ -150,7 +153,10 @@ def _passage(archive: Archive, device: str, text: str) -> int:
         raise ValueError(f"--passage: expected a number or `held`, got {text[:20]}")
     held = centre.held_now(archive, device)
     if held is None:
-        raise CentreRefused(f"nobody is held in {device}, as far as its facts have come")
+        raise CentreRefused(
+            f"就已到的记录，{device} 内无待处置车辆",
+            f"nobody is held in {device}, as far as its facts have come",
+        )
     return held.passage
 
 
@@ -656,11 +662,15 @@ def console_account(
             if roles:
                 set_account(archive, officer_no, _asked("password"), roles, by=by, at_utc=utc_now())
             if close and not close_account(archive, officer_no, by=by, at_utc=utc_now()):
-                raise AccountRefused(f"there is no account of {officer_no[:64]}")
+                raise AccountRefused(
+                    f"没有 {officer_no[:64]} 的账户", f"there is no account of {officer_no[:64]}"
+                )
             if confirm:
                 known = account(archive, officer_no)
                 if known is None:
-                    raise AccountRefused(f"there is no account of {officer_no[:64]}")
+                    raise AccountRefused(
+                        f"没有 {officer_no[:64]} 的账户", f"there is no account of {officer_no[:64]}"
+                    )
                 confirm_account(archive, known, by=by, how="hub", at_utc=utc_now())
                 roles = known.roles
         except AccountRefused as refused:
@@ -870,6 +880,9 @@ def _wait_held(archive: Archive, step: Step) -> int:
     until_s = time.monotonic() + step.wait_held_s
     while (held := centre.held_now(archive, step.device)) is None:
         if time.monotonic() >= until_s:
-            raise CentreRefused(f"nobody is held in {step.device}, as far as its facts have come")
+            raise CentreRefused(
+                f"就已到的记录，{step.device} 内无待处置车辆",
+                f"nobody is held in {step.device}, as far as its facts have come",
+            )
         time.sleep(0.05)
     return held.passage

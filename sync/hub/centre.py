@@ -17,6 +17,7 @@ import msgspec
 
 from sync.hub.archive import Archive, CentreAct, CommandRow, OpenGrant, OpenUse, RecordChange
 from sync.hub.inspected import NOT_COUNTED
+from sync.hub.refusals import SaidRefusal, expectation
 from sync.link.messages import Status
 from sync.vocabulary.codec import Malformed, decoder, to_json
 from sync.vocabulary.commands import MAX_REASON, Act, Command, Revoke, kind_of_act
@@ -32,8 +33,8 @@ _read_status = decoder(Status)
 _read_order = decoder(InspectionOrder)
 
 
-class CentreRefused(ValueError):
-    """It cannot be done so; the text says what was expected."""
+class CentreRefused(SaidRefusal):
+    """It cannot be done so at the centre."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,10 @@ class By:
     def checked(self) -> By:
         """Itself. Raises `CentreRefused`."""
         if not self.officers or not self.reason.strip() or len(self.reason) > MAX_REASON:
-            raise CentreRefused(f"expected an officer and a reason of at most {MAX_REASON} characters")
+            raise CentreRefused(
+                f"须填写关员工号和理由，理由不超过 {MAX_REASON} 字",
+                f"expected an officer and a reason of at most {MAX_REASON} characters",
+            )
         return self
 
 
@@ -66,7 +70,9 @@ def give(
     """Write a command down for the hub to say. A revoked device is one from now on, whether or not it hears
     of it (G10). Raises `CentreRefused`."""
     if archive.enrolled(device) is None:
-        raise CentreRefused(f"device: {device[:64]} is not enrolled here")
+        raise CentreRefused(
+            f"设备 {device[:64]} 未在本中心登记", f"device: {device[:64]} is not enrolled here"
+        )
     command_id = new_id()
     try:
         Command(
@@ -80,7 +86,7 @@ def give(
             act=act,
         )
     except ValueError as error:
-        raise CentreRefused(str(error)) from error
+        raise CentreRefused(expectation(str(error)).zh, str(error)) from error
     row = CommandRow(
         command_id,
         device,
@@ -112,7 +118,7 @@ def answered(
     while True:
         row = archive.command(command_id)
         if row is None:
-            raise CentreRefused(f"there is no command {command_id}")
+            raise CentreRefused(f"没有指令 {command_id}", f"there is no command {command_id}")
         if row.state in FINAL or waited_s >= within_s:
             return row
         sleep(every_s)
@@ -157,14 +163,17 @@ def release_claim(archive: Archive, claim_id: str, by: By, at_utc: str) -> tuple
     by.checked()
     claim = archive.claim(claim_id)
     if claim is None:
-        raise CentreRefused(f"there is no claim {claim_id[:80]}")
+        raise CentreRefused(f"没有占用 {claim_id[:80]}", f"there is no claim {claim_id[:80]}")
     with archive.transaction():
         freed = archive.return_grant(claim.device, claim_id)
         if freed:
             detail = f"{claim.device} passage {claim.passage}: {', '.join(freed)}"
             archive.add_act(CentreAct(at_utc, "release_claim", claim_id, by.officers, by.reason, detail))
     if not freed:
-        raise CentreRefused(f"claim {claim_id[:80]} is not open: {claim.verdict} {claim.why}".strip())
+        raise CentreRefused(
+            f"占用 {claim_id[:80]} 已结束：{claim.verdict} {claim.why}".strip(),
+            f"claim {claim_id[:80]} is not open: {claim.verdict} {claim.why}".strip(),
+        )
     return freed
 
 
@@ -180,8 +189,9 @@ def release_use(archive: Archive, device: str, use_id: str, by: By, at_utc: str)
             archive.add_act(CentreAct(at_utc, "release_use", use_id, by.officers, by.reason, detail))
     if freed is None:
         raise CentreRefused(
+            f"{device[:64]} 没有未结束且未经授予的使用 {use_id[:80]}；见 `centre claims`",
             f"{device[:64]} has no use {use_id[:80]} that is open and without a grant; "
-            "`centre claims` lists what is"
+            "`centre claims` lists what is",
         )
     return freed.slip_no
 
@@ -205,7 +215,10 @@ def issue_order(archive: Archive, scope: str, order: InspectionOrder, by: By) ->
     known = archive.record("inspection_orders", order.order_no, scope)
     body = to_json(order).decode()
     if known is not None and known != body:
-        raise CentreRefused(f"order {order.order_no} is issued already, and says something else")
+        raise CentreRefused(
+            f"指令 {order.order_no} 已下发，内容不同",
+            f"order {order.order_no} is issued already, and says something else",
+        )
     with archive.transaction():
         applied = archive.apply_changes(
             scope, [RecordChange("inspection_orders", key_of(order), body)], order.issued
@@ -222,7 +235,9 @@ def withdraw_order(archive: Archive, scope: str, order_no: str, by: By, at_utc: 
     by.checked()
     body = archive.record("inspection_orders", order_no, scope)
     if body is None:
-        raise CentreRefused(f"there is no order {order_no[:64]} in {scope}")
+        raise CentreRefused(
+            f"{scope} 内没有指令 {order_no[:64]}", f"there is no order {order_no[:64]} in {scope}"
+        )
     # Field by field, so that what this version does not know stays in the record.
     fields = {**msgspec.json.decode(body), "state": OrderState.WITHDRAWN.value}
     with archive.transaction():
@@ -276,7 +291,9 @@ def lane(archive: Archive, device: str) -> LaneSeen:
     """How a device stands, by its last status and facts. Raises `CentreRefused`."""
     enrolled = archive.enrolled(device)
     if enrolled is None:
-        raise CentreRefused(f"device: {device[:64]} is not enrolled here")
+        raise CentreRefused(
+            f"设备 {device[:64]} 未在本中心登记", f"device: {device[:64]} is not enrolled here"
+        )
     kept = archive.status(device)
     status = Status(device=device, online=False)
     if kept is not None:

@@ -18,6 +18,7 @@ from sync.vocabulary.records import Control, CreditTier, Enterprise, Mode, Recal
 _read_control = decoder(Control)
 _read_recall = decoder(Recall)
 _read_enterprise = decoder(Enterprise)
+_MODE_ZH = {Mode.SHADOW: "影子", Mode.ADVISORY: "提示", Mode.LIVE: "生效"}
 
 
 # --- controls ---------------------------------------------------------------------------------------------
@@ -50,16 +51,23 @@ def put_control(
     by.checked()
     known = control(archive, scope, wanted.control_id)
     if wanted.valid_until <= wanted.valid_from or wanted.valid_until <= UtcText(at_utc):
-        raise CentreRefused("valid until: expected a time after valid from, and not over yet")
+        raise CentreRefused(
+            "止期应晚于起期，且尚未过去", "valid until: expected a time after valid from, and not over yet"
+        )
     if not wanted.control_id.strip() or len(wanted.control_id) > 64:
-        raise CentreRefused("number: expected 1 to 64 characters")
+        raise CentreRefused("编号应为 1 至 64 个字符", "number: expected 1 to 64 characters")
     if not wanted.reason_zh.strip() or not wanted.reason_en.strip():
-        raise CentreRefused("reason: expected words in Chinese and in English, a driver reads them")
+        raise CentreRefused(
+            "提示须有中文和英文，司机要看",
+            "reason: expected words in Chinese and in English, a driver reads them",
+        )
     is_live = known is not None and known.mode is Mode.LIVE and _is_in_force(known, at_utc)
     if is_live and wanted.mode is not Mode.LIVE:
         raise CentreRefused(
+            f"{wanted.control_id} 正在生效：改下{_MODE_ZH[wanted.mode]}版本会使其结束。"
+            "请换编号试行，或先结束",
             f"{wanted.control_id} is live: a {wanted.mode.value} version would end it. Try it under another "
-            "number, or end it first"
+            "number, or end it first",
         )
     made = replace(wanted, version=1 if known is None else known.version + 1)
     told = f"{made.control_id}@{made.version} {made.mode.value} {made.action.value}; {detail}"
@@ -79,7 +87,9 @@ def end_control(archive: Archive, scope: str, control_id: str, by: By, at_utc: s
     by.checked()
     known = control(archive, scope, control_id)
     if known is None or not known.valid_until > UtcText(at_utc):
-        raise CentreRefused(f"control {control_id[:64]}: there is none in force")
+        raise CentreRefused(
+            f"布控 {control_id[:64]} 不在有效期内", f"control {control_id[:64]}: there is none in force"
+        )
     over = replace(known, valid_from=min(known.valid_from, UtcText(at_utc)), valid_until=UtcText(at_utc))
     told = f"{over.control_id}@{over.version} {over.mode.value}"
     _write(archive, scope, "controls", control_id, to_json(over), _act(at_utc, "end_control", over, by, told))
@@ -114,12 +124,13 @@ def put_recall(archive: Archive, scope: str, wanted: Recall, by: By, at_utc: str
     named = (wanted.slip_nos, wanted.waybill_nos, wanted.trace_codes, wanted.skus, wanted.batch_nos)
     if not any(named) and not wanted.enterprises:
         raise CentreRefused(
-            "recall: expected at least one slip, waybill, trace code, SKU, batch or enterprise"
+            "召回须至少列出一项：核放单、运单、溯源码、SKU、批次或企业",
+            "recall: expected at least one slip, waybill, trace code, SKU, batch or enterprise",
         )
     if not wanted.recall_no.strip() or len(wanted.recall_no) > 64:
-        raise CentreRefused("number: expected 1 to 64 characters")
+        raise CentreRefused("编号应为 1 至 64 个字符", "number: expected 1 to 64 characters")
     if not wanted.reason_zh.strip() or not wanted.reason_en.strip():
-        raise CentreRefused("reason: expected words in Chinese and in English")
+        raise CentreRefused("提示须有中文和英文", "reason: expected words in Chinese and in English")
     act = CentreAct(at_utc, "put_recall", wanted.recall_no, by.officers, by.reason, wanted.state.value)
     _write(archive, scope, "recalls", wanted.recall_no, to_json(wanted), act)
 
@@ -129,7 +140,9 @@ def end_recall(archive: Archive, scope: str, recall_no: str, by: By, at_utc: str
     by.checked()
     body = archive.record("recalls", recall_no, scope)
     if body is None or msgspec.json.decode(body).get("state") == RecallState.ENDED.value:
-        raise CentreRefused(f"recall {recall_no[:64]}: there is none in force")
+        raise CentreRefused(
+            f"召回 {recall_no[:64]} 不存在或已解除", f"recall {recall_no[:64]}: there is none in force"
+        )
     fields = {**msgspec.json.decode(body), "state": RecallState.ENDED.value}
     act = CentreAct(at_utc, "end_recall", recall_no, by.officers, by.reason, "")
     _write(archive, scope, "recalls", recall_no, to_json(fields), act)
@@ -161,10 +174,10 @@ def set_rates(
     Raises `CentreRefused`."""
     by.checked()
     if not all(0 <= rate <= 1000 for rates in per_mille.values() for rate in rates):
-        raise CentreRefused("rates: expected 0 to 1000 per mille")
+        raise CentreRefused("比例应为 0 至 1000‰", "rates: expected 0 to 1000 per mille")
     known = [each for each in enterprises(archive, scope) if only in ("", str(each.code))]
     if only and not known:
-        raise CentreRefused(f"enterprise {only[:64]}: there is none")
+        raise CentreRefused(f"没有企业 {only[:64]}", f"enterprise {only[:64]}: there is none")
     changes = []
     for each in known:
         if each.tier not in per_mille:

@@ -14,6 +14,7 @@ import msgspec
 
 from sync.hub.archive import Archive, CentreAct
 from sync.hub.centre import By, CentreRefused, issue_order
+from sync.hub.refusals import expectation
 from sync.policy.lots import draw_goods, draw_officers, sha256_of
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.numbers import UtcText, WaybillNo
@@ -76,12 +77,18 @@ def draw(
     seed over the same records give the same. Raises `CentreRefused`."""
     by.checked()
     if not 1 <= wish.count <= MOST or not 1 <= wish.officers_each <= 2:
-        raise CentreRefused(f"expected 1 to {MOST} parcels and 1 or 2 officers each")
+        raise CentreRefused(
+            f"应为 1 至 {MOST} 件包裹，每件 1 或 2 名关员",
+            f"expected 1 to {MOST} parcels and 1 or 2 officers each",
+        )
     if len(wish.draw_no) > 48:
-        raise CentreRefused("the draw's number: expected at most 48 characters")
+        raise CentreRefused("抽取编号不超过 48 个字符", "the draw's number: expected at most 48 characters")
     known = tuple(_orders(archive, scope))
     if any(order.draw is not None and order.draw.draw_no == wish.draw_no for order in known):
-        raise CentreRefused(f"draw {wish.draw_no} was made already: give this one another number")
+        raise CentreRefused(
+            f"抽取 {wish.draw_no} 已办理，请换编号",
+            f"draw {wish.draw_no} was made already: give this one another number",
+        )
     drawn_before = {
         str(number)
         for order in known
@@ -94,9 +101,15 @@ def draw(
         goods = draw_goods(seed, _urn(archive, scope, wish, drawn_before), wish.count)
         lots = draw_officers(seed, goods.lots, officers, wish.officers_each)
     except ValueError as error:
-        raise CentreRefused(f"{error} (authorised for {wish.authorisation}, nothing in hand)") from error
+        raise CentreRefused(
+            f"{expectation(str(error)).zh}（授权 {wish.authorisation}，手中无指令）",
+            f"{error} (authorised for {wish.authorisation}, nothing in hand)",
+        ) from error
     if not goods.lots:
-        raise CentreRefused("there is nothing to draw from that was not drawn for this cause before")
+        raise CentreRefused(
+            "范围内的包裹均已因同一起因抽过",
+            "there is nothing to draw from that was not drawn for this cause before",
+        )
     officers_sha256 = sha256_of(officers)
     orders = tuple(
         InspectionOrder(

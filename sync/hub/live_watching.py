@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from sync.hub.config import HubConfig, LivePart
+from sync.hub.refusals import SaidRefusal
 from sync.link import live_wire as wire
 from sync.link.keys import KeySigner
 from sync.link.live_wire import (
@@ -40,8 +41,8 @@ READ_BYTES: Final = 64 * 1024
 _ANY_PLACE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  where it listens, not where we do
 
 
-class WatchRefused(Exception):
-    """The endpoint is not there, or does not let us watch; the text says why."""
+class WatchRefused(SaidRefusal):
+    """The endpoint is not there, or does not let us watch."""
 
 
 class Watching:
@@ -59,13 +60,13 @@ class Watching:
     ) -> None:
         """Connects and asks. Raises `WatchRefused`."""
         if config.live is None:
-            raise WatchRefused("this hub has no table [live]")
+            raise WatchRefused("本中心未配置 [live]", "this hub has no table [live]")
         self._decoder = Decoder({Kind.GREETING, Kind.END})
         self._socket = _connected(config.live, config)
         try:
             greeting = self._one(CONNECT_WITHIN_S)
             if not isinstance(greeting, Greeting):
-                raise WatchRefused(f"expected a greeting, got {greeting}")
+                raise WatchRefused("实时服务应答不符", f"expected a greeting, got {greeting}")
             opening = WatchOpening(
                 site=config.site,
                 device=device,
@@ -113,7 +114,7 @@ class Watching:
             self._socket.settimeout(CONNECT_WITHIN_S)
             self._socket.sendall(b"".join(encode(message)))
         except OSError as error:
-            raise WatchRefused(f"the endpoint is gone: {error}") from error
+            raise WatchRefused("实时服务连接中断", f"the endpoint is gone: {error}") from error
 
     def _one(self, within_s: float) -> wire.Message:
         until_s = time.monotonic() + within_s
@@ -121,7 +122,7 @@ class Watching:
             message = self._next(left_s)
             if message is not None:
                 return message
-        raise WatchRefused("the endpoint does not answer")
+        raise WatchRefused("实时服务无应答", "the endpoint does not answer")
 
     def _next(self, within_s: float) -> wire.Message | None:
         """None: nothing whole came in time."""
@@ -134,16 +135,16 @@ class Watching:
         except TimeoutError:
             return None
         except Malformed as error:
-            raise WatchRefused(f"the endpoint says what it must not: {error}") from error
+            raise WatchRefused("实时服务应答不符", f"the endpoint says what it must not: {error}") from error
         except OSError as error:
-            raise WatchRefused(f"the endpoint is gone: {error}") from error
+            raise WatchRefused("实时服务连接中断", f"the endpoint is gone: {error}") from error
         if not data:
-            raise WatchRefused("the endpoint closed the connection")
+            raise WatchRefused("实时服务关闭了连接", "the endpoint closed the connection")
         self._decoder.add(data)
         try:
             return self._decoder.next()
         except Malformed as error:
-            raise WatchRefused(f"the endpoint says what it must not: {error}") from error
+            raise WatchRefused("实时服务应答不符", f"the endpoint says what it must not: {error}") from error
 
 
 def sessions(config: HubConfig, officer: str) -> tuple[Announced, ...]:
@@ -166,9 +167,9 @@ def _connected(part: LivePart, config: HubConfig) -> socket.socket:
             opened.close()
             raise
     except ssl.SSLError as error:
-        raise WatchRefused(said_of(error)) from error
+        raise WatchRefused("实时服务的证书不符", said_of(error)) from error
     except OSError as error:
-        raise WatchRefused(f"{host}:{part.port}: {error}") from error
+        raise WatchRefused(f"{host}:{part.port} 连接不上", f"{host}:{part.port}: {error}") from error
 
 
 def _in_tls(opened: socket.socket, part: LivePart, config: HubConfig) -> socket.socket:
@@ -177,7 +178,10 @@ def _in_tls(opened: socket.socket, part: LivePart, config: HubConfig) -> socket.
     if part.ca_file is None:
         return opened
     if config.sync.certificate_file is None or config.sync.tls_key_file is None:
-        raise WatchRefused("sync.certificate_file and sync.tls_key_file: expected beside live.ca_file")
+        raise WatchRefused(
+            "设了 live.ca_file，还须设 sync.certificate_file 和 sync.tls_key_file",
+            "sync.certificate_file and sync.tls_key_file: expected beside live.ca_file",
+        )
     context = ssl.create_default_context(cafile=str(part.ca_file))
     context.check_hostname = False
     context.load_cert_chain(str(config.sync.certificate_file), str(config.sync.tls_key_file))

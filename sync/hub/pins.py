@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sync.hub.archive import Archive, CentreAct, RecordChange
 from sync.hub.centre import By, CentreRefused
+from sync.hub.refusals import expectation
 from sync.hub.terms import Refused
 from sync.hub.trusts import Trusts
 from sync.link.keys import KeyRefused, own_secret, shared_secret
@@ -108,11 +109,14 @@ class Pins:
             pins.must_stretch()
             must_be_pin(pin)
         except PinRefused as error:
-            raise CentreRefused(f"PIN: {error}") from error
+            raise CentreRefused(f"PIN：{expectation(str(error)).zh}", f"PIN: {error}") from error
         body, officer = self._officer(scope, officer_no)
         named = devices or (tuple(officer.pin.devices) if officer.pin is not None else ())
         if not named:
-            raise CentreRefused(f"officer {officer_no[:64]} signs in on no device yet: expected --device")
+            raise CentreRefused(
+                f"关员 {officer_no[:64]} 尚无可登录的设备：须指明 --device",
+                f"officer {officer_no[:64]} signs in on no device yet: expected --device",
+            )
         seed = self._random(SEED_BYTES) if new_key else self._kept_seed(officer)
         salt = self._random(SALT_BYTES)
         secret = PinSecret(stretched(pin, salt, self._cost), seed)
@@ -168,11 +172,17 @@ class Pins:
     def _officer(self, scope: str, officer_no: str) -> tuple[str, Officer]:
         body = self._archive.record("officers", officer_no, scope)
         if body is None:
-            raise CentreRefused(f"officer {officer_no[:64]} is not on the roster of {scope}: import it first")
+            raise CentreRefused(
+                f"关员 {officer_no[:64]} 不在 {scope} 名册内：请先导入",
+                f"officer {officer_no[:64]} is not on the roster of {scope}: import it first",
+            )
         try:
             return body, _read_officer(body)
         except Malformed as error:
-            raise CentreRefused(f"officer {officer_no[:64]}: its record cannot be read: {error}") from error
+            raise CentreRefused(
+                f"关员 {officer_no[:64]} 的记录无法读取：{error}",
+                f"officer {officer_no[:64]}: its record cannot be read: {error}",
+            ) from error
 
     def _kept_seed(self, officer: Officer) -> bytes:
         if officer.pin is None:
@@ -181,7 +191,10 @@ class Pins:
             key = own_secret(self._private, KEPT_PURPOSE)
             return pins.kept_open(officer.pin.kept, officer.officer_no, key).seed
         except PinRefused as error:
-            raise CentreRefused(f"{error}, with a new signing key (--new-key)") from error
+            raise CentreRefused(
+                "中心密钥打不开所存 PIN：请重设 PIN 并换签名密钥（--new-key）",
+                f"{error}, with a new signing key (--new-key)",
+            ) from error
 
     def _made(
         self,
@@ -194,7 +207,10 @@ class Pins:
     ) -> OfficerPin:
         peppers = {device: self._pepper(device) for device in devices}
         if len(peppers) > MAX_PIN_DEVICES:
-            raise CentreRefused(f"expected at most {MAX_PIN_DEVICES} devices an officer, got {len(peppers)}")
+            raise CentreRefused(
+                f"每名关员至多 {MAX_PIN_DEVICES} 台设备，实为 {len(peppers)} 台",
+                f"expected at most {MAX_PIN_DEVICES} devices an officer, got {len(peppers)}",
+            )
         kept_key = own_secret(self._private, KEPT_PURPOSE)
         return pins.made(
             secret,
@@ -217,7 +233,9 @@ class Pins:
             trust = self._trusts.of(device)
             return shared_secret(self._private, trust.keys[trust.current], PEPPER_PURPOSE)
         except (Refused, KeyRefused) as error:
-            raise CentreRefused(f"device {device[:64]}: {error}") from error
+            raise CentreRefused(
+                f"设备 {device[:64]} 无可用密钥：{error}", f"device {device[:64]}: {error}"
+            ) from error
 
     def _write(
         self, scope: str, officers: list[tuple[str, dict[str, object]]], act: CentreAct, at_utc: str
@@ -228,7 +246,8 @@ class Pins:
             _read_officer(text)
             if len(text) > MAX_BODY // 2:
                 raise CentreRefused(
-                    f"officer {officer_no}: too many devices for one record ({len(text)} bytes)"
+                    f"关员 {officer_no}：设备过多，一条记录放不下（{len(text)} 字节）",
+                    f"officer {officer_no}: too many devices for one record ({len(text)} bytes)",
                 )
             changes.append(RecordChange("officers", officer_no, text))
         with self._archive.transaction():

@@ -34,6 +34,7 @@ from sync.vocabulary.records import (
     TraceStep,
     Waybill,
 )
+from sync.vocabulary.rulings import Text
 from sync.vocabulary.trace_codes import MAX_CODE, PREFIX, TraceClaims, new_code, parse, unsigned
 
 MOST: Final = 2_000
@@ -45,7 +46,7 @@ OF_SLIP: Final = (
 )
 """By the index of schema step 13: its expression, to the letter. `scope || ''`: SQLite does not know how few
 there are, and would go through the whole scope."""
-GONE: Final = frozenset({"cancelled", "left"})
+GONE: Final = {"cancelled": "已取消", "left": "已离区"}
 
 T = TypeVar("T")
 _read_status = decoder(Status)
@@ -71,7 +72,7 @@ class Given:
     labels: tuple[Label, ...]
     fresh: int
     """Codes given now; the others were there."""
-    refused: tuple[tuple[str, str], ...]
+    refused: tuple[tuple[str, Text], ...]
     """Waybill number and why."""
 
 
@@ -97,13 +98,16 @@ def issue(
     by.checked()
     wanted = tuple(dict.fromkeys(each.strip() for each in waybill_nos if each.strip()))
     if not 1 <= len(wanted) <= MOST:
-        raise CentreRefused(f"expected 1 to {MOST} waybill numbers, got {len(wanted)}")
+        raise CentreRefused(
+            f"运单号应为 1 至 {MOST} 个，实为 {len(wanted)} 个",
+            f"expected 1 to {MOST} waybill numbers, got {len(wanted)}",
+        )
     if archive.scope(scope) is None:
-        raise CentreRefused(f"scope {scope} is not in this archive")
+        raise CentreRefused(f"本库没有范围 {scope}", f"scope {scope} is not in this archive")
     now = UtcText(utc_text(datetime.fromisoformat(at_utc), whole_seconds=True))
     site = _site(archive)
     day = f"{datetime.fromisoformat(at_utc).astimezone(ZoneInfo(site.zone)):%Y-%m-%d}"
-    refused: list[tuple[str, str]] = []
+    refused: list[tuple[str, Text]] = []
     labels: list[Label] = []
     fresh = 0
     with archive.transaction():
@@ -112,9 +116,9 @@ def issue(
         changes: list[RecordChange] = []
         for number in wanted:
             waybill = read_or_none(archive.record("waybills", number, scope), Waybill)
-            why = "no record of it" if waybill is None else _not_outbound(archive, scope, waybill)
-            if waybill is None or why:
-                refused.append((number, why))
+            why = _NO_RECORD if waybill is None else _not_outbound(archive, scope, waybill)
+            if waybill is None or why is not None:
+                refused.append((number, why or _NO_RECORD))
                 continue
             code = waybill.trace_code or new_code(day, pick)
             trace = read_or_none(archive.record("traces", code, scope), Trace)
@@ -190,18 +194,21 @@ def _begun(code: str, waybill: Waybill, site: Site, now: UtcText, known: Trace |
     return Trace(trace_code=code, waybill_no=waybill.waybill_no, steps=(*before, step))
 
 
-def _not_outbound(archive: Archive, scope: str, waybill: Waybill) -> str:
-    """Empty where it goes out: its slip does, or it is on none yet and is no return."""
+_NO_RECORD: Final = Text("底账中无此运单", "no record of it")
+
+
+def _not_outbound(archive: Archive, scope: str, waybill: Waybill) -> Text | None:
+    """None where it goes out: its slip does, or it is on none yet and is no return."""
     if len(waybill.trace_code) > MAX_CODE:
-        return f"its trace code is longer than {MAX_CODE} characters"
+        return Text(f"溯源码超过 {MAX_CODE} 个字符", f"its trace code is longer than {MAX_CODE} characters")
     if waybill.state in GONE:
-        return f"its state is {waybill.state}"
+        return Text(f"运单{GONE[waybill.state]}", f"its state is {waybill.state}")
     if waybill.slip_no is None:
-        return "it is a return" if waybill.direction == "return" else ""
+        return Text("属退货", "it is a return") if waybill.direction == "return" else None
     slip = read_or_none(archive.record("release_slips", waybill.slip_no, scope), ReleaseSlip)
     if slip is not None and slip.direction is not Direction.OUT:
-        return f"it comes in, by {waybill.slip_no}"
-    return ""
+        return Text(f"属进区核放单 {waybill.slip_no}", f"it comes in, by {waybill.slip_no}")
+    return None
 
 
 # --- a label that is shown --------------------------------------------------------------------------------
@@ -319,4 +326,7 @@ def _site(archive: Archive) -> Site:
         site = read_or_none(body, Site)
         if site is not None:
             return site
-    raise CentreRefused("expected a record of the site: whose name stands on the labels")
+    raise CentreRefused(
+        "缺少场所记录：标签上须印场所名称",
+        "expected a record of the site: whose name stands on the labels",
+    )

@@ -23,6 +23,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
 from sync.hub.archive import Archive, CentreAct
+from sync.hub.refusals import SaidRefusal
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.records import Officer, OfficerState
 
@@ -48,8 +49,8 @@ class Role(enum.StrEnum):
     """Accounts."""
 
 
-class AccountRefused(ValueError):
-    """It cannot be done so; the text says what was expected."""
+class AccountRefused(SaidRefusal):
+    """It cannot be done so with an account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +91,12 @@ def set_account(
     `AccountRefused`."""
     _must_be_password(password)
     if not roles:
-        raise AccountRefused(f"roles: expected at least one of {', '.join(Role)}")
+        raise AccountRefused("至少选一个角色", f"roles: expected at least one of {', '.join(Role)}")
     if archive.record("officers", officer_no) is None:
-        raise AccountRefused(f"officer: {officer_no[:64]} is not rostered; import the officer first")
+        raise AccountRefused(
+            f"关员 {officer_no[:64]} 不在名册内，请先导入",
+            f"officer: {officer_no[:64]} is not rostered; import the officer first",
+        )
     verifier = hasher.hash(password)
     with archive.transaction():
         archive.engine.execute(
@@ -126,7 +130,10 @@ def set_own_password(
 
 def _must_be_password(password: str) -> None:
     if not LEAST_PASSWORD <= len(password) <= MOST_PASSWORD:
-        raise AccountRefused(f"password: expected {LEAST_PASSWORD} to {MOST_PASSWORD} characters")
+        raise AccountRefused(
+            f"密码应为 {LEAST_PASSWORD} 至 {MOST_PASSWORD} 个字符",
+            f"password: expected {LEAST_PASSWORD} to {MOST_PASSWORD} characters",
+        )
 
 
 def confirm_account(archive: Archive, known: Account, *, by: str, how: str, at_utc: str) -> None:
@@ -143,7 +150,7 @@ def confirm_account(archive: Archive, known: Account, *, by: str, how: str, at_u
                 CentreAct(at_utc, "console_account", known.officer_no, (by,), f"confirmed by {how}", "")
             )
     if not done:
-        raise AccountRefused("the account was changed meanwhile, or is closed")
+        raise AccountRefused("账户已被变更或停用", "the account was changed meanwhile, or is closed")
 
 
 def close_account(archive: Archive, officer_no: str, *, by: str, at_utc: str) -> bool:

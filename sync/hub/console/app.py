@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sync.hub.archive import STORAGE_ERRORS, ArchiveTaken
@@ -29,12 +31,14 @@ from sync.hub.console.pages import (
     trace,
     wall,
 )
+from sync.hub.console.refusing import Refused, bare, fields_not_understood, said, wants_page
 from sync.hub.console.stations import Stations
 from sync.hub.console.tail import Tail
 from sync.hub.console.watching import Wall
 from sync.hub.console.words import WORDS
 from sync.hub.engine import TookTooLong
 from sync.link.page_hosts import is_this_host, name_and_port
+from sync.vocabulary.rulings import Text
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; "
@@ -84,27 +88,29 @@ def build_app(console: Console, tail: Tail | None = None) -> FastAPI:
 
     @app.exception_handler(SignInFirst)
     async def _sign_in_first(request: Request, _: Exception) -> Response:
-        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        if request.method == "GET" and wants_page(request):
             return RedirectResponse(f"/sign-in?to={request.url.path}", 303)
-        return JSONResponse({"code": "not_signed_in"}, 401)
+        return await run_in_threadpool(_told, request, 401, "not_signed_in")
 
-    @app.exception_handler(HTTPException)
-    @app.exception_handler(404)
-    async def _refused(request: Request, error: HTTPException) -> Response:
-        return await run_in_threadpool(_told, request, error.status_code, str(error.detail))
+    @app.exception_handler(StarletteHTTPException)
+    async def _refused(request: Request, error: StarletteHTTPException) -> Response:
+        if isinstance(error, Refused):
+            return await run_in_threadpool(_told, request, error.status_code, error.key, *error.more)
+        # Of the framework itself: no such address, or not to be asked so.
+        key = {404: "nothing_here", 405: "method"}.get(error.status_code, "other")
+        return await run_in_threadpool(_told, request, error.status_code, key)
 
     @app.exception_handler(RequestValidationError)
     async def _not_understood(request: Request, error: RequestValidationError) -> Response:
-        wrong = ((".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()[:5])
-        where = "; ".join(f"{place}: {why}" for place, why in wrong)
-        return await run_in_threadpool(_told, request, 422, where)
+        told = fields_not_understood(error.errors())
+        return await run_in_threadpool(_answer, request, 422, "not_understood", told)
 
     async def _no_archive(request: Request, error: Exception) -> Response:
         # Locked, full or lost: said to who asks, who may ask again; the next one is answered by itself.
         console.log.warning(
             "not answered", path=request.url.path, why=f"{type(error).__name__}: {str(error)[:200]}"
         )
-        return JSONResponse({"code": "503", "detail": "storage"}, 503, headers={"Retry-After": "2"})
+        return bare(request, 503, "storage", retry_after_s=2)
 
     for kind in (*STORAGE_ERRORS, ArchiveTaken):
         app.add_exception_handler(kind, _no_archive)
@@ -112,19 +118,22 @@ def build_app(console: Console, tail: Tail | None = None) -> FastAPI:
     @app.exception_handler(Busy)
     @app.exception_handler(TookTooLong)
     async def _not_now(request: Request, error: Exception) -> Response:
-        detail = "busy" if isinstance(error, Busy) else "too_long"
-        console.log.info("not answered", path=request.url.path, why=detail)
-        answer = await run_in_threadpool(_told, request, 503, detail)
+        key = "busy" if isinstance(error, Busy) else "took_too_long"
+        console.log.info("not answered", path=request.url.path, why=key)
+        answer = await run_in_threadpool(_told, request, 503, key)
         answer.headers["Retry-After"] = "10"
         return answer
 
-    def _told(request: Request, status: int, detail: str) -> Response:
-        if "text/html" in request.headers.get("accept", "") and console.session(request) is not None:
-            request.state.session = console.session(request)
-            key = f"error.{detail}" if detail in ("busy", "too_long") else f"error.{status}"
-            key = key if key in WORDS else "error.503"
-            return console.page(request, "error.html", status=status, key=key, detail=detail)
-        return JSONResponse({"code": detail if status == 403 else str(status), "detail": detail}, status)
+    def _told(request: Request, status: int, key: str, *more: object) -> Response:
+        return _answer(request, status, key, [said(f"refused.{key}", *more)])
+
+    def _answer(request: Request, status: int, code: str, told: Sequence[Text]) -> Response:
+        """A page in the reader's language; to programs a code that stays, and an English sentence."""
+        if not wants_page(request):
+            return JSONResponse({"code": code, "detail": "; ".join(each.en for each in told)}, status)
+        request.state.session = console.session(request)
+        key = f"error.{status}" if f"error.{status}" in WORDS else "error.other"
+        return console.page(request, "error.html", status=status, key=key, told=told)
 
     app.add_middleware(Guard, console=console)
     return app
@@ -164,21 +173,21 @@ class Guard:
 
     def _refusal(self, request: Request) -> Response | None:
         if not self._is_ours(request.headers.get("host", "")):
-            return JSONResponse({"code": "not_this_host"}, 421)
+            return bare(request, 421, "not_this_host")
         session = self._sessions.kept.get(request.cookies.get(COOKIE, ""))
         address = request.client.host if request.client else ""
         bucket, name = (
             (self._limits.strangers, address) if session is None else (self._limits.known, session.cookie)
         )
         if not bucket.takes(name, time.monotonic()):
-            return JSONResponse({"code": "too_many"}, 429, headers={"Retry-After": "1"})
+            return bare(request, 429, "too_many", retry_after_s=1)
         if request.method in ("GET", "HEAD"):
             return None
         if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-            return JSONResponse({"code": "other_origin"}, 403)
+            return bare(request, 403, "other_origin")
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:12]) > MOST_BODY_BYTES:
-            return JSONResponse({"code": "too_long"}, 413)
+            return bare(request, 413, "too_long")
         return None
 
     def _is_ours(self, host: str) -> bool:

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
-from fastapi import HTTPException, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -28,6 +28,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from sync.hub.archive import Archive
 from sync.hub.config import HubConfig
 from sync.hub.console.accounts import Role, note_read, standing
+from sync.hub.console.refusing import Refused
 from sync.hub.console.settings import ConsolePart
 from sync.hub.console.shown import Shown
 from sync.hub.console.words import WORDS
@@ -367,7 +368,11 @@ class Console:
 
         def say(key: str, *more: object) -> str:
             words = WORDS[key][number]
-            return words.format(*more) if more else words
+            return (
+                words.format(*(both(each) if isinstance(each, Text) else each for each in more))
+                if more
+                else words
+            )
 
         def both(text: Text | None) -> str:
             return "" if text is None else text.zh if language == "zh" else text.en
@@ -439,7 +444,7 @@ def needs(*roles: Role) -> Callable[[Request], Session]:
     def allowed(request: Request) -> Session:
         session = signed_in(request)
         if not session.roles & set(roles):
-            raise HTTPException(403, "role")
+            raise Refused(403, "role")
         return session
 
     return allowed
@@ -455,7 +460,7 @@ async def commanding(request: Request) -> Session:
     ):
         token = str((await request.form()).get("csrf", ""))
     if not secrets.compare_digest(token.encode(), session.token.encode()):
-        raise HTTPException(403, "csrf")
+        raise Refused(403, "csrf")
     return session
 
 

@@ -11,14 +11,15 @@ import secrets
 from typing import Final, NamedTuple
 
 from sync.hub.archive import Archive, CentreAct
+from sync.hub.refusals import SaidRefusal
 
 PREFIX: Final = "kakou_"
 LONGEST_DAYS: Final = 400
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,63}")
 
 
-class TokenRefused(ValueError):
-    """It cannot be made so; the text says what was expected."""
+class TokenRefused(SaidRefusal):
+    """No token can be made so."""
 
 
 class Token(NamedTuple):
@@ -35,9 +36,12 @@ def make_token(archive: Archive, name: str, valid_until_utc: str, *, by: str, at
     """The token, to be handed to the program. A name is given once for ever: what it read stands under it.
     Raises `TokenRefused`."""
     if not _NAME.fullmatch(name):
-        raise TokenRefused("name: expected 2 to 64 letters, digits, dots, dashes")
+        raise TokenRefused(
+            "系统名称应为 2 至 64 位字母、数字、点、连字符",
+            "name: expected 2 to 64 letters, digits, dots, dashes",
+        )
     if valid_until_utc <= at_utc:
-        raise TokenRefused("valid until: expected a day to come")
+        raise TokenRefused("有效期须晚于今天", "valid until: expected a day to come")
     token = PREFIX + secrets.token_urlsafe(32)
     with archive.transaction():
         made = archive.engine.execute(
@@ -45,7 +49,7 @@ def make_token(archive: Archive, name: str, valid_until_utc: str, *, by: str, at
             (name, _hash(token), at_utc, by, valid_until_utc),
         ).rowcount
         if not made:
-            raise TokenRefused(f"name: {name} was given before")
+            raise TokenRefused(f"系统名称 {name} 已用过，不得再用", f"name: {name} was given before")
         archive.add_act(CentreAct(at_utc, "console_token", name, (by,), "made", f"until {valid_until_utc}"))
     return token
 

@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from sync.hub.archive import Archive, CentreAct
@@ -30,6 +30,7 @@ from sync.hub.console.accounts import (
 )
 from sync.hub.console.context import Console, Session, commanding, console_of, needs, signed_in
 from sync.hub.console.pages.doors import Throttle
+from sync.hub.console.refusing import Refused, words_of
 from sync.hub.console.statistics import safe_cell
 from sync.hub.console.words import WORDS
 from sync.hub.pins import has_pin, is_pin
@@ -95,7 +96,7 @@ def _state(archive: Archive, known: Account, now_utc: str) -> str:
 
 def _administers(session: Session) -> None:
     if Role.ADMIN not in session.roles:
-        raise HTTPException(403, "role")
+        raise Refused(403, "role")
 
 
 @router.post("/access/accounts")
@@ -123,7 +124,7 @@ def put_account(
                 _keep_an_administrator(archive, number)
             set_account(archive, number, password, wanted, by=session.officer, at_utc=utc_now())
     except ValueError as refused:
-        return _accounts(request, ("access.refused", str(refused)[:200]))
+        return _accounts(request, ("access.refused", words_of(refused)))
     end_sessions(console, number)
     return RedirectResponse("/access/accounts", 303)
 
@@ -160,7 +161,7 @@ def confirm(request: Request, session: Commanding, officer: Short, code: Short) 
         try:
             confirm_account(archive, known, by=session.officer, how="code", at_utc=utc_now())
         except AccountRefused as refused:
-            return _accounts(request, ("access.refused", str(refused)))
+            return _accounts(request, ("access.refused", words_of(refused)))
     _confirmed(console, theirs)
     return RedirectResponse("/access/accounts", 303)
 
@@ -187,9 +188,9 @@ def close(request: Request, session: Commanding, officer: Short) -> Response:
             _keep_an_administrator(archive, officer)
             done = close_account(archive, officer, by=session.officer, at_utc=utc_now())
     except AccountRefused as refused:
-        return _accounts(request, ("access.refused", str(refused)))
+        return _accounts(request, ("access.refused", words_of(refused)))
     if not done:
-        raise HTTPException(404, "account")
+        raise Refused(404, "no_such_account")
     end_sessions(console, officer)
     return RedirectResponse("/access/accounts", 303)
 
@@ -200,7 +201,7 @@ def _keep_an_administrator(archive: Archive, officer_no: str) -> None:
     others = [each for each in accounts(archive) if each.officer_no != officer_no]
     is_one = known is not None and known.active and Role.ADMIN in known.may
     if is_one and not any(each.active and Role.ADMIN in each.may for each in others):
-        raise AccountRefused("at least one administrator must stay")
+        raise AccountRefused(*WORDS["access.last_admin"])
 
 
 def end_sessions(console: Console, officer_no: str, but: str = "") -> None:
@@ -282,11 +283,11 @@ def change_password(
     return RedirectResponse("/" if session.is_confirmed else "/access/confirm", 303)
 
 
-def _changed(archive: Archive, session: Session, new: str) -> tuple[str, str] | None:
+def _changed(archive: Archive, session: Session, new: str) -> tuple[Any, ...] | None:
     try:
         set_own_password(archive, session.officer, new, at_utc=utc_now())
     except AccountRefused as refused:
-        return ("access.refused", str(refused))
+        return ("access.refused", words_of(refused))
     return None
 
 
@@ -341,7 +342,7 @@ def confirm_by_pin(request: Request, session: Commanding, pin: Short) -> Respons
         try:
             confirm_account(archive, known, by=session.officer, how="pin", at_utc=utc_now())
         except AccountRefused as refused:
-            return _confirm(request, session, ("access.refused", str(refused)))
+            return _confirm(request, session, ("access.refused", words_of(refused)))
     _confirmed(console, session)
     return RedirectResponse("/", 303)
 
@@ -357,7 +358,7 @@ def _asked(
         since = "" if first is None else _utc(first)
         until = "" if last is None else _utc(last + timedelta(days=1))
     except OverflowError as error:
-        raise HTTPException(422, "day: expected one within the years 2 to 9998") from error
+        raise Refused(422, "day_years") from error
     return audit.Asked(
         officer=officer.strip(),
         what=what.strip(),
@@ -375,7 +376,7 @@ def _midnight(console: Console, day: str) -> datetime | None:
     try:
         return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=console.zone)
     except ValueError as error:
-        raise HTTPException(422, "day: expected YYYY-MM-DD") from error
+        raise Refused(422, "day_form", day) from error
 
 
 def _utc(at: datetime) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 
@@ -17,6 +17,7 @@ from sync.hub.console import statistics as made
 from sync.hub.console.accounts import Role, note_read
 from sync.hub.console.context import Console, Session, commanding, console_of, needs
 from sync.hub.console.pages.statistics import Day, View, days_asked
+from sync.hub.console.refusing import Refused, words_of
 from sync.hub.console.shown import DAILY, HOURLY, TALLIES, PassageRow
 from sync.hub.console.tokens import LONGEST_DAYS, TokenRefused, holder_of, make_token, revoke_token, tokens
 from sync.hub.console.words import WORDS
@@ -24,8 +25,10 @@ from sync.hub.looking_back import passages_told
 from sync.store.journal import utc_now
 from sync.vocabulary.facts import Stream
 from sync.vocabulary.numbers import utc_text
+from sync.vocabulary.rulings import Text
 
 MOST: Final = 1_000
+MOST_DAYS_BY_HOUR: Final = 31
 MOST_NUMBER: Final = 2**62
 Name = Annotated[str, Query(min_length=1, max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=MOST)]
@@ -56,11 +59,11 @@ def asker(request: Request) -> Asker:
         with console.archive() as archive:
             name = holder_of(archive, token.strip(), utc_now())
         if name is None:
-            raise HTTPException(401, "token")
+            raise Refused(401, "token")
         return Asker(f"program {name}", sees_all=True)
     session = console.session(request)
     if session is None:
-        raise HTTPException(401, "not_signed_in")
+        raise Refused(401, "not_signed_in")
     return Asker(session.officer, sees_all=bool(session.roles & {Role.LEAD, Role.AUDIT, Role.ADMIN}))
 
 
@@ -228,7 +231,7 @@ def passages(
         at, _, rest = after.partition("|")
         number, _, of = rest.partition("|")
         if not number.isdecimal() or len(number) > 19:
-            raise HTTPException(422, "after: expected what `next` said")
+            raise Refused(422, "after")
         where.append("(opened_utc, device, passage) < (?, ?, CAST(? AS INTEGER))")
         values += [at, of, number]
     with console.shown() as shown:
@@ -281,7 +284,7 @@ def passage_of_epoch(request: Request, who: Asking, device: Device, epoch: Epoch
     """One passage: device, the epoch it was opened in, and number."""
     row = next((row for row in _of_number(request, device, passage) if row.epoch == epoch), None)
     if row is None:
-        raise HTTPException(404, "no such passage")
+        raise Refused(404, "no_such_passage")
     _note(console_of(request), who, "passage", f"{device}/{passage}")
     return _passage(row)
 
@@ -296,7 +299,7 @@ def facts_of_passage(
         numbered = passages_told(archive, device, passage)
         told = next((each.told for each in numbered if each.epoch == epoch), ())
         if not told:
-            raise HTTPException(404, "no such passage")
+            raise Refused(404, "no_such_passage")
         rows = archive.engine.execute(
             "SELECT device, epoch, stream, seq, hash, stored_utc, body FROM facts "
             "WHERE device = ? AND passage = ?",
@@ -312,7 +315,7 @@ def _of_number(request: Request, device: str, passage: int) -> tuple[PassageRow,
     with console_of(request).shown() as shown:
         found = shown.passages_numbered(device, passage)
     if not found:
-        raise HTTPException(404, "no such passage")
+        raise Refused(404, "no_such_passage")
     return found
 
 
@@ -338,7 +341,7 @@ def fact(
             (device, epoch, stream.value, seq),
         ).fetchone()
     if row is None:
-        raise HTTPException(404, "no such fact")
+        raise Refused(404, "no_such_fact")
     _note(console, who, "fact", f"{device}/{epoch}/{stream.value}/{seq}")
     return FactAsStored(*row)
 
@@ -441,8 +444,8 @@ def tallies(
     """Counts as pages show them; `/api/v1/meanings` says what each is. At most 31 days by the hour."""
     console = console_of(request)
     from_day, to_day = days_asked(console, from_, to)
-    if by in HOURLY and len(made.days(from_day, to_day)) > 31:
-        raise HTTPException(422, "from, to: expected at most 31 days of counts by the hour")
+    if by in HOURLY and len(made.days(from_day, to_day)) > MOST_DAYS_BY_HOUR:
+        raise Refused(422, "days_by_hour", MOST_DAYS_BY_HOUR)
     if by == "officer" and not who.sees_all:
         name = who.name
     if by in ("officer", "enterprise"):
@@ -594,7 +597,7 @@ def metrics(request: Request) -> Response:
 
 @router.get("/api")
 def token_page(request: Request, session: Annotated[Session, Depends(needs(Role.ADMIN))]) -> Response:
-    return _token_page(request, "", "")
+    return _token_page(request, "", None)
 
 
 @router.post("/api/tokens")
@@ -611,8 +614,8 @@ def new_token(
         with console.archive() as archive:
             token = make_token(archive, name.strip(), until, by=session.officer, at_utc=utc_now())
     except TokenRefused as error:
-        return _token_page(request, "", str(error), 422)
-    return _token_page(request, token, "")
+        return _token_page(request, "", words_of(error), 422)
+    return _token_page(request, token, None)
 
 
 @router.post("/api/tokens/revoke")
@@ -627,7 +630,7 @@ def end_token(
     return RedirectResponse("/api", 303)
 
 
-def _token_page(request: Request, token: str, refused: str, status: int = 200) -> Response:
+def _token_page(request: Request, token: str, refused: Text | None, status: int = 200) -> Response:
     console = console_of(request)
     with console.archive() as archive:
         known = tokens(archive)

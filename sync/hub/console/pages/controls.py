@@ -7,11 +7,11 @@ import hashlib
 import hmac
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, TypeVar
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from msgspec.structs import replace
 
@@ -21,6 +21,7 @@ from sync.hub.archive import Archive, CentreAct
 from sync.hub.centre import By, CentreRefused, issue_order, orders, withdraw_order
 from sync.hub.console.accounts import Role
 from sync.hub.console.context import Console, Session, commanding, console_of, needs
+from sync.hub.console.refusing import Refused, field_words, said, words_of
 from sync.hub.console.words import WORDS
 from sync.hub.trial import MOST_EXAMPLES, Address, told_by_lanes, try_control
 from sync.policy import lots
@@ -41,6 +42,7 @@ from sync.vocabulary.records import (
     Recall,
     SlipKind,
 )
+from sync.vocabulary.rulings import Text
 
 T = TypeVar("T")
 router = APIRouter(include_in_schema=False)
@@ -59,18 +61,23 @@ Lines = Annotated[str, Form(max_length=4_000)]
 
 
 class NotUnderstood(ValueError):
-    """A field of a form; arguments are the field's word and what was expected."""
+    """What stood in a field of a form, by its name there, can be read as nothing it may be."""
+
+    def __init__(self, field: str, got: str) -> None:
+        super().__init__(f"{field}: {got}")
+        self.field = field
+        self.got = got[:64]
 
 
 def _leads(session: Session) -> None:
     if Role.LEAD not in session.roles:
-        raise HTTPException(403, "role")
+        raise Refused(403, "role")
 
 
 def _scope(console: Console, asked: str = "") -> str:
     known = console.config.sync.scopes
     if asked and asked not in known:
-        raise HTTPException(404, "scope")
+        raise Refused(404, "no_such_scope")
     return asked or known[0]
 
 
@@ -79,7 +86,7 @@ def _list(name: str, text: str, parse: Callable[[str], T | None]) -> tuple[T, ..
     for each in filter(None, _BETWEEN.split(text.strip())):
         value = parse(each)
         if value is None:
-            raise NotUnderstood(name, each[:64])
+            raise NotUnderstood(name, each)
         found.append(value)
     return tuple(dict.fromkeys(found))
 
@@ -88,11 +95,11 @@ def _plain(text: str) -> str | None:
     return text if len(text) <= 64 else None
 
 
-def _of(kind: Callable[[str], T], name: str, values: Iterable[str]) -> tuple[T, ...]:
+def _of(kind: Callable[[str], T], name: str, values: Sequence[str]) -> tuple[T, ...]:
     try:
         return tuple(kind(each) for each in values)
     except ValueError as error:
-        raise NotUnderstood(name, str(error)[:64]) from error
+        raise NotUnderstood(name, ", ".join(values)) from error
 
 
 def _moment(name: str, text: str, console: Console) -> UtcText:
@@ -100,13 +107,19 @@ def _moment(name: str, text: str, console: Console) -> UtcText:
     try:
         local = datetime.strptime(text, "%Y-%m-%dT%H:%M").replace(tzinfo=console.zone)
     except ValueError as error:
-        raise NotUnderstood(name, "YYYY-MM-DDTHH:MM") from error
+        raise NotUnderstood(name, text) from error
     return UtcText(utc_text(local))
 
 
-def _said(refused: Exception) -> tuple[str, str]:
+def _said(refused: Exception) -> tuple[str, Text]:
     """Why it was not done, for the page: key and words."""
-    return ("controls.refused", ": ".join(map(str, refused.args))[:300])
+    return ("controls.refused", _why(refused))
+
+
+def _why(refused: Exception) -> Text:
+    if isinstance(refused, NotUnderstood):
+        return said("controls.field", field_words(refused.field), refused.got)
+    return words_of(refused)
 
 
 def passages_of_late(console: Console, now_utc: str) -> tuple[list[Address], bool]:
@@ -146,7 +159,7 @@ def control_page_to_fill(request: Request, session: Leading, number: str = "") -
         with console.archive() as archive:
             known = kept.control(archive, _scope(console), number)
         if known is None:
-            raise HTTPException(404, "control")
+            raise Refused(404, "no_such_control")
     return _to_fill(request, _filled(console, known), said=None)
 
 
@@ -287,7 +300,7 @@ def put_it(
         not hmac.compare_digest(seen.encode(), _seen(session, body, told, at).encode())
         or _age_s(at) > TRIAL_GOOD_S
     ):
-        raise HTTPException(422, "trial: try the control first; a trial is good for an hour")
+        raise Refused(422, "stale_trial")
     try:
         control = replace(from_json(body, Control), mode=_of(Mode, "mode", [mode])[0])
         with console.archive() as archive:
@@ -295,7 +308,7 @@ def put_it(
                 archive, _scope(console), control, By((session.officer,), reason.strip()), utc_now(), told
             )
     except (CentreRefused, Malformed, NotUnderstood) as refused:
-        raise HTTPException(422, str(refused)[:300]) from refused
+        raise Refused(422, "not_done", _why(refused)) from refused
     return RedirectResponse(f"/controls/of/{made.control_id}", 303)
 
 
@@ -312,7 +325,7 @@ def control_page(request: Request, session: Leading, control_id: str) -> Respons
     with console.heavy() as heavy, heavy.archive() as archive:
         control = kept.control(archive, _scope(console), control_id[:64])
         if control is None:
-            raise HTTPException(404, "control")
+            raise Refused(404, "no_such_control")
         trial = told_by_lanes(archive, control.control_id, passages)
         acts = acts_on(archive, control.control_id)
     console.note_read(session, "control", control.control_id)
@@ -354,7 +367,7 @@ def _do(act: Callable[[Archive, str, By], T], console: Console, session: Session
         with console.archive() as archive:
             return act(archive, _scope(console), By((session.officer,), reason.strip()))
     except CentreRefused as refused:
-        raise HTTPException(422, str(refused)[:300]) from refused
+        raise Refused(422, "not_done", _why(refused)) from refused
 
 
 # --- rates ------------------------------------------------------------------------------------------------
@@ -405,7 +418,7 @@ def set_rates(
     try:
         tiers = tuple(CreditTier) if enterprise else _of(CreditTier, "tier", [tier])
     except NotUnderstood as refused:
-        raise HTTPException(422, str(refused)) from refused
+        raise Refused(422, "not_done", _why(refused)) from refused
     wanted = dict.fromkeys(tiers, (spot, x_ray))
     _do(
         lambda archive, scope, by: kept.set_rates(archive, scope, wanted, by, utc_now(), enterprise),

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Path, Request, Response
+from fastapi import APIRouter, Depends, Form, Path, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
@@ -22,6 +22,7 @@ from sync.hub.console.context import Console, Session, commanding, console_of, n
 from sync.hub.console.desk import DeskRefused, Hold
 from sync.hub.console.evidence import firm_named
 from sync.hub.console.pages.doors import Throttle
+from sync.hub.console.refusing import Refused, words_of
 from sync.hub.console.shown import PassageRow
 from sync.hub.console.telling import reading_detail, value_words
 from sync.store.journal import utc_now
@@ -107,7 +108,7 @@ def numbered_page(request: Request, session: AtDesk, device: Device, passage: Pa
     with console_of(request).shown() as shown:
         row = shown.passage(device, passage)
     if row is None:
-        raise HTTPException(404, "passage")
+        raise Refused(404, "no_such_passage")
     return RedirectResponse(f"/desk/hold/{row.address}", 303)
 
 
@@ -137,7 +138,7 @@ def picture(request: Request, session: AtDesk, hold: Holding, sha256: str) -> Re
         named = {blob.sha256 for blob in archive.blobs_of_passage(hold.device, hold.passage)}
     content = BlobFiles(console.config.blobs.folder).read(sha256) if sha256 in named else None
     if content is None:
-        raise HTTPException(404, "picture")
+        raise Refused(404, "no_such_picture")
     console.note_seen(session, "picture", sha256)
     return picture_answer(content)
 
@@ -208,7 +209,7 @@ def hold_of(console: Console, session: Session, hold: Hold) -> dict[str, Any]:
     with console.shown() as shown:
         row = shown.passage(hold.device, hold.passage, hold.epoch)
     if row is None:
-        raise HTTPException(404, "passage")
+        raise Refused(404, "no_such_passage")
     now = utc_now()
     site = console.site()
     with console.archive() as archive:
@@ -319,7 +320,7 @@ def _do(request: Request, hold: Hold, done: str, act: Callable[[Archive], object
     except DeskRefused as refused:
         return _hold(request, hold, said=(refused.key, *refused.more), status=409)
     except (CentreRefused, ValueError) as refused:
-        return _hold(request, hold, said=("desk.refused", str(refused)[:300]), status=409)
+        return _hold(request, hold, said=("desk.refused", words_of(refused)), status=409)
     finally:
         console.pulse.beat()
     return RedirectResponse(f"/desk/hold/{hold.device}/{hold.epoch}/{hold.passage}?said={done}", 303)
@@ -329,7 +330,7 @@ def _still_held(request: Request, hold: Hold) -> PassageRow:
     with console_of(request).shown() as shown:
         row = shown.passage(hold.device, hold.passage, hold.epoch)
     if row is None:
-        raise HTTPException(404, "passage")
+        raise Refused(404, "no_such_passage")
     # One whose number another vehicle has got since is over (S5): the lane knows a number alone.
     if not desk.is_held(row):
         raise DeskRefused("desk.not_held")

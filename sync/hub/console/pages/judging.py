@@ -14,11 +14,12 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
-from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
+from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
 
 from sync.hub.console.accounts import Role
 from sync.hub.console.context import Console, Session, commanding, console_of, needs
+from sync.hub.console.refusing import Refused
 from sync.hub.console.stations import (
     MOST_COMMAND_BYTES,
     MOST_PICTURE_BYTES,
@@ -64,14 +65,14 @@ def _stations(request: Request) -> Stations:
 def _known(request: Request, station: str) -> Stations:
     stations = _stations(request)
     if station not in stations.names:
-        raise HTTPException(404, "station")
+        raise Refused(404, "no_such_station")
     return stations
 
 
 def _seat(request: Request, session: Session, station: str) -> Seat:
     seat = _known(request, station).seat(session.cookie, station)
     if seat is None:
-        raise HTTPException(409, "no_desk")
+        raise Refused(409, "no_desk")
     return seat
 
 
@@ -142,7 +143,7 @@ async def command(request: Request, session: Judging, station: str) -> Response:
     try:
         answer = await asyncio.to_thread(stations.ask, station, "POST", "/v1/commands", body=body, seat=seat)
     except StationAway as away:
-        return JSONResponse({"code": "away", "detail": str(away)[:200]}, 502)
+        raise Refused(502, "away") from away
     shown = _shown(body)
     if shown and answer.status == 202:
         await asyncio.to_thread(console.note_read, session, "x_ray_picture", f"{station}/{shown}")
@@ -154,7 +155,7 @@ async def _body(request: Request) -> bytes:
     async for piece in request.stream():
         body += piece
         if len(body) > MOST_COMMAND_BYTES:
-            raise HTTPException(413, "too_large")
+            raise Refused(413, "too_large")
     return body
 
 
@@ -175,7 +176,7 @@ def _shown(body: bytes) -> int:
 @router.get("/judging/{station}/pictures/{picture}/{kind}")
 def picture(request: Request, session: MayJudge, station: str, picture: str, kind: str) -> Response:
     if _PICTURE.fullmatch(picture) is None or kind not in _PICTURES:
-        raise HTTPException(404, "picture")
+        raise Refused(404, "no_such_picture")
     return _fetched(request, session, station, f"/v1/pictures/{picture}/{kind}", _PICTURES[kind])
 
 
@@ -183,13 +184,13 @@ def picture(request: Request, session: MayJudge, station: str, picture: str, kin
 def difference(request: Request, session: MayJudge, station: str, picture: str, reference: str) -> Response:
     """Where the picture differs from a reference, as the station works it out: it has both pictures whole."""
     if _PICTURE.fullmatch(picture) is None or _PICTURE.fullmatch(reference) is None:
-        raise HTTPException(404, "picture")
+        raise Refused(404, "no_such_picture")
     seat, stations = _seat(request, session, station), _stations(request)
     path = f"/v1/pictures/{picture}/differences/{reference}.png"
     try:
         answer = stations.ask(station, "GET", path, seat=seat, most_bytes=MOST_DIFFERENCE_BYTES)
     except StationAway as away:
-        return JSONResponse({"code": "away", "detail": str(away)[:200]}, 502)
+        raise Refused(502, "away") from away
     passed_on = _passed_on(stations, session, station, seat, answer.status, answer.body, "image/png")
     # The page keeps it by the calibration it was seen by; nobody else does.
     passed_on.headers["Cache-Control"] = "no-store"
@@ -201,7 +202,7 @@ def difference(request: Request, session: MayJudge, station: str, picture: str, 
 @router.get("/judging/{station}/tables/{table}/{mode}")
 def table(request: Request, session: MayJudge, station: str, table: str, mode: str) -> Response:
     if _NAME.fullmatch(table) is None or _NAME.fullmatch(mode) is None:
-        raise HTTPException(404, "table")
+        raise Refused(404, "no_such_picture")
     path = f"/v1/tables/{table}/{mode}.bin"
     return _fetched(request, session, station, path, "application/octet-stream")
 
@@ -211,7 +212,7 @@ def _fetched(request: Request, session: Session, station: str, path: str, media:
     try:
         answer = stations.ask(station, "GET", path, seat=seat, most_bytes=MOST_PICTURE_BYTES)
     except StationAway as away:
-        return JSONResponse({"code": "away", "detail": str(away)[:200]}, 502)
+        raise Refused(502, "away") from away
     return _passed_on(stations, session, station, seat, answer.status, answer.body, media)
 
 
@@ -221,7 +222,7 @@ def _passed_on(
     """With a kind of content of our own: a station's word for it is not taken."""
     if status == 401:
         stations.forget(session.cookie, station, seat)
-        return JSONResponse({"code": "no_desk"}, 409)
+        raise Refused(409, "no_desk")
     good = status == 200 and media != "application/json"
     headers = {"Cache-Control": "private, max-age=31536000, immutable" if good else "no-store"}
     return Response(body, status, media_type=media if good else "application/json", headers=headers)
@@ -237,10 +238,10 @@ async def stream(request: Request, session: MayJudge, station: str) -> Response:
     try:
         opened = await asyncio.to_thread(stations.stream, station, seat)
     except StationAway as away:
-        gone = str(away).endswith(": 401")
-        if gone:
+        if str(away).endswith(": 401"):
             stations.forget(session.cookie, station, seat)
-        return JSONResponse({"code": "no_desk" if gone else "away"}, 409 if gone else 502)
+            raise Refused(409, "no_desk") from away
+        raise Refused(502, "away") from away
     events = _relayed(console, stations, session, seat, opened)
     return StreamingResponse(events, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, RedirectResponse, StreamingResponse
 
@@ -20,6 +20,7 @@ from sync.hub.console.accounts import Role
 from sync.hub.console.context import Console, Session, commanding, console_of, needs
 from sync.hub.console.live_rooms import LiveRefused, LiveRooms, LiveWish, Room, recordings
 from sync.hub.console.pages.desk import fragment
+from sync.hub.console.refusing import Refused, words_of
 from sync.hub.console.shown import PassageRow
 from sync.hub.live_watching import WatchRefused, sessions
 from sync.link.live_wire import Announced
@@ -27,6 +28,7 @@ from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed
 from sync.vocabulary.commands import MAX_REASON
 from sync.vocabulary.facts import PictureTaken, read_body
+from sync.vocabulary.rulings import Text
 
 router = APIRouter(include_in_schema=False)
 BOUNDARY: Final = b"kakou-picture"
@@ -58,7 +60,7 @@ def _rooms(request: Request) -> LiveRooms:
 def _room(request: Request, session: Session, device: str) -> Room:
     room = _rooms(request).of(session, device)
     if room is None:
-        raise HTTPException(404, "not_watched")
+        raise Refused(404, "not_watched")
     room.seen()
     return room
 
@@ -76,12 +78,12 @@ def _page(
 ) -> Response:
     console = console_of(request)
     shown: tuple[Announced, ...] = ()
-    away = ""
+    away: Text | None = None
     if console.config.live is not None:
         try:
             shown = sessions(console.config, session.officer)
         except WatchRefused as refused:
-            away = str(refused)
+            away = words_of(refused)
     with console.archive() as archive:
         kept = recordings(archive, MOST_KEPT_SHOWN)
     return console.page(
@@ -167,7 +169,7 @@ def _begin(request: Request, session: Session, device: str, wish: LiveWish) -> R
     except LiveRefused as refused:
         return _page(request, session, said=(refused.key, *refused.more), status=409)
     except (CentreRefused, ValueError) as refused:
-        return _page(request, session, said=("live.refused", str(refused)[:300]), status=409)
+        return _page(request, session, said=("live.refused", words_of(refused)), status=409)
     console.note_read(session, "live", device)
     return RedirectResponse(f"/live/{device}", 303)
 
@@ -272,7 +274,7 @@ def _in_room(request: Request, session: Session, device: str, act: Callable[[Roo
     except LiveRefused as refused:
         return _room_page(request, room, said=(refused.key, *refused.more), status=409)
     except OSError as error:
-        return _room_page(request, room, said=("live.refused", str(error)[:200]), status=503)
+        return _room_page(request, room, said=("live.refused", words_of(error)), status=503)
     console_of(request).pulse.beat()
     return RedirectResponse(f"/live/{device}", 303)
 
@@ -309,6 +311,6 @@ def kept_file(request: Request, session: MayHear, name: str) -> Response:
         ).fetchone()
     path = console.part.live_folder / name
     if known is None or not known[0] or not path.is_file():
-        raise HTTPException(404, "recording")
+        raise Refused(404, "no_such_recording")
     console.note_read(session, "live_kept", name)
     return FileResponse(path, media_type="video/x-msvideo", filename=name)

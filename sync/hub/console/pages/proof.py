@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from sync.hub.blob_files import BlobFiles, is_sha256
 from sync.hub.console.context import Console, Session, console_of, signed_in
 from sync.hub.console.evidence import firm_named, parcel_page, passage_page, told_of_waybill
+from sync.hub.console.refusing import Refused, said
 from sync.hub.console.telling import (
     fact_lines,
     field_words,
@@ -22,6 +23,7 @@ from sync.hub.console.telling import (
 from sync.hub.console.words.proof import proof_problem
 from sync.hub.looking_back import Proof, Told, ToldPassage, passages_told, prove, told_at
 from sync.vocabulary.facts import Stream
+from sync.vocabulary.rulings import Text
 
 router = APIRouter(include_in_schema=False)
 
@@ -45,7 +47,7 @@ def _numbered(console: Console, device: str, passage: int) -> tuple[ToldPassage,
     with console.archive() as archive:
         found = passages_told(archive, device, passage)
     if not found:
-        raise HTTPException(404, "no such passage")
+        raise Refused(404, "no_such_passage")
     return found
 
 
@@ -94,7 +96,7 @@ def passage(
         numbered = _numbered(console, device, passage)
         opened = next((one.epoch for one in numbered if epoch in {each.epoch for each in one.told}), None)
         if opened is None:
-            raise HTTPException(404, "no such passage")
+            raise Refused(404, "no_such_passage")
         return RedirectResponse(f"/passage/{device}/{opened}/{passage}", 303)
     console.note_read(session, "passage", f"{device}/{passage}")
     return console.page(request, "passage.html", seen=seen, firm=firm, **_WORDS)
@@ -113,7 +115,7 @@ def passage_proof(
     numbered = _numbered(console, device, passage)
     told = next((each.told for each in numbered if each.epoch == epoch), None)
     if told is None:
-        raise HTTPException(404, "no such passage")
+        raise Refused(404, "no_such_passage")
     with console.archive() as archive:
         others = (each for each in numbered if each.epoch != epoch)
         proof = prove(archive, device, told, passage=passage, others=others)
@@ -130,7 +132,7 @@ def parcel(
     with console.archive() as archive, console.shown() as shown:
         seen = parcel_page(archive, shown, waybill_no)
     if seen is None:
-        raise HTTPException(404, "no such waybill")
+        raise Refused(404, "no_such_waybill")
     return console.page(request, "parcel.html", seen=seen, **_WORDS)
 
 
@@ -143,7 +145,7 @@ def parcel_proof(
     with console.archive() as archive, console.shown() as shown:
         told = [one for one in told_of_waybill(archive, shown, waybill_no) if one.device == device]
         if not told:
-            raise HTTPException(404, "that device told nothing of it")
+            raise Refused(404, "told_nothing", device)
         proof = prove(archive, device, told)
     return _segment(console, request, session, proof, f"{waybill_no}-{device}")
 
@@ -153,7 +155,7 @@ def _one(console: Console, device: str, epoch: str, stream: Stream, seq: int) ->
     with console.archive() as archive:
         told = told_at(archive, [(device, epoch, stream.value, seq)])
         if not told:
-            raise HTTPException(404, "no such fact")
+            raise Refused(404, "no_such_fact")
         return told[0], prove(archive, device, told)
 
 
@@ -192,7 +194,7 @@ def fact_proof(
 
 def _segment(console: Console, request: Request, session: Session, proof: Proof, name: str) -> Response:
     if not proof.holds:
-        raise HTTPException(409, "; ".join((proof.uncovered, *proof.problems[:3])).strip("; "))
+        raise Refused(409, "uncovered" if proof.uncovered else "no_proof")
     console.log.info("proof exported", officer=session.officer, name=name)
     return Response(
         proof.segment,
@@ -210,20 +212,24 @@ def blob(request: Request, sha256: str, session: Annotated[Session, Depends(sign
     console = console_of(request)
     blobs = console.config.blobs
     if not is_sha256(sha256) or blobs is None:
-        raise HTTPException(404, "no such file")
+        raise Refused(404, "no_such_file")
     with console.archive() as archive:
         state = archive.blob_state(sha256)
     if state != "stored":
-        raise HTTPException(404, f"not here: {state or 'no fact names it'}")
+        raise Refused(404, "file_not_here", _why_not_here(state))
     console.note_read(session, "picture", sha256)
     data = BlobFiles(blobs.folder).read(sha256)
     if data is None:
-        raise HTTPException(404, "gone, or not the bytes its fact names")
+        raise Refused(404, "file_altered")
     media = next((media for begin, media in _PICTURES if data.startswith(begin)), "")
     headers = {"Cache-Control": "private, max-age=3600"}
     if not media:
         headers["Content-Disposition"] = f'attachment; filename="{sha256[:16]}"'
     return Response(data, media_type=media or "application/octet-stream", headers=headers)
+
+
+def _why_not_here(state: str) -> Text:
+    return said(f"refused.file.{state or 'unnamed'}")
 
 
 def _plain(name: str) -> str:

@@ -10,11 +10,12 @@ from contextlib import AbstractContextManager
 from datetime import date, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from sync.hub.console import statistics as made
 from sync.hub.console.accounts import Role
 from sync.hub.console.context import LANGUAGES, Console, Session, console_of, language_of, signed_in
+from sync.hub.console.refusing import Refused
 from sync.hub.console.shown import DAILY, Shown
 from sync.hub.console.statistics import Table, Unit, plain, safe_cell, written
 from sync.hub.console.words import WORDS
@@ -120,11 +121,9 @@ def days_asked(console: Console, from_: str, to: str) -> tuple[str, str]:
         last = date.fromisoformat(to or console.today())
         first = date.fromisoformat(from_) if from_ else last - timedelta(days=LAST_DAYS - 1)
     except (ValueError, OverflowError):
-        raise HTTPException(422, "from, to: expected days as YYYY-MM-DD") from None
+        raise Refused(422, "days_form") from None
     if not 0 <= (last - first).days < made.LONGEST_DAYS:
-        raise HTTPException(
-            422, f"from, to: expected 1 to {made.LONGEST_DAYS} days, the first not after the last"
-        )
+        raise Refused(422, "days_between", made.LONGEST_DAYS)
     return f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}"
 
 

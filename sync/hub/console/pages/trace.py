@@ -6,7 +6,7 @@ import re
 import secrets
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Form, Path, Query, Request, Response
 
 from sync.hub.archive import Archive
 from sync.hub.centre import By, CentreRefused
@@ -14,6 +14,7 @@ from sync.hub.console.accounts import Role
 from sync.hub.console.context import Console, Session, commanding, console_of, needs, signed_in
 from sync.hub.console.evidence import PathStep, parcel_page, path_of, record_somewhere
 from sync.hub.console.finding import waybills_of_trace
+from sync.hub.console.refusing import Refused, words_of
 from sync.hub.label_sheet import label_sheet
 from sync.hub.tracing import (
     MOST,
@@ -29,6 +30,7 @@ from sync.hub.tracing import (
 from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.records import Recall
+from sync.vocabulary.rulings import Text
 from sync.vocabulary.trace_codes import PREFIX, is_ours
 
 router = APIRouter(include_in_schema=False)
@@ -53,7 +55,7 @@ def trace(
 
 def _page(console: Console, request: Request, asked: str, **more: Any) -> Response:
     checked: Checked | None = None
-    said = ""
+    said: Text | None = None
     seen = None
     path: tuple[PathStep, ...] = ()
     hits: Hits | None = None
@@ -61,7 +63,7 @@ def _page(console: Console, request: Request, asked: str, **more: Any) -> Respon
         try:
             checked = check(archive, asked)
         except Malformed as why:
-            said = str(why)
+            said = words_of(why)
         code = asked if checked is None else checked.claims.trace_code
         numbers = waybills_of_trace(archive, code) or waybills_of_trace(archive, code.upper())
         number = numbers[0] if numbers else code.upper() if asked else ""
@@ -83,7 +85,7 @@ def _page(console: Console, request: Request, asked: str, **more: Any) -> Respon
         "is_mistyped": asked.upper().startswith("KT") and len(asked) == 19 and not is_ours(asked.upper()),
         "can_issue": console.config.slip_key is not None,
         "given": None,
-        "refused_why": "",
+        "refused_why": None,
         **more,
     }
     return console.page(request, "trace.html", **values)
@@ -102,7 +104,7 @@ def give_codes(
     console = console_of(request)
     private, settings = console.config.slip_key, console.config.slips
     if private is None or settings is None:
-        raise HTTPException(422, "[slips] key_file: expected in the hub's config, it signs trace codes")
+        raise Refused(422, "no_trace_key")
     by = By((session.officer,), reason)
     try:
         with console.archive() as archive:
@@ -111,7 +113,7 @@ def give_codes(
             wanted += parcels_of_slip(archive, scope, slip_no.strip()) if slip_no.strip() else ()
             given = issue(archive, scope, wanted, private, settings, by, utc_now(), pick=secrets.randbelow)
     except CentreRefused as why:
-        return _page(console, request, "", refused_why=str(why))
+        return _page(console, request, "", refused_why=words_of(why))
     console.log.info("trace codes given", officer=session.officer, fresh=given.fresh)
     return _page(console, request, "", given=given)
 
@@ -127,8 +129,10 @@ def labels(
     console = console_of(request)
     private, settings = console.config.slip_key, console.config.slips
     wanted = [each for each in _BETWEEN.split(waybill_nos) if each][:MOST]
-    if private is None or settings is None or not wanted:
-        raise HTTPException(422, "expected waybill numbers, and [slips] key_file in the hub's config")
+    if private is None or settings is None:
+        raise Refused(422, "no_trace_key")
+    if not wanted:
+        raise Refused(422, "no_waybills")
     console.note_read(session, "labels", f"{len(wanted)} from {wanted[0]}")
     with console.archive() as archive:
         found = [
@@ -137,7 +141,7 @@ def labels(
             for label in labels_of(archive, scope.scope, wanted, private, settings)
         ]
     if not found:
-        raise HTTPException(422, "none of these waybills has a trace code")
+        raise Refused(422, "no_trace_codes")
     return Response(
         label_sheet(found, console.site().name_zh),
         media_type="application/pdf",
@@ -157,11 +161,11 @@ def recall(
     with console.archive() as archive:
         body = record_somewhere(archive, "recalls", recall_no)[1]
         if body is None:
-            raise HTTPException(404, "no such recall")
+            raise Refused(404, "no_such_recall")
         try:
             known = from_json(body, Recall)
         except Malformed as error:
-            raise HTTPException(404, f"it cannot be read: {error}") from error
+            raise Refused(404, "unreadable", words_of(error)) from error
         number, at_utc, reached = reach_of(archive, "recalls", recall_no)
     hits = _hits(console, known)
     return console.page(
@@ -189,6 +193,6 @@ def _scope_of(console: Console, archive: Archive, slip_no: str, wanted: list[str
     """Where the slip is, or the first of the waybills; else the hub's first. Raises `CentreRefused`."""
     found = record_somewhere(archive, "release_slips", slip_no)[0] if slip_no else ""
     if slip_no and not found:
-        raise CentreRefused(f"{slip_no} is no release slip of this site")
+        raise CentreRefused(f"本场所没有核放单 {slip_no}", f"{slip_no} is no release slip of this site")
     found = found or (record_somewhere(archive, "waybills", wanted[0])[0] if wanted else "")
     return found or console.config.sync.scopes[0]

@@ -12,13 +12,14 @@ import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Form, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
 
 from sync.hub.console.accounts import Role
 from sync.hub.console.alarms import MOST_NOTE, end, take
 from sync.hub.console.context import Session, commanding, console_of, language_of, signed_in
+from sync.hub.console.refusing import Refused
 from sync.hub.console.watching import CSRF, PARTS, Wall
 from sync.store.journal import utc_now
 
@@ -37,7 +38,7 @@ def wall_of(request: Request) -> Wall:
 
 def alarm_duty(session: Annotated[Session, Depends(commanding)]) -> Session:
     if not session.roles & _MAY:
-        raise HTTPException(403, "role")
+        raise Refused(403, "role")
     return session
 
 
@@ -73,7 +74,7 @@ async def wall_stream(
     """Server-sent events. `parts`: those that changed since the view of that number, as HTML; the event's id
     is the view's number. `still`: nothing changed. `gone`: sign in again."""
     if session.streams >= MOST_STREAMS:
-        raise HTTPException(429, "streams")
+        raise Refused(429, "streams")
     await run_in_threadpool(console_of(request).note_seen, session, "wall", "lanes, firms")
     # Who was cut off gets everything: it cannot be known what reached him.
     after = -1 if request.headers.get("last-event-id") else after

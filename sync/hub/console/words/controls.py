@@ -79,7 +79,7 @@ WORDS = {
     "controls.history": ("操作记录", "What was done"),
     "controls.refused": ("未办理：{0}", "Not done: {0}"),
     "controls.done": ("已办理", "Done"),
-    "controls.field": ("{0}：内容不符，应为{1}", "{0}: not understood, expected {1}"),
+    "controls.field": ("{0}：无法识别“{1}”", "{0}: not understood: {1}"),
     "controls.stale_trial": ("请先试算（一小时内有效）", "Try it first; a trial is good for an hour"),
     "rates.hint": (
         "千分比；每企业每车每日抽一次，退出再来不重抽（S11）。",
