@@ -114,9 +114,9 @@ def test_while_others_ask_what_takes_long_one_is_told_to_wait_and_pages_are_answ
             others.enter_context(rig.console.heavy())
         refused = client.get(address)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
-        assert WORDS["error.busy"][1] in refused.text
+        assert WORDS["refused.busy"][1] in refused.text
         assert client.get("/desk").status_code == 200
-        assert WORDS["error.busy"][0] in rig.client(language="zh").get(address).text
+        assert WORDS["refused.busy"][0] in rig.client(language="zh").get(address).text
     assert client.get(address).status_code == 200
 
 
@@ -127,9 +127,10 @@ def test_what_takes_too_long_is_given_up_in_words_and_asked_again_it_may_be_answ
     monkeypatch.setattr(context, "HEAVY_WITHIN_S", -1.0)
     given_up = client.get("/trace?q=B-1")
     assert (given_up.status_code, given_up.headers["retry-after"]) == (503, "10")
-    assert WORDS["error.too_long"][1] in given_up.text
+    assert WORDS["refused.took_too_long"][1] in given_up.text
     client.headers["accept"] = "application/json"
-    assert client.get("/trace?q=B-1").json() == {"code": "503", "detail": "too_long"}
+    told = client.get("/trace?q=B-1").json()
+    assert (told["code"], told["detail"]) == ("took_too_long", WORDS["refused.took_too_long"][1])
     monkeypatch.setattr(context, "HEAVY_WITHIN_S", 60.0)
     assert client.get("/trace?q=B-1").status_code == 200
 

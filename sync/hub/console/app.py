@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,7 +31,7 @@ from sync.hub.console.pages import (
     trace,
     wall,
 )
-from sync.hub.console.refusing import Refused, bare, fields_not_understood, said, wants_page
+from sync.hub.console.refusing import Refused, bare, fields_not_understood, in_json, said, wants_page
 from sync.hub.console.stations import Stations
 from sync.hub.console.tail import Tail
 from sync.hub.console.watching import Wall
@@ -130,7 +130,7 @@ def build_app(console: Console, tail: Tail | None = None) -> FastAPI:
     def _answer(request: Request, status: int, code: str, told: Sequence[Text]) -> Response:
         """A page in the reader's language; to programs a code that stays, and an English sentence."""
         if not wants_page(request):
-            return JSONResponse({"code": code, "detail": "; ".join(each.en for each in told)}, status)
+            return in_json(status, code, told)
         request.state.session = console.session(request)
         key = f"error.{status}" if f"error.{status}" in WORDS else "error.other"
         return console.page(request, "error.html", status=status, key=key, told=told)

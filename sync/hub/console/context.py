@@ -32,7 +32,7 @@ from sync.hub.console.refusing import Refused
 from sync.hub.console.settings import ConsolePart
 from sync.hub.console.shown import Shown
 from sync.hub.console.words import WORDS
-from sync.hub.console.words.details import plainly
+from sync.hub.console.words.details import as_told
 from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.records import Site
@@ -385,7 +385,7 @@ class Console:
             return local(text, "%Y-%m-%d %H:%M:%S") if _INSTANT.fullmatch(text) else text
 
         def plain(text: str) -> str:
-            return plainly(text, language)
+            return as_told(text, language)
 
         def local(utc: str, form: str = "%m-%d %H:%M:%S") -> str:
             # A device's word for a time need not be one, and the end of time has no local one.

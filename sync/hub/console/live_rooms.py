@@ -19,11 +19,14 @@ from typing import Final
 from sync.hub.archive import Archive, CentreAct
 from sync.hub.centre import FINAL, By, give
 from sync.hub.console.context import Console, Session
+from sync.hub.console.words import WORDS
+from sync.hub.console.words.details import as_told
 from sync.hub.live_saving import SavedLive
 from sync.hub.live_watching import Watching, WatchRefused
 from sync.link.live_wire import SAMPLES_A_S, Announced, Codec, End, Picture, Sound, State
 from sync.store.journal import utc_now
 from sync.vocabulary.commands import LONGEST_LIVE_S, LiveRequest
+from sync.vocabulary.rulings import Text
 
 MOST_ROOMS: Final = 24
 SOUND_KEPT_S: Final = 4.0
@@ -54,6 +57,14 @@ class LiveWish:
     reason: str
 
 
+def over_words(code: str, detail: str = "") -> Text:
+    """Why it is over, by the live contract's word for it, and what was said beside."""
+    zh, en = WORDS.get(f"live.ended.{code}", (code, code))
+    if not detail:
+        return Text(zh, en)
+    return Text(f"{zh}（{as_told(detail, 'zh')}）", f"{en} ({as_told(detail, 'en')})")
+
+
 class Room:
     """One officer watches one handheld. A thread of its own; the other methods on any."""
 
@@ -64,7 +75,8 @@ class Room:
         self.command_id = secrets.token_hex(16) if wish.ask else ""
         self.announced: Announced | None = None
         self.state = State()
-        self.ended = ""
+        self.ended: Text | None = None
+        """Why it is over."""
         self.keeper: Keeper | None = None
         self._console = console
         self._lock = threading.Lock()
@@ -145,12 +157,12 @@ class Room:
                 session=self.command_id,
             )
         except WatchRefused as refused:
-            self.ended = str(refused)
+            self.ended = refused.text
             return
         try:
-            self.ended = self._follow(watching, wait_s) or "time"
+            self.ended = self._follow(watching, wait_s) or over_words("time")
         except WatchRefused as refused:
-            self.ended = str(refused)
+            self.ended = refused.text
         finally:
             # Who asked for it ends it; who only looked leaves.
             watching.end("centre" if self.wish.ask else "stopping")
@@ -158,12 +170,12 @@ class Room:
                 self.keeper.stop()
             self._console.pulse.beat()
 
-    def _follow(self, watching: Watching, wait_s: float) -> str:
+    def _follow(self, watching: Watching, wait_s: float) -> Text | None:
         looked_s = time.monotonic()
         for message in watching.messages(wait_s + self.wish.minutes * 60.0):
             match message:
                 case End(why=why, detail=detail):
-                    return f"{why} {detail}".strip()
+                    return over_words(why, detail)
                 case Announced():
                     self.announced, self.state = message, message.state
                     self._console.pulse.beat()
@@ -180,21 +192,21 @@ class Room:
             if now_s - looked_s >= LOOK_EVERY_S:
                 looked_s = now_s
                 over = self._over()
-                if over:
+                if over is not None:
                     return over
-        return ""
+        return None
 
-    def _over(self) -> str:
+    def _over(self) -> Text | None:
         if self._leaving.is_set():
-            return "left"
+            return over_words("left")
         if self.unseen_s > UNSEEN_S or not self._console.stands(self.session):
-            return "unwatched"
+            return over_words("unwatched")
         if self.wish.ask and self.announced is None:
             with self._console.archive() as archive:
                 row = archive.command(self.command_id)
             if row is not None and row.state in FINAL and row.state != "done":
-                return f"{row.state}: {row.why}"
-        return ""
+                return over_words(row.state, row.why)
+        return None
 
     def _hear(self, sound: Sound) -> None:
         with self._lock:

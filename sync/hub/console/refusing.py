@@ -4,7 +4,7 @@ code that stays and an English sentence. No request, no archive."""
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
@@ -79,13 +79,21 @@ def wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
+def in_json(status: int, code: str, told: Sequence[Text]) -> JSONResponse:
+    """To a program: a code that stays, and an English sentence. `words` are for the pages' own scripts."""
+    zh, en = "；".join(each.zh for each in told), "; ".join(each.en for each in told)
+    return JSONResponse({"code": code, "detail": en, "words": {"zh": zh, "en": en}}, status)
+
+
 def bare(request: Request, status: int, key: str, *, retry_after_s: int = 0) -> Response:
     """Said without a look at who asks, the archive or anything else that may be in trouble: to a browser in
     both languages."""
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": str(retry_after_s)} if retry_after_s else {})
     if wants_page(request):
         return HTMLResponse(_bare_page(key), status, headers=headers)
-    return JSONResponse({"code": key, "detail": WORDS[f"refused.{key}"][1]}, status, headers=headers)
+    answer = in_json(status, key, [said(f"refused.{key}")])
+    answer.headers.update(headers)
+    return answer
 
 
 @functools.cache

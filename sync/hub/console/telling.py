@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from sync.hub.console.words.details import PARTS, plainly
+from sync.hub.console.words.details import PARTS, as_told
 from sync.hub.console.words.facts import CODES, FIELDS, KINDS, VALUES
 from sync.vocabulary.codec import to_builtins
 from sync.vocabulary.facts import Alarm, FactData, RulingMade
@@ -74,6 +74,8 @@ _ELSEWHERE: Final = frozenset(
         "type",
     }
 )
+_SENTENCES: Final = frozenset({"why", "detail", "problem"})
+"""Fields in which a program says in a sentence what went on."""
 MOST_CHARACTERS: Final = 300
 _EMPTY: Final[tuple[object, ...]] = ("", None, [], {}, ())
 
@@ -114,7 +116,9 @@ def value_words(value: object) -> Text:
 
 
 def _value_of(field: str, value: object) -> Text:
-    """Of a field whose codes are customs' own digits, what they mean."""
+    """Of a field whose codes are customs' own digits, what they mean; of one that says why, the sentence."""
+    if field in _SENTENCES and isinstance(value, str) and value not in VALUES:
+        return _plain(value, value)
     return Text(*CODES[field, str(value)]) if (field, str(value)) in CODES else value_words(value)
 
 
@@ -186,7 +190,7 @@ def xray_reason(told: str) -> Text:
 
 
 def _plain(zh: str, en: str) -> Text:
-    return Text(plainly(zh, "zh"), plainly(en, "en"))
+    return Text(as_told(zh, "zh"), as_told(en, "en"))
 
 
 _FRAMES: Final = re.compile(r"(\d+) frames")

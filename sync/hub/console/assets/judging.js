@@ -196,7 +196,7 @@ function show() {
   if (of !== it.of) Object.assign(it, { of, difference: false, reference: 0 });
   paint();
   const view = it.view;
-  $("banner").textContent = it.ended ? say("ended", it.ended) : it.lost ? say(view === null ? "connecting" : "lost")
+  $("banner").textContent = it.ended ? say("ended", words[`ended_${it.ended}`] ? say(`ended_${it.ended}`) : it.ended) : it.lost ? say(view === null ? "connecting" : "lost")
     : staleS() > STALE_S ? say("stale", Math.round(staleS())) : "";
   if (view === null) return;
   $("belt").textContent = both(view.belt.words);

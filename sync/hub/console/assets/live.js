@@ -20,6 +20,7 @@ async function listen(context) {
       });
       if (!answer.ok) throw new Error(String(answer.status));
       after = Number(answer.headers.get("X-Kakou-Next"));
+      if (playing === context) hear.textContent = hear.dataset.off;
       const codes = new Int16Array(await answer.arrayBuffer());
       if (codes.length === 0 || playing !== context) continue;
       const buffer = context.createBuffer(1, codes.length, RATE);
@@ -32,6 +33,9 @@ async function listen(context) {
       source.start(due);
       due += buffer.duration;
       hear.dataset.heard = String(Number(hear.dataset.heard ?? 0) + codes.length);
-    } catch { await new Promise(done => setTimeout(done, 1000)); }
+    } catch {
+      if (playing === context) hear.textContent = hear.dataset.lost;
+      await new Promise(done => setTimeout(done, 1000));
+    }
   }
 }

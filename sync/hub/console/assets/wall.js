@@ -80,7 +80,8 @@
     }).catch(() => null);
     if (answer && answer.ok) { said.hidden = true; return; }
     const told = answer ? await answer.json().catch(() => ({})) : {};
-    said.textContent = wall.dataset["said_" + (told.code || "")] || String(answer ? answer.status : "");
+    const words = told.words && told.words[document.body.dataset.language];
+    said.textContent = wall.dataset["said_" + (told.code || "")] || words || wall.dataset.said_not_sent;
     said.hidden = false;
   });
 

@@ -33,6 +33,7 @@ from sync.hub.console.pages.doors import Throttle
 from sync.hub.console.refusing import Refused, words_of
 from sync.hub.console.statistics import safe_cell
 from sync.hub.console.words import WORDS
+from sync.hub.console.words.acts import act_detail, act_reason, act_subject, read_detail, read_subject
 from sync.hub.pins import has_pin, is_pin
 from sync.store.journal import utc_now
 from sync.vocabulary.numbers import utc_text
@@ -412,6 +413,8 @@ def reads_page(
         request,
         "reads.html",
         tab="reads",
+        subject_of=read_subject,
+        detail_of=read_detail,
         rows=rows,
         count=count,
         filled=filled,
@@ -451,6 +454,9 @@ def acts_page(
         request,
         "acts.html",
         tab="acts",
+        subject_of=act_subject,
+        reason_of=act_reason,
+        detail_of=act_detail,
         rows=rows,
         count=count,
         filled=filled,

@@ -23,6 +23,7 @@ from sync.hub.console.accounts import Role
 from sync.hub.console.context import Console, Session, commanding, console_of, needs
 from sync.hub.console.refusing import Refused, field_words, said, words_of
 from sync.hub.console.words import WORDS
+from sync.hub.console.words.acts import act_detail
 from sync.hub.trial import MOST_EXAMPLES, Address, told_by_lanes, try_control
 from sync.policy import lots
 from sync.store.journal import utc_now
@@ -339,6 +340,7 @@ def control_page(request: Request, session: Leading, control_id: str) -> Respons
         cut=MOST_PASSAGES if cut else 0,
         most=MOST_EXAMPLES,
         acts=acts,
+        detail_of=act_detail,
         has=WORDS.__contains__,
     )
 

@@ -25,6 +25,7 @@ from sync.hub.console.pages.doors import Throttle
 from sync.hub.console.refusing import Refused, words_of
 from sync.hub.console.shown import PassageRow
 from sync.hub.console.telling import reading_detail, value_words
+from sync.hub.console.words.acts import step_detail
 from sync.store.journal import utc_now
 from sync.vocabulary.commands import (
     BOARD_PRESETS,
@@ -240,6 +241,7 @@ def hold_of(console: Console, session: Session, hold: Hold) -> dict[str, Any]:
         "lane": lane,
         "firm": firm,
         "value": value_words,
+        "step_detail": step_detail,
         "reading_detail": reading_detail,
         "needed": site.manual_release_officers,
         "pulse": console.pulse.number,

@@ -98,6 +98,7 @@ WORDS = {
     "wall.alarm.same": ("同设备同类全部结束", "all of this kind from this device"),
     "wall.alarm.taken": ("已被他人接手", "Somebody else has taken it already"),
     "wall.alarm.ended": ("此报警已结束", "That alarm is ended already"),
+    "wall.alarm.not_sent": ("未送达中心，请重试", "It did not reach the console: try again"),
     "wall.alarm.note_wanted": ("请填写处理结果", "Say what was done"),
     "wall.lost": ("与中心的连接中断，画面停在 {0}", "No connection; this is how it was at {0}"),
     "wall.catching_up": ("正在读取记录", "still reading the archive"),
