@@ -88,7 +88,7 @@ _TYPES: Final = {
 }  # fmt: skip
 _LESS: Final = {"<=": "不超过", ">=": "不少于", "==": "等于", "<": "小于", ">": "大于"}
 
-_OF_KIND: Final = re.compile(r"^[A-Z]\w+: (?=\S)")
+_OF_KIND: Final = re.compile(r"^(?:[A-Z]\w+|tuple): (?=\S)")
 _AT: Final = re.compile(r" - at `\$\.?([^`]*)`$")
 _NAMED: Final = re.compile(r"^([a-z_]+(?: [a-z]+)?): (?=expected)")
 _LENGTH: Final = re.compile(r"^Expected `(\w+)` of length (<=|>=|==|<|>) (\d+)$")
@@ -97,6 +97,7 @@ _TYPE: Final = re.compile(r"^Expected `([^`]+)`, got `([^`]+)`$")
 _MISSING: Final = re.compile(r"^Object missing required field `(\w+)`$")
 _ENUM: Final = re.compile(r"^(?:Invalid enum value (.+)|(.+) is not a valid \w+)$", re.DOTALL)
 _GOT: Final = re.compile(r"^expected (.+?)(?:, got (.*))?$", re.DOTALL)
+_SPOILT: Final = re.compile(r"^(?:(?P<json>JSON is malformed: |Input data was truncated$)|'utf-8' codec )")
 _RANGE: Final = re.compile(r"^(-?[\d.]+) to (-?[\d.^]+)( .+)?$")
 _UNITS: Final = {
     "": "", " printable characters": " 个可见字符", " characters": " 个字符", " digits": " 位数字",
@@ -108,8 +109,12 @@ _ONE_OF: Final = re.compile(r"^one of ([\d, ]+) and no text beside it$")
 
 
 def expectation(text: str) -> Text:
-    """What a value that was malformed was expected to be. Words of libraries have no Chinese of their own:
-    what is not known here is said to be the program's own."""
+    """What a value that was malformed was expected to be; what is not known here is given as it is."""
+    return Text(expectation_zh(text) or f"内容不符（原文：{text}）", text)
+
+
+def expectation_zh(text: str) -> str:
+    """In Chinese what our own values and their library say they expected; empty: another's words."""
     rest = _OF_KIND.sub("", text)
     field = ""
     at = _AT.search(rest)
@@ -119,10 +124,8 @@ def expectation(text: str) -> Text:
     if named is not None:
         field, rest = named[1], rest[named.end() :]
     zh = _expected_zh(rest)
-    if not zh:
-        return Text(f"内容不符（原文：{text}）", text)
     name = _FIELDS.get(field.rsplit(".", 1)[-1], field)
-    return Text(f"{name}：{zh}" if name else zh, text)
+    return f"{name}：{zh}" if name and zh else zh
 
 
 def _expected_zh(text: str) -> str:
@@ -140,6 +143,8 @@ def _expected_zh(text: str) -> str:
         return f"缺少“{_FIELDS.get(found[1], found[1])}”"
     if (found := _ENUM.match(text)) is not None:
         return f"没有此选项：{found[1] or found[2]}"
+    if (spoilt := _SPOILT.match(text)) is not None:
+        return "不是完整的 JSON" if spoilt.lastgroup == "json" else "不是 UTF-8 文字"
     if (found := _GOT.match(text)) is not None:
         wanted = _wanted_zh(found[1])
         return "" if not wanted else f"应为{wanted}" + (f"，实为 {found[2]}" if found[2] else "")

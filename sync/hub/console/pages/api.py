@@ -20,7 +20,6 @@ from sync.hub.console.pages.statistics import Day, View, days_asked
 from sync.hub.console.refusing import Refused, words_of
 from sync.hub.console.shown import DAILY, HOURLY, TALLIES, PassageRow
 from sync.hub.console.tokens import LONGEST_DAYS, TokenRefused, holder_of, make_token, revoke_token, tokens
-from sync.hub.console.words import WORDS
 from sync.hub.looking_back import passages_told
 from sync.store.journal import utc_now
 from sync.vocabulary.facts import Stream
@@ -639,13 +638,12 @@ def _token_page(request: Request, token: str, refused: Text | None, status: int 
         "api.html",
         status=status,
         tab="api",
-        has=WORDS.__contains__,
         tokens=known,
         token=token,
         refused=refused,
         now=utc_now(),
         most_days=LONGEST_DAYS,
-        routes=[(route.path, route.description) for route in reads.routes],  # type: ignore[attr-defined]
+        routes=[route.path for route in reads.routes],  # type: ignore[attr-defined]
     )
 
 

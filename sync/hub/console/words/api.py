@@ -24,10 +24,21 @@ WORDS = {
         "自 since 起、until 之前开始的过卡，最近的在前",
         "Opened from since and before until, latest first",
     ),
-    "api.route.passages/{device}/{passage}": ("一次过卡", "One passage"),
+    "api.route.passages/{device}/{passage}": (
+        "此编号的一次过卡；同一编号有数次时返回 300 和各流水代号",
+        "The passage of this number; where several have it, 300 and the epochs to ask by",
+    ),
     "api.route.passages/{device}/{passage}/facts": (
-        "该次过卡的全部记录，按设备自身顺序，最多 1,000 条",
-        "All facts of it, in the device's own order, at most 1,000",
+        "此编号过卡的全部记录；同一编号有数次时返回 300 和各流水代号",
+        "All facts of the passage of this number; where several have it, 300 and the epochs to ask by",
+    ),
+    "api.route.passages/{device}/{epoch}/{passage}": (
+        "一次过卡：设备、开始时的流水代号、编号",
+        "One passage: device, the epoch it was opened in, and number",
+    ),
+    "api.route.passages/{device}/{epoch}/{passage}/facts": (
+        "该次过卡的全部记录，按设备自身顺序，最多 1,000 条；重发的只列一次",
+        "All facts of it, in the device's own order, at most 1,000; what was issued again stands once",
     ),
     "api.route.facts/{device}/{epoch}/{stream}/{seq}": ("按标识读取一条记录", "One fact by its identity"),
     "api.route.parcels/{waybill_no}": ("一个包裹在各处的最后结论", "The last words on a parcel, one a place"),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sync.hub.console.words.facts import KINDS
-from sync.hub.refusals import expectation
+from sync.hub.refusals import expectation_zh
 from sync.vocabulary.rulings import TEXTS, Reason
 
 PARTS: Final[dict[str, tuple[str, str]]] = {
@@ -42,8 +42,10 @@ OWN_WORDS: Final = "（原文）"
 """Behind a sentence that is nobody's here: a device's of another version, a library's, an officer's."""
 _SENTENCE: Final = re.compile(r"[A-Za-z][a-z']+[ ,]+(?:[a-z']+[ ,]+)*[a-z']{2,}")
 """Two words of a language that is not Chinese: not a number, a name or a code."""
+_QUOTED: Final = re.compile(r"'[^']*'")
 _CHARACTERS: Final = re.compile(r"[\u4e00-\u9fff]")
 
+_STREAMS: Final = {"routine": "常规", "alarm": "报警"}
 _STEPS: Final = {"taken": "领取", "inspected": "查验", "found": "结论"}
 _ON_OFF: Final = {"True": "有", "False": "无", "None": "不明"}
 _YES_NO: Final = {"True": "是", "False": "否", "None": "不明"}
@@ -57,9 +59,10 @@ _MESSAGES: Final = {
     "facts": "记录", "head": "流水头", "status": "状态", "result": "指令答复", "claim": "核放单申请",
     "blob": "图片", "pull": "底账索取", "keys": "密钥声明",
 }  # fmt: skip
+_ENTERED: Final = {"plate": "车牌", "weight": "重量", "slip": "核放单", "container": "箱号"}
 _AUTHORISED: Final = {
     "manual_release": "人工放行", "supplement": "补采", "inspect": "查验", "x_ray": "机检判图",
-    "laboratory": "检测",
+    "laboratory": "检测", "quarantine": "检疫",
 }  # fmt: skip
 
 
@@ -85,7 +88,8 @@ def _reason(code: Reason) -> str:
 def _by_hand(found: re.Match[str]) -> str:
     known = found[2] in Reason._value2member_map_
     why = _reason(Reason(found[2])) if known else found[2]
-    return f"{found[1]}：{why} {found[3]}".strip()
+    who = PARTS[found[1]][0] if found[1] in PARTS else found[1]
+    return f"{who}：{why} {found[3]}".strip()
 
 
 def _lost(found: re.Match[str]) -> str:
@@ -140,6 +144,7 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
             ),
         ),
         (r"^fire signal$", "火警信号"),
+        (r"^net_weight$", "仪表显示净重"),
         (r"^net_weight the indicator shows a net weight: clear its tare$", "仪表显示净重，请清除皮重"),
         (
             r"^unit the indicator displays (\S+), the settings say (\S+)$",
@@ -149,6 +154,19 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (r"^by ([^:]+): (\w+) ?(.*)$", _by_hand),
         (r"^(\d+) s$", r"已 \1 秒"),
         (r"^\d+ [a-z_]+(?:, \d+ [a-z_]+)*$", _lost),
+        (r"^held for no want of a (\w+)$", lambda found: f"扣留不是因为缺{_place(found[1], _ENTERED)}"),
+        (
+            r"^held for ([a-z_]+(?:, [a-z_]+)*)$",
+            lambda found: f"扣留原因不得人工放行：{_codes(found[1]) or found[1]}",
+        ),
+        (
+            r"^(plate|weight|slip|container) was read: (.*)$",
+            lambda found: f"{_place(found[1], _ENTERED)}已读出：{found[2]}",
+        ),
+        (
+            r"(?s)^not a (plate|weight|slip|container): (.*)$",
+            lambda found: f"不是{_place(found[1], _ENTERED)}：{found[2]}",
+        ),
         # The customs platform.
         (r"^no platform to ask$", "未配置海关平台"),
         (r"^no answer in time$", "时限内未应答"),
@@ -205,6 +223,7 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (r"^this device knows nothing of that$", "本机没有此事"),
         (r"^this is an X-ray station, not a lane$", "这是机检站，不是通道"),
         (r"^an X-ray station asked nothing$", "机检站未提出请求"),
+        (r"^the station is revoked; its disk is not deleted by command$", "机检站已注销；磁盘不能凭指令清除"),
         (r"^passage (\d+) is not in the lane, nobody is$", r"过卡 \1 已不在通道，通道内无车"),
         (r"^passage (\d+) is not in the lane, passage (\d+) is$", r"过卡 \1 已不在通道，现为过卡 \2"),
         (r"^passage (\d+) is not held now$", r"过卡 \1 不在等待处置"),
@@ -223,8 +242,8 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (r"^enough watch already$", "同时观看过多"),
         (r"^no opening came$", "未发来开场"),
         (r"^the device shows nothing$", "手持机未传送"),
-        (r"^silent$", "无数据"),
-        (r"^no answer$", "设备未答复"),
+        (rf"{_AT}silent$", "无数据"),
+        (rf"{_AT}no answer$", "未答复"),
         (r"^the device was not connected$", "设备当时不在线"),
         (r"^restarted before the raising was seen$", "重启，未见抬杆"),
         (r"^restarted before any raise order$", "抬杆前重启"),
@@ -338,13 +357,13 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (r"^answers command (\S+), given to nobody$", r"答复指令 \1，此指令未发给任何设备"),
         (r"^answers command (\S+), given to (\S+)$", r"答复指令 \1，此指令发给 \2"),
         (
-            r"^(\w+) by (.+): order (\S+) is not open here$",
+            r"^(\w+) by (.*): order (\S+) is not open here$",
             lambda found: (
                 f"{_STEPS.get(found[1], found[1])}，关员 {found[2]}：查验指令 {found[3]} 未下达或已结束"
             ),
         ),
         (
-            r"^(\w+) by (.+), order (\S+): ",
+            r"^(\w+) by (.*), order (\S+): ",
             lambda found: f"{_STEPS.get(found[1], found[1])}，关员 {found[2]}，查验指令 {found[3]}：",
         ),
         (r"^not counted: ", "不予采信："),
@@ -353,7 +372,7 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (rf"{_AT}the order is not known here$", "本中心无此指令"),
         (rf"{_AT}(\d+) officers are needed, told by (\d+)$", r"须 \1 名关员，只有 \2 名"),
         (rf"{_AT}the order names (.+), not (\S+)$", r"指令指定 \1，不是 \2"),
-        (rf"{_AT}no officer of it may do so: (.+)$", r"所列关员均无授权：\1"),
+        (rf"{_AT}no officer of it may do so: (.*)$", r"所列关员均无授权：\1"),
         (rf"{_AT}it names nothing that can be recalled$", "未列出可召回的对象"),
         (r"^sample (\S+) of order (\S+): ", r"样品 \1，查验指令 \2："),
         (
@@ -385,9 +404,38 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (rf"{_AT}more than (\d+) parts$", r"超过 \1 个分块"),
         (r"^(\d+) more; the last: ", r"又有 \1 次，最后一次："),
         (rf"{_AT}the signature of (.+) does not fit for (\S+)$", r"密钥 \1 的签名不符（\2）"),
+        (rf"{_AT}signed by (.+), expected one of (.+)$", r"签名者为 \1，应为 \2"),
         (rf"{_AT}the signature is not base64 text$", "签名残缺"),
         (rf"{_AT}expected a signature of (\d+) bytes, got (\d+)$", r"签名应为 \1 字节，实为 \2"),
         (rf"{_AT}chunk: its bytes are not those that were signed$", "图片分块与签名不符"),
+        (
+            rf"{_AT}laboratory (.+), sample (.+), order (.+), officer (.*), (\S+)$",
+            r"检测报告 \1，样品 \2，查验指令 \3，关员 \4，设备 \5",
+        ),
+        (rf"{_AT}expected fact (\d+) after (\d+), got (\d+)$", r"第 \2 条之后应为第 \1 条，实为第 \3 条"),
+        (rf"{_AT}fact (\d+): (.+) does not agree with the fact's body$", r"第 \1 条：\2 与内容不符"),
+        (rf"{_AT}fact (\d+): expected a name and a time that can be printed$", r"第 \1 条：名称或时间不可见"),
+        (rf"{_AT}the checkpoint does not cover the last fact, (\S+)$", r"检查点未覆盖最后一条 \1"),
+        (rf"{_AT}the checkpoint event does not agree with its checkpoint$", "检查点前后不符"),
+        (rf"{_AT}expected at least one fact before the checkpoint$", "检查点之前没有记录"),
+        (rf"{_AT}expected the last event to be \S+$", "最后一项应为检查点"),
+        (rf"{_AT}(\d+) bytes, (?:expected )?at most (\d+)$", r"\1 字节，至多 \2"),
+        (
+            rf"{_AT}the checkpoint is of another device or epoch than the facts$",
+            "检查点与记录不属同一设备或流水代",
+        ),
+        (r"(?i)\bno such file or directory\b", "无此文件或目录"),
+        (r"(?i)\bpermission denied\b", "无权访问"),
+        (r"(?i)\bconnection refused\b", "连接被拒绝"),
+        (r"(?i)\bconnection (?:reset by peer|closed)\b", "连接被断开"),
+        (r"(?i)\bbroken pipe\b", "连接被断开"),
+        (r"(?i)\b(?:connection )?timed out\b", "连接超时"),
+        (r"(?i)\bno route to host\b", "网络不可达"),
+        (r"(?i)\bnetwork is unreachable\b", "网络不可达"),
+        (r"(?i)\binput/output error\b", "读写错误"),
+        (r"(?i)\bdevice or resource busy\b", "设备被占用"),
+        (r"(?i)\bno space left on device\b", "磁盘已满"),
+        (r"(?i)\bread-only file system\b", "磁盘只读"),
         # Proofs and labels.
         (r"^it stands on no records$", "此判定未用到底账"),
         (r"^no key (\S+) in the records$", r"底账中无密钥 \1"),
@@ -427,10 +475,19 @@ def plainly(text: str, language: str) -> str:
     return text
 
 
+_OF_A_MESSAGE: Final = re.compile(rf"(?s)^(\d+ more; the last: )?({'|'.join(_MESSAGES)})(?:/(\w+))?: (.*)$")
+
+
 def as_told(text: str, language: str) -> str:
     """As `plainly`; what still is another language's sentence is said to be the device's own."""
     told = plainly(text, language)
-    if language != "zh" or _SENTENCE.search(told) is None:
+    if language != "zh":
         return told
-    expected = expectation(told).zh
-    return expected if "原文" not in expected else f"{told}{OWN_WORDS}"
+    of = _OF_A_MESSAGE.match(text)
+    if of is not None:
+        before, topic, stream, rest = of.groups()
+        stream = f"（{_STREAMS.get(stream, stream)}）" if stream else ""
+        return f"{plainly(before or '', language)}{_MESSAGES[topic]}{stream}：{as_told(rest, language)}"
+    if _SENTENCE.search(_QUOTED.sub("", told)) is not None:
+        return expectation_zh(text) or f"{told}{OWN_WORDS}"
+    return told if told != text else expectation_zh(text) or told
