@@ -145,7 +145,7 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         ),
         (r"^fire signal$", "火警信号"),
         (r"^net_weight$", "仪表显示净重"),
-        (r"^net_weight the indicator shows a net weight: clear its tare$", "仪表显示净重，请清除皮重"),
+        (r"^(?:net_weight )?the indicator shows a net weight: clear its tare$", "仪表显示净重，请清除皮重"),
         (
             r"^unit the indicator displays (\S+), the settings say (\S+)$",
             r"仪表单位 \1，配置为 \2",
@@ -176,7 +176,7 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (r"(?:^|(?<= ))the site does not allow it$", "场所未允许"),
         (r"(?:^|(?<= ))nobody is held who may be released by hand$", "无可人工放行的待处置车辆"),
         (r"(?:^|(?<= ))held for what the platform cannot override$", "扣留原因不得由平台解除"),
-        (r"^it counts as one officer's, and nothing was raised yet$", "计为一名关员，尚未抬杆"),
+        (r"(?:^|(?<= ))it counts as one officer's, and nothing was raised yet$", "计为一名关员，尚未抬杆"),
         (r"^nothing is asked, or it came too late$", "未在询问，或应答过迟"),
         (r"^answers another question$", "应答的不是本次询问"),
         (r"^more was read since$", "此后又有采集"),
@@ -194,6 +194,13 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
             rf"{_AT}officer (\S+) has no authorisation (\S+)$",
             lambda found: f"关员 {found[1]} 无{_place(found[2], _AUTHORISED)}授权",
         ),
+        (
+            r"^a later code about this passage came before it: kept, and not given$",
+            "此前已收到关于该过卡的更新的码：留存，不下达",
+        ),
+        (r"^the two codes do not say the same$", "两个码内容不一致"),
+        (r"^the two codes are of one officer$", "两个码属同一关员"),
+        (r"^no lane (\S+) is enrolled here$", r"未登记通道 \1"),
         (rf"{_AT}the roster cannot be read: (.+)$", r"名册无法读取（\1）"),
         (
             r"^expected a (?:release|trace) code beginning with (\S+), of at most (\d+) characters$",
@@ -248,10 +255,16 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (r"^restarted before the raising was seen$", "重启，未见抬杆"),
         (r"^restarted before any raise order$", "抬杆前重启"),
         (r"^backed out$", "车辆退出"),
+        (r"^the program is ending$", "程序正在退出"),
+        (r"^fault of the program: .*$", "程序内部故障"),
         (r"^(\d+) pictures wait for the disk already$", r"已有 \1 张图片等待写盘"),
         # X-ray stations.
         (r"^position jumped: (.+)$", r"位置跳变：\1"),
         (r"^emergency$", "急停"),
+        (r"^reversed$", "倒转"),
+        (r"^running$", "运行"),
+        (r"^stopped$", "停止"),
+        (r"^unknown$", "不明"),
         (r"^卡包：(.+)$", lambda found: f"卡包：{_eyes(found[1]) or found[1]}"),
         (r"^(?:the board is silent|nothing heard of it)$", "皮带控制板无应答"),
         (r"^not known$", "位置不明"),
@@ -296,19 +309,28 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
             r"流水库系恢复而来：曾打开 \1 次、位置 \2，此文件为 \3 次、位置 \4",
         ),
         (
-            r"^(.+): (\d{4}-\d\d-\d\d)\S*, (-?\d+) days left; then the broker lets (?:this device|the hub) "
+            r"^(.+): ([^\sT]+)\S*, (-?\d+) days left; then the broker lets (?:this device|the hub) "
             r"in no more$",
             r"\1：\2 到期，还剩 \3 天；到期后消息服务拒绝连接",
         ),
         (r"(?:^|(?<=; ))(\w+): not of this version(?=;|$)", r"\1：版本不符"),
         # The hub's own.
         (r"^passage (\d+): (\S+): ", r"过卡 \1：\2："),
+        (r"^slip (\S+), passage (\d+): ", r"核放单 \1，过卡 \2："),
+        (rf"{_AT}the slip is not in the archive$", "库中无此核放单"),
+        (rf"{_AT}no crossing in the archive names this use$", "库中没有对应此次使用的过卡"),
+        (rf"{_AT}the crossing's time is none: (.+)$", r"过卡时间无法识别：\1"),
         (
             r"^(\S+): facts (\d+) to (\d+) make more than (\d+) stretches with gaps between them, "
             r"expected (\d+) first$",
             r"\1：第 \2 至 \3 条断成 \4 段以上，应先到第 \5 条",
         ),
-        (r"^(\S+): fact (\d+) does not name the hash of fact (\d+)$", r"\1：第 \2 条未指明第 \3 条的哈希"),
+        (rf"{_AT}fact (\d+) does not name the hash of fact (\d+)$", r"第 \1 条未指明第 \2 条的哈希"),
+        (rf"{_AT}fact 1 of a stream must have the genesis hash before it$", "首条之前应为起始哈希"),
+        (
+            rf"{_AT}a batch carries one stream of one epoch of one device$",
+            "一批只能是一台设备一个流水代的一类",
+        ),
         (
             r"^(\S+): another fact is stored under this number, this one has hash (\S+)$",
             r"\1：此编号已存有另一条，本条哈希 \2",

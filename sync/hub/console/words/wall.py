@@ -169,5 +169,6 @@ WORDS = {
     "alarm.claim_differs": ("核放单申请前后不一", "A claim that differs from before"),
     "alarm.blob_quota": ("图片超出配额", "More pictures than allowed"),
     "alarm.blob_wrong": ("图片内容不符", "A picture that is not what it says"),
+    "alarm.receipt_not_made": ("过卡回执未生成", "A receipt could not be made"),
     "alarm.internal": ("中心程序错误", "An error inside the hub"),
 }
