@@ -194,7 +194,9 @@ def fact_proof(
 
 def _segment(console: Console, request: Request, session: Session, proof: Proof, name: str) -> Response:
     if not proof.holds:
-        raise Refused(409, "uncovered" if proof.uncovered else "no_proof")
+        against = [proof_problem(each) for each in (proof.uncovered, *proof.problems[:3]) if each]
+        why = Text("；".join(each.zh for each in against), "; ".join(each.en for each in against))
+        raise Refused(409, "uncovered" if proof.uncovered else "no_proof", why)
     console.log.info("proof exported", officer=session.officer, name=name)
     return Response(
         proof.segment,

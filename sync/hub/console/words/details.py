@@ -464,19 +464,6 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (r"^key (\S+) was revoked$", r"密钥 \1 已作废"),
         (r"^key (\S+) speaks for (.+), not for (.+)$", r"密钥 \1 属 \2，不属 \3"),
         (r"^the signature is not key (\S+)'s$", r"签名不是密钥 \1 的"),
-        (r"^(\S+) is not enrolled here$", r"\1 未在本中心登记"),
-        (
-            r"^(\S+ \S+ \w+ \d+): no checkpoint here that its key holds for covers it$",
-            r"\1：尚无其密钥签名的检查点覆盖",
-        ),
-        (
-            rf"{_AT}changed, its bytes hash to (\w+), its row says (\w+)(.*)$",
-            r"已被改动：内容哈希 \1，登记哈希 \2\3",
-        ),
-        (
-            rf"{_AT}changed, its row says (\w+) (.+) and its body (.+)$",
-            r"已被改动：\1 登记为 \2，内容为 \3",
-        ),
     )
 )
 

@@ -68,13 +68,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "The file is gone, or not the bytes its fact names",
     ),
     "refused.uncovered": (
-        "最后的记录尚无签名覆盖，暂不能导出证明；设备再次签名后即可",
-        "Nothing signed covers the last fact yet: it can be exported once the device has signed again",
+        "暂不能导出证明，设备再次签名后即可：{0}",
+        "It cannot be exported before the device has signed again: {0}",
     ),
-    "refused.no_proof": (
-        "证明不成立，不能导出；问题列在该页",
-        "The proof does not hold and is not exported; its page lists why",
-    ),
+    "refused.no_proof": ("证明不成立，不能导出：{0}", "The proof does not hold and is not exported: {0}"),
     "refused.unreadable": ("记录无法读取：{0}", "The record cannot be read: {0}"),
     "refused.not_done": ("未办理：{0}", "Not done: {0}"),
     "refused.stale_trial": (
