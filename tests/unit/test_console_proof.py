@@ -141,6 +141,7 @@ def passes(rig: ConsoleRig, passage: int = 7) -> None:
         "lane-1",
         PassageOpened(passage=passage),
         PictureTaken(passage=passage, moment="arrival", camera="cam-1", sha256=PICTURE, size_bytes=len(JPEG)),
+        PictureTaken(passage=passage, moment="arrival", camera="cam-1", sha256=PICTURE, size_bytes=len(JPEG)),
         ruled(rig, passage, Verdict.HOLD, held, texts_zh=("重量超差 400 kg",), texts_en=("400 kg over",)),
         SupplementEntered(passage=passage, officer="4604002", field="weight", value="10000", reason="复磅"),
         CommandTaken(
@@ -297,7 +298,9 @@ def test_a_picture_is_shown_when_its_bytes_are_what_the_fact_names(rig: ConsoleR
     files.complete("lane-1", PICTURE, len(JPEG))
     with rig.archive.transaction():
         rig.archive.store_blob(PICTURE, "2026-11-22T00:00:00Z")
-    assert f'<img src="/blob/{PICTURE}"' in client.get("/passage/lane-1/7", follow_redirects=True).text
+    page = client.get("/passage/lane-1/7", follow_redirects=True).text
+    assert page.count(f'<img src="/blob/{PICTURE}"') == 1
+    assert page.count('data-kind="picture_taken"') == 2
     shown = client.get(f"/blob/{PICTURE}")
     assert (shown.content, shown.headers["content-type"]) == (JPEG, "image/jpeg")
     files.path(PICTURE).write_bytes(JPEG + b"!")

@@ -159,12 +159,17 @@ def _readings(rulings: Iterable[RulingMade]) -> tuple[ReadingKept, ...]:
 
 
 def _pictures(archive: Archive, told: Sequence[Told]) -> Iterator[Picture]:
+    """Each once: a camera that is triggered twice sends the same one again."""
+    known: set[tuple[str, str]] = set()
     for one in told:
         data = None if one.body is None else one.body.data
         named = named_by(data)
         if data is None or named is None:
             continue
         name, what = _name_of(data)
+        if (name, named.sha256) in known:
+            continue
+        known.add((name, named.sha256))
         state = archive.blob_state(named.sha256) or "named"
         yield Picture(named.sha256, what, one.fact.time, one, state, name.lower().endswith(LAID_OUT), name)
 

@@ -144,7 +144,8 @@ def lanes_of(console: Console) -> dict[str, Any]:
                     (device, row.passage, row.epoch),
                 ).fetchall()
                 taken = (_taken(text) for (text,) in bodies)
-                pictures = [(row, each) for each in taken if each is not None and each.sha256 in stored]
+                once = dict.fromkeys(each for each in taken if each is not None and each.sha256 in stored)
+                pictures = [(row, each) for each in once]
                 if pictures:
                     break
             rows.append((device, pictures[:MOST_LANE_PICTURES]))
