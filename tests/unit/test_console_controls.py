@@ -258,6 +258,8 @@ def test_a_recall_by_batch_is_a_record_and_can_be_ended(rig: ConsoleRig) -> None
         "reason": "lab",
     }
     assert client.post("/controls/recalls", data=form).status_code == 303
+    assert 'href="/trace/recall/ZH1"' in client.get("/controls/recalls").text
+    assert client.get("/trace/recall/ZH1").status_code == 200
     recall = from_json(rig.archive.record("recalls", "ZH1", SCOPE) or "", Recall)
     assert recall.batch_nos == ("B-1", "B-2")
     assert client.post("/controls/recalls/end", data={"recall_no": "ZH1", "reason": "x"}).status_code == 303

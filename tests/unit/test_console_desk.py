@@ -120,6 +120,9 @@ def test_what_is_escalated_stands_before_what_is_due_sooner(rig: ConsoleRig) -> 
     assert [(each[1], each[3]) for each in told] == [
         ("lane-2", "passage 2: 4604001: driver refuses the scale")
     ]
+    # The wall's alarm leads there.
+    (to,) = re.findall(r'href="(/desk/hold/[^"]+)"', client.get("/").text)
+    assert client.get(to, follow_redirects=True).url.path == address
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -367,6 +367,7 @@ def test_alarms_of_devices_and_of_the_hub_are_open_until_somebody_ends_them(rig:
     assert int(_key(html, "alarms")) == len(alarms) == told + of_hub == 3
     assert {"Tailgater", "A chain of facts is broken"} <= set(re.findall(r"<b>([^<]+)</b>", html))
     assert html.count('class="ring"') == 1
+    assert set(re.findall(r'href="(/passage/lane-in/[^"]+)"', html)) == {"/passage/lane-in/7"}
 
 
 def test_an_alarm_gets_an_owner_and_a_clock_and_ends_with_a_note(rig: ConsoleRig) -> None:

@@ -6,6 +6,7 @@ They are remembered here and looked after: new ones come by number, what officer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Final
 
 from sync.hub.archive import Archive, CentreAct
 from sync.hub.console.shown import Shown
+from sync.hub.terms import HubAlarm
 from sync.vocabulary.rulings import Text
 
 HUB: Final = "hub"
@@ -22,6 +24,7 @@ MOST_AT_ONCE: Final = 1_000
 MOST_NOTE: Final = 500
 _OVERLAP: Final = 100
 """Hub alarms of several writers appear a little out of order."""
+_ESCALATED: Final = re.compile(r"passage (\d{1,18}): ")
 _OVERLAP_S: Final = 120.0
 """How far clocks of consoles beside each other may differ."""
 
@@ -40,6 +43,12 @@ class OpenAlarm:
     utc: str
     owner: str = ""
     taken_utc: str = ""
+
+    @property
+    def hold(self) -> int | None:
+        """The passage at the desk that was escalated."""
+        found = _ESCALATED.match(self.detail) if self.code == HubAlarm.HOLD_ESCALATED else None
+        return int(found[1]) if found is not None else None
 
 
 class OpenAlarms:
