@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from sync.hub.console.words import WORDS
 from sync.store.journal import utc_now
 from sync.vocabulary.facts import Alarm, AlarmCode, Stream
 from sync.vocabulary.rulings import Verdict
@@ -180,3 +181,24 @@ def test_pictures_of_the_wall(browser: Browser, rig: ConsoleRig) -> None:
                     screen.page.screenshot(path=OUTPUT / f"wall-{language}-{theme}-{size[0]}.png")
                     screen.close()
     assert len(list(OUTPUT.glob("wall-*.png"))) == 8
+
+
+def test_an_act_that_is_refused_or_does_not_arrive_says_so_in_the_readers_language(
+    browser: Browser, rig: ConsoleRig
+) -> None:
+    rig.say("lane-in", Alarm(code=AlarmCode.TAILGATER, passage=4), stream=Stream.ALARM)
+    with rig.served() as address:
+        for language, number in (("zh", 0), ("en", 1)):
+            screen = Screen(browser, address, language=language)
+            screen.page.wait_for_selector("li.alarm")
+            screen.page.evaluate("document.body.dataset.csrf = 'of another page'")
+            screen.page.click("li.alarm form.take button")
+            screen.page.wait_for_selector("#said:not([hidden])")
+            assert screen.page.inner_text("#said") == WORDS["refused.csrf"][number]
+            screen.page.route("**/alarms/take", lambda route: route.abort())
+            screen.page.click("li.alarm form.take button")
+            screen.page.wait_for_function(
+                "said => document.getElementById('said').textContent === said",
+                arg=WORDS["wall.alarm.not_sent"][number],
+            )
+            screen.close()

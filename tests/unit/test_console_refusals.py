@@ -14,7 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from sync.hub.console import app, context
-from sync.hub.console.app import ROUTERS, build_app
+from sync.hub.console.app import POLICY, ROUTERS, build_app
 from sync.hub.console.limits import Bucket, Limits
 from sync.hub.console.pages import api
 from sync.hub.console.refusing import fields_not_understood
@@ -391,6 +391,24 @@ def test_without_an_archive_a_browser_is_told_in_both_languages_and_a_program_by
     assert text_of(page.text) == " ".join(WORDS["refused.storage"])
     client.headers["accept"] = "application/json"
     assert client.get("/access/acts").json()["code"] == "storage"
+
+
+def test_a_fault_inside_is_told_in_both_languages_and_nothing_of_it(
+    rig: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = rig.client(language="zh")
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("secret of the house")
+
+    monkeypatch.setattr(rig.console, "note_read", broken)
+    asker = TestClient(build_app(rig.console), base_url="http://127.0.0.1", raise_server_exceptions=False)
+    asker.headers["accept"], asker.cookies = "text/html", client.cookies
+    page = asker.get("/access/acts")
+    assert page.status_code == 500
+    assert text_of(page.text) == " ".join(WORDS["refused.internal"])
+    assert page.headers["content-security-policy"] == POLICY
+    assert "secret" not in page.text
 
 
 def test_a_question_given_up_is_told_to_a_program_by_a_code_that_stays(

@@ -115,6 +115,13 @@ def build_app(console: Console, tail: Tail | None = None) -> FastAPI:
     for kind in (*STORAGE_ERRORS, ArchiveTaken):
         app.add_exception_handler(kind, _no_archive)
 
+    @app.exception_handler(Exception)
+    async def _internal(request: Request, error: Exception) -> Response:
+        # A fault of ours: it is raised on, into the log. Nothing stands around this answer any more.
+        answer = bare(request, 500, "internal")
+        answer.raw_headers.extend(_HEADERS)
+        return answer
+
     @app.exception_handler(Busy)
     @app.exception_handler(TookTooLong)
     async def _not_now(request: Request, error: Exception) -> Response:

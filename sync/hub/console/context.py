@@ -343,7 +343,7 @@ class Console:
     def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """`say(key)` gives words of `words`, `both(text)` those of a `Text`, `plain(text)`
         a device's own words, `sign(device)` what drivers and officers call a lane (empty: nothing),
-        `local(utc)` the site's time, `dated(text)` that of a text which is a time."""
+        `local(utc)` the site's time, `dated(text)` every time in a text as the site's."""
         language, theme = language_of(request), theme_of(request)
         site = self.site()
         session: Session | None = getattr(request.state, "session", None)
@@ -382,10 +382,10 @@ class Console:
             return "" if lane is None else lane.name_zh if language == "zh" else lane.name_en
 
         def dated(text: str) -> str:
-            return local(text, "%Y-%m-%d %H:%M:%S") if _INSTANT.fullmatch(text) else text
+            return _INSTANT.sub(lambda found: local(found[0], "%Y-%m-%d %H:%M:%S"), text)
 
         def plain(text: str) -> str:
-            return as_told(text, language)
+            return dated(as_told(text, language))
 
         def local(utc: str, form: str = "%m-%d %H:%M:%S") -> str:
             # A device's word for a time need not be one, and the end of time has no local one.

@@ -25,15 +25,15 @@ WORDS = {
         "Opened from since and before until, latest first",
     ),
     "api.route.passages/{device}/{passage}": (
-        "此编号的一次过卡；同一编号有数次时返回 300 和各流水代号",
+        "此编号的一次过卡；同一编号有数次时返回 300 和各流水期",
         "The passage of this number; where several have it, 300 and the epochs to ask by",
     ),
     "api.route.passages/{device}/{passage}/facts": (
-        "此编号过卡的全部记录；同一编号有数次时返回 300 和各流水代号",
+        "此编号过卡的全部记录；同一编号有数次时返回 300 和各流水期",
         "All facts of the passage of this number; where several have it, 300 and the epochs to ask by",
     ),
     "api.route.passages/{device}/{epoch}/{passage}": (
-        "一次过卡：设备、开始时的流水代号、编号",
+        "一次过卡：设备、开始时的流水期、编号",
         "One passage: device, the epoch it was opened in, and number",
     ),
     "api.route.passages/{device}/{epoch}/{passage}/facts": (

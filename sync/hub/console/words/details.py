@@ -329,7 +329,7 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (rf"{_AT}fact 1 of a stream must have the genesis hash before it$", "首条之前应为起始哈希"),
         (
             rf"{_AT}a batch carries one stream of one epoch of one device$",
-            "一批只能是一台设备一个流水代的一类",
+            "一批只能是一台设备一个流水期的一类",
         ),
         (
             r"^(\S+): another fact is stored under this number, this one has hash (\S+)$",
@@ -338,16 +338,16 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (r"^(\S+): kind (.+) is not known here, kept$", r"\1：类别 \2 本中心不识，已留存"),
         (
             r"^epoch (\S+) names (\S+) with another hash than stored$",
-            r"流水代 \1 所指 \2 的哈希与库存不符",
+            r"流水期 \1 所指 \2 的哈希与库存不符",
         ),
         (
             r"^epoch (\S+) begins after (\S+), facts up to (\d+) are stored$",
-            r"流水代 \1 自 \2 之后开始，而已存到第 \3 条",
+            r"流水期 \1 自 \2 之后开始，而已存到第 \3 条",
         ),
-        (r"^epoch (\S+) came without saying what it left behind$", r"流水代 \1 未声明承接何处"),
+        (r"^epoch (\S+) came without saying what it left behind$", r"流水期 \1 未声明承接何处"),
         (
             r"^(\S+): facts beyond (\S+), where epoch (\S+) left it$",
-            r"\1：流水代 \3 已在 \2 处离开，其后又有记录",
+            r"\1：流水期 \3 已在 \2 处离开，其后又有记录",
         ),
         (r"^(\S+): the device signed another hash than is stored$", r"\1：设备所签哈希与库存不符"),
         (
@@ -444,7 +444,7 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (rf"{_AT}(\d+) bytes, (?:expected )?at most (\d+)$", r"\1 字节，至多 \2"),
         (
             rf"{_AT}the checkpoint is of another device or epoch than the facts$",
-            "检查点与记录不属同一设备或流水代",
+            "检查点与记录不属同一设备或流水期",
         ),
         (r"(?i)\bno such file or directory\b", "无此文件或目录"),
         (r"(?i)\bpermission denied\b", "无权访问"),

@@ -158,7 +158,7 @@ FIELDS: Final[dict[str, tuple[str, str]]] = {
     "en": ("英文", "English"),
     "enterprise": ("企业", "Enterprise"),
     "enterprises": ("企业代码", "Enterprise codes"),
-    "epoch": ("流水代号", "Epoch"),
+    "epoch": ("流水期", "Epoch"),
     "field": ("补采项", "What is entered"),
     "form": ("导出格式", "Form"),
     "from": ("起", "From"),
