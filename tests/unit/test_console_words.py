@@ -27,8 +27,9 @@ from edge.xray_bridge.translation import to_report as to_station_report
 from sync.hub.console.telling import fact_lines
 from sync.hub.console.watching import Wall
 from sync.hub.console.words import WORDS
-from sync.hub.console.words.acts import act_detail
+from sync.hub.console.words.acts import act_detail, step_why
 from sync.hub.console.words.details import OWN_WORDS, as_told
+from sync.hub.inspected import NOT_COUNTED
 from sync.hub.receipts import NOT_MADE
 from sync.hub.terms import HubAlarm
 from sync.link import words as link_words
@@ -342,6 +343,14 @@ def test_a_command_a_lane_refuses_is_refused_in_chinese() -> None:
     )  # fmt: skip
     assert "过卡 7 已不在通道，通道内无车" in lines_of(taken)
     assert "道闸未升起" in lines_of(LaneClosed(why="arm did not rise"))
+
+
+def test_what_came_of_an_order_is_said_in_chinese_and_the_remark_stays_as_it_is() -> None:
+    assert step_why("order", "4604001, 4604002 opened YT1").zh == "4604001, 4604002 开箱 YT1"
+    assert step_why("order", "4604001 damaged seized seal was open").zh == "4604001 破损 扣留 seal was open"
+    assert step_why("order", "4604001 nothing  opened twice").zh == "4604001 无异常  opened twice"
+    not_counted = f"4604001 {NOT_COUNTED}officer 4604001 is not active"
+    assert step_why("order", not_counted) == Text("4604001 不予采信：关员 4604001 名册状态无效", not_counted)
 
 
 def test_an_officers_own_words_and_what_nobody_knows_stay_as_they_are_and_are_marked() -> None:

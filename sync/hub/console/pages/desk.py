@@ -25,7 +25,7 @@ from sync.hub.console.pages.doors import Throttle
 from sync.hub.console.refusing import Refused, words_of
 from sync.hub.console.shown import PassageRow
 from sync.hub.console.telling import reading_detail, value_words
-from sync.hub.console.words.acts import step_detail
+from sync.hub.console.words.acts import step_detail, step_why
 from sync.store.journal import utc_now
 from sync.vocabulary.commands import (
     BOARD_PRESETS,
@@ -242,6 +242,7 @@ def hold_of(console: Console, session: Session, hold: Hold) -> dict[str, Any]:
         "firm": firm,
         "value": value_words,
         "step_detail": step_detail,
+        "step_why": step_why,
         "reading_detail": reading_detail,
         "needed": site.manual_release_officers,
         "pulse": console.pulse.number,

@@ -10,7 +10,9 @@ from typing import Final
 from sync.hub.console.words.access import WORDS as ACCESS
 from sync.hub.console.words.controls import WORDS as CONTROLS
 from sync.hub.console.words.details import as_told
+from sync.hub.console.words.facts import VALUES as FACT_VALUES
 from sync.hub.console.words.wall import WORDS as WALL
+from sync.hub.inspected import NOT_COUNTED
 from sync.vocabulary.rulings import Text
 
 Told = str | Callable[[re.Match[str]], str]
@@ -131,6 +133,23 @@ def act_subject(act: str, subject: str) -> Text:
 def step_detail(step: str, detail: str) -> Text:
     """Of a step at the desk; what the driver read and what was entered stay as they are."""
     return _said(_STEPS.get(step, ()), detail)
+
+
+def step_why(step: str, why: str) -> Text:
+    """How a step came out: a device's sentence; of an order who told what of it last, its codes in words.
+    The remark behind them is the officer's own."""
+    if step != "order":
+        return Text(as_told(why, "zh"), as_told(why, "en"))
+    officers, found, sentence = why.partition(NOT_COUNTED)
+    if found:
+        return Text(f"{officers}不予采信：{as_told(sentence, 'zh')}", why)
+    told = why.split(" ")
+    last = next((place for place, each in enumerate(told) if not each.endswith(",")), 0)
+    words = [
+        FACT_VALUES.get(each, (each, each)) if place in (last + 1, last + 2) else (each, each)
+        for place, each in enumerate(told)
+    ]
+    return Text(*(" ".join(each[number] for each in words) for number in (0, 1)))
 
 
 def read_subject(what: str, subject: str) -> Text:
