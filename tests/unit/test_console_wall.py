@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from sync.hub.console.alarms import OpenAlarms
+from sync.hub.console.alarms import OpenAlarm, OpenAlarms
 from sync.hub.console.wall import WallView
 from sync.hub.console.watching import PARTS, Wall
 from sync.hub.console.words import WORDS
@@ -356,7 +356,14 @@ def _alarmed(rig: ConsoleRig) -> list[str]:
     with rig.archive.transaction():
         rig.archive.add_alarm(utc_now(), "lane-in", HubAlarm.CHAIN_BROKEN, "seq 9")
     rig.caught_up()
-    return [alarm.alarm for alarm in _view(rig).alarms]
+    return [alarm.alarm for alarm in _open(rig)]
+
+
+def _open(rig: ConsoleRig) -> tuple[OpenAlarm, ...]:
+    alarms = OpenAlarms()
+    with rig.console.shown() as shown:
+        alarms.look(rig.archive, shown, utc_now())
+    return alarms.all()
 
 
 def test_alarms_of_devices_and_of_the_hub_are_open_until_somebody_ends_them(rig: ConsoleRig) -> None:
@@ -374,7 +381,7 @@ def test_an_alarm_gets_an_owner_and_a_clock_and_ends_with_a_note(rig: ConsoleRig
     alarm = _alarmed(rig)[0]
     client = rig.client("4604002")
     assert client.post("/alarms/take", data={"alarm": alarm}).headers["location"] == "/"
-    taken = next(each for each in _view(rig).alarms if each.alarm == alarm)
+    taken = next(each for each in _open(rig) if each.alarm == alarm)
     assert (taken.owner, taken.taken_utc <= utc_now()) == ("4604002", True)
     assert "owner 4604002" in client.get("/").text
     assert client.post("/alarms/end", data={"alarm": alarm}).headers["location"] == "/?said=note_wanted"
@@ -398,18 +405,81 @@ def test_of_two_who_take_it_at_once_one_is_told_that_the_other_has_it(rig: Conso
     first.post("/alarms/take", data={"alarm": alarm, "seen_owner": ""})
     answer = second.post("/alarms/take", data={"alarm": alarm, "seen_owner": ""})
     assert (answer.status_code, answer.json()["code"]) == (409, "taken")
-    assert next(each.owner for each in _view(rig).alarms if each.alarm == alarm) == "4604002"
+    assert next(each.owner for each in _open(rig) if each.alarm == alarm) == "4604002"
     assert second.post("/alarms/take", data={"alarm": alarm, "seen_owner": "4604002"}).status_code == 200
 
 
-def test_all_of_a_kind_from_one_device_can_be_ended_together(rig: ConsoleRig) -> None:
-    alarms = _alarmed(rig)
-    device = next(alarm for alarm in alarms if not alarm.startswith("hub/"))
+def _lines(rig: ConsoleRig) -> list[tuple[str, str, int, str]]:
+    return [(each.oldest.alarm, each.latest.alarm, each.n, each.latest.owner) for each in _view(rig).alarms]
+
+
+def _at(rig: ConsoleRig, time: str) -> str:
+    """One more tailgater at this time; its name."""
+    known = {alarm.alarm for alarm in _open(rig)}
+    rig.say("lane-in", Alarm(code=AlarmCode.TAILGATER, passage=8), stream=Stream.ALARM, time=time)
+    rig.caught_up()
+    (name,) = {alarm.alarm for alarm in _open(rig)} - known
+    return name
+
+
+def test_many_of_a_kind_are_one_line_that_buries_no_other(rig: ConsoleRig) -> None:
+    rig.say("lane-in", LaneStarted("0.1.0", "", ""))
+    names = [_at(rig, f"2099-01-01T00:00:0{second}.000000Z") for second in range(5)]
+    rig.say("lane-out", Alarm(code=AlarmCode.OVERSTAY), stream=Stream.ALARM)
+    rig.caught_up()
+    (overstay,) = {alarm.alarm for alarm in _open(rig)} - set(names)
+    assert _lines(rig) == [(names[0], names[-1], 5, ""), (overstay, overstay, 1, "")]
+    html = rig.client().get("/").text
+    assert int(_key(html, "alarms")) == 6
+    assert re.findall(r'class="times">([^<]+)<', html) == ["×5"]
+    # In somebody's hands they stand below what nobody has.
+    client = rig.client("4604002")
+    shown = {"alarm": names[0], "same": "5", "until_utc": "2099-01-01T00:00:04.000000Z"}
+    client.post("/alarms/take", data=shown)
+    assert _lines(rig) == [(overstay, overstay, 1, ""), (names[0], names[-1], 5, "4604002")]
+    assert int(_key(client.get("/").text, "alarms")) == 6
+
+
+@pytest.mark.parametrize("act", ["take", "end"])
+def test_what_came_after_the_page_was_looked_at_is_neither_taken_nor_ended(rig: ConsoleRig, act: str) -> None:
+    rig.say("lane-in", LaneStarted("0.1.0", "", ""))
+    first, second = (_at(rig, f"2099-01-01T00:00:0{one}.000000Z") for one in (1, 2))
     client = rig.client()
     client.headers["accept"] = "application/json"
-    ended = client.post("/alarms/end", data={"alarm": device, "note": "drill", "same": "yes"})
+    seen = {"alarm": first, "same": "2", "until_utc": "2099-01-01T00:00:02.000000Z", "note": "drill"}
+    unseen = _at(rig, "2099-01-01T00:00:03.000000Z")
+    answer = client.post(f"/alarms/{act}", data=seen)
+    assert answer.status_code == 200
+    left = {alarm.alarm: alarm.owner for alarm in _open(rig)}
+    assert left == ({first: "4604001", second: "4604001", unseen: ""} if act == "take" else {unseen: ""})
+
+
+def test_a_line_that_is_another_by_now_is_looked_at_again_first(rig: ConsoleRig) -> None:
+    """A device that was cut off tells of an earlier one late."""
+    rig.say("lane-in", LaneStarted("0.1.0", "", ""))
+    first, second = (_at(rig, f"2099-01-01T00:00:0{one}.000000Z") for one in (3, 5))
+    late = _at(rig, "2099-01-01T00:00:04.000000Z")
+    client = rig.client()
+    client.headers["accept"] = "application/json"
+    seen = {"alarm": first, "same": "2", "until_utc": "2099-01-01T00:00:05.000000Z", "note": "drill"}
+    for act in ("take", "end"):
+        answer = client.post(f"/alarms/{act}", data=seen)
+        assert (answer.status_code, answer.json()["code"]) == (409, "changed")
+    assert {alarm.alarm: alarm.owner for alarm in _open(rig)} == dict.fromkeys((first, second, late), "")
+
+
+def test_one_of_many_can_be_ended_alone_and_nobody_ends_what_another_has_in_hand(rig: ConsoleRig) -> None:
+    rig.say("lane-in", LaneStarted("0.1.0", "", ""))
+    names = [_at(rig, f"2099-01-01T00:00:0{second}.000000Z") for second in range(4)]
+    until = {"until_utc": "2099-01-01T00:00:09.000000Z", "note": "drill"}
+    rig.client("4604002").post("/alarms/take", data={"alarm": names[1]})
+    client = rig.client()
+    client.headers["accept"] = "application/json"
+    ended = client.post("/alarms/end", data={"alarm": names[0], **until})
+    assert ended.json() == {"code": "done", "ended": 1}
+    ended = client.post("/alarms/end", data={"alarm": names[2], "same": "2", **until})
     assert ended.json() == {"code": "done", "ended": 2}
-    assert [alarm.alarm for alarm in _view(rig).alarms] == [a for a in alarms if a.startswith("hub/")]
+    assert [(alarm.alarm, alarm.owner) for alarm in _open(rig)] == [(names[1], "4604002")]
 
 
 def test_who_only_watches_takes_and_ends_nothing(rig: ConsoleRig) -> None:

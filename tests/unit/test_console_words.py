@@ -443,8 +443,8 @@ def test_acts_are_read_in_chinese_and_an_officers_reason_stays_as_it_is(tmp_path
             assert made.post(address, data=form).status_code < 400, address
         (alarm,) = Wall(rig.console).view().alarms
         for address, form in (
-            ("/alarms/take", {"alarm": alarm.alarm}),
-            ("/alarms/end", {"alarm": alarm.alarm, "note": "seen"}),
+            ("/alarms/take", {"alarm": alarm.oldest.alarm}),
+            ("/alarms/end", {"alarm": alarm.oldest.alarm, "note": "seen"}),
         ):
             assert made.post(address, data=form).status_code == 303
         page = made.get("/access/acts").text

@@ -51,6 +51,11 @@ class OpenAlarm:
         return int(found[1]) if found is not None else None
 
 
+def kind_of(alarm: OpenAlarm) -> tuple[str, str, str, int | None]:
+    """Of one kind, from one device, in one officer's hands; every held vehicle by itself."""
+    return alarm.device, alarm.code, alarm.owner, alarm.hold
+
+
 class OpenAlarms:
     """One to a process; one thread at a time."""
 
@@ -78,12 +83,12 @@ class OpenAlarms:
     def get(self, alarm: str) -> OpenAlarm | None:
         return self._open.get(alarm)
 
-    def like(self, alarm: OpenAlarm) -> tuple[OpenAlarm, ...]:
-        """All open ones of the same kind from the same device, itself first."""
+    def like(self, alarm: OpenAlarm, until_utc: str) -> tuple[OpenAlarm, ...]:
+        """All open ones that stand with it on the wall and were told until then, itself first."""
         same = [
             each
             for each in self.all()
-            if each.device == alarm.device and each.code == alarm.code and each.alarm != alarm.alarm
+            if kind_of(each) == kind_of(alarm) and each.utc <= until_utc and each.alarm != alarm.alarm
         ]
         return (alarm, *same[: MOST_AT_ONCE - 1])
 
@@ -136,18 +141,21 @@ class OpenAlarms:
             self._sorted = None
 
 
-def take(archive: Archive, alarm: OpenAlarm, officer: str, *, seen_owner: str, at_utc: str) -> bool:
-    """False: somebody else has taken or ended it since it was looked at."""
+def take(archive: Archive, alarms: Sequence[OpenAlarm], officer: str, *, seen_owner: str, at_utc: str) -> int:
+    """How many it took: not those somebody else has taken or ended since they were looked at."""
+    taken = 0
     with archive.transaction():
-        done = archive.engine.execute(
-            "INSERT INTO console_alarms (alarm, owner, taken_utc) VALUES (?, ?, ?) "
-            "ON CONFLICT (alarm) DO UPDATE SET owner = excluded.owner, taken_utc = excluded.taken_utc "
-            "WHERE console_alarms.owner = ? AND console_alarms.ended_utc = ''",
-            (alarm.alarm, officer, at_utc, seen_owner),
-        ).rowcount
-        if done:
-            archive.add_act(CentreAct(at_utc, "alarm_taken", alarm.alarm, (officer,), "", _detail(alarm)))
-    return bool(done)
+        for alarm in alarms[:MOST_AT_ONCE]:
+            done = archive.engine.execute(
+                "INSERT INTO console_alarms (alarm, owner, taken_utc) VALUES (?, ?, ?) "
+                "ON CONFLICT (alarm) DO UPDATE SET owner = excluded.owner, taken_utc = excluded.taken_utc "
+                "WHERE console_alarms.owner = ? AND console_alarms.ended_utc = ''",
+                (alarm.alarm, officer, at_utc, seen_owner),
+            ).rowcount
+            if done:
+                taken += 1
+                archive.add_act(CentreAct(at_utc, "alarm_taken", alarm.alarm, (officer,), "", _detail(alarm)))
+    return taken
 
 
 def end(archive: Archive, alarms: Sequence[OpenAlarm], officer: str, note: str, at_utc: str) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from sync.hub.console.alarms import OpenAlarm
+from sync.hub.console.alarms import OpenAlarm, kind_of
 from sync.hub.console.shown import PassageRow, StateRow, Tally
 from sync.link.messages import Status
 from sync.vocabulary.records import CreditTier, Enterprise, Site, SiteLane
@@ -196,6 +196,16 @@ class Coverage:
     """Every one: first those that came and were not checked, those that came most ahead."""
 
 
+@dataclass(frozen=True, slots=True)
+class AlarmsAlike:
+    """Of one kind, from one device, in one officer's hands: one line on the wall, so that many of one kind do
+    not bury the only one of another."""
+
+    oldest: OpenAlarm
+    latest: OpenAlarm
+    n: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WallView:
     minute: str
@@ -213,8 +223,8 @@ class WallView:
     backlog: int
     pictures_owed: int
     away: int
-    alarms: tuple[OpenAlarm, ...]
-    """The latest, at most `MOST_ALARMS`."""
+    alarms: tuple[AlarmsAlike, ...]
+    """Those nobody has in hand first, the latest first; at most `MOST_ALARMS`."""
     alarms_open: int
     alarms_unowned: int
 
@@ -274,6 +284,15 @@ def shown_in(view: WallView, part: str) -> tuple[object, ...]:
             raise ValueError(f"expected a part of the wall, got {part[:40]!r}")
 
 
+def _alike(alarms: Iterable[OpenAlarm]) -> tuple[AlarmsAlike, ...]:
+    """`alarms`: the latest first."""
+    found: defaultdict[tuple[str, str, str, int | None], list[OpenAlarm]] = defaultdict(list)
+    for alarm in alarms:
+        found[kind_of(alarm)].append(alarm)
+    lines = (AlarmsAlike(each[-1], each[0], len(each)) for each in found.values())
+    return tuple(sorted(lines, key=lambda line: bool(line.latest.owner)))
+
+
 def build(known: Known) -> WallView:
     by = _sorted_by_device(known)
     devices = tuple(_device(by, device, kind) for device, kind in _kinds(known).items())
@@ -297,7 +316,7 @@ def build(known: Known) -> WallView:
         backlog=sum(device.backlog for device in devices),
         pictures_owed=sum(device.pictures_owed for device in devices),
         away=sum(device.state != "online" for device in devices),
-        alarms=tuple(known.alarms[:MOST_ALARMS]),
+        alarms=_alike(known.alarms)[:MOST_ALARMS],
         alarms_open=len(known.alarms),
         alarms_unowned=sum(not alarm.owner for alarm in known.alarms),
     )

@@ -123,9 +123,9 @@ class Wall:
             self._fresh(True)
             return self._alarms.get(alarm)
 
-    def alarms_like(self, alarm: OpenAlarm) -> tuple[OpenAlarm, ...]:
+    def alarms_like(self, alarm: OpenAlarm, until_utc: str) -> tuple[OpenAlarm, ...]:
         with self._lock:
-            return self._alarms.like(alarm)
+            return self._alarms.like(alarm, until_utc)
 
     # --- listening ----------------------------------------------------------------------------------------
 

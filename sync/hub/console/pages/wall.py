@@ -17,7 +17,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
 
 from sync.hub.console.accounts import Role
-from sync.hub.console.alarms import MOST_NOTE, end, take
+from sync.hub.console.alarms import MOST_NOTE, OpenAlarm, end, take
 from sync.hub.console.context import Session, commanding, console_of, language_of, signed_in
 from sync.hub.console.refusing import Refused
 from sync.hub.console.watching import CSRF, PARTS, Wall
@@ -55,7 +55,7 @@ def wall_page(request: Request, session: Annotated[Session, Depends(signed_in)],
         names=PARTS,
         view_number=painted.number,
         may=bool(session.roles & _MAY),
-        said=said if said in ("taken", "ended", "note_wanted") else "",
+        said=said if said in ("taken", "ended", "changed", "note_wanted") else "",
     )
 
 
@@ -139,14 +139,20 @@ def take_alarm(
     session: Annotated[Session, Depends(alarm_duty)],
     alarm: Annotated[str, Form(max_length=300)],
     seen_owner: Annotated[str, Form(max_length=64)] = "",
+    same: Annotated[int, Form(ge=0)] = 0,
+    until_utc: Annotated[str, Form(max_length=40)] = "",
 ) -> Response:
-    """`seen_owner`: whom the page showed; another has been quicker otherwise, and nothing is done."""
+    """`seen_owner`: whom the page showed; another has been quicker otherwise, and nothing is done. `same`,
+    `until_utc`: all that stood with it on the page, see `_meant`."""
     wall = wall_of(request)
     found = wall.alarm(alarm)
     if found is None:
         return _said(request, 404, "ended")
+    alarms = _meant(wall, found, same, until_utc)
+    if alarms is None:
+        return _said(request, 409, "changed")
     with console_of(request).archive() as archive:
-        done = take(archive, found, session.officer, seen_owner=seen_owner, at_utc=utc_now())
+        done = take(archive, alarms, session.officer, seen_owner=seen_owner, at_utc=utc_now())
     return _said(request, 200, "") if done else _said(request, 409, "taken")
 
 
@@ -156,19 +162,31 @@ def end_alarm(
     session: Annotated[Session, Depends(alarm_duty)],
     alarm: Annotated[str, Form(max_length=300)],
     note: Annotated[str, Form(max_length=MOST_NOTE)] = "",
-    same: Annotated[str, Form(max_length=8)] = "",
+    same: Annotated[int, Form(ge=0)] = 0,
+    until_utc: Annotated[str, Form(max_length=40)] = "",
 ) -> Response:
-    """`same`: with it, all open alarms of its kind from its device are ended with this note."""
+    """`same`, `until_utc`: all that stood with it on the page, see `_meant`."""
     wall = wall_of(request)
     found = wall.alarm(alarm)
     if found is None:
         return _said(request, 404, "ended")
     if not note.strip():
         return _said(request, 422, "note_wanted")
+    alarms = _meant(wall, found, same, until_utc)
+    if alarms is None:
+        return _said(request, 409, "changed")
     with console_of(request).archive() as archive:
-        alarms = wall.alarms_like(found) if same else (found,)
         ended = end(archive, alarms, session.officer, note.strip(), utc_now())
     return _said(request, 200, "", ended=ended) if ended else _said(request, 404, "ended")
+
+
+def _meant(wall: Wall, alarm: OpenAlarm, same: int, until_utc: str) -> tuple[OpenAlarm, ...] | None:
+    """The alarm alone, or the `same` alarms of its line, the latest told at `until_utc`. None: it is another
+    line by now, and nobody has seen all of it."""
+    if same <= 1:
+        return (alarm,)
+    alarms = wall.alarms_like(alarm, until_utc)
+    return alarms if len(alarms) == same else None
 
 
 def _said(request: Request, status: int, code: str, **more: int) -> Response:
