@@ -440,6 +440,21 @@ def test_many_of_a_kind_are_one_line_that_buries_no_other(rig: ConsoleRig) -> No
     assert int(_key(client.get("/").text, "alarms")) == 6
 
 
+def test_every_escalated_vehicle_is_a_line_of_its_own(rig: ConsoleRig) -> None:
+    with rig.archive.transaction():
+        for passage in (7, 8):
+            rig.archive.add_alarm(
+                utc_now(), "lane-in", HubAlarm.HOLD_ESCALATED, f"passage {passage}: 4604001: ill"
+            )
+        for _ in range(2):
+            rig.archive.add_alarm(utc_now(), "lane-in", HubAlarm.CHAIN_BROKEN, "seq 9")
+    assert sorted((each.latest.code, each.n) for each in _view(rig).alarms) == [
+        (HubAlarm.CHAIN_BROKEN, 2),
+        (HubAlarm.HOLD_ESCALATED, 1),
+        (HubAlarm.HOLD_ESCALATED, 1),
+    ]
+
+
 @pytest.mark.parametrize("act", ["take", "end"])
 def test_what_came_after_the_page_was_looked_at_is_neither_taken_nor_ended(rig: ConsoleRig, act: str) -> None:
     rig.say("lane-in", LaneStarted("0.1.0", "", ""))
