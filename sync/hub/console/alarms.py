@@ -62,6 +62,7 @@ class OpenAlarms:
     def __init__(self) -> None:
         self._open: dict[str, OpenAlarm] = {}
         self._ended: set[str] = set()
+        self._making = ""
         self._device_row = 0
         self._hub_id = 0
         self._looked_utc = ""
@@ -93,10 +94,11 @@ class OpenAlarms:
         return (alarm, *same[: MOST_AT_ONCE - 1])
 
     def _look_at_devices(self, shown: Shown) -> None:
+        making = shown.making()
         (last,) = shown.execute("SELECT coalesce(max(rowid), 0) FROM alarms").fetchone()
-        if last < self._device_row:
-            # What is shown was made anew: its numbers begin again.
-            self._device_row = 0
+        if making != self._making or last < self._device_row:
+            # What is shown was made anew: its numbers begin again, and in another order.
+            self._making, self._device_row = making, 0
         rows = shown.execute(
             "SELECT rowid, device, epoch, stream, seq, utc, code, passage, detail, zh, en FROM alarms "
             "WHERE rowid > ? ORDER BY rowid LIMIT ?",

@@ -56,6 +56,8 @@ _HEADERS: Final = [
         ("permissions-policy", "camera=(), microphone=(), geolocation=(), usb=(), serial=()"),
     )
 ]
+_KEPT_NOWHERE: Final = (b"cache-control", b"no-store")
+"""Of what does not say itself how long it may be kept: plates and persons are nobody's cache's."""
 _HSTS: Final = (b"strict-transport-security", b"max-age=31536000")
 ROUTERS: Final = (
     api.reads,
@@ -173,7 +175,9 @@ class Guard:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self._headers]
+                said = {name.lower() for name, _ in message["headers"]}
+                kept = [] if b"cache-control" in said else [_KEPT_NOWHERE]
+                message["headers"] = [*message["headers"], *kept, *self._headers]
             await send(message)
 
         await (self._app if refusal is None else refusal)(scope, bounded, guarded)

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -55,6 +55,7 @@ HEAVY_WITHIN_S: Final = 60.0
 COOKIE: Final = "kakou_console"
 LANGUAGES: Final = ("zh", "en")
 THEMES: Final = ("dark", "light")
+_PICTURES: Final = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
 _STANDING_EVERY_S: Final = 5.0
 """How long a session goes on after its officer was revoked."""
 
@@ -69,6 +70,8 @@ class Session:
     since_s: float
     touched_s: float
     checked_s: float
+    password_of_utc: str = ""
+    """When the password it was opened with was set: with another one it is over."""
     noted: dict[tuple[str, str], float] = field(default_factory=dict)
     """What `note_seen` has written down, and when."""
     is_confirmed: bool = True
@@ -86,10 +89,9 @@ class Sessions:
     kept: dict[str, Session] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def open(self, officer: str, roles: frozenset[Role], now_s: float) -> Session:
-        session = Session(
-            officer, roles, secrets.token_urlsafe(32), secrets.token_urlsafe(32), now_s, now_s, now_s
-        )
+    def open(self, officer: str, roles: frozenset[Role], now_s: float, password_of_utc: str = "") -> Session:
+        cookie, token = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        session = Session(officer, roles, cookie, token, now_s, now_s, now_s, password_of_utc)
         with self.lock:
             self.kept[session.cookie] = session
             of_officer = [each for each in self.kept.values() if each.officer == officer]
@@ -308,7 +310,8 @@ class Console:
             session.checked_s = now_s
             with self.archive() as archive:
                 account = standing(archive, session.officer, utc_now())
-            if account is None:
+            # Another password, given at the hub's own machine too: who came in by the one before is out.
+            if account is None or account.changed_utc != session.password_of_utc:
                 self.sessions.end(session.cookie)
                 return False
             session.roles = account.may
@@ -462,6 +465,18 @@ async def commanding(request: Request) -> Session:
     if not secrets.compare_digest(token.encode(), session.token.encode()):
         raise Refused(403, "csrf")
     return session
+
+
+def evidence_answer(request: Request, content: bytes, sha256: str) -> Response:
+    """A picture is shown, any other file kept. The browser may keep the bytes, and asks each time whether it
+    may show them: who signed out, or sits there next, does not see them."""
+    media = next((media for begin, media in _PICTURES if content.startswith(begin)), "")
+    headers = {"Cache-Control": "private, no-cache", "ETag": f'"{sha256}"'}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    if not media:
+        headers["Content-Disposition"] = f'attachment; filename="{sha256[:16]}"'
+    return Response(content, media_type=media or "application/octet-stream", headers=headers)
 
 
 def _assets() -> list[Any]:

@@ -391,7 +391,8 @@ def waiting_releases(archive: Archive, at_utc: str) -> tuple[AskedRelease, ...]:
 def confirm(
     archive: Archive, hold: Hold, release_id: str, second: str, at_utc: str, *, needed: int
 ) -> CommandRow:
-    """By the second officer, from a session of their own; once. Raises `DeskRefused`, `CentreRefused`."""
+    """By the second officer, from a session of their own; for the vehicle they see; once. Raises
+    `DeskRefused`, `CentreRefused`."""
     with archive.transaction():
         asked = next(
             (

@@ -95,7 +95,7 @@ class Told:
         body: FactBody,
         utc: str,
         moment: Moment,
-        since: int,
+        since: int | None,
     ) -> None:
         self.device = device
         self.epoch = epoch
@@ -106,7 +106,7 @@ class Told:
         """Empty where the device's clock gave none that can be read."""
         self.moment = moment
         self.since = since
-        """The first position of its epoch."""
+        """The first position of its epoch; None: of a device that has had one epoch alone."""
 
 
 class Reading:
@@ -127,7 +127,7 @@ class Reading:
         if since is not None and not self._pending.is_new_event(event_number(device, fact.event_id)):
             return
         utc, moment = self._at(body.time)
-        told = Told(device, epoch, stream, fact.seq, body, utc, moment, since or 0)
+        told = Told(device, epoch, stream, fact.seq, body, utc, moment, since)
         self._pending.name(
             NamedRow(what, name, utc, device, epoch, stream, fact.seq, fact.kind, fact.passage)
             for what, name in _names(device, body)
@@ -227,11 +227,13 @@ class Reading:
         day, hour = told.moment
         row = self._pending.passage(told.device, data.passage, told.epoch)
         if row.opened_utc or row.closed_utc:
-            # A lane whose disk was lost or restored counts from an earlier number again (G4): another one. Of
-            # the one before nothing more will come.
-            if row.epoch != told.epoch and not row.closed_utc:
-                self._pending.put_passage(row._replace(closed_utc=told.utc or NO_TIME, held_utc=""))
+            # A lane whose disk was lost or restored counts from an earlier number again (G4): another one.
             row = self._pending.new_passage(told.device, data.passage, told.epoch)
+        if told.since is not None:
+            # Numbers rise: of what an earlier epoch opened from this one on nothing more will come.
+            for old in self._pending.open_passages(told.device):
+                if old.epoch != told.epoch and old.passage >= data.passage:
+                    self._pending.put_passage(old._replace(closed_utc=told.utc or NO_TIME, held_utc=""))
         self._pending.put_passage(
             row._replace(opened_utc=told.utc, gated=int(data.gated), day=day, hour=hour)
         )
@@ -544,7 +546,7 @@ def _is_another_parcel(known: StationParcelRow, told: Told) -> bool:
     """A station whose disk was lost or restored counts from an earlier number again (G4): what was said at
     positions this epoch takes anew is not of its past."""
     unjudged = known.position == 0 and known.ordered != ""
-    return known.epoch != told.epoch and (unjudged or known.position >= told.since)
+    return known.epoch != told.epoch and (unjudged or known.position >= (told.since or 0))
 
 
 def event_number(device: str, event_id: str) -> int:

@@ -8,6 +8,7 @@ writer, the tail; any number of readers, each with a connection of its own.
 from __future__ import annotations
 
 import contextlib
+import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -397,6 +398,11 @@ class Shown:
         """False: the file was deleted or made anew under this connection, which has the old one for ever."""
         return self._identity == _identity(self._file)
 
+    def making(self) -> str:
+        """Another one once it was made anew: numbers of rows begin again."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = 'made'").fetchone()
+        return "" if row is None else str(row[0])
+
     def close(self) -> None:
         self._db.close()
 
@@ -495,6 +501,13 @@ class Shown:
         )
         return tuple(map(PassageRow._make, rows))
 
+    def passages_open_of(self, device: str) -> tuple[PassageRow, ...]:
+        rows = self._db.execute(
+            f"SELECT {_PASSAGE} FROM passages WHERE closed_utc = '' AND device = ? ORDER BY passage",  # noqa: S608
+            (device,),
+        )
+        return tuple(map(PassageRow._make, rows))
+
     def passages_of_plate(self, plate: str, limit: int) -> tuple[PassageRow, ...]:
         rows = self._db.execute(
             f"SELECT {_PASSAGE} FROM passages WHERE plate = ? ORDER BY opened_utc DESC LIMIT ?",  # noqa: S608
@@ -510,6 +523,16 @@ class Shown:
             (from_utc, to_utc, limit),
         )
         return tuple(map(PassageRow._make, rows))
+
+    def vehicle_days(self, from_utc: str) -> dict[str, int]:
+        """enterprise -> with how many vehicles on how many days it came: each is drawn for once (S11)."""
+        return dict(
+            self._db.execute(
+                "SELECT enterprise, count(*) FROM (SELECT DISTINCT enterprise, plate, day FROM passages "
+                "WHERE opened_utc >= ? AND enterprise <> '') GROUP BY enterprise",
+                (from_utc,),
+            )
+        )
 
     def named(self, what: str, name: str, limit: int) -> tuple[NamedRow, ...]:
         """Latest first."""
@@ -598,13 +621,15 @@ class Shown:
         )
         return tuple(map(Tally._make, rows))
 
-    def tallies(self, from_day: str, to_day: str, by: str, name: str | None = None) -> tuple[Tally, ...]:
-        """Of these days, both included."""
+    def tallies(
+        self, from_day: str, to_day: str, by: str, name: str | None = None, most: int = -1
+    ) -> tuple[Tally, ...]:
+        """Of these days, both included; at most so many, -1: all."""
         which, values = ("", ()) if name is None else (" AND name = ?", (name,))
         rows = self._db.execute(
             "SELECT day, hour, by, name, what, n, seconds FROM tallies "  # noqa: S608
-            f"WHERE day BETWEEN ? AND ? AND by = ?{which}",
-            (from_day, to_day, by, *values),
+            f"WHERE day BETWEEN ? AND ? AND by = ?{which} LIMIT ?",
+            (from_day, to_day, by, *values, most),
         )
         return tuple(map(Tally._make, rows))
 
@@ -631,6 +656,7 @@ def _opened(file: Path, archive_id: str, zone: str, timeout_s: float) -> sqlite3
             return db
         tables = {row[0] for row in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
         said = dict(db.execute("SELECT key, value FROM meta")) if "meta" in tables else {}
+        said.pop("made", None)
         meant = {"version": VERSION, "archive_id": archive_id, "zone": zone}
         if said != meant:
             if tables:
@@ -638,7 +664,7 @@ def _opened(file: Path, archive_id: str, zone: str, timeout_s: float) -> sqlite3
             db.execute("PRAGMA journal_mode=WAL")
             # One transaction: half of the tables would be another version for ever.
             db.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
-            db.executemany("INSERT INTO meta VALUES (?, ?)", meant.items())
+            db.executemany("INSERT INTO meta VALUES (?, ?)", [*meant.items(), ("made", secrets.token_hex(8))])
         db.execute("PRAGMA synchronous=NORMAL")
     except BaseException:
         db.close()

@@ -55,7 +55,7 @@ class Table(NamedTuple):
     rows: tuple[Row, ...]
     total: Row | None
     left_out: int = 0
-    """Rows beyond `MOST_ROWS`."""
+    """Rows beyond what was asked for."""
 
 
 class Curves(NamedTuple):
@@ -258,8 +258,15 @@ _BY_WHAT: Final = {"lane": "opened", "station": "seen", "handheld": "scanned"}
 """Tables of some devices only: which of them."""
 
 
-def tables_of(shown: Shown, view: str, from_day: str, to_day: str, name: str | None = None) -> list[Table]:
-    """All tables of a view; of one name alone where one is given."""
+def tables_of(
+    shown: Shown,
+    view: str,
+    from_day: str,
+    to_day: str,
+    name: str | None = None,
+    most_rows: int | None = MOST_ROWS,
+) -> list[Table]:
+    """All tables of a view; of one name alone where one is given. `most_rows` None: every row."""
     tables = []
     for key, by in VIEWS[view]:
         if key == "day":
@@ -268,11 +275,11 @@ def tables_of(shown: Shown, view: str, from_day: str, to_day: str, name: str | N
             totals = shown.totals(from_day, to_day, DAILY if by == "device" else by, name)
         if key == "station":
             totals = with_hours_seen(totals, shown.hours_with(from_day, to_day, "seen"))
-        tables.append(table(key, by, totals))
+        tables.append(table(key, by, totals, most_rows))
     return tables
 
 
-def table(key: str, names: str, totals: Mapping[str, Whats], *, with_total: bool = True) -> Table:
+def table(key: str, names: str, totals: Mapping[str, Whats], most_rows: int | None = MOST_ROWS) -> Table:
     """Most first. Rows with nothing in any column are left out."""
     columns = COLUMNS[key]
     needed = _BY_WHAT.get(key)
@@ -281,10 +288,11 @@ def table(key: str, names: str, totals: Mapping[str, Whats], *, with_total: bool
     rows = [row for row in rows if any(row.values)]
     rows.sort(key=lambda row: (row.name,) if key == "day" else (*_falling(row.values), row.name))
     total = None
-    if with_total and len(rows) > 1:
+    if len(rows) > 1:
         whole = added(chosen.values())
         total = Row("", tuple(column.value(whole) for column in columns))
-    return Table(key, names, columns, tuple(rows[:MOST_ROWS]), total, max(0, len(rows) - MOST_ROWS))
+    kept = tuple(rows[:most_rows])
+    return Table(key, names, columns, kept, total, len(rows) - len(kept))
 
 
 def added(every: Iterable[Whats]) -> dict[str, Total]:
@@ -369,9 +377,13 @@ def plain(value: float | None, unit: Unit) -> str:
     return f"{value:.0f}" if unit in (Unit.COUNT, Unit.WITHIN) else f"{value:.4f}"
 
 
+_FORMULA: Final = frozenset("=+-@\t\r\n＝＋－＠")
+"""The wide ones count too where the spreadsheet is a Chinese one."""
+
+
 def safe_cell(text: str) -> str:
     """A name that came from outside is no formula for whoever opens the file."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text[:1] in _FORMULA else text
 
 
 def _does(key: str, needed: str, found: Whats) -> bool:

@@ -60,7 +60,15 @@ class Tail:
                 self._follow()
             except STORAGE_ERRORS as error:
                 self._log.warning("archive not followed", why=f"{type(error).__name__}: {error}")
-                self._stopping.wait(AGAIN_AFTER_S)
+                self._not_followed()
+            except Exception:  # noqa: BLE001  whatever it stands still for: the wall says so, and it is tried again
+                self._log.exception("archive not followed")
+                self._not_followed()
+
+    def _not_followed(self) -> None:
+        self.caught_up = False
+        self._changed()
+        self._stopping.wait(AGAIN_AFTER_S)
 
     def _follow(self) -> None:
         archive = self._archive()

@@ -83,6 +83,7 @@ class Wall:
         self._number = int(time.time() * 1000)
         self._pulse = -1
         self._built_s = -1e9
+        self._looked_s = -1e9
         self._painted: dict[str, Painted] = {}
         self._listeners: dict[int, Callable[[], None]] = {}
         self._listening = threading.Lock()
@@ -117,6 +118,10 @@ class Wall:
         return self._console.fragment(
             language, f"wall_{part}.html", view=view, csrf=CSRF, line=line, has=WORDS.__contains__
         )
+
+    def unlooked_s(self) -> float:
+        """Since it was last known that the view is what stands; it may be an old one where looking fails."""
+        return time.monotonic() - self._looked_s
 
     def alarm(self, alarm: str) -> OpenAlarm | None:
         with self._lock:
@@ -160,6 +165,11 @@ class Wall:
                 self._console.log.warning("wall not made", why=f"{type(error).__name__}: {error}")
                 time.sleep(LOOK_EVERY_S)
                 continue
+            except Exception:
+                # One view that cannot be made is no reason to make none any more.
+                self._console.log.exception("wall not made")
+                time.sleep(LOOK_EVERY_S)
+                continue
             if self._number != before:
                 with self._listening:
                     told = tuple(self._listeners.values())
@@ -183,6 +193,7 @@ class Wall:
             heard_other = self._look_at_statuses(archive)
             quiet = not heard_other and self._alarms.all() is alarms_before and pulse == self._pulse
             if not at_once and quiet and self._view is not None and now_s - self._built_s < AGES_EVERY_S:
+                self._looked_s = now_s
                 return self._view
             today = f"{now:%Y-%m-%d}"
             self._look_slowly(archive, shown, now)
@@ -210,6 +221,7 @@ class Wall:
             )
         self.builds += 1
         self._pulse, self._built_s = pulse, now_s
+        self._looked_s = now_s
         if view != self._view:
             self._view = view
             self._number += 1
@@ -217,8 +229,14 @@ class Wall:
 
     def _look_at_statuses(self, archive: Archive) -> bool:
         """Whether any said something else."""
-        rows = archive.engine.execute("SELECT device, body, received_utc FROM statuses").fetchall()
-        other = len(rows) != len(self._statuses)
+        rows = archive.engine.execute(
+            "SELECT device, body, received_utc FROM statuses "
+            "WHERE device NOT IN (SELECT device FROM devices WHERE revoked = 1)"
+        ).fetchall()
+        gone = self._statuses.keys() - {device for device, _, _ in rows}
+        for device in gone:
+            del self._statuses[device]
+        other = bool(gone)
         for device, body, received_utc in rows:
             known = self._statuses.get(device)
             if known is not None and known[0] == body and known[1].received_utc == received_utc:

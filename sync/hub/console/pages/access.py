@@ -285,10 +285,14 @@ def change_password(
 
 
 def _changed(archive: Archive, session: Session, new: str) -> tuple[Any, ...] | None:
+    at_utc = utc_now()
+    # Not looked at between the new password and what this session knows of it.
+    session.checked_s = time.monotonic()
     try:
-        set_own_password(archive, session.officer, new, at_utc=utc_now())
+        set_own_password(archive, session.officer, new, at_utc=at_utc)
     except AccountRefused as refused:
         return ("access.refused", words_of(refused))
+    session.password_of_utc = at_utc
     return None
 
 

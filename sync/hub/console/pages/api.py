@@ -29,6 +29,7 @@ from sync.vocabulary.rulings import Text
 MOST: Final = 1_000
 MOST_DAYS_BY_HOUR: Final = 31
 MOST_NUMBER: Final = 2**62
+MOST_TALLIES: Final = 200_000
 Name = Annotated[str, Query(min_length=1, max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=MOST)]
 Time = Annotated[str, Query(max_length=40, pattern=r"^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?Z)?$")]
@@ -221,7 +222,7 @@ def passages(
     """Opened from `since` and before `until`, latest first."""
     console = console_of(request)
     _note(console, who, "passages", plate or f"{device} {since} – {until}".strip())
-    where, values = ["opened_utc >= ?", "opened_utc < ?"], [since or "0", until or "9999-12-31T23:59:59Z"]
+    where, values = ["opened_utc >= ?", "opened_utc < ?"], [_full(since) or "0", _full(until) or "9999"]
     for column, value in (("device", device), ("plate", plate)):
         if value:
             where.append(f"{column} = ?")
@@ -384,17 +385,23 @@ def alarms(request: Request, who: Asking, since: Time = "", limit: Limit = 100) 
     console = console_of(request)
     _note(console, who, "alarms", since)
     with console.shown() as shown:
-        rows = shown.alarms_since(since, limit)
+        rows = shown.alarms_since(_full(since), limit)
+    names = [f"{row.device}/{row.epoch}/{row.stream}/{row.seq}" for row in rows]
     with console.archive() as archive:
-        taken = {
-            alarm: (owner, taken_utc, ended_utc)
-            for alarm, owner, taken_utc, ended_utc in archive.engine.execute(
-                "SELECT alarm, owner, taken_utc, ended_utc FROM console_alarms"
-            ).fetchall()
-        }
+        taken = (
+            {
+                alarm: (owner, taken_utc, ended_utc)
+                for alarm, owner, taken_utc, ended_utc in archive.engine.execute(
+                    "SELECT alarm, owner, taken_utc, ended_utc FROM console_alarms "  # noqa: S608  only question marks
+                    f"WHERE alarm IN ({', '.join('?' * len(names))})",
+                    names,
+                ).fetchall()
+            }
+            if names
+            else {}
+        )
     return [
-        AlarmTold(*row[:10], *taken.get(f"{row.device}/{row.epoch}/{row.stream}/{row.seq}", ("", "", "")))
-        for row in rows
+        AlarmTold(*row[:10], *taken.get(name, ("", "", ""))) for name, row in zip(names, rows, strict=True)
     ]
 
 
@@ -440,7 +447,8 @@ def tallies(
     from_: Annotated[Day, Query(alias="from")] = "",
     to: Day = "",
 ) -> list[TallyTold]:
-    """Counts as pages show them; `/api/v1/meanings` says what each is. At most 31 days by the hour."""
+    """Counts as pages show them; `/api/v1/meanings` says what each is. At most 31 days by the hour, and
+    200,000 rows: ask for fewer days, or for one name."""
     console = console_of(request)
     from_day, to_day = days_asked(console, from_, to)
     if by in HOURLY and len(made.days(from_day, to_day)) > MOST_DAYS_BY_HOUR:
@@ -450,7 +458,9 @@ def tallies(
     if by in ("officer", "enterprise"):
         _note(console, who, "statistics", f"{by} {from_day} – {to_day}")
     with console.shown() as shown:
-        rows = shown.tallies(from_day, to_day, by, name or None)
+        rows = shown.tallies(from_day, to_day, by, name or None, most=MOST_TALLIES + 1)
+    if len(rows) > MOST_TALLIES:
+        raise HTTPException(422, f"more than {MOST_TALLIES} counts: expected fewer days, or one name")
     return [TallyTold(row.day, row.hour, row.name, row.what, row.n, row.seconds) for row in rows]
 
 
@@ -462,12 +472,12 @@ def statistics(
     from_: Annotated[Day, Query(alias="from")] = "",
     to: Day = "",
 ) -> list[StatisticsTable]:
-    """The tables of the statistics page, numbers unrounded."""
+    """The tables of the statistics page, every row, numbers unrounded."""
     console = console_of(request)
     from_day, to_day = days_asked(console, from_, to)
     own = who.name if view == "officer" and not who.sees_all else None
     with console.shown() as shown, shown.moment():
-        tables = made.tables_of(shown, view, from_day, to_day, own)
+        tables = made.tables_of(shown, view, from_day, to_day, own, most_rows=None)
     if view in ("officer", "enterprise"):
         _note(console, who, "statistics", f"{view} {from_day} – {to_day}")
     return [
@@ -675,6 +685,12 @@ def _passage(row: PassageRow) -> Passage:
         row.lane_s,
         row.closed_utc,
     )
+
+
+def _full(utc: str) -> str:
+    """With six decimals, as times are kept: texts of one length compare as their moments do."""
+    whole, _, part = utc.removesuffix("Z").partition(".")
+    return f"{whole}.{part:0<6}Z" if utc else ""
 
 
 def _note(console: Console, who: Asker, what: str, subject: str) -> None:

@@ -161,6 +161,7 @@ def control_page_to_fill(request: Request, session: Leading, number: str = "") -
             known = kept.control(archive, _scope(console), number)
         if known is None:
             raise Refused(404, "no_such_control")
+        console.note_read(session, "control", known.control_id)
     return _to_fill(request, _filled(console, known), said=None)
 
 
@@ -383,9 +384,7 @@ def rates_page(request: Request, session: Leading, enterprise: str = "") -> Resp
     with console.archive() as archive:
         firms = kept.enterprises(archive, _scope(console))
     with console.shown() as shown:
-        rows = shown.passages_between(utc_text(since), "9999", MOST_PASSAGES)
-    days = {(row.enterprise, row.plate, row.day) for row in rows if row.enterprise}
-    of_firm = Counter(code for code, _, _ in days)
+        of_firm = Counter(shown.vehicle_days(utc_text(since)))
     tiers = []
     for tier in CreditTier:
         mine = [firm for firm in firms if firm.tier is tier]

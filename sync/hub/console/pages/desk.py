@@ -18,7 +18,7 @@ from sync.hub.blob_files import BlobFiles
 from sync.hub.centre import CentreRefused, later
 from sync.hub.console import desk
 from sync.hub.console.accounts import proved
-from sync.hub.console.context import Console, Session, commanding, console_of, needs
+from sync.hub.console.context import Console, Session, commanding, console_of, evidence_answer, needs
 from sync.hub.console.desk import DeskRefused, Hold
 from sync.hub.console.evidence import firm_named
 from sync.hub.console.pages.doors import Throttle
@@ -141,18 +141,7 @@ def picture(request: Request, session: AtDesk, hold: Holding, sha256: str) -> Re
     if content is None:
         raise Refused(404, "no_such_picture")
     console.note_seen(session, "picture", sha256)
-    return picture_answer(content)
-
-
-def picture_answer(content: bytes) -> Response:
-    media = (
-        "image/jpeg" if content[:3] == b"\xff\xd8\xff" else "image/png" if content[:4] == b"\x89PNG" else ""
-    )
-    return Response(
-        content,
-        media_type=media or "application/octet-stream",
-        headers={"Cache-Control": "private, max-age=31536000, immutable"},
-    )
+    return evidence_answer(request, content, sha256)
 
 
 async def fragment(console: Console, after: int, make: Callable[[], Response]) -> Response:

@@ -21,6 +21,8 @@ TRIES: Final = 5
 """Wrong ones in a row, by number and by address; then each costs twice the wait of the one before."""
 FIRST_WAIT_S: Final = 5.0
 LONGEST_WAIT_S: Final = 900.0
+MOST_DOUBLINGS: Final = 16
+"""Beyond `LONGEST_WAIT_S`, and no number is too large for it after some thousand tries."""
 
 
 class Throttle:
@@ -38,7 +40,8 @@ class Throttle:
             for name in names:
                 wrong, last_s = self._wrong.get(name, (0, 0.0))
                 if wrong >= TRIES:
-                    waits.append(last_s + min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (wrong - TRIES)) - now_s)
+                    doubled = min(wrong - TRIES, MOST_DOUBLINGS)
+                    waits.append(last_s + min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**doubled) - now_s)
             if max(waits) <= 0:
                 for name in names:
                     self._wrong[name] = (self._wrong.pop(name, (0, 0.0))[0] + 1, now_s)
@@ -52,7 +55,7 @@ class Throttle:
                 self._wrong.pop(name, None)
 
 
-@router.get("/healthz")
+@router.api_route("/healthz", methods=["GET", "HEAD"])
 def health(request: Request) -> JSONResponse:
     tail = request.app.state.tail
     ok = tail is None or tail.caught_up
@@ -103,7 +106,7 @@ def sign_in(
         console.log.warning("sign-in refused", officer=officer[:64])
         return console.page(request, "sign_in.html", status=403, to=to, said=("sign_in.wrong",))
     throttle.right(names)
-    session = console.sessions.open(account.officer_no, account.may, time.monotonic())
+    session = console.sessions.open(account.officer_no, account.may, time.monotonic(), account.changed_utc)
     session.is_confirmed = bool(account.confirmed_utc)
     console.log.info("signed in", officer=account.officer_no)
     answer = RedirectResponse(_own(to) if session.is_confirmed else "/access/confirm", 303)

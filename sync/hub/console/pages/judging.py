@@ -44,6 +44,11 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,79}")
 _PICTURE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,159}")
 """The contract's: a hot folder's pictures are called NAME@time."""
 _PICTURES: Final = {"planes.png": "image/png", "preview.jpg": "image/jpeg"}
+_KEPT_BY_KIND: Final = {
+    "application/octet-stream": "private, max-age=31536000, immutable",
+    "image/jpeg": "private, max-age=600",
+}
+"""The page keeps whole pictures itself; small ones it draws anew with every view."""
 
 MayJudge = Annotated[Session, Depends(needs(Role.DUTY))]
 
@@ -219,12 +224,13 @@ def _fetched(request: Request, session: Session, station: str, path: str, media:
 def _passed_on(
     stations: Stations, session: Session, station: str, seat: Seat, status: int, body: bytes, media: str
 ) -> Response:
-    """With a kind of content of our own: a station's word for it is not taken."""
+    """With a kind of content of our own: a station's word for it is not taken. Only what is nobody's (a
+    table of colours) is kept by the browser for longer than the page."""
     if status == 401:
         stations.forget(session.cookie, station, seat)
         raise Refused(409, "no_desk")
     good = status == 200 and media != "application/json"
-    headers = {"Cache-Control": "private, max-age=31536000, immutable" if good else "no-store"}
+    headers = {"Cache-Control": _KEPT_BY_KIND.get(media, "no-store") if good else "no-store"}
     return Response(body, status, media_type=media if good else "application/json", headers=headers)
 
 

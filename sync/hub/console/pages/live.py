@@ -49,7 +49,7 @@ def watching(
 
 
 Acting = Annotated[Session, Depends(watching)]
-Why = Annotated[str, Form(min_length=1, max_length=MAX_REASON)]
+Why = Annotated[str, Form(min_length=1, max_length=MAX_REASON, pattern=r"\S")]
 
 
 def _rooms(request: Request) -> LiveRooms:
@@ -77,6 +77,7 @@ def _page(
     request: Request, session: Session, *, said: tuple[object, ...] = (), status: int = 200
 ) -> Response:
     console = console_of(request)
+    console.note_seen(session, "live", "lanes")
     shown: tuple[Announced, ...] = ()
     away: Text | None = None
     if console.config.live is not None:
@@ -104,9 +105,12 @@ def _page(
 @router.get("/live/lanes")
 async def lanes(request: Request, session: MayWatch, after: int = -1) -> Response:
     console = console_of(request)
-    return await fragment(
-        console, after, lambda: console.page(request, "live_lanes.html", **lanes_of(console))
-    )
+
+    def made() -> Response:
+        console.note_seen(session, "live", "lanes")
+        return console.page(request, "live_lanes.html", **lanes_of(console))
+
+    return await fragment(console, after, made)
 
 
 def _handhelds(console: Console) -> list[centre.LaneSeen]:
@@ -314,4 +318,6 @@ def kept_file(request: Request, session: MayHear, name: str) -> Response:
     if known is None or not known[0] or not path.is_file():
         raise Refused(404, "no_such_recording")
     console.note_read(session, "live_kept", name)
-    return FileResponse(path, media_type="video/x-msvideo", filename=name)
+    # A file's own date would let a browser keep it.
+    headers = {"Cache-Control": "no-store"}
+    return FileResponse(path, media_type="video/x-msvideo", filename=name, headers=headers)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from sync.hub.blob_files import BlobFiles, is_sha256
-from sync.hub.console.context import Console, Session, console_of, signed_in
+from sync.hub.console.context import Console, Session, console_of, evidence_answer, signed_in
 from sync.hub.console.evidence import firm_named, parcel_page, passage_page, told_of_waybill
 from sync.hub.console.refusing import Refused, said
 from sync.hub.console.telling import (
@@ -31,7 +31,6 @@ Device = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 Epoch = Annotated[str, Path(max_length=64, pattern=r"^[0-9A-Za-z._-]+$")]
 Passage = Annotated[int, Path(ge=0, le=2**62)]
 Waybill = Annotated[str, Path(min_length=1, max_length=60)]
-_PICTURES: Final = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
 _WORDS: Final[dict[str, Any]] = {
     "field": field_words,
     "value": value_words,
@@ -223,11 +222,7 @@ def blob(request: Request, sha256: str, session: Annotated[Session, Depends(sign
     data = BlobFiles(blobs.folder).read(sha256)
     if data is None:
         raise Refused(404, "file_altered")
-    media = next((media for begin, media in _PICTURES if data.startswith(begin)), "")
-    headers = {"Cache-Control": "private, max-age=3600"}
-    if not media:
-        headers["Content-Disposition"] = f'attachment; filename="{sha256[:16]}"'
-    return Response(data, media_type=media or "application/octet-stream", headers=headers)
+    return evidence_answer(request, data, sha256)
 
 
 def _why_not_here(state: str) -> Text:

@@ -35,8 +35,8 @@ def search(
     except ValueError:
         from_utc = to_utc = ""
         wrong = "search.bad_time"
-    if asked:
-        console.note_read(session, "search", asked)
+    # Passages of a time are plates, too.
+    console.note_read(session, "search", asked or f"{lane.strip()} {since} – {until}".strip())
     with console.archive() as archive, console.shown() as shown:
         found = find(archive, shown, asked, from_utc, to_utc, lane.strip())
     return console.page(

@@ -89,7 +89,7 @@ def file(
     from_day, to_day = days_asked(console, from_, to)
     number = LANGUAGES.index(language_of(request))
     with console.heavy() as heavy:
-        tables, _, labels = _tables(console, session, view, from_day, to_day, number, heavy.shown)
+        tables, _, labels = _tables(console, session, view, from_day, to_day, number, heavy.shown, None)
     _note(console, session, view, from_day, to_day)
     out = io.StringIO()
     # Spreadsheets take a file for the system's old code page without the mark.
@@ -135,10 +135,11 @@ def _tables(
     to_day: str,
     number: int,
     read: Callable[[], AbstractContextManager[Shown]] | None = None,
+    most_rows: int | None = made.MOST_ROWS,
 ) -> tuple[list[Table], made.Curves, dict[str, str]]:
     own = session.officer if view == "officer" and not _sees_all(session) else None
     with (read or console.shown)() as shown, shown.moment():
-        tables = made.tables_of(shown, view, from_day, to_day, own)
+        tables = made.tables_of(shown, view, from_day, to_day, own, most_rows)
         drawn_names = tuple(row.name for row in tables[0].rows[: made.MOST_CURVES])
         by, whats = made.CURVES[view]
         if by == "device" and not made.is_by_hour(view, from_day, to_day):

@@ -26,6 +26,8 @@ from sync.store.journal import utc_now
 router = APIRouter(include_in_schema=False)
 STILL_THERE_EVERY_S: Final = 5.0
 """How often a silent stream says that it lives, and asks whether its session does."""
+KNOWN_WITHIN_S: Final = 5.0
+"""How old a view may be that is said to stand."""
 MOST_STREAMS: Final = 16
 """Of one session: so many screens one officer may leave open."""
 _MAY: Final = frozenset({Role.DUTY, Role.LEAD})
@@ -115,7 +117,9 @@ async def _events(request: Request, session: Session, after: int) -> AsyncIterat
             try:
                 await asyncio.wait_for(other.wait(), STILL_THERE_EVERY_S)
             except TimeoutError:
-                yield "event: still\ndata: {}\n\n"
+                # A view that cannot be made is not one that stands: the screen says that it hears nothing.
+                known = wall.unlooked_s() < KNOWN_WITHIN_S
+                yield "event: still\ndata: {}\n\n" if known else ": not looked at\n\n"
             if loop.time() - checked_s >= STILL_THERE_EVERY_S:
                 checked_s = loop.time()
                 # A wall that only watches stays signed in.

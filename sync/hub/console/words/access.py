@@ -157,6 +157,7 @@ WORDS = {
     # What was looked at as a whole: `console_reads.subject`.
     "read.subject.list": ("列表", "list"),
     "read.subject.queue": ("队列", "queue"),
+    "read.subject.lanes": ("通道", "lanes"),
     "read.subject.tiers": ("按等级", "tiers"),
     "read.subject.firms": ("企业", "firms"),
     "read.subject.lanes, firms": ("通道、企业", "lanes, firms"),

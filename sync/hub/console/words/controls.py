@@ -90,7 +90,7 @@ WORDS = {
     "rates.tier.medium": ("一般", "Medium"),
     "rates.tier.low": ("失信", "Low"),
     "rates.enterprises": ("企业数", "Enterprises"),
-    "rates.passages": ("车次（过去 7 天）", "Passages, last 7 days"),
+    "rates.passages": ("车·日（过去 7 天）", "Vehicle days, last 7 days"),
     "rates.now": ("现比例（抽核/机检）", "Now (spot check / X-ray)"),
     "rates.mixed": ("不一", "differ"),
     "rates.spot": ("抽核 ‰", "Spot check ‰"),
