@@ -27,10 +27,12 @@ from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
 from edge.cli import app
+from sync.hub.archive import CentreAct
 from sync.hub.centre import By
-from sync.hub.console.accounts import Role, accounts
+from sync.hub.console.accounts import Role, accounts, note_read
 from sync.hub.console.app import build_app
 from sync.hub.console.limits import Bucket
+from sync.hub.console.pages.doors import Throttle
 from sync.hub.console.serving import serving_of
 from sync.hub.console.words import WORDS
 from sync.hub.pins import Pins
@@ -265,6 +267,42 @@ def test_without_a_pin_another_administrator_confirms_who_tells_the_code(rig: Co
     assert theirs.get("/desk").status_code == 200
 
 
+def test_a_code_told_too_late_confirms_nobody(rig: ConsoleRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.record("officers", NEW, rostered(NEW))
+    open_account(rig.archive, "4604003", {Role.ADMIN})
+    theirs = _given(rig)
+    monkeypatch.setattr("sync.hub.console.pages.access.CODE_S", 0.0)
+    (code,) = re.findall(r"<strong>(\d{8})</strong>", theirs.get("/access/confirm").text)
+    answer = rig.client("4604003").post("/access/accounts/confirm", data={"officer": NEW, "code": code})
+    assert answer.status_code == 422
+    assert theirs.get("/desk").status_code == 403
+
+
+def test_whoever_came_in_by_the_password_of_before_is_out_wherever_another_was_given(
+    rig: ConsoleRig, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the hub's own machine the running console is not asked; the account is confirmed there at once."""
+    monkeypatch.setattr("sync.hub.console.context._STANDING_EVERY_S", 0.0)
+    thief = rig.client("4604002")
+    assert thief.get("/desk").status_code == 200
+    words = ("console-account", "4604002", "--role", "duty", "--confirm", "--by", "4604001")
+    assert _ask(config, *words, typed="another password 1\n")[0] == 0
+    assert thief.get("/desk").headers["location"].startswith("/sign-in")
+    # Who changes their own stays where they are.
+    officer = rig.client("4604003")
+    form = {"now": PASSWORD, "new": "another password 2", "again": "another password 2"}
+    assert officer.post("/access/password", data=form).status_code == 303
+    assert officer.get("/").status_code == 200
+
+
+def test_tries_without_end_are_made_to_wait_and_break_nothing() -> None:
+    throttle, now_s = Throttle(), 0.0
+    for _ in range(1_200):
+        assert throttle.takes(("address 10.0.0.1",), now_s) == 0
+        now_s += 901.0
+    assert 899 < throttle.takes(("address 10.0.0.1",), now_s - 901.0) <= 900
+
+
 def test_an_administrator_cannot_give_themselves_another_password_or_role_at_the_page(
     rig: ConsoleRig,
 ) -> None:
@@ -312,6 +350,29 @@ def test_who_looked_at_what_is_found_by_officer_subject_and_day_and_is_kept_itse
         "SELECT count(*) FROM console_reads WHERE what = 'reads'"
     ).fetchone()
     assert count == 4
+
+
+def test_a_day_of_who_looked_is_the_sites_own_from_midnight_to_midnight(rig: ConsoleRig) -> None:
+    times = {
+        "before": "2026-01-30T15:59:59.999999Z",
+        "first": "2026-01-30T16:00:00.000000Z",
+        "last": "2026-01-31T15:59:59.999999Z",
+        "after": "2026-01-31T16:00:00.000000Z",
+    }
+    for subject, at_utc in times.items():
+        note_read(rig.archive, "4604002", "passage", subject, at_utc)
+        with rig.archive.transaction():
+            rig.archive.add_act(CentreAct(at_utc, "put_recall", subject, ("4604002",), "x", ""))
+    client = rig.client()
+    day = {"from_day": "2026-01-31", "until_day": "2026-01-31", "form": "csv"}
+    reads = list(csv.reader(client.get("/access/reads", params=day).text.splitlines()))[1:]
+    assert [row[3] for row in reads] == ["last", "first"]
+    acts = list(csv.reader(client.get("/access/acts", params=day).text.splitlines()))[1:]
+    assert [row[3] for row in acts] == ["last", "first"]
+    one = client.get("/access/acts", params={"subject": "first", "form": "csv"}).text
+    assert [row[3] for row in csv.reader(one.splitlines())][1:] == ["first"]
+    page = client.get("/access/reads", params={"from_day": "2026-01-31", "until_day": "2026-01-31"}).text
+    assert page.count("<td>4604002") == 2
 
 
 def test_who_did_what_is_found_by_officer_and_no_cell_is_a_formula(rig: ConsoleRig) -> None:

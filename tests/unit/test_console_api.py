@@ -5,15 +5,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from sync.hub.centre import By, give, later
 from sync.hub.console.app import build_app
 from sync.hub.console.shown import LANE_BANDS_S, TALLIES
 from sync.hub.console.tokens import make_token, revoke_token
-from sync.vocabulary.facts import Alarm, AlarmCode, PassageClosed, PassageOpened, RulingMade, Stream
+from sync.store.journal import utc_now
+from sync.vocabulary.commands import BoardText
+from sync.vocabulary.facts import (
+    Alarm,
+    AlarmCode,
+    DeviceLost,
+    LaneClosed,
+    PassageClosed,
+    PassageOpened,
+    RulingMade,
+    Stream,
+)
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from sync.vocabulary.xray_facts import ParcelXRayed
 from tests.console_rig import ConsoleRig, console_rig
@@ -184,6 +197,80 @@ def test_metrics_are_lines_a_scraper_reads(rig: ConsoleRig, program: TestClient)
     assert (int(stored),) == tuple(counted)
     assert "kakou_console_up_to_date 1" in text
     assert "kakou_passages_open 1" in text
+
+
+def _metric(text: str, name: str, **labels: str) -> float | None:
+    named = ",".join(f'{key}="{value}"' for key, value in labels.items())
+    found = re.findall(
+        rf"^kakou_{name}{re.escape('{' + named + '}') if labels else ''} (\S+)$", text, re.MULTILINE
+    )
+    return float(found[0]) if found else None
+
+
+def test_every_metric_is_that_of_the_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.unit.test_hub_device.AT", utc_now())
+    with console_rig(tmp_path) as rig:
+        held = Ruling(Verdict.HOLD, (Because(Reason.WEIGHT_OVER),))
+        rig.say("lane-in", PassageOpened(passage=1), PassageClosed(passage=1, outcome="crossed", lane_s=20.5))
+        rig.say("lane-in", PassageOpened(passage=2), PassageClosed(passage=2, outcome="crossed", lane_s=30.0))
+        rig.say("lane-in", PassageOpened(passage=3), PassageOpened(passage=4))
+        rig.say("lane-in", RulingMade(passage=4, ruling=held, direction="I"))
+        rig.say(
+            "lane-in", DeviceLost("io", "required", "cable"), LaneClosed("arm moved"), stream=Stream.ALARM
+        )
+        rig.caught_up()
+        rig.say("lane-in", PassageOpened(passage=5))
+        by = By(("4604001",), "noise")
+        with rig.archive.transaction():
+            give(rig.archive, "lane-in", BoardText(preset=1, seconds=60), by, valid_s=300, at_utc=utc_now())
+            rig.archive.set_status("lane-in", "{}", later(utc_now(), -300.0))
+        client = rig.client()
+        text = client.get("/metrics").text
+        closed = [json.loads(body)["data"] for body in _bodies(rig, "passage_closed")]
+        opened = _bodies(rig, "passage_opened")
+        told = rig.archive.engine.execute("SELECT count(*) FROM facts").fetchone()[0]
+        lane = {"device": "lane-in"}
+        assert _metric(text, "facts_stored", **lane) == told
+        assert (_metric(text, "facts_not_shown", **lane), _metric(text, "console_up_to_date")) == (1, 0)
+        assert _metric(text, "passages_open") == len(opened) - 1 - len(closed)
+        assert (_metric(text, "passages_held"), _metric(text, "commands_open")) == (1, 1)
+        assert _metric(text, "today", **lane, what="opened") == len(opened) - 1
+        assert _metric(text, "today", **lane, what="closed_crossed") == len(closed)
+        lane_s = sum(each["lane_s"] for each in closed)
+        assert _metric(text, "today_seconds", **lane, what="closed_crossed") == lane_s
+        assert _metric(text, "parts_lost", **lane, part="io") == _metric(text, "lane_closed", **lane) == 1
+        assert 300 <= (_metric(text, "status_age_seconds", **lane) or 0) < 400
+        assert _metric(text, "console_sessions") == len(rig.console.sessions.kept) == 1
+        (device,) = client.get("/api/v1/devices").json()
+        assert device["facts"] == told
+        assert device["states"] == {"part io": "cable", "lane": "arm moved"}
+
+
+def test_a_time_means_that_moment_however_many_decimals_it_is_given_with(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        for number, part in enumerate(("59.999999", "00.000000", "00.500000", "01.000000"), start=1):
+            minute = "07:59" if number == 1 else "08:00"
+            rig.say("lane-in", PassageOpened(passage=number), time=f"2026-01-31T{minute}:{part}Z")
+        rig.caught_up()
+        client = rig.client()
+
+        def between(since: str, until: str) -> list[int]:
+            found = client.get(f"/api/v1/passages?since=2026-01-31T{since}Z&until=2026-01-31T{until}Z").json()
+            return sorted(each["passage"] for each in found["passages"])
+
+        assert between("08:00:00", "08:00:01") == between("08:00:00.0", "08:00:01.000000") == [2, 3]
+        assert between("08:00:00.5", "08:00:01.1") == [3, 4]
+        assert between("07:00:00", "08:00:00") == [1]
+
+
+def test_more_counts_than_fit_one_answer_are_not_given_in_part(
+    rig: ConsoleRig, program: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = _get(program, f"/api/v1/tallies?by=device&{DAYS}")
+    monkeypatch.setattr("sync.hub.console.pages.api.MOST_TALLIES", len(every))
+    assert _get(program, f"/api/v1/tallies?by=device&{DAYS}") == every
+    monkeypatch.setattr("sync.hub.console.pages.api.MOST_TALLIES", len(every) - 1)
+    assert program.get(f"/api/v1/tallies?by=device&{DAYS}").status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +248,47 @@ def test_spot_check_rates_are_set_by_credit_tier(rig: ConsoleRig) -> None:
     rates = [from_json(rig.archive.record("enterprises", code, SCOPE) or "", Enterprise) for code in firms]
     assert [(each.spot_check_per_mille, each.x_ray_per_mille) for each in rates] == [(300, 1000), (5, 0)]
     assert rig.archive.acts(1)[0].detail == "low 300/1000: 1"
+
+
+def test_rates_stand_beside_the_vehicle_days_of_a_week_and_what_would_be_drawn(rig: ConsoleRig) -> None:
+    """A vehicle of an enterprise is drawn for once a day (S11): what came again that day counts once."""
+    firms = {FIRM: (CreditTier.LOW, 250), OTHER_FIRM: (CreditTier.LOW, 40)}
+    for code, (tier, spot) in firms.items():
+        firm = Enterprise(code=code, name="f", tier=tier, spot_check_per_mille=spot)
+        rig.record("enterprises", code, firm)
+    came = (
+        *((FIRM, plate, days) for plate in PLATES[:2] for days in (0.1, 0.1, 3.1, 6.9)),
+        *((OTHER_FIRM, PLATES[2], days) for days in (1.1, 1.1, 7.2)),
+    )
+    for number, (firm_no, plate, days) in enumerate(came, start=1):
+        said = replace(ruling(rig, number, plate, SLIPS[0], Verdict.RELEASE), enterprise=firm_no)
+        rig.say("lane-in", PassageOpened(passage=number), said, time=days_ago(days))
+    rig.caught_up()
+    rows = rig.archive.engine.execute("SELECT time, body FROM facts WHERE kind = 'ruling_made'").fetchall()
+    counted = {
+        (data["enterprise"], data["plate"], f"{datetime.fromisoformat(at).astimezone(rig.console.zone):%m%d}")
+        for at, data in ((at, json.loads(body)["data"]) for at, body in rows)
+        if at >= days_ago(7)
+    }
+    of_firm = Counter(code for code, _, _ in counted)
+    assert (of_firm[FIRM], of_firm[OTHER_FIRM]) == (6, 1)
+    page = rig.client().get("/controls/rates").text
+    cells = {
+        code: re.findall(rf"<td>{code}</td>.*?<td class=\"n\">(\d+)</td>", page, re.DOTALL) for code in firms
+    }
+    assert cells == {code: [str(of_firm[code])] for code in firms}
+    drawn = sum(of_firm[code] * spot for code, (_, spot) in firms.items()) / 1000
+    low = re.sub(r"<[^>]*>", " ", page.split(WORDS["rates.tier.low"][1], 1)[1]).split()
+    assert low[:2] == [str(len(firms)), str(sum(of_firm.values()))]
+    assert f'<td class="n">{drawn:.1f}</td>' in page
+
+
+def test_a_controls_page_has_the_acts_on_it_and_on_no_other(traffic: ConsoleRig) -> None:
+    client = traffic.client()
+    for number in ("BK1", "BK2"):
+        assert put(client, tried(client, control_id=number), "shadow", f"because of {number}") == 303
+    page = client.get("/controls/of/BK1").text
+    assert ("because of BK1" in page, "because of BK2" in page) == (True, False)
 
 
 def test_a_recall_by_batch_is_a_record_and_can_be_ended(rig: ConsoleRig) -> None:

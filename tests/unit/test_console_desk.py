@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from sync.hub.blob_files import BlobFiles
+from sync.hub.centre import later
+from sync.hub.console.accounts import Role, set_account
 from sync.hub.console.pages import desk as desk_pages
 from sync.hub.console.words import WORDS
+from sync.store.journal import utc_now
 from sync.vocabulary.commands import Outcome
 from sync.vocabulary.facts import (
     CommandTaken,
@@ -27,10 +31,11 @@ from sync.vocabulary.facts import (
     RaiseOrdered,
     ReadingKept,
     RulingMade,
+    Stream,
 )
 from sync.vocabulary.records import Direction, InspectionMethod, OrderPart, Site, SiteLane
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
-from tests.console_rig import PASSWORD, ConsoleRig, console_rig, rostered
+from tests.console_rig import CHEAP, PASSWORD, ConsoleRig, console_rig, rostered
 from tests.unit.test_hub_device import SITE
 
 EPOCH = "e" * 32
@@ -101,6 +106,50 @@ def test_the_queue_is_every_held_passage_of_the_archive_by_deadline(rig: Console
     shown = re.findall(r'href="/desk/hold/([^/]+)/', text)
     assert sorted(shown) == sorted(still) == ["lane-1", "lane-3"]
     assert f'id="held-count">{len(still)}<' in text
+
+
+def test_a_hold_is_due_when_its_time_is_over_and_the_first_due_stands_first(rig: ConsoleRig) -> None:
+    due_s = rig.console.part.hold_due_s
+    for lane, ago_s in (("lane-1", 30.0), ("lane-2", due_s + 30.0), ("lane-3", 60.0)):
+        rig.device(lane)
+        time = later(utc_now(), -ago_s)
+        ruling = RulingMade(
+            passage=1, ruling=Ruling(Verdict.HOLD, (Because(Reason.WEIGHT_OVER),)), direction="in"
+        )
+        rig.send(
+            rig.device(lane), [*rig.device(lane).facts[Stream.ALARM], *rig.device(lane).facts[Stream.ROUTINE]]
+        )
+        rig.say(lane, PassageOpened(passage=1), ruling, time=time)
+    rig.caught_up()
+    bodies = rig.archive.engine.execute(
+        "SELECT device, body FROM facts WHERE kind = 'ruling_made'"
+    ).fetchall()
+    due = {
+        device: datetime.fromisoformat(json.loads(body)["time"]) + timedelta(seconds=due_s)
+        for device, body in bodies
+    }
+    text = rig.client().get("/desk").text
+    told = re.findall(r'data-until="([^"]+)".*?href="/desk/hold/([^/]+)/', text, re.DOTALL)
+    assert [(lane, datetime.fromisoformat(until)) for until, lane in told] == sorted(
+        due.items(), key=lambda each: each[1]
+    )
+    late = [lane for lane, at in due.items() if at < datetime.now(UTC)]
+    assert (late, text.count('class="overdue"')) == (["lane-2"], 1)
+    page = rig.client().get("/desk/hold/lane-2/1", follow_redirects=True).text
+    assert (WORDS["desk.overdue"][1] in page, f'data-until="{told[0][0]}"' in page) == (True, True)
+
+
+def test_a_holds_numbers_are_those_of_its_ruling(rig: ConsoleRig) -> None:
+    held(rig)
+    (body,) = rig.archive.engine.execute("SELECT body FROM facts WHERE kind = 'ruling_made'").fetchone()
+    data = json.loads(body)["data"]
+    page = rig.client().get(f"/desk/hold/{LANE}/{EPOCH}/1").text
+    assert f"<dd>{data['gross_kg']} / {data['expected_kg']} kg</dd>" in page
+    readings = re.findall(r'<td>([^<]*)</td><td class="n">([\d.]+) s</td>', page)
+    assert readings == [
+        (f"{each['value']}{' kg' if each['kind'] == 'weight' else ''}", f"{each['after_s']:.1f}")
+        for each in data["readings"]
+    ]
 
 
 def test_what_is_escalated_stands_before_what_is_due_sooner(rig: ConsoleRig) -> None:
@@ -398,6 +447,82 @@ def test_a_way_the_hold_has_not_is_not_taken_and_who_is_gone_is_not_released(rig
     assert post(client, "release", 2, reason="x") == 409
     assert commands(rig) == []
     assert 'data-held="0"' in client.get(f"/desk/hold/{LANE}/2", follow_redirects=True).text
+
+
+def _asked(client: TestClient) -> str:
+    text = client.get(f"/desk/hold/{LANE}/1", follow_redirects=True).text
+    (asked,) = re.findall(r'name="release_id" value="([0-9a-f]+)"', text)
+    return str(asked)
+
+
+def test_a_release_nobody_confirmed_in_two_minutes_is_over(rig: ConsoleRig) -> None:
+    two_officers(rig)
+    held(rig)
+    first, second = rig.client("4604001"), rig.client("4604002")
+    post(first, "take")
+    assert post(first, "release", reason="seal checked") == 303
+    asked = _asked(second)
+    (until,) = rig.archive.engine.execute("SELECT until_utc FROM console_releases").fetchone()
+    assert 110 < (datetime.fromisoformat(until) - datetime.now(UTC)).total_seconds() <= 120
+    rig.archive.engine.execute("UPDATE console_releases SET until_utc = ?", (utc_now(),))
+    assert post(second, "confirm", release_id=asked) == 409
+    assert commands(rig) == []
+
+
+def test_a_release_is_withdrawn_by_who_asked_for_it_alone(rig: ConsoleRig) -> None:
+    two_officers(rig)
+    held(rig)
+    first, second = rig.client("4604001"), rig.client("4604002")
+    post(first, "take")
+    post(first, "release", reason="seal checked")
+    asked = _asked(second)
+    post(second, "withdraw", release_id=asked)
+    assert _asked(second) == asked
+    post(first, "withdraw", release_id=asked)
+    assert post(second, "confirm", release_id=asked) == 409
+    assert commands(rig) == []
+
+
+def test_of_two_officers_the_first_must_still_be_one_when_the_second_confirms(rig: ConsoleRig) -> None:
+    """Given another password meanwhile, the first officer's account is nobody's signature (S8)."""
+    two_officers(rig)
+    held(rig)
+    first, second = rig.client("4604001"), rig.client("4604002")
+    post(first, "take")
+    post(first, "release", reason="seal checked")
+    asked = _asked(second)
+    set_account(
+        rig.archive, "4604001", "another password", {Role.DUTY}, by="4604003", at_utc=utc_now(), hasher=CHEAP
+    )
+    assert post(second, "confirm", release_id=asked) == 409
+    assert commands(rig) == []
+
+
+def test_what_was_asked_for_one_vehicle_is_confirmed_for_no_other(rig: ConsoleRig) -> None:
+    """Not from another vehicle's page, and not for one that has gone since (S5)."""
+    two_officers(rig)
+    held(rig)
+    held(rig, 2, "lane-out")
+    first, second = rig.client("4604001"), rig.client("4604002")
+    post(first, "take")
+    post(first, "release", reason="seal checked")
+    asked = _asked(second)
+    elsewhere = f"/desk/hold/lane-out/{EPOCH}/2/confirm"
+    assert second.post(elsewhere, data={"release_id": asked}).status_code == 409
+    rig.say(LANE, PassageClosed(passage=1, outcome="backed_out", lane_s=60.0))
+    rig.caught_up()
+    assert post(second, "confirm", release_id=asked) == 409
+    assert commands(rig) == []
+
+
+def test_nothing_is_shown_to_the_next_driver_that_was_meant_for_one_who_is_gone(rig: ConsoleRig) -> None:
+    held(rig)
+    client = rig.client()
+    post(client, "take")
+    rig.say(LANE, PassageClosed(passage=1, outcome="backed_out", lane_s=60.0))
+    rig.caught_up()
+    assert post(client, "board", preset=1, reason="wait") == 409
+    assert commands(rig) == []
 
 
 # --- an officer is sent ---------------------------------------------------------------------------------

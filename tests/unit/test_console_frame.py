@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import http.client
 import io
+import re
 import socket
 import sqlite3
 import sys
@@ -43,9 +44,11 @@ from sync.hub.kept_process import KeptProcess
 from sync.store.journal import utc_now
 from sync.vocabulary.facts import Alarm, AlarmCode, PassageClosed, PassageOpened, RulingMade, Stream
 from sync.vocabulary.numbers import UtcText
+from sync.vocabulary.records import Direction, Site, SiteLane
 from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from sync.vocabulary.xray_facts import ParcelXRayed
 from tests.console_rig import CHEAP, PASSWORD, ConsoleRig, console_rig, open_account, rostered
+from tests.unit.test_hub_device import SITE
 
 EPOCH = "e" * 32
 HELD = Ruling(Verdict.HOLD, (Because(Reason.WEIGHT_OVER),))
@@ -78,6 +81,80 @@ def _until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < until_s
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("why", [sqlite3.OperationalError("disk is full"), KeyError("never thought of")])
+def test_a_console_that_follows_the_archive_no_more_says_so_until_it_does_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: Exception
+) -> None:
+    monkeypatch.setattr("sync.hub.console.tail.AGAIN_AFTER_S", 0.1)
+    monkeypatch.setattr("sync.hub.console.watching.SLOW_EVERY_S", 0.1)
+    with console_rig(tmp_path) as rig:
+        client = rig.client()
+        cookie = {"Cookie": f"kakou_console={client.cookies['kakou_console']}; kakou_language=en"}
+        with rig.served() as address:
+            host = address.removeprefix("http://")
+
+            def asked(path: str) -> tuple[int, str]:
+                browser = http.client.HTTPConnection(host, timeout=10.0)
+                browser.request("GET", path, headers=cookie)
+                answer = browser.getresponse()
+                text = answer.read().decode()
+                browser.close()
+                return answer.status, text
+
+            _until(lambda: asked("/healthz")[0] == 200)
+            with monkeypatch.context() as broken:
+
+                def fails(*_: object) -> int:
+                    raise why
+
+                broken.setattr("sync.hub.console.tail.follow_once", fails)
+                _until(lambda: asked("/healthz")[0] == 503)
+                assert "still reading the archive" in asked("/")[1]
+            _until(lambda: asked("/healthz")[0] == 200)
+            rig.say("lane-in", PassageOpened(passage=1))
+            _until(lambda: _opened(rig) == 1)
+            assert "still reading the archive" not in asked("/")[1]
+
+
+def test_a_wall_that_cannot_be_made_says_nothing_still_stands_and_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.hub.console.pages.wall.STILL_THERE_EVERY_S", 0.1)
+    monkeypatch.setattr("sync.hub.console.pages.wall.KNOWN_WITHIN_S", 1.5)
+    monkeypatch.setattr("sync.hub.console.watching.AGES_EVERY_S", 0.1)
+    heard: list[str] = []
+    with console_rig(tmp_path) as rig:
+        cookie = rig.client().cookies["kakou_console"]
+
+        def listen(host: str) -> None:
+            screen = http.client.HTTPConnection(host, timeout=20.0)
+            screen.request("GET", "/wall/stream", headers={"Cookie": f"kakou_console={cookie}"})
+            answer = screen.getresponse()
+            with contextlib.suppress(OSError, ValueError):
+                while line := answer.readline():
+                    heard.append(line.decode().strip())
+
+        def quiet() -> bool:
+            heard.clear()
+            time.sleep(0.4)
+            return ": not looked at" in heard and "event: still" not in heard
+
+        with rig.served() as address:
+            threading.Thread(target=listen, args=(address.removeprefix("http://"),), daemon=True).start()
+            _until(lambda: "event: still" in heard)
+            with monkeypatch.context() as broken:
+
+                def fails(*_: object) -> None:
+                    raise KeyError("never thought of")
+
+                broken.setattr("sync.hub.console.watching.build", fails)
+                _until(quiet)
+            rig.say("lane-in", PassageOpened(passage=1))
+            _until(lambda: any('id=\\"part' in line or "lane-in" in line for line in heard))
+            heard.clear()
+            _until(lambda: "event: still" in heard)
 
 
 def test_a_locked_file_is_not_thrown_away(tmp_path: Path) -> None:
@@ -497,6 +574,43 @@ def test_what_is_done_about_a_vehicle_is_not_done_about_the_next_of_its_number(t
         assert [ruling.plate for ruling in rulings if ruling is not None] == ["琼A11111", "琼A22222"]
         queue = client.get("/desk").text
         assert ("琼A11111" in queue, "琼A22222" in queue) == (False, True)
+
+
+def test_who_was_in_the_lane_when_its_disk_was_lost_is_not_in_it_for_ever(tmp_path: Path) -> None:
+    """Its number is not taken again for a long time: the next vehicle in the lane ends it."""
+    with console_rig(tmp_path) as rig:
+        lane = SiteLane(lane="lane-in", direction=Direction.IN)
+        rig.record("site", SITE, Site(site=SITE, name_zh="示范口岸", name_en="Demo port", lanes=(lane,)))
+        rig.say("lane-in", PassageOpened(passage=500))
+        rig.say("lane-in", RulingMade(passage=500, ruling=HELD, direction="I", plate="琼A11111"))
+        rig.caught_up()
+        device = rig.device("lane-in")
+        device.position = 0
+        device.begin(LOST)
+        rig.send(device, device.facts[Stream.ALARM])
+        rig.say("lane-in", PassageOpened(passage=1))
+        rig.say("lane-in", RulingMade(passage=1, ruling=HELD, direction="I", plate="琼A22222"))
+        rig.caught_up()
+        client = rig.client()
+        for address in ("/", "/desk"):
+            page = client.get(address).text
+            assert ("琼A11111" in page, "琼A22222" in page) == (False, True), address
+        assert "kakou_passages_open 1\nkakou_" in re.sub(r"# .*\n", "", client.get("/metrics").text)
+        with rig.console.shown() as shown:
+            assert [row.passage for row in shown.passages_open()] == [1]
+
+
+def test_who_is_in_the_lane_stays_there_while_another_drives_through_ungated(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        rig.say("lane-in", PassageOpened(passage=4))
+        rig.caught_up()
+        device = rig.device("lane-in")
+        device.begin(LOST)
+        rig.send(device, device.facts[Stream.ALARM])
+        rig.say("lane-in", PassageOpened(passage=5, gated=False))
+        rig.caught_up()
+        with rig.console.shown() as shown:
+            assert [row.passage for row in shown.passages_open()] == [4, 5]
 
 
 def test_a_passage_that_goes_on_after_its_lane_was_restored_is_one_passage(tmp_path: Path) -> None:

@@ -137,7 +137,9 @@ def test_what_an_officer_shows_is_seen_heard_on_request_and_kept_when_marked(
         until(lambda: not handheld.flows[-1][1].is_recorded)
         (kept,) = until(lambda: [each for each in recordings(rig.archive, 9) if each.ended_utc])
         assert (kept.shown_by, kept.kept_by) == (OFFICER, "4604002")
-        content = client.get(f"/live-kept/{kept.name}").content
+        recording = client.get(f"/live-kept/{kept.name}")
+        assert recording.headers["cache-control"] == "no-store"
+        content = recording.content
         assert (content[:4], len(content)) == (b"RIFF", kept.size_bytes)
         assert hashlib.sha256(content).hexdigest() == kept.sha256
         assert client.get("/live-kept/..%2Fhub.toml").status_code == 404
@@ -148,6 +150,23 @@ def test_what_an_officer_shows_is_seen_heard_on_request_and_kept_when_marked(
         client.close()
     kinds = [act for act, _, _ in acts(rig)]
     assert kinds == ["live_kept", "live_keep", "live_sound", "live_watch"]
+
+
+def test_nobody_watches_any_more_when_no_browser_takes_a_picture(
+    rig: ConsoleRig, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.hub.console.live_rooms.UNSEEN_S", 0.5)
+    small = MovingPicture(160, 128)
+    with rig.served() as address, Handheld(endpoint, may_be_recorded=True, pictures=small) as handheld:
+        client = signed_in(address)
+        until(lambda: DEVICE in client.get("/live").text)
+        assert client.post(f"/live/{DEVICE}/watch", data={"reason": " \t"}).status_code == 422
+        assert client.post(f"/live/{DEVICE}/watch", data={"reason": "pallet 7"}).status_code == 303
+        some_pictures(client, 1)
+        until(lambda: any("4604002" in flow.watchers for _, flow in handheld.flows))
+        until(lambda: handheld.flows[-1][1].watchers == ())
+        client.close()
+    assert acts(rig) == [("live_watch", DEVICE, ("4604002",))]
 
 
 def test_what_the_officer_did_not_allow_is_not_kept(rig: ConsoleRig, endpoint: Endpoint) -> None:

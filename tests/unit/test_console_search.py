@@ -14,8 +14,10 @@ from starlette.testclient import TestClient
 from sync.hub.console.finding import MOST
 from sync.hub.console.shown import NamedRow, PassageRow
 from sync.hub.console.words import WORDS
+from sync.vocabulary.facts import PassageOpened, RulingMade
 from sync.vocabulary.numbers import Plate
 from sync.vocabulary.records import Trace
+from sync.vocabulary.rulings import Because, Reason, Ruling, Verdict
 from sync.vocabulary.similar_plates import meant, similar
 from tests.console_rig import ConsoleRig, console_rig
 from tests.unit.test_console_proof import FIRM, PARCEL, PLATE, SLIP, bodies, passes, stocked, text_of
@@ -57,6 +59,20 @@ def test_a_plate_misread_finds_the_one_it_may_be(
     assert found[0] == PLATE
     assert found[1].startswith("1 times")
     assert passages_on(page) == []
+
+
+def test_of_a_plate_that_is_alike_it_is_said_how_often_it_came(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        released = Ruling(Verdict.RELEASE, (Because(Reason.RELEASED),))
+        for number in (1, 2, 3):
+            rig.say("lane-1", PassageOpened(passage=number))
+            rig.say("lane-1", RulingMade(passage=number, ruling=released, direction="I", plate=PLATE))
+        rig.caught_up()
+        came = {fact["data"]["passage"] for fact in bodies(rig, "kind = 'ruling_made'")}
+        page = rig.client().get("/search", params={"q": "豫AI2345"}).text
+        assert re.findall(r"<small>(\d+) times", page) == [str(len(came))]
+        of_plate = rig.client().get("/search", params={"q": PLATE}).text
+        assert f"({len(came)})</h2>" in of_plate
 
 
 @pytest.mark.parametrize("asked", [PARCEL, PARCEL.lower(), "KT-1"])

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from sync.hub.console.shown import Shown
-from sync.hub.console.statistics import VIEWS
+from sync.hub.console.statistics import VIEWS, safe_cell
 from sync.hub.console.words import WORDS
 from sync.vocabulary.facts import (
     Alarm,
@@ -290,3 +290,23 @@ def test_a_clock_that_tells_no_time_stops_nothing(tmp_path: Path) -> None:
             row = shown.passage("lane-in", 1)
         assert row is not None
         assert (row.opened_utc, row.day) == ("", "")
+
+
+def test_a_file_and_a_program_get_every_row_and_the_page_says_how_many_it_leaves_out(
+    rig: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.hub.console.statistics.MOST_ROWS", 1)
+    client = rig.client()
+    assert len(_cells(_page(rig, "lane"), "lane")) == 1
+    assert WORDS["statistics.left_out"][1].format(1) in _page(rig, "lane")
+    file = client.get(f"/statistics.csv?view=lane&{DAYS}").text
+    assert [lane in file for lane in ("lane-in", "lane-out")] == [True, True]
+    told = client.get(f"/api/v1/statistics?view=lane&{DAYS}").json()
+    assert set(told[0]["rows"]) == {"lane-in", "lane-out"}
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "＝1+1", "＋1", "－1", "＠x"]
+)
+def test_no_cell_is_a_formula_in_any_width(text: str) -> None:
+    assert (safe_cell(text), safe_cell(f"a{text}")) == (f"'{text}", f"a{text}")

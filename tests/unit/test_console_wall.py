@@ -541,6 +541,38 @@ def test_an_ended_alarm_stays_ended_however_long_ago_when_what_is_shown_is_made_
     assert [alarm.alarm for alarm in alarms.all() if not alarm.alarm.startswith("hub/")] == others
 
 
+def test_no_alarm_is_lost_when_what_is_shown_is_made_anew_in_another_order(rig: ConsoleRig) -> None:
+    """As many as before or more by the time it is looked at: the number of the last row says nothing."""
+    rig.say("lane-out", Alarm(code=AlarmCode.OVERSTAY), stream=Stream.ALARM)
+    rig.caught_up()
+    alarms = OpenAlarms()
+    with rig.console.shown() as shown:
+        alarms.look(rig.archive, shown, utc_now())
+    for file in rig.folder.glob("shown.sqlite*"):
+        file.unlink()
+    # Devices are read by name: what lane-in says stands before what is known.
+    rig.say("lane-in", Alarm(code=AlarmCode.TAILGATER), stream=Stream.ALARM)
+    rig.caught_up()
+    with rig.console.shown() as shown:
+        rows = shown.execute("SELECT device FROM alarms ORDER BY rowid").fetchall()
+        alarms.look(rig.archive, shown, utc_now())
+    assert [device for (device,) in rows] == ["lane-in", "lane-out"]
+    assert {alarm.device for alarm in alarms.all()} == {"lane-in", "lane-out"}
+
+
+def test_a_device_that_was_revoked_is_no_longer_on_the_wall(rig: ConsoleRig) -> None:
+    rig.device("hh-1")
+    status = Status(device="hh-1", online=False, health={"handheld": "idle"}, backlog=7)
+    with rig.archive.transaction():
+        rig.archive.set_status("hh-1", to_json(status).decode(), utc_now())
+    wall = Wall(rig.console)
+    assert (wall.view().away, wall.view().backlog) == (1, 7)
+    with rig.archive.transaction():
+        assert rig.archive.revoke("hh-1")
+    wall._slow.at_s = -1e9
+    assert (wall.view().away, wall.view().backlog, wall.view().devices) == (0, 0, ())
+
+
 # --- pushed -----------------------------------------------------------------------------------------------
 
 

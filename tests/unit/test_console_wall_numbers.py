@@ -166,7 +166,7 @@ def _tell(rig: ConsoleRig) -> None:
     for number, sha in enumerate("abc"):
         picture = PictureTaken(passage=9, moment="arrival", camera="front", sha256=sha * 64, size_bytes=9)
         rig.say("lane-in", picture, time=_utc(10.0 - number))
-    for minutes in (50, 40, 5):
+    for minutes in (50.0, 40.0, 5.0):
         rig.say("lane-in", Alarm(code=AlarmCode.OVERSTAY, passage=9), stream=Stream.ALARM, time=_utc(minutes))
     with rig.archive.transaction():
         rig.archive.store_blob("c" * 64, _utc(5.0))

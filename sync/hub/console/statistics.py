@@ -264,7 +264,7 @@ def tables_of(
     from_day: str,
     to_day: str,
     name: str | None = None,
-    most_rows: int | None = MOST_ROWS,
+    most_rows: int | None = None,
 ) -> list[Table]:
     """All tables of a view; of one name alone where one is given. `most_rows` None: every row."""
     tables = []
@@ -279,7 +279,7 @@ def tables_of(
     return tables
 
 
-def table(key: str, names: str, totals: Mapping[str, Whats], most_rows: int | None = MOST_ROWS) -> Table:
+def table(key: str, names: str, totals: Mapping[str, Whats], most_rows: int | None = None) -> Table:
     """Most first. Rows with nothing in any column are left out."""
     columns = COLUMNS[key]
     needed = _BY_WHAT.get(key)

@@ -47,6 +47,14 @@ CODE_S: Final = 600.0
 Auditing = Annotated[Session, Depends(needs(Role.AUDIT))]
 Administering = Annotated[Session, Depends(needs(Role.ADMIN))]
 Commanding = Annotated[Session, Depends(commanding)]
+
+
+def administering(session: Commanding, _: Administering) -> Session:
+    """An administrator, and it is their own page that asks."""
+    return session
+
+
+AdminCommanding = Annotated[Session, Depends(administering)]
 SignedIn = Annotated[Session, Depends(signed_in)]
 Short = Annotated[str, Form(max_length=64)]
 Secret = Annotated[str, Form(max_length=1_000)]
@@ -95,15 +103,10 @@ def _state(archive: Archive, known: Account, now_utc: str) -> str:
     return "active" if known.confirmed_utc else "not_confirmed"
 
 
-def _administers(session: Session) -> None:
-    if Role.ADMIN not in session.roles:
-        raise Refused(403, "role")
-
-
 @router.post("/access/accounts")
 def put_account(
     request: Request,
-    session: Commanding,
+    session: AdminCommanding,
     officer: Short,
     password: Secret,
     again: Secret,
@@ -111,7 +114,6 @@ def put_account(
 ) -> Response:
     """Made, or changed: then every session of that officer is over, and the officer is to be confirmed. Not
     one's own: whoever found a console open cannot make it theirs."""
-    _administers(session)
     console = console_of(request)
     number = officer.strip()
     if number == session.officer:
@@ -131,10 +133,9 @@ def put_account(
 
 
 @router.post("/access/accounts/confirm")
-def confirm(request: Request, session: Commanding, officer: Short, code: Short) -> Response:
+def confirm(request: Request, session: AdminCommanding, officer: Short, code: Short) -> Response:
     """The officer stands before this administrator and tells the code of their own screen. Not by who gave
     the password: the code proves a session, and the giver could have opened it."""
-    _administers(session)
     console = console_of(request)
     throttle: Throttle = request.app.state.throttle
     number = officer.strip()
@@ -181,8 +182,7 @@ def _confirmed(console: Console, session: Session) -> None:
 
 
 @router.post("/access/accounts/close")
-def close(request: Request, session: Commanding, officer: Short) -> Response:
-    _administers(session)
+def close(request: Request, session: AdminCommanding, officer: Short) -> Response:
     console = console_of(request)
     try:
         with console.archive() as archive:
@@ -240,8 +240,7 @@ def sessions_page(request: Request, session: Administering) -> Response:
 
 
 @router.post("/access/sessions/end")
-def end_session(request: Request, session: Commanding, officer: Short, since: Short) -> Response:
-    _administers(session)
+def end_session(request: Request, session: AdminCommanding, officer: Short, since: Short) -> Response:
     console = console_of(request)
     for each in list(console.sessions.kept.values()):
         if each.officer == officer and f"{each.since_s:.6f}" == since:

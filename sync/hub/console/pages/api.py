@@ -477,7 +477,7 @@ def statistics(
     from_day, to_day = days_asked(console, from_, to)
     own = who.name if view == "officer" and not who.sees_all else None
     with console.shown() as shown, shown.moment():
-        tables = made.tables_of(shown, view, from_day, to_day, own, most_rows=None)
+        tables = made.tables_of(shown, view, from_day, to_day, own)
     if view in ("officer", "enterprise"):
         _note(console, who, "statistics", f"{view} {from_day} – {to_day}")
     return [

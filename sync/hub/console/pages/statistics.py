@@ -43,7 +43,9 @@ def page(
     console = console_of(request)
     from_day, to_day = days_asked(console, from_, to)
     number = LANGUAGES.index(language_of(request))
-    tables, drawn, labels = _tables(console, session, view, from_day, to_day, number)
+    tables, drawn, labels = _tables(
+        console, session, view, from_day, to_day, number, most_rows=made.MOST_ROWS
+    )
     _note(console, session, view, from_day, to_day)
     today = date.fromisoformat(console.today())
     spans = [
@@ -89,7 +91,7 @@ def file(
     from_day, to_day = days_asked(console, from_, to)
     number = LANGUAGES.index(language_of(request))
     with console.heavy() as heavy:
-        tables, _, labels = _tables(console, session, view, from_day, to_day, number, heavy.shown, None)
+        tables, _, labels = _tables(console, session, view, from_day, to_day, number, heavy.shown)
     _note(console, session, view, from_day, to_day)
     out = io.StringIO()
     # Spreadsheets take a file for the system's old code page without the mark.
@@ -135,7 +137,7 @@ def _tables(
     to_day: str,
     number: int,
     read: Callable[[], AbstractContextManager[Shown]] | None = None,
-    most_rows: int | None = made.MOST_ROWS,
+    most_rows: int | None = None,
 ) -> tuple[list[Table], made.Curves, dict[str, str]]:
     own = session.officer if view == "officer" and not _sees_all(session) else None
     with (read or console.shown)() as shown, shown.moment():
