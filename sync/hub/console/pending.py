@@ -63,25 +63,13 @@ class Pending:
         nth = 1 + max((row.nth for row in known.values()), default=-1)
         return PassageRow._make((device, passage, epoch, *_NEW_PASSAGE, nth, 0))
 
-    def open_passages(self, device: str) -> list[PassageRow]:
-        """Those of a device that are not over."""
-        for row in self._shown.passages_open_of(device):
-            self._numbered(device, row.passage)
-        return [
-            row
-            for (of, _), known in self._passages.items()
-            if of == device
-            for row in known.values()
-            if not row.closed_utc
-        ]
-
     def put_passage(self, row: PassageRow) -> None:
         self._numbered(row.device, row.passage)[row.epoch] = row
         self._passages_put[row.device, row.passage, row.epoch] = row
 
     def open_passages(self, device: str) -> tuple[PassageRow, ...]:
         """Those of this device that are not closed."""
-        numbers = {row.passage for row in self._shown.passages_open() if row.device == device}
+        numbers = {row.passage for row in self._shown.passages_open_of(device)}
         numbers |= {passage for of, passage, _ in self._passages_put if of == device}
         known = (row for passage in sorted(numbers) for row in self._numbered(device, passage).values())
         return tuple(row for row in known if not row.closed_utc)

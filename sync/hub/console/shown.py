@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple, Self
 from sync.hub.engine import Over
 from sync.hub.given_up import given_up
 
-VERSION: Final = "8"
+VERSION: Final = "9"
 """Of the tables and of what is read into them: another one is made anew."""
 
 _SCHEMA: Final = """

@@ -460,7 +460,7 @@ def tallies(
     with console.shown() as shown:
         rows = shown.tallies(from_day, to_day, by, name or None, most=MOST_TALLIES + 1)
     if len(rows) > MOST_TALLIES:
-        raise HTTPException(422, f"more than {MOST_TALLIES} counts: expected fewer days, or one name")
+        raise Refused(422, "tallies", MOST_TALLIES)
     return [TallyTold(row.day, row.hour, row.name, row.what, row.n, row.seconds) for row in rows]
 
 

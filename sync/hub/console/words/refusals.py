@@ -95,6 +95,10 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
         "按小时的计数最多 {0} 天",
         "from, to: expected at most {0} days of counts by the hour",
     ),
+    "refused.tallies": (
+        "计数超过 {0} 条，请缩短日期或指定名称",
+        "more than {0} counts: expected fewer days, or one name",
+    ),
     "refused.after": ("after 应为上次应答中的 next", "after: expected what `next` said"),
     "refused.not_watched": ("您未在观看此手持机，或已结束", "You do not watch this handheld, or it is over"),
     "refused.no_desk": ("席位已退出，请重新登录站点", "The desk is closed: sign in at the station again"),
