@@ -268,7 +268,12 @@ def _counted_of_lane(device: str, told: list[dict[str, Any]]) -> tuple[Count, di
         match data["type"]:
             case "passage_opened":
                 hour("opened", body)
+                for number, before in rows.items():
+                    # A lane on another disk counts on from here: who had a later number is long gone.
+                    if number >= data["passage"] and before["epoch"] != body["epoch"]:
+                        before.update(over=True, held=False)
                 row = {"opened": body["time"], "ever": {}, "firm": "", "drawn": False, "over": False}
+                row["epoch"] = body["epoch"]
                 rows[data["passage"]] = row
                 every.append(row)
             case "ruling_made":
