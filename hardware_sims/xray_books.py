@@ -2,7 +2,8 @@
 
 Part of the reconciliation: imports nothing of the programs it checks. The belt's own order and positions join
 the two; a station counts its belt from where it first looked, so positions are compared after the difference
-of the two zeros, which is learnt from the parcels themselves, run by run. Clocks are not believed.
+of the two zeros, which is learnt from the parcels themselves, run by run; where the station told that it had
+lost the belt, another run begins. Clocks are not believed.
 """
 
 from __future__ import annotations
@@ -269,9 +270,15 @@ class StationBook:
         self.station = station
         self.told = sorted(told, key=lambda fact: fact.position)
         self.belt = belt
-        self.starts = [fact.position for fact in self.told if fact.kind == "station_started"]
+        self.starts = [
+            fact.position
+            for fact in self.told
+            if fact.kind == "station_started"
+            or (fact.kind == "belt_changed" and fact.data.get("state") == "unknown")
+        ]
 
     def run_of(self, position: int) -> int:
+        """How often the station had begun to count the belt by then: started, or the belt moved unseen."""
         return bisect_right(self.starts, position)
 
     @cached_property
@@ -336,7 +343,7 @@ class StationBook:
         return _blocks(pairs)
 
     zeros: dict[tuple[int, int], float]
-    """(run of the simulators, run of the program) -> told position less real one."""
+    """(run of the simulators, run of the station's counting) -> told position less real one."""
 
     @cached_property
     def real_of(self) -> dict[int, Parcel]:

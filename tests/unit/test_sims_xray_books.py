@@ -207,8 +207,16 @@ def test_an_honest_day_agrees_in_every_row(day: tuple[list[dict[str, Any]], list
     assert {name: row.checked for name, row in rows.items()} == {"parcels": 7, "chutes": 6, "pictures": 5}
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "lost_mm"),
+    [
+        ("station_started", {}, 900.0),
+        ("belt_changed", {"state": "unknown"}, 900.0),
+        ("belt_changed", {"state": "unknown"}, 175.0),
+    ],
+)
 def test_a_station_started_anew_counts_from_another_zero_and_still_agrees(
-    day: tuple[list[dict[str, Any]], list[Fact]],
+    day: tuple[list[dict[str, Any]], list[Fact]], kind: str, data: dict[str, Any], lost_mm: float
 ) -> None:
     log, facts = day[0], copy.deepcopy(day[1])
     fifth = next(fact for fact in facts if fact.kind == "parcel_seen" and fact.data["parcel"] == 5)
@@ -218,10 +226,12 @@ def test_a_station_started_anew_counts_from_another_zero_and_still_agrees(
         fact.position += 1_000 if after else 2_000 if "leading_mm" not in fact.data else 0
         for edge in ("leading_mm", "trailing_mm"):
             if after and edge in fact.data:
-                fact.data[edge] -= 900.0
+                fact.data[edge] -= lost_mm
     facts[0].position = 0
-    facts.append(Fact(500, "station_started", {}))
+    facts.append(Fact(500, kind, data))
     assert failed(log, facts) == set()
+    facts.pop()
+    assert failed(log, facts) != set()
 
 
 def lie(name: str) -> Callable[[list[dict[str, Any]], list[Fact]], None]:
