@@ -140,6 +140,15 @@ def test_an_administrator_makes_changes_and_closes_accounts(rig: ConsoleRig) -> 
     assert (_roles(rig)[NEW], theirs.get("/access/reads").status_code) == ([], 303)
 
 
+def test_who_is_refused_an_account_types_the_password_again_and_nothing_else(rig: ConsoleRig) -> None:
+    page = rig.client().post("/access/accounts", data={**FORM, "again": "another password"}).text
+    form = page[page.index('action="/access/accounts" class="fields"') :]
+    assert f'name="officer" required maxlength="64" value="{NEW}"' in form
+    ticked = re.findall(r'name="roles" value="(\w+)" checked', form)
+    assert ticked == ["watch", "duty"]
+    assert PASSWORD not in page
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -7,6 +7,7 @@ import io
 import math
 import secrets
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
@@ -84,7 +85,10 @@ def accounts_page(request: Request, session: Administering) -> Response:
     return _accounts(request, None)
 
 
-def _accounts(request: Request, said: tuple[Any, ...] | None) -> Response:
+def _accounts(
+    request: Request, said: tuple[Any, ...] | None, *, officer: str = "", roles: Sequence[str] = ()
+) -> Response:
+    """`officer`, `roles`: as they were typed by who was refused. The password is typed again."""
     console = console_of(request)
     now = utc_now()
     with console.archive() as archive:
@@ -92,6 +96,7 @@ def _accounts(request: Request, said: tuple[Any, ...] | None) -> Response:
     return console.page(
         request, "accounts.html", status=200 if said is None else 422, tab="accounts",
         accounts=known, said=said, all_roles=[role.value for role in Role],
+        officer=officer, roles_typed=roles,
     )  # fmt: skip
 
 
@@ -119,7 +124,7 @@ def put_account(
     if number == session.officer:
         return _accounts(request, ("access.not_own",))
     if password != again:
-        return _accounts(request, ("access.password.differ",))
+        return _accounts(request, ("access.password.differ",), officer=number, roles=roles)
     try:
         wanted = frozenset(map(Role, roles))
         with console.archive() as archive:
@@ -127,7 +132,7 @@ def put_account(
                 _keep_an_administrator(archive, number)
             set_account(archive, number, password, wanted, by=session.officer, at_utc=utc_now())
     except ValueError as refused:
-        return _accounts(request, ("access.refused", words_of(refused)))
+        return _accounts(request, ("access.refused", words_of(refused)), officer=number, roles=roles)
     end_sessions(console, number)
     return RedirectResponse("/access/accounts", 303)
 
