@@ -17,6 +17,8 @@ import pytest
 from sync.hub.console.shown import Shown
 from sync.hub.console.statistics import VIEWS, safe_cell
 from sync.hub.console.words import WORDS
+from sync.link.messages import Status
+from sync.vocabulary.codec import to_json
 from sync.vocabulary.facts import (
     Alarm,
     AlarmCode,
@@ -201,6 +203,33 @@ def test_officers_work_is_told_to_leaders_and_of_oneself(rig: ConsoleRig) -> Non
     assert every["4604003"]["judged_mean"] == f"{sum(each['took_s'] for each in judged) / len(judged):.1f}"
     assert every["4604002"]["inspections"] == "1"
     assert set(_cells(_page(rig, "officer", "4604003"), "officer")) == {"4604003"}
+
+
+def test_a_turn_that_goes_on_counts_as_far_as_its_device_was_heard(tmp_path: Path) -> None:
+    began, ended, heard = (f"2026-01-31T0{time}:00.000000Z" for time in ("8:00", "8:20", "8:50"))
+    with console_rig(tmp_path) as rig:
+        rig.say("xray-1", DeskChanged(desk="d1", officer="4604003", came=True), time=began)
+        rig.say("xray-1", DeskChanged(desk="d1", officer="4604003", came=False), time=ended)
+        rig.say("xray-1", DeskChanged(desk="d1", officer="4604003", came=True), time=ended)
+        rig.say("xray-1", *(_x_rayed(parcel, "passed") for parcel in range(1, 26)))
+        rig.say("hh-1", OfficerSignedIn(officer="4604002"), time=began)
+        rig.caught_up()
+        status = to_json(Status(device="xray-1", online=True, health={"station": "ok"})).decode()
+        with rig.archive.transaction():
+            rig.archive.set_status("xray-1", status, heard)
+        asked = {"view": "officer", "from": DAY}
+        page = rig.client().get("/statistics", params=asked).text
+        cells = _cells(page, "officer")
+        assert (cells["4604003"]["desk_hours"], cells["4604003"]["desk_pace"]) == ("0.83", "30")
+        # A handheld that was never heard: nobody knows whether anybody is at it.
+        assert "4604002" not in cells
+        over = rig.client().get("/statistics", params={**asked, "to": DAY}).text
+        assert _cells(over, "officer")["4604003"]["desk_hours"] == "0.33"
+        (told,) = rig.client().get("/api/v1/statistics", params=asked).json()
+        row = dict(zip(told["columns"], told["rows"]["4604003"], strict=True))
+        assert row["desk_hours"] == pytest.approx(50 / 60)
+        own = rig.client("4604002").get("/statistics", params=asked).text
+        assert "4604003" not in own
 
 
 def test_reasons_count_passages_not_rulings(rig: ConsoleRig) -> None:

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
-from sync.hub.console.shown import DAILY, LANE_BANDS_S, Shown, Tally, Total
+from sync.hub.console.reading import TURNS, between_s
+from sync.hub.console.shown import DAILY, LANE_BANDS_S, Shown, StateRow, Tally, Total
 
 Whats = Mapping[str, Total]
 """what -> its total, of one name."""
 NONE: Final = Total(0, 0.0)
+NO_TURNS: Final[Mapping[str, Whats]] = {}
 LONGEST_DAYS: Final = 400
 MOST_ROWS: Final = 500
 MOST_CURVES: Final = 8
@@ -258,6 +260,22 @@ _BY_WHAT: Final = {"lane": "opened", "station": "seen", "handheld": "scanned"}
 """Tables of some devices only: which of them."""
 
 
+def open_turns(
+    states: Iterable[StateRow], heard_utc: Callable[[str], str], name: str | None = None
+) -> dict[str, dict[str, Total]]:
+    """Officer -> what -> the time of turns that have not ended, up to the device's last word: a desk that
+    has lost its station is nobody's work."""
+    found: dict[str, dict[str, Total]] = {}
+    for row in states:
+        what = TURNS.get(row.what)
+        if what is None or name not in (None, row.word):
+            continue
+        whats = found.setdefault(row.word, {})
+        seconds = whats.get(what, NONE).seconds + between_s(row.utc, heard_utc(row.device))
+        whats[what] = Total(0, seconds)
+    return found
+
+
 def tables_of(
     shown: Shown,
     view: str,
@@ -265,8 +283,10 @@ def tables_of(
     to_day: str,
     name: str | None = None,
     most_rows: int | None = None,
+    turns: Mapping[str, Whats] = NO_TURNS,
 ) -> list[Table]:
-    """All tables of a view; of one name alone where one is given. `most_rows` None: every row."""
+    """All tables of a view; of one name alone where one is given. `most_rows` None: every row. `turns`: those
+    that go on."""
     tables = []
     for key, by in VIEWS[view]:
         if key == "day":
@@ -275,6 +295,11 @@ def tables_of(
             totals = shown.totals(from_day, to_day, DAILY if by == "device" else by, name)
         if key == "station":
             totals = with_hours_seen(totals, shown.hours_with(from_day, to_day, "seen"))
+        if key == "officer":
+            totals = {
+                officer: added((totals.get(officer, {}), turns.get(officer, {})))
+                for officer in {**totals, **turns}
+            }
         tables.append(table(key, by, totals, most_rows))
     return tables
 

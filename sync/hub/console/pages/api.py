@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 from sync.hub.console import statistics as made
 from sync.hub.console.accounts import Role, note_read
 from sync.hub.console.context import Console, Session, commanding, console_of, needs
-from sync.hub.console.pages.statistics import Day, View, days_asked
+from sync.hub.console.pages.statistics import Day, View, days_asked, turns_now
 from sync.hub.console.refusing import Refused, words_of
 from sync.hub.console.shown import DAILY, HOURLY, TALLIES, PassageRow
 from sync.hub.console.tokens import LONGEST_DAYS, TokenRefused, holder_of, make_token, revoke_token, tokens
@@ -477,7 +477,8 @@ def statistics(
     from_day, to_day = days_asked(console, from_, to)
     own = who.name if view == "officer" and not who.sees_all else None
     with console.shown() as shown, shown.moment():
-        tables = made.tables_of(shown, view, from_day, to_day, own)
+        turns = turns_now(console, shown, to_day, own) if view == "officer" else made.NO_TURNS
+        tables = made.tables_of(shown, view, from_day, to_day, own, turns=turns)
     if view in ("officer", "enterprise"):
         _note(console, who, "statistics", f"{view} {from_day} – {to_day}")
     return [

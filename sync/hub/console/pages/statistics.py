@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import date, timedelta
 from typing import Annotated, Any, Final, Literal
@@ -141,7 +141,8 @@ def _tables(
 ) -> tuple[list[Table], made.Curves, dict[str, str]]:
     own = session.officer if view == "officer" and not _sees_all(session) else None
     with (read or console.shown)() as shown, shown.moment():
-        tables = made.tables_of(shown, view, from_day, to_day, own, most_rows)
+        turns = turns_now(console, shown, to_day, own) if view == "officer" else made.NO_TURNS
+        tables = made.tables_of(shown, view, from_day, to_day, own, most_rows, turns)
         drawn_names = tuple(row.name for row in tables[0].rows[: made.MOST_CURVES])
         by, whats = made.CURVES[view]
         if by == "device" and not made.is_by_hour(view, from_day, to_day):
@@ -149,6 +150,14 @@ def _tables(
         names = None if view == "day" else drawn_names
         drawn = made.curves(view, shown.tallies_of(from_day, to_day, by, whats, names), from_day, to_day)
     return tables, drawn, _labels(console, tables, number)
+
+
+def turns_now(console: Console, shown: Shown, to_day: str, own: str | None) -> Mapping[str, made.Whats]:
+    """Of officers who are at a desk or signed in at a handheld; none where the days asked for are over."""
+    if to_day < console.today():
+        return made.NO_TURNS
+    with console.archive() as archive:
+        return made.open_turns(shown.states(), lambda device: (archive.status(device) or ("", ""))[1], own)
 
 
 def _labels(console: Console, tables: Iterable[Table], number: int) -> dict[str, str]:
