@@ -167,6 +167,7 @@ FIELDS: Final[dict[str, tuple[str, str]]] = {
     "form": ("导出格式", "Form"),
     "from": ("起", "From"),
     "from_day": ("起", "From"),
+    "until_utc": ("同类报警截止时间", "Of all of one kind, until"),
     "instructions": ("查验要求", "Instructions"),
     "keep": ("允许录制", "May be kept"),
     "kind": ("类别", "Kind"),
