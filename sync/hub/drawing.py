@@ -139,6 +139,11 @@ def draw(
     )
     if issue:
         with archive.transaction():
+            # Drawn without keeping the hub from writing: whoever drew or ordered meanwhile was first.
+            if tuple(_orders(archive, scope)) != known:
+                raise CentreRefused(
+                    "抽取期间指令有变化，请再抽一次", "orders were changed while it was drawn: draw again"
+                )
             for order in orders:
                 issue_order(archive, scope, order, by)
             detail = (

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +17,10 @@ import pytest
 from msgspec.structs import replace
 from starlette.testclient import TestClient
 
+from sync.hub import drawing
 from sync.hub.centre import later
 from sync.hub.console.words import WORDS
+from sync.policy.lots import draw_goods
 from sync.store.journal import utc_now
 from sync.vocabulary.codec import from_json
 from sync.vocabulary.facts import PassageOpened, ReadingKept, RulingMade
@@ -323,6 +328,13 @@ def parcels(rig: ConsoleRig) -> ConsoleRig:
     return rig
 
 
+class _Drawing:
+    """The module, with some of it replaced."""
+
+    def __init__(self, **others: Any) -> None:
+        self.__dict__.update({**vars(drawing), **others})
+
+
 def order_records(rig: ConsoleRig) -> list[dict[str, Any]]:
     keys = sorted(rig.archive.record_keys(SCOPE, "inspection_orders"))
     return [json.loads(rig.archive.record("inspection_orders", key, SCOPE) or "") for key in keys]
@@ -351,6 +363,48 @@ def test_a_parcel_that_is_ordered_is_not_drawn_again_without_a_new_cause(parcels
     assert client.post("/controls/orders/issue", data=again).status_code == 422
     new_cause = {**one, "order_no": "O4", "reason": "BK10"}
     assert client.post("/controls/orders/issue", data=new_cause).status_code == 303
+
+
+def test_of_two_who_order_a_parcel_at_once_one_is_told_of_the_others_order(
+    parcels: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(2)
+
+    def looked(*asked: Any) -> tuple[str, str] | None:
+        found = drawing.ordered_before(*asked)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait(1.0)
+        return found
+
+    monkeypatch.setattr("sync.hub.console.pages.controls.drawing", _Drawing(ordered_before=looked))
+    clients = [parcels.client(), parcels.client()]
+    one = {"waybills": str(WAYBILLS[0]), "cause": "control", "reason": "BK9"}
+    with ThreadPoolExecutor(2) as pool:
+        answers = pool.map(
+            lambda each: each[1].post("/controls/orders/issue", data={**one, "order_no": f"O{each[0]}"}),
+            enumerate(clients),
+        )
+        statuses = sorted(answer.status_code for answer in answers)
+    assert (statuses, len(order_records(parcels))) == ([303, 422], 1)
+
+
+def test_what_was_ordered_while_it_was_drawn_is_not_drawn_besides(
+    parcels: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = parcels.client()
+    one = {"order_no": "O1", "waybills": str(WAYBILLS[0]), "cause": "spot_check", "reason": "daily"}
+
+    def slowly(*asked: Any) -> Any:
+        assert client.post("/controls/orders/issue", data=one).status_code == 303
+        return draw_goods(*asked)
+
+    monkeypatch.setattr("sync.hub.drawing.draw_goods", slowly)
+    assert client.post("/controls/orders/draw", data={**DRAW, "count": "6"}).status_code == 422
+    assert [order["order_no"] for order in order_records(parcels)] == ["O1"]
+    monkeypatch.undo()
+    assert client.post("/controls/orders/draw", data={**DRAW, "count": "6"}).status_code == 303
+    drawn = {order["waybill_nos"][0] for order in order_records(parcels) if order.get("draw")}
+    assert drawn == set(WAYBILLS[1:])
 
 
 def test_an_order_is_withdrawn_and_its_parcel_can_be_drawn(parcels: ConsoleRig) -> None:

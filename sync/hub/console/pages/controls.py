@@ -622,13 +622,15 @@ def issue_one(
             due=_utc(now + timedelta(hours=due_h)),
         )
         checked = from_json(to_json(order), InspectionOrder)
-        with console.archive() as archive:
+        # One transaction: of two who order the same parcel at once one is told of the other's order.
+        with console.archive() as archive, archive.transaction():
             again = drawing.ordered_before(archive, scope, checked)
-            if again is not None:
-                return _orders(request, session, "", ("orders.again", *again))
-            issue_order(archive, scope, checked, By((session.officer,), reason.strip()))
+            if again is None:
+                issue_order(archive, scope, checked, By((session.officer,), reason.strip()))
     except (NotUnderstood, Malformed, CentreRefused, ValueError) as refused:
         return _orders(request, session, "", _said(refused))
+    if again is not None:
+        return _orders(request, session, "", ("orders.again", *again))
     return RedirectResponse("/controls/orders", 303)
 
 
