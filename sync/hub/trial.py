@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
 from typing import Final
 
 from msgspec.structs import replace
@@ -51,13 +52,15 @@ class Hit:
 
 @dataclass(slots=True)
 class Trial:
+    zone: tzinfo
+    """The site's."""
     looked_at: int = 0
     """Passages with a ruling that could be read."""
     matched: int = 0
     changed: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(verdict that was, verdict it would have been) -> passages; only where the two differ."""
     by_day: Counter[str] = field(default_factory=Counter)
-    """UTC day -> passages matched."""
+    """The site's day -> passages matched."""
     by_enterprise: Counter[str] = field(default_factory=Counter)
     hits: list[Hit] = field(default_factory=list)
     """The first of them."""
@@ -69,9 +72,10 @@ class Trial:
         return sum(self.changed.values())
 
 
-def try_control(archive: Archive, control: Control, passages: Iterable[Address]) -> Trial:
-    """`passages`: (device, epoch, number). The control's own mode and times are left aside."""
-    trial = Trial()
+def try_control(archive: Archive, control: Control, passages: Iterable[Address], zone: tzinfo) -> Trial:
+    """`passages`: (device, epoch, number). The control's own mode and times are left aside. `zone`: by whose
+    clock days are counted."""
+    trial = Trial(zone)
     always = replace(control, valid_from=_ALWAYS[0], valid_until=_ALWAYS[1])
     books = _Books(archive, trial)
     for device, epoch, passage in passages:
@@ -86,9 +90,9 @@ def try_control(archive: Archive, control: Control, passages: Iterable[Address])
     return trial
 
 
-def told_by_lanes(archive: Archive, control_id: str, passages: Iterable[Address]) -> Trial:
+def told_by_lanes(archive: Archive, control_id: str, passages: Iterable[Address], zone: tzinfo) -> Trial:
     """What lanes themselves wrote of any version of a control that went down to them, of any mode."""
-    trial = Trial()
+    trial = Trial(zone)
     for device, epoch, passage in passages:
         found = _last_by_rules(archive.facts_of_passage(device, passage), epoch)
         if found is None:
@@ -106,13 +110,21 @@ def told_by_lanes(archive: Archive, control_id: str, passages: Iterable[Address]
 def _tell(trial: Trial, device: str, epoch: str, time: str, made: RulingMade, would_be: str) -> None:
     was = made.ruling.verdict.value
     trial.matched += 1
-    trial.by_day[time[:10]] += 1
+    trial.by_day[_day(time, trial.zone)] += 1
     trial.by_enterprise[made.enterprise or ""] += 1
     if would_be != was:
         trial.changed[was, would_be] += 1
     if len(trial.hits) < MOST_EXAMPLES:
         plate, enterprise = made.plate or "", made.enterprise or ""
         trial.hits.append(Hit(device, epoch, made.passage, time, plate, enterprise, was, would_be))
+
+
+def _day(time: str, zone: tzinfo) -> str:
+    """A lane's word for a time need not be one."""
+    try:
+        return f"{datetime.fromisoformat(time).astimezone(zone):%Y-%m-%d}"
+    except (ValueError, OverflowError):
+        return time[:10]
 
 
 def _last_by_rules(bodies: Iterable[str], epoch: str) -> tuple[FactBody, RulingMade] | None:

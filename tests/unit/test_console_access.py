@@ -382,6 +382,8 @@ def test_a_day_of_who_looked_is_the_sites_own_from_midnight_to_midnight(rig: Con
     assert [row[3] for row in csv.reader(one.splitlines())][1:] == ["first"]
     page = client.get("/access/reads", params={"from_day": "2026-01-31", "until_day": "2026-01-31"}).text
     assert page.count("<td>4604002") == 2
+    acts_page = client.get("/access/acts", params={"from_day": "2026-01-31", "until_day": "2026-01-31"}).text
+    assert [WORDS["access.count"][1].format(2) in each for each in (page, acts_page)] == [True, True]
 
 
 def test_who_did_what_is_found_by_officer_and_no_cell_is_a_formula(rig: ConsoleRig) -> None:

@@ -9,7 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from sync.policy.lots import draw_goods
 from sync.store.journal import utc_now
 from sync.vocabulary.codec import from_json
 from sync.vocabulary.facts import PassageOpened, ReadingKept, RulingMade
-from sync.vocabulary.numbers import EnterpriseCode, SlipNo, WaybillNo
+from sync.vocabulary.numbers import EnterpriseCode, SlipNo, WaybillNo, utc_text
 from sync.vocabulary.records import (
     Control,
     CreditTier,
@@ -160,6 +160,41 @@ def test_before_it_goes_live_it_shows_what_it_would_have_hit_in_the_last_seven_d
 ) -> None:
     trial = tried(only_looked_at, **condition)
     assert (int(trial["matched"]), int(trial["would_stop"])) == (matched, would_stop)
+
+
+def test_a_trials_tables_add_up_what_the_lanes_wrote(traffic: ConsoleRig) -> None:
+    """By the site's day, by enterprise, and from which verdict to which, worked out from the rulings."""
+    for number, time in enumerate(("00:00:00", "23:59:59"), start=20):
+        local = datetime.now(traffic.console.zone) - timedelta(days=3)
+        at = datetime.fromisoformat(f"{local:%Y-%m-%d}T{time}").replace(tzinfo=traffic.console.zone)
+        said = replace(ruling(traffic, number, PLATES[0], SLIPS[0], Verdict.RELEASE), enterprise=FIRM)
+        traffic.say("lane-in", PassageOpened(passage=number), said, time=utc_text(at))
+    traffic.caught_up()
+    rows = traffic.archive.engine.execute(
+        "SELECT time, passage, body FROM facts WHERE kind = 'ruling_made' ORDER BY position"
+    ).fetchall()
+    by_passage: dict[int, list[tuple[str, dict[str, Any]]]] = {}
+    for time, passage, body in rows:
+        if time >= days_ago(7):
+            by_passage.setdefault(passage, []).append((time, json.loads(body)["data"]))
+    days, firms, changed = Counter[str](), Counter[str](), Counter[str]()
+    for told in by_passage.values():
+        time, data = told[0]
+        was = data["ruling"]["verdict"]
+        days[f"{datetime.fromisoformat(time).astimezone(traffic.console.zone):%Y-%m-%d}"] += 1
+        firms[data["enterprise"] or "–"] += 1
+        # The lane's own word stands unless the control is stricter; an officer's came after it.
+        changed[f"{was} to hold"] += was != "hold" and len(told) == 1
+    page = traffic.client().post("/controls/try", data={**FORM, "action": "hold"}).text
+    assert f'<span class="big">{len(by_passage)}</span>' in page
+    tables = [
+        re.findall(r'<tr><td>([^<]+)</td><td class="n">(\d+)</td></tr>', each)
+        for each in re.findall(r"<table><caption>.*?</table>", page, re.DOTALL)
+    ]
+    assert {day: int(n) for day, n in tables[0]} == dict(days)
+    assert {firm: int(n) for firm, n in tables[1]} == dict(firms)
+    assert sum(int(n) for _, n in tables[2]) == sum(changed.values())
+    assert (sum(changed.values()), len(days), firms[FIRM]) == (4, 2, 2)
 
 
 def test_the_trial_reads_records_as_they_were(traffic: ConsoleRig) -> None:
@@ -349,6 +384,9 @@ def test_orders_are_drawn_by_a_recorded_seed_from_who_is_authorised_and_free(par
     assert {officer for order in made for officer in order["officers"]} == {"4604001", "4604002", "4604003"}
     page = client.get("/controls/orders?draw=D1").text
     assert made[0]["draw"]["seed"] in page
+    waybills = parcels.archive.record_keys(SCOPE, "waybills")
+    officers = {officer for order in made for officer in order["officers"]}
+    assert WORDS["orders.urn"][1].format(len(list(waybills)), len(officers)) in page
 
 
 def test_a_parcel_that_is_ordered_is_not_drawn_again_without_a_new_cause(parcels: ConsoleRig) -> None:

@@ -141,6 +141,9 @@ def test_what_an_officer_shows_is_seen_heard_on_request_and_kept_when_marked(
         assert recording.headers["cache-control"] == "no-store"
         content = recording.content
         assert (content[:4], len(content)) == (b"RIFF", kept.size_bytes)
+        row = client.get("/live").text.partition(kept.name)[2].partition("</tr>")[0]
+        assert f'<td class="n">{len(content) / 1e6:.1f} MB</td>' in row
+        assert f"<small>{hashlib.sha256(content).hexdigest()[:16]}</small>" in row
         assert hashlib.sha256(content).hexdigest() == kept.sha256
         assert client.get("/live-kept/..%2Fhub.toml").status_code == 404
         # Who only watched leaves; the session goes on.

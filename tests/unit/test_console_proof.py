@@ -191,6 +191,7 @@ def test_the_page_of_a_passage_tells_all_that_its_facts_tell(rig: ConsoleRig) ->
     (closed,) = (fact["data"] for fact in facts if fact["data"]["type"] == "passage_closed")
     assert f"{closed['lane_s']:.1f} s" in told
     ruling = [fact["data"] for fact in facts if fact["data"]["type"] == "ruling_made"][-1]
+    assert f"{ruling['gross_kg']} / {ruling['expected_kg']} kg" in told
     for said in (ruling["plate"], ruling["gross_kg"], *ruling["slips"], *ruling["texts_en"]):
         assert said in told
     for reading in ruling["readings"]:
@@ -208,6 +209,8 @@ def test_records_are_shown_as_they_were_and_what_became_of_them(rig: ConsoleRig)
     number = rig.archive.scope(SCOPE)
     assert number is not None
     assert f"number {number.number - 1}, 3 s old" in told
+    written = rig.archive.record_versions(SCOPE, "release_slips", SLIP)[0]
+    assert f"#{written.number} " in told
 
 
 def test_a_passage_is_verified_on_the_spot_and_its_file_is_proved_offline(

@@ -286,7 +286,9 @@ def test_a_batch_shows_its_parcels_and_its_recall_who_knows_of_it(rig: ConsoleRi
             rig.archive.set_status(name, to_json(status).decode(), "2026-11-22T00:00:00Z")
     page = client.get("/trace/recall/R-1").text
     told = text_of(page)
-    assert "1 / 2" in told
+    assert f"{sum(each['batch_no'] == 'B7' for each in waybills)} parcels" in told
+    assert f", number {scope.number} 1 / 2 " in told
+    assert [f"knows #{scope.number} " in told, f"not yet #{scope.number - 1} " in told] == [True, True]
     assert "hand-1 knows" in told
     assert "lane-1 not yet" in told
     assert PARCEL in told

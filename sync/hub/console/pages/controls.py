@@ -258,7 +258,7 @@ def try_it(
     now = utc_now()
     passages, cut = passages_of_late(console, now)
     with console.heavy() as heavy, heavy.archive() as archive:
-        trial = try_control(archive, checked, passages)
+        trial = try_control(archive, checked, passages, console.zone)
         known = kept.control(archive, _scope(console), checked.control_id)
     console.note_read(session, "control_trial", checked.control_id)
     said = f"{DAYS} days: {trial.matched} of {trial.looked_at} matched, {trial.would_stop} otherwise"
@@ -328,7 +328,7 @@ def control_page(request: Request, session: Leading, control_id: str) -> Respons
         control = kept.control(archive, _scope(console), control_id[:64])
         if control is None:
             raise Refused(404, "no_such_control")
-        trial = told_by_lanes(archive, control.control_id, passages)
+        trial = told_by_lanes(archive, control.control_id, passages, console.zone)
         acts = acts_on(archive, control.control_id)
     console.note_read(session, "control", control.control_id)
     return console.page(
