@@ -224,7 +224,7 @@ class WallView:
     pictures_owed: int
     away: int
     alarms: tuple[AlarmsAlike, ...]
-    """Those nobody has in hand first, the latest first; at most `MOST_ALARMS`."""
+    """Those nobody has in hand first, of them escalated vehicles, then the latest; at most `MOST_ALARMS`."""
     alarms_open: int
     alarms_unowned: int
 
@@ -290,7 +290,7 @@ def _alike(alarms: Iterable[OpenAlarm]) -> tuple[AlarmsAlike, ...]:
     for alarm in alarms:
         found[kind_of(alarm)].append(alarm)
     lines = (AlarmsAlike(each[-1], each[0], len(each)) for each in found.values())
-    return tuple(sorted(lines, key=lambda line: bool(line.latest.owner)))
+    return tuple(sorted(lines, key=lambda line: (bool(line.latest.owner), line.latest.hold is None)))
 
 
 def build(known: Known) -> WallView:
