@@ -45,6 +45,7 @@ from sync.vocabulary.commands import (
     Resync,
     Revoke,
     Supplement,
+    TakePictures,
     Wipe,
 )
 from sync.vocabulary.numbers import UtcText
@@ -150,7 +151,7 @@ def _passage(archive: Archive, device: str, text: str) -> int:
     if text.isdecimal():
         return int(text)
     if text != "held":
-        raise ValueError(f"--passage: expected a number or `held`, got {text[:20]}")
+        raise ValueError(f"passage: expected a number or `held`, got {text[:20]}")
     held = centre.held_now(archive, device)
     if held is None:
         raise CentreRefused(
@@ -231,6 +232,28 @@ def board(
         no_wait,
         as_json,
     )
+
+
+@centre_app.command()
+def pictures(
+    config: ConfigFile,
+    device: Device,
+    passage: Annotated[
+        str, typer.Argument(metavar="PASSAGE", help="its number, or `held`: the one that is held now")
+    ],
+    officer: Officers,
+    reason: Reason,
+    valid: Valid = 30,
+    no_wait: NoWait = False,
+    as_json: Json = False,
+) -> None:
+    """Have every evidence camera of a lane take a picture of the passage in it now (现场拍照). They come as
+    all others do; there is no sound: a lane has no microphone."""
+
+    def act(archive: Archive) -> Act:
+        return TakePictures(passage=_passage(archive, device, passage))
+
+    _command(config, device, act, By(tuple(officer), reason), valid, no_wait, as_json)
 
 
 @centre_app.command()
@@ -796,8 +819,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One step of a script."""
 
     do: str
-    """`manual_release`, `supplement`, `board_text`, `lane_close`, `revoke`, `wipe`, `resync`, `ask_status`,
-    `release_claim` or `release_use`."""
+    """`manual_release`, `supplement`, `board_text`, `take_pictures`, `lane_close`, `revoke`, `wipe`,
+    `resync`, `ask_status`, `release_claim` or `release_use`."""
     at_s: float = 0.0
     """Seconds after the script began; steps are done in the order written, none before its time."""
     device: str = ""

@@ -16,10 +16,13 @@ from edge.devices.fixed_camera.camera import CameraHealth, CameraNews
 from edge.gate.camera_line import Begin, LineBroken, Seen, Shoot, Shown, read_up, write
 from edge.gate.effects import TakePicture
 from edge.gate.taking import NotKept
+from sync.vocabulary.commands import ASKED
 
 COMMAND: Final = (sys.executable, "-m", "edge.gate.camera_process")
 MOST_ASKED: Final = 8
 """Asked for and not answered: more would fill the line to a process that hangs, and then hold the lane."""
+MOST_FOR_THE_CENTRE: Final = 4
+"""What the centre asks for leaves room for the steps of a passage."""
 DEAF_S: Final = 15.0
 """A process that tells nothing for so long hangs, and is ended; it tells twice a second."""
 FIRST_WORD_S: Final = 60.0
@@ -82,13 +85,14 @@ class CameraKeeper:
 
     def shoot(self, request: TakePicture, utc: str) -> _Asked:
         answer: queue.SimpleQueue[_Answer] = queue.SimpleQueue()
+        most = MOST_FOR_THE_CENTRE if request.moment == ASKED else MOST_ASKED
         with self._guard:
             self._number += 1
             process = self._process
             if process is None or process.stdin is None:
                 answer.put((b"", self._wrong or "its process is not running"))
-            elif len(self._asked) >= MOST_ASKED:
-                answer.put((b"", f"{MOST_ASKED} pictures are asked of it already"))
+            elif len(self._asked) >= most:
+                answer.put((b"", f"{most} pictures are asked of it already"))
             else:
                 self._asked[self._number] = answer
                 try:

@@ -427,7 +427,7 @@ def lane_settings(
         neighbour_db=config.identity.neighbour_db,
         least_dbm=config.identity.least_dbm,
         platform=_platform_address(config),
-        takes_pictures=bool(config.cameras),
+        cameras=tuple(config.cameras),
     )
 
 

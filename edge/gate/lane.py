@@ -211,7 +211,8 @@ class LaneSettings:
     least_dbm: int | None = None
     """So does one weaker than this, whatever else is heard. None: any strength will do."""
     platform: PlatformAddress | None = None
-    takes_pictures: bool = False
+    cameras: tuple[str, ...] = ()
+    """Those that take evidence pictures, by name."""
 
 
 # --- the phases -------------------------------------------------------------------------------------------
@@ -339,7 +340,9 @@ class Passage:
     followed: bool = False
     """The arrival loop was taken again while this one stood on the scale: another may stand behind it."""
     pictures: tuple[str, ...] = ()
-    """Hashes of the evidence pictures kept so far."""
+    """Hashes of the evidence pictures kept so far, but for those the centre asked for."""
+    pictures_asked: int = 0
+    """How often the centre had pictures taken."""
     asks: int = 0
     """How often the customs platform was asked."""
     platform: str = ""
@@ -426,6 +429,9 @@ class Lane:
     """The commit of the last step: durable unless the very next event is `WriteFailed`."""
     behind: tuple[Effect, ...] = ()
     """What stood behind that commit in its step: not performed if it failed."""
+    cameras_asked: frozenset[str] = frozenset()
+    """Those that still owe a picture, or why there is none, to the centre's last request."""
+    cameras_asked_s: float = -1e9
     unsaid: tuple[AnswerCommand, ...] = ()
     """What the centre is told to be done, once the fact of it is durable."""
     unwritten: tuple[Told, ...] = ()
@@ -697,7 +703,7 @@ def _take(lane: Lane, at_s: float, event: Event) -> tuple[Lane, list[Effect]]:
             return _picture_kept(lane, event)
         case PictureFailed(number, moment, camera, why):
             missed = PictureMissed(passage=number, moment=moment, camera=camera, why=why)
-            return lane, [_commit([_routine(missed)])]
+            return _camera_answered(lane, moment, camera), [_commit([_routine(missed)])]
         case PlatformRuled():
             return _platform_ruled(lane, at_s, event)
         case PlatformOrdered():
@@ -1861,7 +1867,7 @@ def _drift(lane: Lane, opinion: Opinion, findings: Findings | None) -> list[Effe
 def _picture(lane: Lane, moment: str) -> list[Effect]:
     """Asked for last in a step: a picture never stands before what moves or is recorded."""
     passage = lane.passage
-    if not lane.settings.takes_pictures or passage is None:
+    if not lane.settings.cameras or passage is None:
         return []
     plate = next((str(plate) for plate in passage.plates), "")
     slip_no = next((str(slip_no) for slip_no in passage.slip_nos), "")
@@ -1880,13 +1886,22 @@ def _picture_kept(lane: Lane, kept: PictureKept) -> tuple[Lane, list[Effect]]:
         sha256=kept.sha256,
         size_bytes=kept.size_bytes,
     )
+    lane = _camera_answered(lane, kept.moment, kept.camera)
     passage = lane.passage
     shown: list[Effect] = []
-    if passage is not None and passage.number == kept.passage:
+    # What the centre asked for shows it what is there: no ruling and no platform stands on it.
+    is_evidence = kept.moment != commands.ASKED
+    if is_evidence and passage is not None and passage.number == kept.passage:
         lane = replace(lane, passage=replace(passage, pictures=(*passage.pictures, kept.sha256)[-16:]))
         if isinstance(lane.phase, Consulting):
             shown = [ShowPlatform(lane.phase.seq_no, kept.sha256)]
     return lane, [_commit([_routine(taken)]), *shown]
+
+
+def _camera_answered(lane: Lane, moment: str, camera: str) -> Lane:
+    if moment != commands.ASKED:
+        return lane
+    return replace(lane, cameras_asked=lane.cameras_asked - {camera})
 
 
 def pictured(lane: Lane) -> int | None:
@@ -2366,6 +2381,8 @@ def _command_given(lane: Lane, at_s: float, command: Command) -> tuple[Lane, lis
             return _answered(lane, command, Outcome.DONE, "", [Resync()])
         case commands.AskStatus():
             return _answered(lane, command, Outcome.DONE, "", [TellStatus()])
+        case commands.TakePictures(passage=number):
+            return _pictures_wanted(lane, at_s, command, number)
         case commands.LaneClose() | commands.Revoke() | commands.Wipe():
             return _told_to_stop(lane, command)
         case commands.RequestAnswered():
@@ -2374,6 +2391,41 @@ def _command_given(lane: Lane, at_s: float, command: Command) -> tuple[Lane, lis
             return _answered(lane, command, Outcome.REFUSED, "a lane has nobody who could consent")
         case _:
             assert_never(act)
+
+
+_LONGEST_PICTURES_S = 30.0
+"""A camera that has not answered by then is waited for no longer: no picture takes so long."""
+_MOST_PICTURES_ASKED = 30
+"""Times a passage: the disk and the line to the centre are for the evidence of its own steps first."""
+
+
+def _pictures_wanted(lane: Lane, at_s: float, command: Command, number: int) -> tuple[Lane, list[Effect]]:
+    """Whoever is in the lane is pictured, in whatever phase. It changes nothing of what becomes of them."""
+    passage = lane.passage
+    against = _against_pictures(lane, at_s, number)
+    if passage is None or against:
+        return _answered(lane, command, Outcome.REFUSED, against)
+    lane = replace(
+        lane,
+        passage=replace(passage, pictures_asked=passage.pictures_asked + 1),
+        cameras_asked=frozenset(lane.settings.cameras),
+        cameras_asked_s=at_s,
+    )
+    lane, effects = _answered(lane, command, Outcome.DONE, f"asked: {', '.join(lane.settings.cameras)}")
+    return lane, [*effects, *_picture(lane, commands.ASKED)]
+
+
+def _against_pictures(lane: Lane, at_s: float, number: int) -> str:
+    passage = lane.passage
+    if passage is None or passage.number != number:
+        return _not_in_lane(lane, number)
+    if not lane.settings.cameras:
+        return "this lane has no camera that takes pictures"
+    if lane.cameras_asked and at_s - lane.cameras_asked_s < _LONGEST_PICTURES_S:
+        return f"not answered yet: {', '.join(sorted(lane.cameras_asked))}"
+    if passage.pictures_asked >= _MOST_PICTURES_ASKED:
+        return f"asked {_MOST_PICTURES_ASKED} times already of passage {number}"
+    return ""
 
 
 def _is_to_be_wiped(lane: Lane, command: Command) -> bool:
@@ -2423,11 +2475,15 @@ def _refusal(effects: list[Effect]) -> str:
 
 def _why_nothing(lane: Lane, number: int | None) -> str:
     if lane.passage is None or lane.passage.number != number:
-        there = "nobody" if lane.passage is None else f"passage {lane.passage.number}"
-        return f"passage {number} is not in the lane, {there} is"
+        return _not_in_lane(lane, number)
     if not isinstance(lane.phase, Holding):
         return f"passage {number} is not held now"
     return "counted already, or no record of the site says how many officers it takes"
+
+
+def _not_in_lane(lane: Lane, number: int | None) -> str:
+    there = "nobody" if lane.passage is None else f"passage {lane.passage.number}"
+    return f"passage {number} is not in the lane, {there} is"
 
 
 def _told_to_stop(lane: Lane, command: Command) -> tuple[Lane, list[Effect]]:

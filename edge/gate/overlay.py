@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING, Final
 
 from edge.devices.fixed_camera.source import cv2
 from edge.devices.fixed_camera.strips import Item, local_time, with_strip
+from sync.vocabulary.commands import ASKED
 from sync.vocabulary.numbers import utc_text
 
 if TYPE_CHECKING:
     from edge.devices.fixed_camera.source import Pixels
 
-MOMENTS_ZH: Final = {"arrival": "到达", "weighing": "称重", "ruling": "判定", "passing": "通过"}
+MOMENTS_ZH: Final = {
+    "arrival": "到达",
+    "weighing": "称重",
+    "ruling": "判定",
+    "passing": "通过",
+    ASKED: "中心调取",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from edge.runtime.clock import UNKNOWN_MS, Clock
 from edge.runtime.log import Level
 from edge.runtime.supervisor import BackOff
 from sync.store.evidence_files import DiskNearlyFull, EvidenceFiles, Kept, Shed
+from sync.vocabulary.commands import ASKED
 
 RECOGNISED: Final = "recognised"
 """The moment of a picture that a plate or container camera sent by itself."""
@@ -129,6 +130,10 @@ class Pictures:
         self._longest_s = max((part.open_timeout_s for part in cameras.values()), default=0.0) + _CLOSE_S
         self._moments = {name: frozenset(part.moments) for name, part in cameras.items()}
         self._waiting: queue.Queue[_Take | _Keep] = queue.Queue(settings.most_waiting)
+        self._for_the_centre: queue.Queue[_Take | _Keep] = queue.Queue(max(1, len(cameras)))
+        """Done when nothing else waits, in nobody's place: evidence of a passage's steps comes first."""
+        self._there = threading.Semaphore(0)
+        """So many wait in both."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pictures", daemon=True)
 
@@ -158,10 +163,11 @@ class Pictures:
     # --- any thread ---
 
     def take(self, request: TakePicture) -> None:
-        """A picture of every camera that has this moment; each is answered by one event."""
+        """A picture of every camera that has this moment, and of every one where the centre asks; each is
+        answered by one event."""
         utc = self._clock.utc_text()
         for name, camera in self._cameras.items():
-            if request.moment in self._moments[name]:
+            if request.moment == ASKED or request.moment in self._moments[name]:
                 wanted = _Take(request, name, camera.shoot(request, utc), utc)
                 self._enqueue(wanted, request.passage, request.moment, name)
 
@@ -183,11 +189,14 @@ class Pictures:
         if self._stopping.is_set():
             self._put(PictureFailed(passage, moment, camera, "the program is ending"))
             return
+        line = self._for_the_centre if moment == ASKED else self._waiting
         try:
-            self._waiting.put_nowait(wanted)
+            line.put_nowait(wanted)
         except queue.Full:
-            why = f"{self._settings.most_waiting} pictures wait for the disk already"
+            why = f"pictures wait for the disk already: {line.maxsize}"
             self._put(PictureFailed(passage, moment, camera, why))
+            return
+        self._there.release()
 
     # --- the pictures' own thread ---
 
@@ -195,18 +204,21 @@ class Pictures:
         tend_s = self._open_files()
         while True:
             ending = self._stopping.is_set()
-            try:
-                wanted = self._waiting.get(block=not ending, timeout=_LOOK_EVERY_S)
-            except queue.Empty:
-                if ending:
-                    return
-            else:
-                self._do(wanted)
+            if self._there.acquire(timeout=0 if ending else _LOOK_EVERY_S):
+                self._do(self._next())
+            elif ending:
+                return
             if not self._stopping.is_set():
                 self._look()
                 if self._clock.monotonic_s() >= tend_s:
                     tend_s = self._clock.monotonic_s() + _TEND_EVERY_S
                     self._shed()
+
+    def _next(self) -> _Take | _Keep:
+        try:
+            return self._waiting.get_nowait()
+        except queue.Empty:
+            return self._for_the_centre.get_nowait()
 
     def _open_files(self) -> float:
         """When the pictures are to be looked through next."""

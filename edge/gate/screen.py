@@ -14,6 +14,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from edge.gate.showing import AlarmShown, DeviceShown, PassageShown, Snapshot
+from sync.vocabulary.commands import ASKED
 
 STANDS_STILL_S: Final = 6.0
 """A lane publishes twice a second: one that has not for so long hangs."""
@@ -61,6 +62,7 @@ _MOMENTS: Final = {
     "ruling": "判定 Ruling",
     "passing": "通过 Passing",
     "recognised": "识别 Recognised",
+    ASKED: "中心调取 Asked for by the centre",
 }
 
 STYLE: Final = """

@@ -23,6 +23,7 @@ from edge.gate.effects import Commit, Effect, Show, ShowForAWhile, ShowOwnAgain
 from edge.gate.events import Inputs
 from edge.gate.lane import Lane, Shut
 from edge.runtime.supervisor import DeviceHealth
+from sync.vocabulary.commands import ASKED
 from sync.vocabulary.facts import (
     Alarm,
     FactData,
@@ -265,8 +266,11 @@ class Showing:
         picture = (taken.moment, taken.sha256)
         # A camera may send one picture under two names.
         others = () if before is None else tuple(each for each in before.pictures if each != picture)
-        pictures = (*others, picture)
-        self._change(taken.passage, utc, pictures=pictures[-PICTURES_SHOWN:])
+        pictures = [*others, picture]
+        while len(pictures) > PICTURES_SHOWN:
+            # What the centre asked for gives way to what the ruling saw.
+            pictures.remove(next((each for each in pictures if each[0] == ASKED), pictures[0]))
+        self._change(taken.passage, utc, pictures=tuple(pictures))
 
     def _change(self, number: int, utc: str, **changes: object) -> None:
         before = self._passages.get(number, PassageShown(number, utc))

@@ -82,7 +82,13 @@ def _given(state: State, context: Context, command: Command) -> tuple[State, tup
             waits = "" if force else "when the hub has every fact"
             wipe = WipeDevice(command.command_id, force)
             return _stopped(state, context, command, Outcome.ACCEPTED, waits, wipe)
-        case commands.ManualRelease() | commands.Supplement() | commands.BoardText() | commands.LaneClose():
+        case (
+            commands.ManualRelease()
+            | commands.Supplement()
+            | commands.BoardText()
+            | commands.TakePictures()
+            | commands.LaneClose()
+        ):
             return _answered(state, command, Outcome.REFUSED, NOT_FOR_A_HANDHELD)
         case commands.RequestAnswered() | commands.LiveRequest():
             return _answered(state, command, Outcome.REFUSED, NOBODY_ASKED)

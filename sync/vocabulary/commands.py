@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -95,6 +95,20 @@ BOARD_PRESETS: dict[int, tuple[str, str]] = {
 }
 
 
+class TakePictures(msgspec.Struct, frozen=True, kw_only=True, tag="take_pictures"):
+    """现场拍照: every evidence camera takes one now, of exactly the passage that is in the lane. Without
+    sound: a lane has no microphone."""
+
+    passage: Number
+
+    def __post_init__(self) -> None:
+        _must_be_passage(self.passage)
+
+
+ASKED: Final = "asked"
+"""The moment of a picture that was taken for it."""
+
+
 class LaneClose(msgspec.Struct, frozen=True, kw_only=True, tag="lane_close"):
     """Take the lane out of service. Only an officer at the lane takes it back into service (S12)."""
 
@@ -150,6 +164,7 @@ Act = (
     ManualRelease
     | Supplement
     | BoardText
+    | TakePictures
     | LaneClose
     | Revoke
     | Wipe
@@ -159,7 +174,9 @@ Act = (
     | LiveRequest
 )
 
-NEEDS_OFFICER = ManualRelease | Supplement | BoardText | LaneClose | Revoke | Wipe | LiveRequest
+NEEDS_OFFICER = (
+    ManualRelease | Supplement | BoardText | TakePictures | LaneClose | Revoke | Wipe | LiveRequest
+)
 """A person answers for these and is named in them."""
 
 
@@ -227,7 +244,7 @@ def kind_of_act(act: Act) -> str:
 def passage_of(act: Act) -> int | None:
     """The passage a command is about; None where it is about the whole device."""
     match act:
-        case ManualRelease(passage=passage) | Supplement(passage=passage):
+        case ManualRelease(passage=passage) | Supplement(passage=passage) | TakePictures(passage=passage):
             return passage
         case _:
             return None

@@ -210,7 +210,7 @@ class PictureTaken(msgspec.Struct, frozen=True, tag="picture_taken", kw_only=Tru
 
     passage: Count
     moment: Words
-    """`arrival`, `weighing`, `ruling`, `passing`, `recognised`."""
+    """`arrival`, `weighing`, `ruling`, `passing`, `recognised`; `asked`: the centre's command wanted it."""
     camera: Words
     sha256: Words
     size_bytes: Count

@@ -18,16 +18,20 @@ from edge.gate.effects import (
     Show,
     ShowForAWhile,
     ShowOwnAgain,
+    TakePicture,
     TellStatus,
     Wipe,
 )
 from edge.gate.events import (
     CommandChecked,
     CommandGiven,
+    Event,
     Findings,
     InputsRead,
     OfficerReleased,
     OfficerReset,
+    PictureFailed,
+    PictureKept,
     SpotCheck,
     TimePassed,
     Timer,
@@ -38,6 +42,7 @@ from edge.gate.lane import (
     Claiming,
     Free,
     Holding,
+    Lane,
     Lowering,
     Passing,
     Raising,
@@ -56,11 +61,12 @@ from sync.vocabulary.commands import (
     Outcome,
     Revoke,
     Supplement,
+    TakePictures,
     kind_of_act,
 )
 from sync.vocabulary.commands import Resync as ResyncAct
 from sync.vocabulary.commands import Wipe as WipeAct
-from sync.vocabulary.facts import CommandTaken, RulingMade
+from sync.vocabulary.facts import CommandTaken, PictureMissed, PictureTaken, RulingMade
 from sync.vocabulary.numbers import UtcText
 from sync.vocabulary.records import Site
 from tests.machine.plays import (
@@ -476,6 +482,244 @@ def test_status_and_records_are_asked_for() -> None:
     resync = given(play, command(ResyncAct(), command_id="command-2"))
     assert [e for e in resync if isinstance(e, Resync)]
     assert answers(resync) == [(DONE, "")]
+
+
+# --- pictures -------------------------------------------------------------------------------------------
+
+CAMERAS = ("front", "rear")
+PICTURE = TakePictures(passage=1)
+
+
+def with_cameras(play: Play, *names: str) -> Play:
+    settings = replace(play.lane.settings, cameras=names or CAMERAS)
+    play.lane = msgspec.structs.replace(play.lane, settings=settings)  # type: ignore[type-var]
+    return play
+
+
+def resumed() -> Play:
+    """Restarted while it was let through; the arm is not proven down yet."""
+    before = raising()
+    play = Play()
+    uses = before.lane.passage.uses if before.lane.passage is not None else ()
+    play.lane, _ = wake(SETTINGS, 0.0, last_memory(before.asked), uses, 1.0)
+    return play
+
+
+def shut_over_it() -> Play:
+    """The arm was up for it when there was fire."""
+    play = passing()
+    play.say(InputsRead(replace(UP, fire=True)))
+    assert isinstance(play.lane.phase, Shut)
+    return play
+
+
+def shot(effects: list[Effect]) -> list[TakePicture]:
+    return [effect for effect in effects if isinstance(effect, TakePicture)]
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [reading, claiming, held, raising, passing, lowering, resumed, shut_over_it],
+    ids=lambda f: f.__name__,
+)
+def test_whoever_is_in_the_lane_is_pictured_when_the_centre_asks(begun: Callable[[], Play]) -> None:
+    play = with_cameras(begun())
+    before = play.lane
+    assert before.passage is not None
+    effects = given(play, command(PICTURE))
+    assert answers(effects) == [(DONE, "asked: front, rear")]
+    (fact,) = taken(effects)
+    assert (fact.kind, fact.officers, fact.reason, fact.passage) == (
+        "take_pictures",
+        HANDS,
+        "checked on camera",
+        1,
+    )
+    ((number, moment),) = [(each.passage, each.moment) for each in shot(effects)]
+    assert (number, moment) == (1, "asked")
+    assert [type(effect) for effect in effects] == [Commit, AnswerCommand, TakePicture]
+    assert but_for_pictures(play.lane) == but_for_pictures(before)
+
+
+def but_for_pictures(lane: Lane) -> object:
+    """The lane but for what it remembers of commands, its last commit, and that pictures were asked for."""
+    passage = lane.passage
+    if passage is not None:
+        passage = msgspec.structs.replace(passage, pictures_asked=0)  # type: ignore[type-var]
+    return msgspec.structs.replace(
+        lane,
+        commands=(),
+        in_flight=None,
+        behind=(),
+        passage=passage,
+        cameras_asked=frozenset(),
+        cameras_asked_s=0.0,
+    )  # type: ignore[type-var]
+
+
+def test_what_is_known_of_it_stands_under_the_picture() -> None:
+    (asked,) = shot(given(with_cameras(held()), command(PICTURE)))
+    assert (asked.plate, asked.slip_no, asked.gross_kg) == (PLATE, SLIP, "25000")
+
+
+@pytest.mark.parametrize("begun", [Play, at_rest, shut, backed_out], ids=lambda f: f.__name__)
+def test_of_who_is_not_in_the_lane_there_is_no_picture(begun: Callable[[], Play]) -> None:
+    """S5."""
+    play = with_cameras(begun())
+    effects = given(play, command(PICTURE))
+    assert answers(effects) == [(REFUSED, "passage 1 is not in the lane, nobody is")]
+    assert (shot(effects), kinds(effects)) == ([], ["command_taken"])
+
+
+def test_what_was_asked_of_one_vehicle_is_not_taken_of_the_next() -> None:
+    """S5."""
+    play = with_cameras(backed_out())
+    play.arrive("25000")
+    effects = given(play, command(PICTURE))
+    assert answers(effects) == [(REFUSED, "passage 1 is not in the lane, passage 2 is")]
+    assert shot(effects) == []
+
+
+def test_a_lane_without_cameras_says_so() -> None:
+    effects = given(held(), command(PICTURE))
+    assert answers(effects) == [(REFUSED, "this lane has no camera that takes pictures")]
+    assert shot(effects) == []
+
+
+def test_the_same_request_again_is_one_picture() -> None:
+    play = with_cameras(held())
+    given(play, command(PICTURE))
+    assert given(play, command(PICTURE)) == [AnswerCommand("command-1", DONE, "asked: front, rear")]
+
+
+def again(play: Play, number: int = 2) -> list[Effect]:
+    return given(play, command(PICTURE, command_id=f"command-{number}"))
+
+
+def test_the_next_request_waits_until_every_camera_has_answered_this_one() -> None:
+    play = with_cameras(held())
+    given(play, command(PICTURE))
+    assert answers(again(play)) == [(REFUSED, "not answered yet: front, rear")]
+    play.say(PictureKept(1, "asked", "rear", "a" * 64, 1), PictureKept(1, "ruling", "front", "b" * 64, 1))
+    assert answers(again(play, 3)) == [(REFUSED, "not answered yet: front")]
+    play.say(PictureFailed(1, "asked", "front", "it has shown the same picture for 40 s"))
+    assert answers(again(play, 4)) == [(DONE, "asked: front, rear")]
+
+
+def test_a_step_that_got_no_picture_answers_no_request() -> None:
+    play = with_cameras(held(), "front")
+    given(play, command(PICTURE))
+    play.say(PictureFailed(1, "ruling", "front", "timed out"))
+    assert answers(again(play)) == [(REFUSED, "not answered yet: front")]
+
+
+def test_an_answer_that_never_comes_is_not_waited_for_for_ever() -> None:
+    play = with_cameras(held())
+    given(play, command(PICTURE))
+    play.at_s += 29.5
+    assert answers(again(play)) == [(REFUSED, "not answered yet: front, rear")]
+    play.at_s += 0.6
+    assert answers(again(play, 3)) == [(DONE, "asked: front, rear")]
+
+
+def test_one_vehicle_is_not_pictured_without_end() -> None:
+    play = with_cameras(held(), "front")
+    for number in range(30):
+        assert answers(again(play, number)) == [(DONE, "asked: front")]
+        play.say(PictureKept(1, "asked", "front", f"{number:064d}", 1))
+    assert answers(again(play, 30)) == [(REFUSED, "asked 30 times already of passage 1")]
+
+
+def test_what_the_centre_asked_for_is_a_fact_and_none_of_the_evidence_a_ruling_stands_on() -> None:
+    play = with_cameras(held())
+    given(play, command(PICTURE))
+    kept = play.say(PictureKept(1, "asked", "front", "a" * 64, 1234))
+    missed = play.say(PictureFailed(1, "asked", "rear", "no picture yet"))
+    told = [t.data for e in [*kept, *missed] if isinstance(e, Commit) for t in e.facts]
+    assert told == [
+        PictureTaken(passage=1, moment="asked", camera="front", sha256="a" * 64, size_bytes=1234),
+        PictureMissed(passage=1, moment="asked", camera="rear", why="no picture yet"),
+    ]
+    assert play.lane.passage is not None
+    assert play.lane.passage.pictures == ()
+
+
+def test_a_request_is_pictured_although_it_cannot_be_recorded_and_answered_when_it_is() -> None:
+    play = with_cameras(held())
+    given(play, command(PICTURE))
+    effects = play.say(WriteFailed("disk full"), after_s=0.0)
+    assert ([each.moment for each in shot(effects)], answers(effects)) == (["asked"], [])
+    later = play.say(TimePassed(Timer("journal", 0)))
+    assert answers(later) == [(DONE, "asked: front, rear")]
+    assert shot(later) == []
+
+
+class Written(Play):
+    """Keeps what was said to it, and when."""
+
+    def __init__(self) -> None:
+        self.script: list[tuple[float, Event]] = []
+        super().__init__(replace(SETTINGS, cameras=CAMERAS))
+
+    def say(self, *events: Event, after_s: float = 0.1) -> list[Effect]:
+        self.script += [(self.at_s + after_s * number, each) for number, each in enumerate(events, start=1)]
+        return super().say(*events, after_s=after_s)
+
+
+def whole_passage() -> Written:
+    play = Written()
+    play.raised()
+    play.under()
+    play.clear()
+    play.say(InputsRead(MOVING), InputsRead(CLEAR))
+    play.say(InputsRead(CLEAR), InputsRead(HERE))
+    return play
+
+
+def hold_and_release() -> Written:
+    play = Written()
+    play.arrive("25000")
+    play.say(OfficerReleased(1, "4604001", "seen", 1), InputsRead(MOVING), InputsRead(UP))
+    play.under()
+    play.clear()
+    play.say(InputsRead(CLEAR))
+    return play
+
+
+def played(script: list[tuple[float, Event]], asked_at: int | None) -> tuple[list[list[Effect]], Lane]:
+    """What each of these events had the lane do, but for the pictures and the word of the request."""
+    lane, _ = wake(replace(SETTINGS, cameras=CAMERAS), 0.0, None)
+    done: list[list[Effect]] = []
+    for number, (at_s, event) in enumerate(script):
+        lane, effects = step(lane, at_s, event)
+        done.append([without_commands(effect) for effect in effects])
+        if number == asked_at and lane.passage is not None:
+            request = TakePictures(passage=lane.passage.number)
+            for more in (
+                CommandGiven(command(request)),
+                PictureKept(lane.passage.number, "asked", "front", "a" * 64, 1),
+                PictureFailed(lane.passage.number, "asked", "rear", "timed out"),
+            ):
+                lane, _ = step(lane, at_s, more)
+    return done, lane
+
+
+def without_commands(effect: Effect) -> Effect:
+    if not isinstance(effect, Commit) or effect.memory is None:
+        return effect
+    return replace(effect, memory=msgspec.structs.replace(effect.memory, commands=()))
+
+
+@pytest.mark.parametrize("written", [whole_passage, hold_and_release], ids=lambda f: f.__name__)
+def test_asked_at_any_instant_the_lane_does_what_it_does_unasked(written: Callable[[], Written]) -> None:
+    """S1-S12: a picture moves nothing, holds nothing up, and no ruling stands on it."""
+    script = written().script
+    unasked, end = played(script, None)
+    assert any(isinstance(effect, TakePicture) for each in unasked for effect in each)
+    for asked_at in range(len(script)):
+        asked, lane = played(script, asked_at)
+        assert asked == unasked, asked_at
+        assert but_for_pictures(lane) == but_for_pictures(end), asked_at
 
 
 # --- closing, revoking, wiping ----------------------------------------------------------------------------

@@ -1610,7 +1610,7 @@ def granted(play: Play) -> Play:
 
 # --- pictures ---------------------------------------------------------------------------------------------
 
-PICTURED = replace(SETTINGS, takes_pictures=True)
+PICTURED = replace(SETTINGS, cameras=("front",))
 
 
 def pictures(effects: list[Effect]) -> list[tuple[str, str, str, str]]:

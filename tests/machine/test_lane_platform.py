@@ -709,7 +709,9 @@ def test_pictures_kept_before_and_while_it_is_asked_are_shown_to_the_platform() 
     assert [e for e in asked if isinstance(e, ShowPlatform)] == [ShowPlatform(number, "a" * 64)]
     kept = play.say(PictureKept(1, "weighing", "front", "b" * 64, 9))
     assert [e for e in kept if isinstance(e, ShowPlatform)] == [ShowPlatform(number, "b" * 64)]
-    other = play.say(PictureKept(7, "passing", "front", "c" * 64, 9))
+    other = play.say(
+        PictureKept(7, "passing", "front", "c" * 64, 9), PictureKept(1, "asked", "front", "e" * 64, 9)
+    )
     assert [e for e in other if isinstance(e, ShowPlatform)] == []
     answered(play)
     assert [

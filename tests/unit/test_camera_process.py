@@ -17,7 +17,7 @@ import pytest
 
 from edge.devices.fixed_camera.camera import CameraNews, Limits
 from edge.gate import camera_keeper
-from edge.gate.camera_keeper import COMMAND, MOST_ASKED, CameraKeeper
+from edge.gate.camera_keeper import COMMAND, MOST_ASKED, MOST_FOR_THE_CENTRE, CameraKeeper
 from edge.gate.camera_line import Begin, read_up, write
 from edge.gate.effects import TakePicture
 from edge.gate.pictures_config import PicturesPart
@@ -121,6 +121,20 @@ def test_asking_a_process_that_hangs_holds_nobody_and_it_is_ended(
             shots[0].picture()
         time.sleep(1.0)
         until(lambda: keeper.look() == CameraNews("its process ended: SIGKILL"), "it is ended")
+
+
+def test_what_the_centre_asks_for_leaves_room_for_the_steps_of_a_passage(tmp_path: Path) -> None:
+    hangs = (sys.executable, "-c", "import time; time.sleep(600)")
+    with keeping(tmp_path, hangs) as keeper:
+        until(lambda: "not running" not in why_not(keeper), "the process")
+        asked = [keeper.shoot(TakePicture(1, "asked"), UTC) for _ in range(MOST_ASKED)]
+        with pytest.raises(NotKept, match=f"{MOST_FOR_THE_CENTRE} pictures are asked"):
+            asked[-1].picture()
+        steps = [keeper.shoot(ARRIVAL, UTC) for _ in range(MOST_ASKED - MOST_FOR_THE_CENTRE + 1)]
+        with pytest.raises(NotKept, match=f"{MOST_ASKED} pictures are asked"):
+            steps[-1].picture()
+        with pytest.raises(NotKept, match="did not answer"):
+            steps[0].picture()
 
 
 @pytest.mark.parametrize(

@@ -615,6 +615,60 @@ def test_every_camera_of_the_moment_is_asked_and_no_other(tmp_path: Path) -> Non
         assert lane.events.empty()
 
 
+ASKED = TakePicture(12, "asked", "豫A12345", "I4604I250000000001", "23460")
+
+
+def test_where_the_centre_asks_every_camera_answers_whatever_its_moments(tmp_path: Path) -> None:
+    cameras = {
+        "front": still(tmp_path, "1.jpg", moments=("arrival",)),
+        "back": still(tmp_path, "2.jpg", moments=("passing",)),
+        "mast": uploads(tmp_path / "none"),
+    }
+    with site(tmp_path, cameras, PicturesPart(keep_free_mb=0, wait_s=0.2)) as lane:
+        lane.ready("front")
+        lane.ready("back")
+        lane.pictures.take(ASKED)
+        told = [lane.next(*ANSWERS) for _ in range(3)]
+        assert sorted((each.camera, type(each).__name__) for each in told) == [
+            ("back", "PictureKept"),
+            ("front", "PictureKept"),
+            ("mast", "PictureFailed"),
+        ]
+        assert {each.moment for each in told} == {"asked"}
+        (front,) = [each for each in told if each.camera == "front"]
+        band = decoded(lane.pictures.read(front.sha256))[360:]
+        assert likeness(band, "中心调取 asked") > 0.93
+
+
+def test_what_the_centre_asks_for_takes_no_place_from_the_steps_of_a_passage(tmp_path: Path) -> None:
+    """Three may wait, and three do; of the centre's there is room for one a camera."""
+    made = Site(tmp_path, {"front": still(tmp_path)}, PicturesPart(keep_free_mb=0, most_waiting=3))
+    for _ in range(3):
+        made.pictures.take(ASKED)
+    for _ in range(4):
+        made.pictures.take(ARRIVAL)
+    full = [made.events.get_nowait() for _ in range(3)]
+    assert made.events.empty()
+    assert full == [
+        PictureFailed(12, "asked", "front", "pictures wait for the disk already: 1"),
+        PictureFailed(12, "asked", "front", "pictures wait for the disk already: 1"),
+        PictureFailed(12, "arrival", "front", "pictures wait for the disk already: 3"),
+    ]
+
+
+def test_the_steps_of_a_passage_are_kept_before_what_the_centre_asked_for(tmp_path: Path) -> None:
+    made = Site(tmp_path, {"front": still(tmp_path)}, PicturesPart(keep_free_mb=0))
+    made.pictures.take(ASKED)
+    made.pictures.take(ARRIVAL)
+    made.pictures.keep(12, b"spoiled", "plate_camera", "vehicle")
+    made.pictures.start()
+    try:
+        told = [made.next(*ANSWERS) for _ in range(3)]
+    finally:
+        made.pictures.close()
+    assert [each.moment for each in told] == ["arrival", "recognised", "asked"]
+
+
 def test_asking_takes_no_time_whatever_the_cameras_do(tmp_path: Path) -> None:
     with site(
         tmp_path, {"front": uploads(tmp_path / "none")}, PicturesPart(keep_free_mb=0, wait_s=3.0)
@@ -755,7 +809,7 @@ def test_a_full_queue_is_said_and_waited_for_by_nobody(tmp_path: Path) -> None:
     told = [made.events.get_nowait() for _ in range(2)]
     assert made.events.empty()
     assert took_s < 0.5
-    assert told == [PictureFailed(12, "arrival", "front", "3 pictures wait for the disk already")] * 2
+    assert told == [PictureFailed(12, "arrival", "front", "pictures wait for the disk already: 3")] * 2
 
 
 def test_a_picture_sent_by_a_camera_is_kept_as_it_came(tmp_path: Path) -> None:

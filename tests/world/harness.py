@@ -1011,7 +1011,7 @@ class GateProgram:
             self.settings = lane_settings(
                 config, version="world", digest="", boot_id=clock.boot_id(), run=world.new_id()[:8]
             )
-            self.settings = dataclasses.replace(self.settings, takes_pictures=pictured)
+            self.settings = dataclasses.replace(self.settings, cameras=("front",) if pictured else ())
             memory, down_s = read_memory(self.journal.lane_state(), clock.utc_text())
             state, self._first = wake(
                 self.settings, clock.monotonic_s(), memory, self.journal.open_uses(), down_s

@@ -38,7 +38,9 @@ def command_came(station: Station, command: Command) -> tuple[Station, Acts]:
             return _answered(station, command, Outcome.DONE, "", [Resync()])
         case commands.AskStatus():
             return _answered(station, command, Outcome.DONE, "", [TellStatus()])
-        case commands.ManualRelease() | commands.Supplement() | commands.BoardText():
+        case (
+            commands.ManualRelease() | commands.Supplement() | commands.BoardText() | commands.TakePictures()
+        ):
             return _answered(station, command, Outcome.REFUSED, "this is an X-ray station, not a lane")
         case commands.RequestAnswered() | commands.LiveRequest():
             return _answered(station, command, Outcome.REFUSED, "an X-ray station asked nothing")
