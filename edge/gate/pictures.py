@@ -193,7 +193,7 @@ class Pictures:
         try:
             line.put_nowait(wanted)
         except queue.Full:
-            why = f"pictures wait for the disk already: {line.maxsize}"
+            why = f"{line.maxsize} pictures wait for the disk already"
             self._put(PictureFailed(passage, moment, camera, why))
             return
         self._there.release()

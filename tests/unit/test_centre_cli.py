@@ -81,6 +81,13 @@ def test_a_command_is_written_down_and_without_an_answer_the_exit_code_says_so(
     assert listed == [line]
 
 
+def test_pictures_are_asked_for_of_a_passage(config: Path, bench: Bench) -> None:
+    code, (line,), _ = run(config, "pictures", "lane-in", "7", *BY, "--no-wait")
+    assert (code, line["state"], line["kind"], line["device"]) == (0, "waiting", "take_pictures", "lane-in")
+    assert line["act"] == {"type": "take_pictures", "passage": 7}
+    assert (line["officers"], line["reason"]) == (["4604001"], "checked on camera")
+
+
 @pytest.mark.parametrize(
     ("args", "code", "why"),
     [
@@ -90,6 +97,10 @@ def test_a_command_is_written_down_and_without_an_answer_the_exit_code_says_so(
         (("release", "lane-in", *BY), 1, "nobody is held"),
         (("release", "lane-in", "--passage", "soon", *BY), 2, "a number or `held`"),
         (("release", "lane-in", "--passage", "0", *BY), 2, "passage"),
+        (("pictures", "lane-in", "held", *BY), 1, "nobody is held"),
+        (("pictures", "lane-in", "soon", *BY), 2, "a number or `held`"),
+        (("pictures", "lane-in", "0", *BY), 2, "passage"),
+        (("pictures", "lane-in", "7"), 2, "--officer"),
         (("supplement", "lane-in", "colour", "red", "--passage", "1", *BY), 2, "colour"),
         (("board", "lane-in", "--preset", "99", *BY), 2, "preset"),
         (("board", "lane-in", "--zh", "等", *BY), 2, "en: expected"),

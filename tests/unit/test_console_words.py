@@ -63,7 +63,9 @@ WRITERS: dict[str, dict[str, tuple[int | str, ...]]] = {
         "_platform_silent": (2,), "UsesReturned": ("why",), "OrderInterrupted": ("why",),
     },
     "edge/gate/performer.py": {"ReleaseRefused": (1,)},
-    "edge/gate/pictures.py": {"PictureFailed": (3,)},
+    "edge/gate/pictures.py": {"PictureFailed": (3,), "NotKept": (0,)},
+    "edge/gate/taking.py": {"NotKept": (0,)},
+    "edge/gate/camera_keeper.py": {"NotKept": (0,)},
     "edge/linking.py": {"_alarm": (1,)},
     "edge/handheld/obeying.py": {"_answered": (3,), "_stopped": (4,)},
     "edge/handheld/live/consent.py": {"_answer": (4,), "AnswerCommand": (2,)},
@@ -81,7 +83,10 @@ WRITERS: dict[str, dict[str, tuple[int | str, ...]]] = {
 """By file or folder: who writes a sentence, and as which argument."""
 
 TELLERS = {
-    "edge/gate/lane.py": ("_why_nothing", "_not_ours", "refused", "why"),
+    "edge/gate/lane.py": (
+        "_why_nothing", "_not_in_lane", "_against_pictures", "_not_ours", "refused", "why",
+    ),
+    "edge/devices/fixed_camera/camera.py": ("_wrong",),
     "edge/gate/performer.py": ("_rostered",),
     "edge/devices/io_modbus/session.py": ("detail",),
     "sync/hub/asked.py": ("_not_allowed",),
@@ -90,7 +95,7 @@ TELLERS = {
     "sync/hub/blobs.py": ("_no_room",),
     "sync/link/shown_traces.py": ("flaw_of",),
     "sync/store/journal.py": ("_why_not_the_same", "why"),
-}
+}  # fmt: skip
 """By file: functions that return a sentence, and names it is kept under until somebody says it."""
 
 

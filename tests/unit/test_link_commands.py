@@ -344,6 +344,18 @@ def test_what_nobody_need_answer_for_needs_no_officer() -> None:
         command(act=LaneClose(), officers=(), reason="")
 
 
+def test_a_command_of_a_later_version_is_refused_and_told_and_the_next_one_is_taken(story: Commanded) -> None:
+    """What an older lane does with an act it does not know: the centre hears nothing, and gives it up."""
+    later = {**from_json(to_json(command()), dict), "act": {"type": "of_tomorrow", "passage": 7}}
+    effects = story.hears(COMMAND, Context.COMMAND, later, HUB)
+    assert (came(effects), results(effects)) == ([], [])
+    (why,) = refused(effects)
+    assert "of_tomorrow" in why
+    # Said again every second, it is told no more often.
+    assert refused(story.hears(COMMAND, Context.COMMAND, later, HUB)) == []
+    assert len(came(story.told(command(command_id="command-2")))) == 1
+
+
 def test_an_unknown_kind_is_malformed() -> None:
     value = {**from_json(to_json(command()), dict), "act": {"type": "lane_reset"}}
     with pytest.raises(Malformed, match="lane_reset"):

@@ -326,6 +326,22 @@ def test_a_passage_is_gathered_from_its_facts() -> None:
     assert [alarm.code for alarm in latest.alarms] == ["tailgater"]
 
 
+def test_what_the_centre_asked_for_gives_way_to_what_the_ruling_saw() -> None:
+    def told(*moments: str) -> tuple[str, ...]:
+        gathered = showing()
+        facts = [
+            PictureTaken(passage=7, moment=each, camera="front", sha256=f"{number:064d}", size_bytes=9)
+            for number, each in enumerate(moments)
+        ]
+        gathered.asked(UTC, [commit(PassageOpened(7), *facts)])
+        return tuple(moment for moment, _ in published(gathered).passages[0].pictures)
+
+    assert told(*["arrival"] * 4, *["asked"] * 4) == (*["arrival"] * 4, *["asked"] * 2)
+    assert told(*["asked"] * 4, *["ruling"] * 5) == ("asked", *["ruling"] * 5)
+    assert told(*["ruling"] * 6, "asked") == ("ruling",) * 6
+    assert told("arrival", *["ruling"] * 6) == ("ruling",) * 6
+
+
 def test_the_board_on_the_page_says_what_the_board_does() -> None:
     """The centre's words while they stand there, and the lane's own again."""
     gathered = showing()

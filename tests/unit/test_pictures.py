@@ -650,9 +650,9 @@ def test_what_the_centre_asks_for_takes_no_place_from_the_steps_of_a_passage(tmp
     full = [made.events.get_nowait() for _ in range(3)]
     assert made.events.empty()
     assert full == [
-        PictureFailed(12, "asked", "front", "pictures wait for the disk already: 1"),
-        PictureFailed(12, "asked", "front", "pictures wait for the disk already: 1"),
-        PictureFailed(12, "arrival", "front", "pictures wait for the disk already: 3"),
+        PictureFailed(12, "asked", "front", "1 pictures wait for the disk already"),
+        PictureFailed(12, "asked", "front", "1 pictures wait for the disk already"),
+        PictureFailed(12, "arrival", "front", "3 pictures wait for the disk already"),
     ]
 
 
@@ -809,7 +809,7 @@ def test_a_full_queue_is_said_and_waited_for_by_nobody(tmp_path: Path) -> None:
     told = [made.events.get_nowait() for _ in range(2)]
     assert made.events.empty()
     assert took_s < 0.5
-    assert told == [PictureFailed(12, "arrival", "front", "pictures wait for the disk already: 3")] * 2
+    assert told == [PictureFailed(12, "arrival", "front", "3 pictures wait for the disk already")] * 2
 
 
 def test_a_picture_sent_by_a_camera_is_kept_as_it_came(tmp_path: Path) -> None:

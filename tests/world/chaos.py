@@ -29,6 +29,7 @@ from hardware_sims.scenario import (
     read_scenario,
 )
 from sync.store.lock import lock_path
+from sync.vocabulary.commands import TakePictures
 from sync.vocabulary.records import (
     CreditTier,
     Direction,
@@ -45,6 +46,7 @@ from tests.world.checks import Breach
 from tests.world.equipment import deal
 from tests.world.harness import START, Figures, LanePc, LanePlan, World, cpu_s, quiet, scratch
 from tests.world.officers import (
+    GOOD,
     REASON,
     Field,
     ShownByOfficer,
@@ -52,6 +54,7 @@ from tests.world.officers import (
     bad_codes,
     commanded,
     good_codes,
+    pictures_wanted,
     roster,
     supplement_codes,
 )
@@ -779,6 +782,13 @@ def _officer(shows: Shows, *, way: str = "") -> Begin:
                 return
             for place, code in enumerate(codes):
                 world.at(world.now_s + 2.0 * place, lambda code=code: show(code))
+            for after_s in pictures_wanted(lane.name, state.passage.number):
+                world.at(world.now_s + after_s, lambda number=state.passage.number: picture(number))
+
+        def picture(passage: int) -> None:
+            """Whoever is in the lane by then: it must make no difference to anybody."""
+            if world.hub.give(lane.name, TakePictures(passage=passage), GOOD[0], REASON):
+                world.watch.reached("by command", "pictures")
 
         def show(code: ShownByOfficer) -> None:
             world.watch.reached("officers", code.what)

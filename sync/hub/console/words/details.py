@@ -75,6 +75,11 @@ def _codes(text: str) -> str:
     return "、".join(_reason(each) for each in known)
 
 
+def _cameras(text: str) -> str:
+    """As the lane's config names them."""
+    return "、".join(PARTS[each][0] if each in PARTS else each for each in text.split(", "))
+
+
 def _eyes(text: str) -> str:
     """Eyes of a belt, as a jam lists them."""
     names = text.split(", ")
@@ -259,6 +264,23 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (r"^the program is ending$", "程序正在退出"),
         (r"^fault of the program: .*$", "程序内部故障"),
         (r"^(\d+) pictures wait for the disk already$", r"已有 \1 张图片等待写盘"),
+        # Evidence pictures, and those the centre asks for.
+        (r"^asked: (.+)$", lambda found: f"已令 {_cameras(found[1])} 拍照"),
+        (r"^not answered yet: (.+)$", lambda found: f"上次要求的照片尚未到齐，还差 {_cameras(found[1])}"),
+        (r"^asked (\d+) times already of passage (\d+)$", r"过卡 \2 已要求拍照 \1 次，不再受理"),
+        (r"^this lane has no camera that takes pictures$", "本通道没有取证相机"),
+        (r"^no picture yet$", "尚无画面"),
+        (r"^no picture$", "无画面"),
+        (rf"{_AT}no picture for ([\d.]+) s\b", r"\1 秒没有画面"),
+        (r"^its newest picture is ([\d.]+) s old$", r"最新画面是 \1 秒前的"),
+        (r"^its next picture came ([\d.]+) s after$", r"下一画面迟了 \1 秒"),
+        (r"^(?:it has shown )?the same picture for (\d+) s$", r"画面静止 \1 秒"),
+        (r"^its pictures are dark: is something before its lens\?$", "画面过暗，镜头可能被遮挡"),
+        (r"^its process is not running$", "相机进程未运行"),
+        (r"^its process (?:has )?ended\b", "相机进程已退出"),
+        (r"^its process did not answer in ([\d.]+) s$", r"相机进程 \1 秒未应答"),
+        (r"^(\d+) pictures are asked of it already$", r"该相机已有 \1 张待拍"),
+        (r"^no whole picture of the \w+: (\d+) bytes$", r"相机送来的图片不完整（\1 字节）"),
         # X-ray stations.
         (r"^position jumped: (.+)$", r"位置跳变：\1"),
         (r"^emergency$", "急停"),
