@@ -27,6 +27,7 @@ from sync.vocabulary.facts import (
     OrderTaken,
     PassageClosed,
     PassageOpened,
+    PictureMissed,
     PictureTaken,
     RaiseOrdered,
     ReadingKept,
@@ -239,7 +240,9 @@ def test_who_may_not_be_at_the_desk_sees_and_does_nothing(rig: ConsoleRig) -> No
     assert [watcher.get(path).status_code for path in ("/desk", f"/desk/hold/{LANE}/1", "/desk/queue")] == [
         403
     ] * 3
-    for do in ("take", "leave", "escalate", "board", "release", "order", "close", "confirm", "withdraw"):
+    for do in (
+        "take", "leave", "escalate", "board", "pictures", "release", "order", "close", "confirm", "withdraw",
+    ):  # fmt: skip
         assert post(watcher, do, reason="x", preset=1, release_id="x") == 403
     assert commands(rig) == []
 
@@ -272,6 +275,104 @@ def test_a_command_is_kept_and_its_outcome_shown_when_the_lane_answers(rig: Cons
     rig.archive.settle_command(row.command_id, LANE, "done", "", "2026-11-22T10:00:00.000000Z")
     state = client.get(f"/desk/hold/{LANE}/{EPOCH}/1/state").text
     assert f'<td class="green">{WORDS["desk.state.done"][1]}' in state
+
+
+def test_who_has_it_in_hand_has_pictures_taken_and_sees_them_come(rig: ConsoleRig) -> None:
+    held(rig)
+    client, other = rig.client(), rig.client("4604002")
+    assert post(client, "pictures", reason="the seal") == 409
+    post(client, "take")
+    assert post(other, "pictures", reason="the seal") == 409
+    assert [post(client, "pictures", reason=reason) for reason in (" ", "x" * 201)] == [409, 422]
+    assert commands(rig) == []
+    assert post(client, "pictures", reason="the seal") == 303
+    (row,) = rig.archive.last_commands(9)
+    assert json.loads(row.body) == {"type": "take_pictures", "passage": 1}
+    assert (row.device, row.officers, row.reason) == (LANE, ("4604001",), "the seal")
+    state = f"/desk/hold/{LANE}/{EPOCH}/1/state"
+    assert WORDS["desk.step.pictures"][1] in client.get(state).text
+    sha = hashlib.sha256(JPEG).hexdigest()
+    rig.say(
+        LANE,
+        CommandTaken(
+            command_id=row.command_id, kind="take_pictures", outcome="done", why="asked: front, rear"
+        ),
+        PictureTaken(passage=1, moment="asked", camera="front", sha256=sha, size_bytes=len(JPEG)),
+        PictureMissed(passage=1, moment="asked", camera="rear", why="no picture yet"),
+        PictureMissed(passage=1, moment="arrival", camera="rear", why="its process has ended"),
+    )
+    rig.archive.settle_command(row.command_id, LANE, "done", "asked: front, rear", utc_now())
+    rig.caught_up()
+    text = client.get(state).text
+    assert "asked: front, rear" in text
+    assert "no picture yet" in text
+    assert "its process has ended" not in text
+    assert WORDS["desk.picture_missing"][1] in text
+    files = BlobFiles(rig.console.config.blobs.folder)
+    files.open()
+    files.add(LANE, sha, 0, JPEG)
+    files.complete(LANE, sha, len(JPEG))
+    with rig.archive.transaction():
+        rig.archive.store_blob(sha, utc_now())
+    text = client.get(state).text
+    assert f'<img src="/desk/hold/{LANE}/{EPOCH}/1/picture/{sha}"' in text
+    assert f"<figcaption>{WORDS['desk.moment.asked'][1]} · front" in text
+    chinese = rig.client(language="zh").get(state).text
+    assert "已令 front、rear 拍照" in chinese
+    assert "尚无画面" in chinese
+    # Of the request after it, only what that one got none of.
+    rig.say(
+        LANE,
+        CommandTaken(
+            command_id="command-2", kind="take_pictures", passage=1, outcome="done", why="asked: front, rear"
+        ),
+    )
+    rig.caught_up()
+    assert "no picture yet" not in client.get(state).text
+
+
+def test_one_request_for_pictures_waits_for_the_lane_at_a_time(rig: ConsoleRig) -> None:
+    held(rig)
+    held(rig, 1, "lane-9")
+    client = rig.client()
+    post(client, "take")
+    assert post(client, "pictures", reason="the seal") == 303
+    answer = client.post(f"/desk/hold/{LANE}/{EPOCH}/1/pictures", data={"reason": "once more"})
+    assert (answer.status_code, WORDS["desk.pictures_given"][1] in answer.text) == (409, True)
+    assert 'value="once more"' in answer.text
+    # Another lane's request and another act are in nobody's way.
+    client.post(f"/desk/hold/lane-9/{EPOCH}/1/take")
+    assert client.post(f"/desk/hold/lane-9/{EPOCH}/1/pictures", data={"reason": "x"}).status_code == 303
+    assert post(client, "board", preset=1, reason="wait") == 303
+    (row,) = [
+        each for each in rig.archive.last_commands(9) if (each.device, each.kind) == (LANE, "take_pictures")
+    ]
+    rig.archive.settle_command(row.command_id, LANE, "refused", "not answered yet: front", utc_now())
+    assert post(client, "pictures", reason="once more") == 303
+
+
+def test_a_request_that_never_reached_the_lane_is_void_after_its_time(
+    rig: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held(rig)
+    client = rig.client()
+    post(client, "take")
+    assert post(client, "pictures", reason="the seal") == 303
+    for after_s, answer in ((19.0, 409), (21.0, 303)):
+        then = later(utc_now(), after_s)
+        monkeypatch.setattr(desk_pages, "utc_now", lambda then=then: then)
+        assert post(client, "pictures", reason="once more") == answer
+        monkeypatch.undo()
+
+
+def test_of_who_is_not_held_any_more_no_picture_is_asked_for_at_the_desk(rig: ConsoleRig) -> None:
+    held(rig)
+    client = rig.client()
+    post(client, "take")
+    rig.say(LANE, PassageClosed(passage=1, outcome="backed_out", lane_s=9.0))
+    rig.caught_up()
+    assert post(client, "pictures", reason="the seal") == 409
+    assert commands(rig) == []
 
 
 def test_one_officer_releases_where_the_site_wants_one(rig: ConsoleRig) -> None:

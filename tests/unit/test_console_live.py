@@ -27,7 +27,7 @@ from sync.hub.terms import Limits
 from sync.link.keys import KeySigner
 from sync.link.live_wire import Codec
 from sync.store.journal import utc_now
-from sync.vocabulary.facts import PassageOpened, PictureTaken
+from sync.vocabulary.facts import CommandTaken, PassageClosed, PassageOpened, PictureMissed, PictureTaken
 from tests.console_rig import (
     OFFICERS,
     PASSWORD,
@@ -230,6 +230,97 @@ def test_lanes_show_their_latest_pictures_and_say_what_is_not_possible(tmp_path:
         assert "handheld-7" not in text
         assert "xray-7" not in text
         assert not re.findall(r"[>\s](?:live|desk|nav)\.[a-z_.]+[<\s]", text)
+
+
+def lane_picture(rig: ConsoleRig, content: bytes, *, moment: str, passage: int = 1) -> str:
+    """Told, and its blob is here."""
+    sha = hashlib.sha256(content).hexdigest()
+    rig.say(
+        "lane-in",
+        PictureTaken(passage=passage, moment=moment, camera="front", sha256=sha, size_bytes=len(content)),
+    )
+    files = BlobFiles(rig.console.config.blobs.folder)
+    files.open()
+    files.add("lane-in", sha, 0, content)
+    files.complete("lane-in", sha, len(content))
+    with rig.archive.transaction():
+        rig.archive.store_blob(sha, utc_now())
+    rig.caught_up()
+    return sha
+
+
+EPOCH = "e" * 32
+TAKE = f"/live/lane/lane-in/{EPOCH}/1/pictures"
+
+
+def test_of_the_vehicle_in_a_lane_a_picture_is_asked_for_and_appears(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        rig.say("lane-in", PassageOpened(passage=1))
+        rig.caught_up()
+        client = rig.client("4604002")
+        page = client.get("/live").text
+        assert f'<button form="ask-lane" formaction="{TAKE}">{WORDS["desk.take_pictures"][1]}' in page
+        assert page.index('id="ask-lane"') < page.index("data-follow=")
+        assert client.post(TAKE, data={"reason": "who is it"}).status_code == 303
+        (row,) = rig.archive.last_commands(9)
+        assert (row.device, row.body, row.officers, row.reason) == (
+            "lane-in",
+            '{"type":"take_pictures","passage":1}',
+            ("4604002",),
+            "who is it",
+        )
+        lanes = client.get("/live/lanes").text
+        assert f'4604002 · who is it · <span class="">{WORDS["desk.state.waiting"][1]}' in lanes
+        again = client.post(TAKE, data={"reason": "once more"})
+        assert (again.status_code, WORDS["desk.pictures_given"][1] in again.text) == (409, True)
+        assert 'value="once more"' in again.text
+        rig.archive.settle_command(row.command_id, "lane-in", "done", "asked: front, rear", utc_now())
+        rig.say(
+            "lane-in",
+            PictureMissed(passage=1, moment="asked", camera="rear", why="no picture yet"),
+            CommandTaken(command_id=row.command_id, kind="take_pictures", passage=1, outcome="done"),
+            PictureMissed(passage=1, moment="asked", camera="rear", why="its process has ended"),
+        )
+        sha = lane_picture(rig, JPEG, moment="asked")
+        lanes = client.get("/live/lanes").text
+        assert f'<span class="green">{WORDS["desk.state.done"][1]}</span> · asked: front, rear' in lanes
+        assert f'<img src="/desk/hold/lane-in/{EPOCH}/1/picture/{sha}"' in lanes
+        assert f"{WORDS['desk.moment.asked'][1]} · front" in lanes
+        assert "its process has ended" in lanes
+        assert "no picture yet" not in lanes
+        # Kept with the passage's other steps: whoever has it at the desk later reads it there.
+        assert "who is it" in rig.client().get(f"/desk/hold/lane-in/{EPOCH}/1").text
+
+
+def test_who_has_left_or_was_there_before_is_not_pictured(tmp_path: Path) -> None:
+    """S5: a lane knows numbers alone."""
+    with console_rig(tmp_path) as rig:
+        rig.say("lane-in", PassageOpened(passage=1), PassageOpened(passage=2))
+        rig.caught_up()
+        client = rig.client("4604002")
+        answer = client.post(TAKE, data={"reason": "who is it"})
+        assert (answer.status_code, WORDS["desk.not_inside"][1] in answer.text) == (409, True)
+        assert client.post(TAKE.replace(EPOCH, "f" * 32), data={"reason": "x"}).status_code == 409
+        rig.say("lane-in", PassageClosed(passage=2, outcome="crossed", lane_s=9.0))
+        rig.caught_up()
+        second = TAKE.replace("/1/", "/2/")
+        assert client.post(second, data={"reason": "who is it"}).status_code == 409
+        assert second not in client.get("/live/lanes").text
+        assert rig.archive.last_commands(9) == ()
+
+
+def test_who_may_not_watch_asks_for_no_picture_and_nobody_does_without_the_pages_token(
+    tmp_path: Path,
+) -> None:
+    with console_rig(tmp_path) as rig:
+        rig.say("lane-in", PassageOpened(passage=1))
+        rig.caught_up()
+        assert rig.client("4604003").post(TAKE, data={"reason": "x"}).status_code == 403
+        client = rig.client("4604002")
+        assert client.post(TAKE, data={"reason": " "}).status_code == 422
+        del client.headers["x-kakou-token"]
+        assert client.post(TAKE, data={"reason": "x"}).status_code == 403
+        assert rig.archive.last_commands(9) == ()
 
 
 @pytest.mark.parametrize(("codec", "reference"), [(Codec.MU_LAW, from_mu_law), (Codec.A_LAW, from_a_law)])

@@ -22,18 +22,23 @@ from sync.hub.looking_back import passages_told
 from sync.hub.terms import HubAlarm
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.commands import (
+    ASKED,
+    LONGEST_VALID_S,
     MAX_REASON,
     Act,
     BoardText,
     LaneClose,
     ManualRelease,
+    Outcome,
     Supplement,
+    TakePictures,
     kind_of_act,
 )
 from sync.vocabulary.facts import (
     CommandTaken,
     ParcelChecked,
     PassageClosed,
+    PictureMissed,
     PictureTaken,
     ReadingKept,
     RulingMade,
@@ -53,6 +58,8 @@ from sync.vocabulary.rulings import Verdict
 SECOND_WITHIN_S: Final = 120.0
 """For the second officer to confirm a release from a session of their own."""
 COMMAND_VALID_S: Final = 60
+PICTURES_VALID_S: Final = 20
+"""Later, nobody would call it now."""
 BOARD_S: Final = 60
 MAY_RELEASE: Final = "manual_release"
 MAY_INSPECT: Final = "inspect"
@@ -121,6 +128,8 @@ class HoldSeen:
     ruling: RulingMade | None
     readings: tuple[ReadingKept, ...]
     pictures: tuple[PictureTaken, ...]
+    missed: tuple[PictureMissed, ...]
+    """Of those the centre asked for last: the cameras that gave none, and why."""
     parcels: tuple[ParcelChecked, ...]
     answers: tuple[CommandTaken, ...]
     ended: str
@@ -137,6 +146,7 @@ def seen(archive: Archive, hold: Hold) -> HoldSeen:
     told = next((each.told for each in numbered if each.epoch == hold.epoch), ())
     ruling: RulingMade | None = None
     pictures: list[PictureTaken] = []
+    missed: list[PictureMissed] = []
     parcels: list[ParcelChecked] = []
     answers: list[CommandTaken] = []
     ended = ""
@@ -148,10 +158,14 @@ def seen(archive: Archive, hold: Hold) -> HoldSeen:
                 # A camera may send one picture under two names.
                 if data not in pictures:
                     pictures.append(data)
+            case PictureMissed(moment=moment) as data if moment == ASKED:
+                missed.append(data)
             case ParcelChecked() as data:
                 parcels.append(data)
             case CommandTaken() as data:
                 answers.append(data)
+                if data.kind == _PICTURES and data.outcome == Outcome.DONE:
+                    missed = []
             case PassageClosed(outcome=outcome):
                 ended = outcome
             case _:
@@ -160,6 +174,7 @@ def seen(archive: Archive, hold: Hold) -> HoldSeen:
         ruling,
         () if ruling is None else ruling.readings,
         tuple(pictures),
+        tuple(missed),
         tuple(parcels),
         tuple(answers),
         ended,
@@ -295,6 +310,37 @@ def _said(act: Act) -> str:
             return ""
         case _:
             return ""
+
+
+def ask_pictures(
+    archive: Archive, hold: Hold, officer: str, reason: str, at_utc: str, *, in_hand: bool = True
+) -> CommandRow:
+    """Of the vehicle in the lane, now; one request a lane at a time. `in_hand`: it is held, and who asks must
+    have it. Raises `DeskRefused`, `CentreRefused`, `ValueError`."""
+    reason = _reason(reason)
+    act = TakePictures(passage=hold.passage)
+    with archive.transaction():
+        if in_hand:
+            _must_have(archive, hold, officer)
+        if _pictures_under_way(archive, hold.device, at_utc):
+            raise DeskRefused("desk.pictures_given")
+        by = By((officer,), reason)
+        row = give(archive, hold.device, act, by, valid_s=PICTURES_VALID_S, at_utc=at_utc)
+        _stepped(archive, hold, at_utc, (officer,), "pictures", row.command_id, "", reason)
+    return row
+
+
+_PICTURES: Final = "take_pictures"
+
+
+def _pictures_under_way(archive: Archive, device: str, at_utc: str) -> bool:
+    """One that the lane has not answered yet, and that is not void; whoever gave it."""
+    row = archive.engine.execute(
+        "SELECT 1 FROM commands WHERE device = ? AND given_utc > ? AND kind = ? "
+        "AND state IN ('waiting', 'sent') AND good_until_utc > ?",
+        (device, later(at_utc, -LONGEST_VALID_S), _PICTURES, at_utc),
+    ).fetchone()
+    return row is not None
 
 
 def release(

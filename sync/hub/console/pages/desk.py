@@ -399,6 +399,18 @@ def _own_words(zh: str, en: str) -> BoardText:
     return BoardText(zh=zh.strip(), en=en.strip(), seconds=desk.BOARD_S)
 
 
+@router.post("/desk/hold/{device}/{epoch}/{passage}/pictures")
+def pictures(request: Request, session: Acting, hold: Holding, reason: Why) -> Response:
+    """现场拍照: of the vehicle that is held there now."""
+    _typed(request, "pictures", reason=reason)
+
+    def act(archive: Archive) -> None:
+        _still_held(request, hold)
+        desk.ask_pictures(archive, hold, session.officer, reason, utc_now())
+
+    return _do(request, hold, "desk.done_given", act)
+
+
 @router.post("/desk/hold/{device}/{epoch}/{passage}/supplement")
 def supplement(
     request: Request,

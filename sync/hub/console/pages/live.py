@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Form, Request, Response
@@ -14,20 +15,21 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, RedirectResponse, StreamingResponse
 
 from sync.hub import centre
-from sync.hub.archive import CentreAct
+from sync.hub.archive import Archive, CentreAct
 from sync.hub.centre import CentreRefused
 from sync.hub.console.accounts import Role
 from sync.hub.console.context import Console, Session, commanding, console_of, needs
+from sync.hub.console.desk import DeskRefused, Step, ask_pictures, hold_at, steps
 from sync.hub.console.live_rooms import LiveRefused, LiveRooms, LiveWish, Room, recordings
-from sync.hub.console.pages.desk import fragment
+from sync.hub.console.pages.desk import Holding, fragment
 from sync.hub.console.refusing import Refused, words_of
 from sync.hub.console.shown import PassageRow
 from sync.hub.live_watching import WatchRefused, sessions
 from sync.link.live_wire import Announced
 from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed
-from sync.vocabulary.commands import MAX_REASON
-from sync.vocabulary.facts import PictureTaken, read_body
+from sync.vocabulary.commands import ASKED, MAX_REASON, Outcome
+from sync.vocabulary.facts import CommandTaken, FactData, PictureMissed, PictureTaken, read_body
 from sync.vocabulary.rulings import Text
 
 router = APIRouter(include_in_schema=False)
@@ -74,8 +76,14 @@ def page(request: Request, session: MayWatch) -> Response:
 
 
 def _page(
-    request: Request, session: Session, *, said: tuple[object, ...] = (), status: int = 200
+    request: Request,
+    session: Session,
+    *,
+    said: tuple[object, ...] = (),
+    status: int = 200,
+    typed: str = "",
 ) -> Response:
+    """`typed`: why a picture was wanted that was refused."""
     console = console_of(request)
     console.note_seen(session, "live", "lanes")
     shown: tuple[Announced, ...] = ()
@@ -97,6 +105,7 @@ def _page(
         handhelds=_handhelds(console),
         kept=kept,
         said=said,
+        typed=typed,
         most_reason=MAX_REASON,
         **lanes_of(console),
     )
@@ -126,42 +135,101 @@ def _handhelds(console: Console) -> list[centre.LaneSeen]:
     return sorted(found, key=lambda each: (not each.hears, each.device))
 
 
+@dataclass(frozen=True, slots=True)
+class LaneShown:
+    device: str
+    inside: PassageRow | None
+    """The vehicle in it, as far as its facts have come."""
+    step: Step | None
+    """The last request for pictures of that vehicle."""
+    pictures: list[tuple[PassageRow, PictureTaken]]
+    missed: list[PictureMissed]
+    """Cameras that gave none when they were asked last, and why."""
+
+
 def lanes_of(console: Console) -> dict[str, Any]:
     """Every lane's latest pictures that are here: of the passage it has in it, or of those just before."""
     rows = []
     of_site = tuple(lane.lane for lane in console.site().lanes)
     with console.archive() as archive, console.shown() as shown:
         for device in dict.fromkeys((*of_site, *archive.devices())):
-            pictures: list[tuple[PassageRow, PictureTaken]] = []
             passed = shown.passages_last(device, PASSAGES_BACK)
             if not passed and device not in of_site:
                 continue
+            inside = _inside(passed)
+            asked = None
+            if inside is not None:
+                told = steps(archive, hold_at(inside))
+                asked = next((each for each in told if each.what == "pictures"), None)
+            pictures: list[tuple[PassageRow, PictureTaken]] = []
+            missed: list[PictureMissed] = []
             for row in passed:
-                stored = {
-                    blob.sha256
-                    for blob in archive.blobs_of_passage(device, row.passage)
-                    if blob.state == "stored"
-                }
-                bodies = archive.engine.execute(
-                    "SELECT body FROM facts WHERE device = ? AND passage = ? AND epoch = ? "
-                    "AND kind = 'picture_taken' ORDER BY position DESC",
-                    (device, row.passage, row.epoch),
-                ).fetchall()
-                taken = (_taken(text) for (text,) in bodies)
-                once = dict.fromkeys(each for each in taken if each is not None and each.sha256 in stored)
-                pictures = [(row, each) for each in once]
+                pictures, none = _pictured(archive, row)
+                missed = none if row is inside else missed
                 if pictures:
                     break
-            rows.append((device, pictures[:MOST_LANE_PICTURES]))
+            rows.append(LaneShown(device, inside, asked, pictures[:MOST_LANE_PICTURES], missed))
     return {"lanes": rows}
 
 
-def _taken(text: str) -> PictureTaken | None:
+def _inside(passed: Sequence[PassageRow]) -> PassageRow | None:
+    """Of a lane's passages, the latest first: whoever came before the last is in it no more (S5)."""
+    return passed[0] if passed and not passed[0].closed_utc else None
+
+
+def _pictured(
+    archive: Archive, row: PassageRow
+) -> tuple[list[tuple[PassageRow, PictureTaken]], list[PictureMissed]]:
+    """Its pictures that are here, the latest first; and what the last request of the centre got none of."""
+    stored = {
+        blob.sha256 for blob in archive.blobs_of_passage(row.device, row.passage) if blob.state == "stored"
+    }
+    bodies = archive.engine.execute(
+        "SELECT body FROM facts WHERE device = ? AND passage = ? AND epoch = ? "
+        "AND kind IN ('picture_taken', 'picture_missed', 'command_taken') ORDER BY position DESC",
+        (row.device, row.passage, row.epoch),
+    ).fetchall()
+    taken: dict[PictureTaken, None] = {}
+    missed: list[PictureMissed] = []
+    is_last = True
+    for (text,) in bodies:
+        match _fact_in(text):
+            case PictureTaken() as data if data.sha256 in stored:
+                taken[data] = None
+            case PictureMissed(moment=moment) as data if is_last and moment == ASKED:
+                missed.append(data)
+            case CommandTaken(kind="take_pictures", outcome=Outcome.DONE):
+                is_last = False
+            case _:
+                pass
+    return [(row, each) for each in taken], missed
+
+
+def _fact_in(text: str) -> FactData | None:
     try:
-        data = read_body(text).data
+        return read_body(text).data
     except Malformed:
         return None
-    return data if isinstance(data, PictureTaken) else None
+
+
+@router.post("/live/lane/{device}/{epoch}/{passage}/pictures")
+def ask_lane(request: Request, session: Acting, hold: Holding, reason: Why) -> Response:
+    """现场拍照: of the vehicle in a lane, held or not."""
+    console = console_of(request)
+    with console.shown() as shown:
+        row = _inside(shown.passages_last(hold.device, 1))
+    try:
+        if row is None or hold_at(row) != hold:
+            raise DeskRefused("desk.not_inside")
+        with console.archive() as archive:
+            ask_pictures(archive, hold, session.officer, reason, utc_now(), in_hand=False)
+    except DeskRefused as refused:
+        return _page(request, session, said=(refused.key, *refused.more), status=409, typed=reason)
+    except (CentreRefused, ValueError) as refused:
+        said = ("live.refused", words_of(refused))
+        return _page(request, session, said=said, status=409, typed=reason)
+    console.pulse.beat()
+    return RedirectResponse("/live", 303)
 
 
 # --- one handheld ---------------------------------------------------------------------------------------

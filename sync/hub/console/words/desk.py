@@ -39,6 +39,8 @@ WORDS = {
     "desk.moment.ruling": ("判定", "Ruling"),
     "desk.moment.passing": ("通过", "Passing"),
     "desk.moment.recognised": ("车牌识别", "Plate read"),
+    "desk.moment.asked": ("中心调取", "Asked for by the centre"),
+    "desk.picture_missed": ("未拍成", "no picture"),
     "desk.readings": ("采集", "Readings"),
     "desk.reading": ("项目", "What"),
     "desk.value": ("值", "Value"),
@@ -64,6 +66,7 @@ WORDS = {
     "desk.step.release": ("人工放行", "Manual release"),
     "desk.step.aside": ("引导待检", "Led aside"),
     "desk.step.supplement": ("补采", "Supplement"),
+    "desk.step.pictures": ("现场拍照", "Pictures asked for"),
     "desk.step.close": ("关闭通道", "Lane closed"),
     "desk.step.order": ("派员查验", "Officer sent"),
     "desk.step.ask_second": ("申请复核", "Second officer asked"),
@@ -127,6 +130,17 @@ WORDS = {
     "desk.send_it": ("下达查验指令", "Issue the order"),
     "desk.escalate": ("上报值班科长", "Escalate to the shift leader"),
     "desk.calm": ("解除上报", "End the escalation"),
+    "desk.take_pictures": ("现场拍照", "Take a picture now"),
+    "desk.pictures_note": (
+        "通道各取证相机立即拍照，上传后即显示；通道没有麦克风，无声音",
+        "Every evidence camera of the lane takes one, shown as soon as it is here. No sound: a lane has no "
+        "microphone",
+    ),
+    "desk.pictures_given": (
+        "该通道的拍照要求尚待应答",
+        "The lane has not answered the request before yet",
+    ),
+    "desk.not_inside": ("该车辆已不在通道内", "This vehicle is not in the lane any more"),
     "desk.close_lane": ("关闭通道", "Close the lane"),
     "desk.close_note": (
         "车辆离开后关闭；只能由通道处关员恢复",

@@ -60,10 +60,12 @@ WORDS = {
     "live.back": ("返回", "Back"),
     "live.lanes": ("通道最新图像", "Latest pictures of the lanes"),
     "live.lanes_note": (
-        "通道相机只在过卡各环节取证拍照，图像上传后即显示；通道没有实时视频，也不受理指挥中心的取流请求",
-        "A lane's cameras take evidence pictures at the steps of a passage, shown as soon as they are here. "
-        "A lane has no live video and takes no request for it",
+        "通道取证相机在过卡各环节拍照，也可应要求对通道内车辆现场拍照，上传后即显示；"
+        "通道没有实时视频，也没有麦克风，无声音",
+        "A lane's cameras take evidence pictures at the steps of a passage, and of the vehicle in it when "
+        "you ask; shown as soon as they are here. A lane has no live video and no microphone",
     ),
+    "live.why_pictures": ("拍照事由", "Why a picture is wanted"),
     "live.no_lane_pictures": ("尚无图像", "no pictures yet"),
     "live.kept": ("录制文件", "Recordings"),
     "live.none_kept": ("无录制", "Nothing was kept"),
