@@ -280,6 +280,7 @@ def test_of_the_vehicle_in_a_lane_a_picture_is_asked_for_and_appears(tmp_path: P
             PictureMissed(passage=1, moment="asked", camera="rear", why="no picture yet"),
             CommandTaken(command_id=row.command_id, kind="take_pictures", passage=1, outcome="done"),
             PictureMissed(passage=1, moment="asked", camera="rear", why="its process has ended"),
+            PictureMissed(passage=1, moment="ruling", camera="side", why="no picture"),
         )
         sha = lane_picture(rig, JPEG, moment="asked")
         lanes = client.get("/live/lanes").text
@@ -288,6 +289,7 @@ def test_of_the_vehicle_in_a_lane_a_picture_is_asked_for_and_appears(tmp_path: P
         assert f"{WORDS['desk.moment.asked'][1]} · front" in lanes
         assert "its process has ended" in lanes
         assert "no picture yet" not in lanes
+        assert "side" not in lanes
         # Kept with the passage's other steps: whoever has it at the desk later reads it there.
         assert "who is it" in rig.client().get(f"/desk/hold/lane-in/{EPOCH}/1").text
 
