@@ -194,6 +194,8 @@ def test_a_session_is_ended_by_an_administrator(rig: ConsoleRig) -> None:
     form = {"officer": "4604003", "since": since}
     assert client.post("/access/sessions/end", data=form).status_code == 303
     assert other.get("/access/password").status_code == 303
+    (act,) = rig.archive.acts(1)
+    assert (act.act, act.subject, act.officers) == ("console_session", "4604003", ("4604001",))
 
 
 # --- a given account is confirmed (S8) --------------------------------------------------------------------

@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from sync.hub.blob_files import BlobFiles
 from sync.hub.centre import later
+from sync.hub.console import desk
 from sync.hub.console.accounts import Role, set_account
 from sync.hub.console.pages import desk as desk_pages
 from sync.hub.console.words import WORDS
@@ -527,6 +528,17 @@ def test_a_lane_is_called_at_the_desk_as_on_its_sign(rig: ConsoleRig) -> None:
         assert ("In 1" in client.get(page).text, LANE in client.get(page).text) == (True, True)
 
 
+@pytest.mark.parametrize("officers", [("4604001",), ("4604001", "4604001")])
+def test_one_officer_is_never_two_whoever_asks(rig: ConsoleRig, officers: tuple[str, ...]) -> None:
+    """Not at the page alone: whatever of the centre gives the release."""
+    held(rig)
+    hold = desk.Hold(LANE, EPOCH, 1)
+    desk.take(rig.archive, hold, "4604001", utc_now())
+    with pytest.raises(desk.DeskRefused, match=r"desk\.another_officer"):
+        desk.release(rig.archive, hold, officers, "seal checked", utc_now(), aside=False, needed=2)
+    assert commands(rig) == []
+
+
 def test_an_officer_who_is_not_authorised_releases_nobody(rig: ConsoleRig) -> None:
     held(rig)
     rig.record("officers", "4604001", rostered("4604001", "inspect"))
@@ -577,11 +589,18 @@ def test_a_release_is_withdrawn_by_who_asked_for_it_alone(rig: ConsoleRig) -> No
     post(first, "take")
     post(first, "release", reason="seal checked")
     asked = _asked(second)
-    post(second, "withdraw", release_id=asked)
+    assert post(second, "withdraw", release_id=asked) == 409
     assert _asked(second) == asked
-    post(first, "withdraw", release_id=asked)
+    assert post(first, "withdraw", release_id=asked) == 303
     assert post(second, "confirm", release_id=asked) == 409
     assert commands(rig) == []
+    acts = [(act.act, act.subject, act.officers, act.reason) for act in rig.archive.acts(2)]
+    assert acts == [
+        ("release_withdrawn", f"{LANE}/1", ("4604001",), ""),
+        ("release_asked", f"{LANE}/1", ("4604001",), "seal checked"),
+    ]
+    page = first.get(f"/desk/hold/{LANE}/1", follow_redirects=True).text
+    assert WORDS["desk.step.withdraw"][1] in page
 
 
 def test_of_two_officers_the_first_must_still_be_one_when_the_second_confirms(rig: ConsoleRig) -> None:

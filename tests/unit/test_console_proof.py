@@ -350,6 +350,7 @@ def test_the_page_of_a_parcel_tells_what_every_device_told_of_it(rig: ConsoleRig
     page = client.get(f"/parcel/{PARCEL}").text
     kinds = [fact["data"]["type"] for fact in bodies(rig, "device = 'xray-1' AND body LIKE ?", f"%{PARCEL}%")]
     assert re.findall(r'data-kind="(\w+)"', page) == kinds == ["parcel_x_rayed", "parcel_sorted"]
+    assert f"({len(kinds)})</h2>" in page
     assert 'src="data:image/jpeg;base64,/9j/4AAQ"' in page
     assert "Unlike the references of the same goods" in page
     assert f'href="/passage/lane-1/{"e" * 32}/7"' in page

@@ -24,7 +24,7 @@ from sync.hub.console.words import WORDS
 from sync.hub.label_font import LabelFont
 from sync.hub.label_sheet import label_sheet
 from sync.hub.slips import SlipSettings
-from sync.hub.tracing import Label, labels_of
+from sync.hub.tracing import Label, hits_of, labels_of
 from sync.link.messages import Status
 from sync.link.shown_traces import code_on_label
 from sync.vocabulary import slip_codes
@@ -266,6 +266,7 @@ def test_the_path_goes_from_the_declaration_to_the_gate(rig: ConsoleRig) -> None
 
 
 def test_a_batch_shows_its_parcels_and_its_recall_who_knows_of_it(rig: ConsoleRig) -> None:
+    rig.record("waybills", "YT9999999999999", waybill(WaybillNo("YT9999999999999"), batch_no="B7"))
     client = rig.client()
     page = client.get("/trace", params={"q": "B7"}).text
     waybills = [
@@ -284,6 +285,11 @@ def test_a_batch_shows_its_parcels_and_its_recall_who_knows_of_it(rig: ConsoleRi
         status = Status(device=name, online=True, records={SCOPE: number})
         with rig.archive.transaction():
             rig.archive.set_status(name, to_json(status).decode(), "2026-11-22T00:00:00Z")
+    recall = Recall(recall_no="-", batch_nos=("B7",), reason_zh="-", reason_en="-")
+    few = hits_of(rig.archive, recall, most=1, within_s=60.0)
+    assert (few.seen, len(few.waybills), few.is_whole) == (
+        sum(each["batch_no"] == "B7" for each in waybills), 1, True,
+    )  # fmt: skip
     page = client.get("/trace/recall/R-1").text
     told = text_of(page)
     assert f"{sum(each['batch_no'] == 'B7' for each in waybills)} parcels" in told

@@ -417,7 +417,7 @@ def ask_second(
             ),
         )
         detail = "aside" if aside else "release"
-        _stepped(archive, hold, at_utc, (officer,), "ask_second", "", detail, reason)
+        _stepped(archive, hold, at_utc, (officer,), "ask_second", "", detail, reason, act="release_asked")
     return asked
 
 
@@ -478,14 +478,18 @@ def must_be_two(archive: Archive, first: str, second: str, at_utc: str) -> None:
             raise DeskRefused("desk.own_password_first", officer, other)
 
 
-def withdraw(archive: Archive, release_id: str, officer: str) -> None:
-    """By who asked for it."""
+def withdraw(archive: Archive, hold: Hold, release_id: str, officer: str, at_utc: str) -> None:
+    """By who asked for it. Raises `DeskRefused`."""
     with archive.transaction():
-        archive.engine.execute(
+        done = archive.engine.execute(
             "UPDATE console_releases SET state = 'withdrawn' "
-            "WHERE release_id = ? AND asked_by = ? AND state = 'waiting'",
-            (release_id, officer),
-        )
+            "WHERE release_id = ? AND asked_by = ? AND state = 'waiting' "
+            "AND device = ? AND epoch = ? AND passage = ?",
+            (release_id, officer, *hold),
+        ).rowcount
+        if done != 1:
+            raise DeskRefused("desk.no_longer_waiting")
+        _stepped(archive, hold, at_utc, (officer,), "withdraw", "", "", "", act="release_withdrawn")
 
 
 def must_be_allowed(archive: Archive, officer: str, authorisation: str, at_utc: str) -> None:

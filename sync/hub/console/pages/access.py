@@ -251,6 +251,9 @@ def end_session(request: Request, session: AdminCommanding, officer: Short, sinc
         if each.officer == officer and f"{each.since_s:.6f}" == since:
             console.sessions.end(each.cookie)
             console.log.info("session ended", officer=officer, by=session.officer)
+            act = CentreAct(utc_now(), "console_session", officer, (session.officer,), "ended", "")
+            with console.archive() as archive, archive.transaction():
+                archive.add_act(act)
     return RedirectResponse("/access/sessions", 303)
 
 

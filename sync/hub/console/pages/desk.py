@@ -512,7 +512,7 @@ def withdraw(
         request,
         hold,
         "desk.done_withdrawn",
-        lambda archive: desk.withdraw(archive, release_id, session.officer),
+        lambda archive: desk.withdraw(archive, hold, release_id, session.officer, utc_now()),
     )
 
 

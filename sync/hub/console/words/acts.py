@@ -55,6 +55,7 @@ _ALARM: Final = (r"(\w+) (\S*): (.*)", _alarm)
 _CONTROL: Final = (r"(\S+@\d+) (\w+)(?: (\w+); ?(.*))?", _control)
 _DETAILS: Final[dict[str, tuple[tuple[str, Told], ...]]] = {
     "console_account": ((r"[a-z]+(?:, [a-z]+)*", _roles),),
+    "release_asked": ((r"release", "人工放行"), (r"aside", "引导待检")),
     "console_token": ((r"until (\S+)", r"有效至 \1"),),
     "refresh_pins": ((r"(\d+) officers; \+ (.*); - (.*)", r"\1 名关员；增 \2；减 \3"),),
     "issue_trace_codes": ((r"(\d+) new, (\d+) there already: (.*)", r"新发 \1，已有 \2：\3"),),

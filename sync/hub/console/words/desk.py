@@ -69,6 +69,7 @@ WORDS = {
     "desk.step.pictures": ("现场拍照", "Pictures asked for"),
     "desk.step.close": ("关闭通道", "Lane closed"),
     "desk.step.order": ("派员查验", "Officer sent"),
+    "desk.step.withdraw": ("撤回复核申请", "Second officer no longer asked"),
     "desk.step.ask_second": ("申请复核", "Second officer asked"),
     "desk.state.": ("", ""),
     "desk.state.waiting": ("待发送", "waiting"),
