@@ -382,6 +382,7 @@ def test_one_fact_is_shown_by_its_exact_bytes_and_proved(rig: ConsoleRig, tmp_pa
     address = f"/fact/lane-1/{fact['epoch']}/routine/{fact['seq']}"
     page = client.get(address).text
     assert fact["prev"] in page
+    assert f"routine #{fact['seq']} · {fact['position']} · {fact['epoch']}" in text_of(page)
     assert "Verified just now" in page
     file = tmp_path / "fact.json"
     file.write_bytes(client.get(f"{address}/proof").content)

@@ -386,6 +386,4 @@ def kept_file(request: Request, session: MayHear, name: str) -> Response:
     if known is None or not known[0] or not path.is_file():
         raise Refused(404, "no_such_recording")
     console.note_read(session, "live_kept", name)
-    # A file's own date would let a browser keep it.
-    headers = {"Cache-Control": "no-store"}
-    return FileResponse(path, media_type="video/x-msvideo", filename=name, headers=headers)
+    return FileResponse(path, media_type="video/x-msvideo", filename=name)
