@@ -195,6 +195,10 @@ def test_a_trials_tables_add_up_what_the_lanes_wrote(traffic: ConsoleRig) -> Non
     assert {firm: int(n) for firm, n in tables[1]} == dict(firms)
     assert sum(int(n) for _, n in tables[2]) == sum(changed.values())
     assert (sum(changed.values()), len(days), firms[FIRM]) == (4, 2, 2)
+    of_one = traffic.client().post("/controls/try", data={**FORM, "plates": PLATES[1]}).text
+    figures = re.findall(r'<span class="big"[^>]*>(\d+)</span>', of_one)
+    matched = [told for told in by_passage.values() if told[0][1]["plate"] == PLATES[1]]
+    assert figures[:2] == [str(len(by_passage)), str(len(matched))] == ["6", "1"]
 
 
 def test_the_trial_reads_records_as_they_were(traffic: ConsoleRig) -> None:

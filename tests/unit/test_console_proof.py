@@ -210,7 +210,9 @@ def test_records_are_shown_as_they_were_and_what_became_of_them(rig: ConsoleRig)
     assert number is not None
     assert f"number {number.number - 1}, 3 s old" in told
     written = rig.archive.record_versions(SCOPE, "release_slips", SLIP)[0]
-    assert f"#{written.number} " in told
+    of_slip = told.partition(f"{WORDS['search.release_slips'][1]} {SLIP} ")[2]
+    records = re.findall(rf"{WORDS['proof.written'][1]} [\d-]+ [\d:]+ · #(\d+) ", of_slip)
+    assert records[:1] == [str(written.number)]
 
 
 def test_a_passage_is_verified_on_the_spot_and_its_file_is_proved_offline(
