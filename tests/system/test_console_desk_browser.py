@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from bench.live_rig import DEVICE, Endpoint, Handheld, MovingPicture
 from bench.live_rig import SITE as LIVE_SITE
+from edge.handheld.live.session import Stop
 from edge.xray_bridge.page.server import PageSettings
 from edge.xray_bridge.values import Verdict
 from sync.hub.blob_files import BlobFiles
@@ -86,7 +87,9 @@ def a_picture(rig: ConsoleRig, passage: int, moment: str, seed: int) -> None:
         rig.archive.store_blob(sha, utc_now())
 
 
-def opened(browser: Browser, address: str, wrong: list[str]) -> tuple[BrowserContext, Page]:
+def opened(
+    browser: Browser, address: str, wrong: list[str], officer: str = OFFICER
+) -> tuple[BrowserContext, Page]:
     context = browser.new_context(viewport={"width": 1366, "height": 768}, locale="en")
     context.add_cookies([{"name": "kakou_language", "value": "en", "url": address}])
     page = context.new_page()
@@ -96,7 +99,7 @@ def opened(browser: Browser, address: str, wrong: list[str]) -> tuple[BrowserCon
         "request", lambda asked: None if asked.url.startswith((address, "data:")) else wrong.append(asked.url)
     )
     page.goto(f"{address}/sign-in")
-    page.fill("[name=officer]", OFFICER)
+    page.fill("[name=officer]", officer)
     page.fill("[name=password]", PASSWORD)
     page.click("button.main")
     page.wait_for_selector("header nav")
@@ -154,9 +157,70 @@ def test_a_hold_is_seen_come_taken_in_hand_told_and_seen_go_without_loading_the_
         page.wait_for_selector(f"td.green:has-text('{WORDS['desk.state.done'][1]}')", timeout=5_000)
         rig.say(LANE, PassageClosed(passage=1, outcome="backed_out", lane_s=60.0))
         page.wait_for_selector("#state[data-held='0']", timeout=5_000)
-        page.wait_for_selector("form[action$='/board'] button:disabled")
+        # What can be done no more is not offered any more.
+        page.wait_for_function("() => document.querySelector('.acts form') === null", timeout=5_000)
         context.close()
     assert wrong == []
+
+
+def test_the_forms_of_a_hold_follow_who_has_it_and_keep_what_is_being_typed(
+    browser: Browser, rig: ConsoleRig
+) -> None:
+    two_officers(rig)
+    wrong: list[str] = []
+    reason, board = "form[action$='/release'] [name=reason] >> nth=0", "form[action$='/board']"
+    with rig.served() as address:
+        held(rig)
+        context, page = opened(browser, address, wrong)
+        other_context, other = opened(browser, address, wrong, "4604002")
+        for each in (page, other):
+            each.goto(f"{address}/desk/hold/{LANE}/1")
+            each.evaluate("() => { window.isTheSamePage = true; }")
+        page.click("form[action$='/take'] button")
+        page.wait_for_selector(board)
+        # The other one's page says whose it is, without being loaded anew.
+        other.wait_for_selector(f"button:has-text('{WORDS['desk.take_over'][1].format(OFFICER)}')")
+        page.focus(reason)
+        page.keyboard.type("weighed again, ")
+        # Something else changes meanwhile: the field, its words and the cursor stay.
+        a_picture(rig, 1, "arrival", 2)
+        page.wait_for_selector(".pictures img")
+        page.keyboard.type("17,400 kg")
+        # Sending another form leaves it alone as well.
+        page.fill(f"{board} [name=reason]", "lane is needed")
+        page.click(f"{board} button")
+        page.wait_for_selector(f"#said:has-text('{WORDS['desk.done_given'][1]}')")
+        assert page.input_value(f"{board} [name=reason]") == ""
+        assert page.input_value(reason) == "weighed again, 17,400 kg"
+        other.fill("form[action$='/take'] [name=reason]", "shift change")
+        other.click("form[action$='/take'] button")
+        other.wait_for_selector(board)
+        page.wait_for_selector(f"button:has-text('{WORDS['desk.take_over'][1].format('4604002')}')")
+        page.wait_for_function(f'() => document.querySelector("{board}") === null')
+        assert page.input_value(reason) == "weighed again, 17,400 kg"
+        assert page.is_disabled("form[action$='/release'] button >> nth=0")
+        assert page.inner_text("[data-over] > p") == WORDS["desk.typed_stays"][1]
+        other.click("form[action$='/leave'] button")
+        page.wait_for_selector(f"form[action$='/take'] button:has-text('{WORDS['desk.take'][1]}')")
+        page.click("form[action$='/take'] button")
+        page.wait_for_selector("form[action$='/release'] button:enabled >> nth=0")
+        assert page.input_value(reason) == "weighed again, 17,400 kg"
+        assert page.is_editable(reason)
+        # A refusal is said, and takes nothing away.
+        page.fill("form[action$='/release'] [name=second] >> nth=0", "4604002")
+        page.fill("form[action$='/release'] [name=second_password] >> nth=0", "wrong")
+        page.click("form[action$='/release'] button >> nth=0")
+        page.wait_for_selector(f"#said.amber:has-text('{WORDS['sign_in.wrong'][1]}')")
+        assert page.input_value(reason) == "weighed again, 17,400 kg"
+        rig.say(LANE, PassageClosed(passage=1, outcome="backed_out", lane_s=60.0))
+        page.wait_for_selector("#state[data-held='0']")
+        page.wait_for_function("() => document.querySelector('.acts button:enabled') === null")
+        assert page.input_value(reason) == "weighed again, 17,400 kg"
+        other.wait_for_function("() => document.querySelector('.acts form') === null")
+        assert [each.evaluate("() => window.isTheSamePage") for each in (page, other)] == [True, True]
+        other_context.close()
+        context.close()
+    assert [each for each in wrong if "409" not in each] == []
 
 
 MAGENTA = """() => {
@@ -216,7 +280,10 @@ def test_a_handhelds_picture_moves_and_sound_comes_when_it_is_asked_for(
     wrong: list[str] = []
     held(rig)
     a_picture(rig, 1, "arrival", 4)
-    with rig.served() as address, Handheld(endpoint, may_be_recorded=True, pictures=MovingPicture(320, 256)):
+    with (
+        rig.served() as address,
+        Handheld(endpoint, may_be_recorded=True, pictures=MovingPicture(320, 256)) as handheld,
+    ):
         context, page = opened(browser, address, wrong)
         page.goto(f"{address}/live")
         page.wait_for_selector(f"td:has-text('{DEVICE}')")
@@ -230,5 +297,36 @@ def test_a_handhelds_picture_moves_and_sound_comes_when_it_is_asked_for(
         page.wait_for_function(
             "() => Number(document.querySelector('#hear').dataset.heard) > 8000", polling=100.0
         )
+        # Kept from now on: the page stays, and so does its sound.
+        page.click("#live-state form[action$='/keep'] button")
+        page.wait_for_selector(f"#live-state:has-text('{WORDS['live.keeping'][1]}')")
+        heard = int(page.get_attribute("#hear", "data-heard") or 0)
+        assert heard > 8000
+        page.wait_for_function(
+            f"() => Number(document.querySelector('#hear').dataset.heard) > {heard + 8000}", polling=100.0
+        )
+        OUTPUT.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=str(OUTPUT / "live-kept.png"))
+        second_context, second = opened(browser, address, wrong, "4604002")
+        second.goto(f"{address}/live")
+        second.wait_for_selector(f"td:has-text('● {WORDS['live.not_ended'][1]}')")
+        second.fill("form[action$='/watch'] [name=reason]", "a second look")
+        second.click("form[action$='/watch'] button")
+        second.wait_for_function("() => document.querySelector('#live')?.naturalWidth > 100", polling=100.0)
+        page.click("#live-state form[action$='/keep-no-more'] button")
+        page.wait_for_selector("#live-state form[action$='/keep']")
+        second.goto(f"{address}/live")
+        second.fill("form[action$='/watch'] [name=reason]", "half a sen")
+        second.evaluate("() => { window.isTheSamePage = true; }")
+        second.wait_for_selector("td a[href^='/live-kept/']")
+        assert second.input_value("form[action$='/watch'] [name=reason]") == "half a sen"
+        page.click("form[action$='/leave'] button")
+        page.wait_for_url(f"{address}/live")
+        second.wait_for_selector("section[data-part=now] td:has-text('–')")
+        assert second.input_value("form[action$='/watch'] [name=reason]") == "half a sen"
+        handheld.connection.stop(Stop("officer"))
+        second.wait_for_selector(f"section[data-part=now]:has-text('{WORDS['live.nobody'][1]}')")
+        assert second.evaluate("() => window.isTheSamePage")
+        second_context.close()
         context.close()
     assert [each for each in wrong if "ERR_ABORTED" not in each] == []

@@ -155,6 +155,54 @@ def test_what_an_officer_shows_is_seen_heard_on_request_and_kept_when_marked(
     assert kinds == ["live_kept", "live_keep", "live_sound", "live_watch"]
 
 
+def test_the_list_of_what_is_shown_follows_who_begins_watches_keeps_and_ends(
+    rig: ConsoleRig, endpoint: Endpoint
+) -> None:
+    small = MovingPicture(160, 128)
+    with rig.served() as address:
+        client, second = signed_in(address), signed_in(address, "4604001")
+        assert WORDS["live.nobody"][1] in client.get("/live/now").text
+        with Handheld(endpoint, may_be_recorded=True, pictures=small):
+            until(lambda: f'action="/live/{DEVICE}/watch"' in client.get("/live/now").text)
+            # Two watch the same, each for themselves.
+            for each in (client, second):
+                assert each.post(f"/live/{DEVICE}/watch", data={"reason": "pallet 7"}).status_code == 303
+                assert len(some_pictures(each, 2)) == 2
+            listed = until(lambda: re.findall(r"<td>(4604\d+, 4604\d+)</td>", client.get("/live/now").text))
+            assert sorted(listed[0].split(", ")) == ["4604001", "4604002"]
+            assert client.post(f"/live/{DEVICE}/keep", data={"reason": "pallet 7"}).status_code == 303
+            until(lambda: f"● {WORDS['live.not_ended'][1]}" in second.get("/live/now").text)
+            assert client.post(f"/live/{DEVICE}/leave").status_code == 303
+            # The other one's goes on.
+            until(lambda: "<td>4604001</td>" in second.get("/live/now").text)
+            assert len(some_pictures(second, 3)) == 3
+        until(lambda: WORDS["live.nobody"][1] in client.get("/live/now").text)
+        client.close()
+        second.close()
+
+
+def test_what_cannot_be_kept_any_more_says_so(
+    rig: ConsoleRig, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sync.hub.console.live_rooms.SavedLive", full)
+    with (
+        rig.served() as address,
+        Handheld(endpoint, may_be_recorded=True, pictures=MovingPicture(160, 128)),
+    ):
+        client = signed_in(address)
+        until(lambda: DEVICE in client.get("/live/now").text)
+        client.post(f"/live/{DEVICE}/watch", data={"reason": "x"})
+        some_pictures(client, 1)
+        assert client.post(f"/live/{DEVICE}/keep", data={"reason": "x"}).status_code == 303
+        begins = WORDS["live.keep_failed"][1].split("{")[0]
+        said = until(lambda: re.findall(f"{begins}([^<]+)<", client.get(f"/live/{DEVICE}/state").text))
+        assert "No space left" in said[0]
+        client.close()
+
+
 def test_nobody_watches_any_more_when_no_browser_takes_a_picture(
     rig: ConsoleRig, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,7 +246,14 @@ def test_asking_is_a_command_under_the_officers_number_with_sound_only_when_wish
     assert (row.device, row.officers, row.reason) == (DEVICE, ("4604002",), "看7号托盘")
     assert '"sound":false' in row.body
     assert '"record":true' not in row.body
-    assert WORDS["live.waiting"][1].replace("'", "&#39;") in client.get(f"/live/{DEVICE}").text
+    assert WORDS["live.asked.waiting"][1].replace("'", "&#39;") in client.get(f"/live/{DEVICE}").text
+    # How far the request is, is said as it goes.
+    for state in ("accepted", "done"):
+        rig.archive.settle_command(row.command_id, DEVICE, state, "", utc_now())
+        said = WORDS[f"live.asked.{state}"][1].replace("'", "&#39;")
+        until(lambda said=said: said in client.get(f"/live/{DEVICE}/state").text)  # type: ignore[misc]
+    assert client.post(f"/live/{DEVICE}/ask", data={"reason": "again", "minutes": "2"}).status_code == 303
+    row = next(each for each in rig.archive.last_commands(9) if each.reason == "again")
     rig.archive.settle_command(row.command_id, DEVICE, "refused", "the officer said no", utc_now())
     until(lambda: "the officer said no" in client.get(f"/live/{DEVICE}").text)
     assert client.post("/live/nobody/ask", data={"reason": "x"}).status_code == 409
@@ -260,7 +315,7 @@ def test_of_the_vehicle_in_a_lane_a_picture_is_asked_for_and_appears(tmp_path: P
         client = rig.client("4604002")
         page = client.get("/live").text
         assert f'<button form="ask-lane" formaction="{TAKE}">{WORDS["desk.take_pictures"][1]}' in page
-        assert page.index('id="ask-lane"') < page.index("data-follow=")
+        assert page.index('id="ask-lane"') < page.index('data-follow="/live/lanes"')
         assert client.post(TAKE, data={"reason": "who is it"}).status_code == 303
         (row,) = rig.archive.last_commands(9)
         assert (row.device, row.body, row.officers, row.reason) == (

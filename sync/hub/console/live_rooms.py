@@ -17,12 +17,13 @@ from functools import cache
 from typing import Final
 
 from sync.hub.archive import Archive, CentreAct
-from sync.hub.centre import FINAL, By, give
+from sync.hub.centre import FINAL, By, give, later
 from sync.hub.console.context import Console, Session
+from sync.hub.console.refusing import words_of
 from sync.hub.console.words import WORDS
 from sync.hub.console.words.details import as_told
 from sync.hub.live_saving import SavedLive
-from sync.hub.live_watching import Watching, WatchRefused
+from sync.hub.live_watching import Watching, WatchRefused, sessions
 from sync.link.live_wire import SAMPLES_A_S, Announced, Codec, End, Picture, Sound, State
 from sync.store.journal import utc_now
 from sync.vocabulary.commands import LONGEST_LIVE_S, LiveRequest
@@ -36,6 +37,8 @@ ANSWER_WITHIN_S: Final = 30
 MORE_S: Final = 15
 """A command waits for the officer and for its way there and back."""
 LOOK_EVERY_S: Final = 0.5
+ASK_EVERY_S: Final = 1.0
+"""However many look at the page, the endpoint is asked so often what is shown."""
 
 
 class LiveRefused(ValueError):
@@ -78,6 +81,9 @@ class Room:
         self.ended: Text | None = None
         """Why it is over."""
         self.keeper: Keeper | None = None
+        self.asked = "waiting" if wish.ask else "connecting"
+        """How far the request is: as its command stands."""
+        self.answer_until_utc = later(utc_now(), ANSWER_WITHIN_S + MORE_S)
         self._console = console
         self._lock = threading.Lock()
         self._picture: tuple[int, bytes] = (0, b"")
@@ -206,6 +212,9 @@ class Room:
                 row = archive.command(self.command_id)
             if row is not None and row.state in FINAL and row.state != "done":
                 return over_words(row.state, row.why)
+            if row is not None and row.state != self.asked:
+                self.asked = row.state
+                self._console.pulse.beat()
         return None
 
     def _hear(self, sound: Sound) -> None:
@@ -223,6 +232,8 @@ class Keeper:
     def __init__(self, console: Console, officer: str, announced: Announced, reason: str) -> None:
         self.name = f"{announced.device}-{utc_now()[:19].replace(':', '')}-{secrets.token_hex(3)}.avi"
         self.ended = ""
+        self.failed: Text | None = None
+        """Why nothing more is kept though nobody ended it."""
         self._console = console
         self._officer = officer
         self._announced = announced
@@ -261,7 +272,8 @@ class Keeper:
         try:
             self.ended = self._kept()
         except (WatchRefused, OSError) as error:
-            self.ended = str(error)
+            self.failed = words_of(error)
+            self.ended = "failed"
         self._console.pulse.beat()
 
     def _kept(self) -> str:
@@ -323,6 +335,20 @@ class LiveRooms:
         self._console = console
         self._lock = threading.Lock()
         self._rooms: dict[tuple[str, str], Room] = {}
+        self._asking = threading.Lock()
+        self._asked_s = -1e9
+        self._shown: tuple[tuple[Announced, ...], Text | None] = ((), None)
+
+    def shown(self, officer: str) -> tuple[tuple[Announced, ...], Text | None]:
+        """What handhelds show, at most `ASK_EVERY_S` old; or why that is not known."""
+        with self._asking:
+            if time.monotonic() - self._asked_s >= ASK_EVERY_S:
+                try:
+                    self._shown = sessions(self._console.config, officer), None
+                except WatchRefused as refused:
+                    self._shown = (), words_of(refused)
+                self._asked_s = time.monotonic()
+            return self._shown
 
     def of(self, session: Session, device: str) -> Room | None:
         return self._rooms.get((session.cookie, device))

@@ -1,19 +1,30 @@
 // Sound of a handheld, when it is asked for: samples the server decoded, played one after the other.
 "use strict";
 const RATE = 8000, LATEST_S = 1.0;
-const hear = document.getElementById("hear");
 let playing = null;              // the AudioContext while sound is on
 
-hear.addEventListener("click", () => {
-  if (playing !== null) { playing.close(); playing = null; hear.textContent = hear.dataset.on; return; }
+const button = () => document.getElementById("hear");
+
+function hush() {
+  playing?.close();
+  playing = null;
+  button().textContent = button().dataset.on;
+}
+
+// The button may be another one by now: the page's parts are written anew.
+document.addEventListener("click", event => {
+  if (event.target !== button()) return;
+  if (playing !== null) { hush(); return; }
   playing = new AudioContext();
-  hear.textContent = hear.dataset.off;
+  button().textContent = button().dataset.off;
   listen(playing);
 });
 
 async function listen(context) {
   let after = -1, due = 0;
   while (playing === context) {
+    const hear = button();
+    if (hear.disabled) { hush(); return; }
     try {
       const answer = await fetch(`/live/${encodeURIComponent(hear.dataset.device)}/sound?after=${after}`, {
         cache: "no-store", headers: { "Accept": "application/json", "X-Kakou-Watching": "1" },

@@ -126,7 +126,7 @@ async def hold_state(request: Request, session: AtDesk, hold: Holding, after: in
 
     def made() -> Response:
         console.note_seen(session, "hold", f"{hold.device}/{hold.passage}")
-        return console.page(request, "hold_state.html", **hold_of(console, session, hold))
+        return console.page(request, "hold_parts.html", **hold_of(console, session, hold))
 
     return await fragment(console, after, made)
 
@@ -208,6 +208,8 @@ def hold_of(console: Console, session: Session, hold: Hold) -> dict[str, Any]:
         hand = desk.in_hand(archive).get(hold)
         steps = desk.steps(archive, hold)
         waiting = [each for each in desk.waiting_releases(archive, now) if each.hold == hold]
+        mine = hand is not None and hand.owner == session.officer
+        free = desk.officers_free(archive, _scope(console), now) if mine else ()
         lane = _lane(archive, hold.device)
         firm = firm_named(archive, row.enterprise)
     due_utc = _due_utc(row, console.part.hold_due_s)
@@ -224,7 +226,7 @@ def hold_of(console: Console, session: Session, hold: Hold) -> dict[str, Any]:
         "seen": seen,
         "pictures": [(each, stored.get(each.sha256, "missing")) for each in seen.pictures],
         "hand": hand,
-        "mine": hand is not None and hand.owner == session.officer,
+        "mine": mine,
         "steps": steps,
         "waiting": waiting,
         "lane": lane,
@@ -234,6 +236,14 @@ def hold_of(console: Console, session: Session, hold: Hold) -> dict[str, Any]:
         "step_why": step_why,
         "reading_detail": reading_detail,
         "needed": site.manual_release_officers,
+        "typed": {},
+        "presets": BOARD_PRESETS,
+        "most_board": MAX_BOARD_TEXT,
+        "most_value": MAX_VALUE,
+        "methods": ["", *(each.value for each in InspectionMethod)],
+        "parts": [each.value for each in OrderPart],
+        "free": free,
+        "most_instructions": MOST_INSTRUCTIONS,
         "pulse": console.pulse.number,
     }
 
@@ -269,25 +279,8 @@ def _ways(row: PassageRow) -> dict[str, Text]:
 def _hold(request: Request, hold: Hold, *, said: tuple[object, ...] = (), status: int = 200) -> Response:
     console = console_of(request)
     session: Session = request.state.session
-    values = hold_of(console, session, hold)
-    with console.archive() as archive:
-        free = desk.officers_free(archive, _scope(console), utc_now())
-    return console.page(
-        request,
-        "hold.html",
-        status=status,
-        said=said,
-        refused=status != 200,
-        typed=getattr(request.state, "typed", {}),
-        presets=BOARD_PRESETS,
-        most_board=MAX_BOARD_TEXT,
-        most_value=MAX_VALUE,
-        methods=["", *(each.value for each in InspectionMethod)],
-        parts=[each.value for each in OrderPart],
-        free=free,
-        most_instructions=MOST_INSTRUCTIONS,
-        **values,
-    )
+    values = {**hold_of(console, session, hold), "typed": getattr(request.state, "typed", {})}
+    return console.page(request, "hold.html", status=status, said=said, refused=status != 200, **values)
 
 
 def _scope(console: Console) -> str:

@@ -24,13 +24,10 @@ from sync.hub.console.live_rooms import LiveRefused, LiveRooms, LiveWish, Room, 
 from sync.hub.console.pages.desk import Holding, fragment
 from sync.hub.console.refusing import Refused, words_of
 from sync.hub.console.shown import PassageRow
-from sync.hub.live_watching import WatchRefused, sessions
-from sync.link.live_wire import Announced
 from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed
 from sync.vocabulary.commands import ASKED, MAX_REASON, Outcome
 from sync.vocabulary.facts import CommandTaken, FactData, PictureMissed, PictureTaken, read_body
-from sync.vocabulary.rulings import Text
 
 router = APIRouter(include_in_schema=False)
 BOUNDARY: Final = b"kakou-picture"
@@ -86,29 +83,43 @@ def _page(
     """`typed`: why a picture was wanted that was refused."""
     console = console_of(request)
     console.note_seen(session, "live", "lanes")
-    shown: tuple[Announced, ...] = ()
-    away: Text | None = None
-    if console.config.live is not None:
-        try:
-            shown = sessions(console.config, session.officer)
-        except WatchRefused as refused:
-            away = words_of(refused)
-    with console.archive() as archive:
-        kept = recordings(archive, MOST_KEPT_SHOWN)
     return console.page(
         request,
         "live.html",
         status=status,
-        has_live=console.config.live is not None,
-        sessions=shown,
-        away=away,
-        handhelds=_handhelds(console),
-        kept=kept,
         said=said,
         typed=typed,
-        most_reason=MAX_REASON,
+        **_now(request, session),
         **lanes_of(console),
     )
+
+
+def _now(request: Request, session: Session) -> dict[str, Any]:
+    """Who shows something, who can be asked, what was kept."""
+    console = console_of(request)
+    has_live = console.config.live is not None
+    shown, away = _rooms(request).shown(session.officer) if has_live else ((), None)
+    with console.archive() as archive:
+        kept = recordings(archive, MOST_KEPT_SHOWN)
+    return {
+        "has_live": has_live,
+        "sessions": shown,
+        "away": away,
+        "handhelds": _handhelds(console),
+        "kept": kept,
+        "most_reason": MAX_REASON,
+    }
+
+
+@router.get("/live/now")
+async def now(request: Request, session: MayWatch, after: int = -1) -> Response:
+    console = console_of(request)
+
+    def made() -> Response:
+        console.note_seen(session, "live", "lanes")
+        return console.page(request, "live_now.html", **_now(request, session))
+
+    return await fragment(console, after, made)
 
 
 @router.get("/live/lanes")
@@ -288,7 +299,7 @@ def _room_page(request: Request, room: Room, *, said: tuple[object, ...] = (), s
 @router.get("/live/{device}/state")
 async def room_state(request: Request, session: MayWatch, device: str, after: int = -1) -> Response:
     console, room = console_of(request), _room(request, session, device)
-    return await fragment(console, after, lambda: console.page(request, "live_state.html", room=room))
+    return await fragment(console, after, lambda: console.page(request, "live_room_parts.html", room=room))
 
 
 @router.get("/live/{device}/pictures")

@@ -55,6 +55,11 @@ WORDS = {
     "desk.at": ("时间", "Time"),
     "desk.who": ("关员", "Officer"),
     "desk.what": ("处置", "What"),
+    "desk.field": ("补采项", "What is entered"),
+    "desk.typed_stays": (
+        "现不可提交，已填文字保留，可复制",
+        "It cannot be sent now; what you typed stays, to be copied",
+    ),
     "desk.reason": ("理由", "Reason"),
     "desk.outcome": ("结果", "Outcome"),
     "desk.whole_page": ("过卡全部记录", "All about this passage"),
