@@ -205,7 +205,8 @@ def _open_wall(port: int, process: subprocess.Popen[bytes]) -> http.client.HTTPC
 # --- PostgreSQL -------------------------------------------------------------------------------------------
 
 EVERY_PAGE = (
-    "/", "/coverage", "/desk", "/desk/hold/lane-in/EPOCH/1", "/judging", "/live", "/live/now", "/live/lanes", "/controls",
+    "/", "/coverage", "/desk", "/desk/hold/lane-in/EPOCH/1", "/judging", "/live", "/live/now", "/live/lanes",
+    "/controls",
     "/controls/new", "/controls/rates", "/controls/recalls", "/controls/orders", "/search?q=琼B12345",
     "/search?q=46040001", "/passage/lane-in/EPOCH/1", "/passage/lane-in/EPOCH/1/proof",
     "/parcel/YT0000000001",
