@@ -12,7 +12,7 @@ import os
 import random
 import secrets
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -143,9 +143,11 @@ def write_site(
 ) -> Site:
     """Make the folder with everything a demo needs. It must not hold an older site. `handheld`: with a
     warehouse and an officer's device. `parcels`: that many over an X-ray line, behind the step wedge.
-    `console`: the port of the centre's pages, where they are wanted."""
+    `console`: the port of the centre's pages, where they are wanted; then a camera on a mast looks at each
+    lane, whose pictures can be asked for."""
     folder.mkdir(parents=True, exist_ok=True)
-    broker_port, camera_in, camera_out, page_in, page_out, live_port, *xray_ports = free_ports(9)
+    broker_port, camera_in, camera_out, page_in, page_out, live_port, *more_ports = free_ports(11)
+    mast_ports, xray_ports = more_ports[:2], more_ports[2:]
     today = now if now is not None else datetime.now(UTC)
     cast = make_cast(
         seed,
@@ -171,6 +173,11 @@ def write_site(
         line = XraySite(folder, over, desk_port, min(speed, MOST_SPEED))
     if console is not None:
         _join(cast.records, centre_records(today))
+        lanes = zip(cast.scenario.lanes, mast_ports, strict=True)
+        cast.scenario = replace(
+            cast.scenario,
+            lanes=tuple(replace(lane, fixed_camera="http", fixed_camera_port=port) for lane, port in lanes),
+        )
     site = Site(
         folder,
         cast,
@@ -401,7 +408,12 @@ require_synchronised = false
 [back_off]
 second_after_s = {short(0.2, least=0.02)}
 longest_s = {short(5.0, least=0.25)}
-"""
+{_mast_toml(site, lane)}"""
+
+
+def _mast_toml(site: Site, lane: str) -> str:
+    port = next(each.fixed_camera_port for each in site.cast.scenario.lanes if each.name == lane)
+    return f'\n[cameras.overview]\nurl = "http://127.0.0.1:{port}/stream"\n' if port else ""
 
 
 def _live_toml(site: Site) -> str:

@@ -314,8 +314,8 @@ def test_serve_prints_addresses_and_an_interrupt_ends_it_reconciled(launch: Laun
         f"{LANE_IN}-io",
         f"{LANE_IN}-led",
     ]
-    programs = ("edge.gate", "sync.hub ", "sync.hub.console.serving", "hardware_sims serve")
-    assert [len(demo.children(name)) for name in programs] == [2, 1, 1, 1]
+    programs = ("edge.gate", "camera_process", "sync.hub ", "sync.hub.console.serving", "hardware_sims serve")
+    assert [len(demo.children(name)) for name in programs] == [4, 2, 1, 1, 1]
     number, _, password, *_ = told["console sign-ins"].split("; ")[0].split(" ")
     assert _signed_in_at(told["console"], number, password) == [200, 200]
     interrupt(demo.process)

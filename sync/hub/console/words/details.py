@@ -18,6 +18,7 @@ PARTS: Final[dict[str, tuple[str, str]]] = {
     "plate_camera": ("车牌相机", "plate camera"),
     "plate_camera_rear": ("后车牌相机", "rear plate camera"),
     "fixed_camera": ("全景相机", "overview camera"),
+    "overview": ("全景相机", "overview camera"),
     "container_camera": ("箱号相机", "container camera"),
     "rfid": ("电子标签", "tag reader"),
     "scanner": ("扫码器", "scanner"),
