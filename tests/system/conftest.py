@@ -311,9 +311,17 @@ class LaneSite:
     sims: Started | None = None
 
     @classmethod
-    def written(cls, folder: Path, launch: Launcher, *, vehicles: int = 1, speed: float = SPEED) -> LaneSite:
+    def written(
+        cls,
+        folder: Path,
+        launch: Launcher,
+        *,
+        vehicles: int = 1,
+        speed: float = SPEED,
+        console: int | None = None,
+    ) -> LaneSite:
         """One ordinary vehicle comes, with everything in order: a healthy lane lets it through."""
-        site = write_site(folder, seed=7, vehicles=vehicles, speed=speed)
+        site = write_site(folder, seed=7, vehicles=vehicles, speed=speed, console=console)
         return cls(site, launch, site.lane_config(LANE_IN), site.lane_data(LANE_IN))
 
     def apart(self, folder: Path) -> LaneSite:

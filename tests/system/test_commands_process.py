@@ -42,8 +42,9 @@ def _officers(folder: Path) -> Path:
 class Commanded:
     """One lane with its hub and broker; the vehicle that comes weighs three tonnes more than declared."""
 
-    def __init__(self, folder: Path, launch: Launcher) -> None:
-        self.lane_site = LaneSite.written(folder, launch, speed=2.0)
+    def __init__(self, folder: Path, launch: Launcher, *, console: int | None = None) -> None:
+        """`console`: the port of the centre's pages, and a camera beside the lane."""
+        self.lane_site = LaneSite.written(folder, launch, speed=2.0, console=console)
         self.launch = launch
         site = self.lane_site.site
         slips = site.folder / "records" / "release_slips.json"
