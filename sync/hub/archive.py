@@ -30,7 +30,7 @@ from sync.hub.engine_postgres import PostgresEngine, PostgresPlace
 from sync.hub.engine_sqlite import SqliteEngine
 from sync.link.messages import Signed
 from sync.policy.digests import BUCKETS, MODULUS, from_hex, move_of, to_hex
-from sync.vocabulary.blobs import BlobClass
+from sync.vocabulary.blobs import CLASSES, BlobClass
 from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.facts import GENESIS, Fact, Stream
 
@@ -653,6 +653,16 @@ class Archive:
         self._db.execute(
             "UPDATE blobs SET state = 'stored', stored_utc = ? WHERE sha256 = ?", (stored_utc, sha256)
         )
+
+    def blob_stored_last(self) -> str:
+        """When the last one came; empty before there is any."""
+        found = (
+            self._db.execute(
+                "SELECT max(stored_utc) FROM blobs WHERE state = 'stored' AND class = ?", (each.value,)
+            ).fetchone()
+            for each in CLASSES
+        )
+        return max((str(row[0]) for row in found if row[0] is not None), default="")
 
     def blob_bytes(self, device: str) -> int:
         """Bytes stored for a device; of all with an empty name."""

@@ -55,12 +55,12 @@ def clicked(page: Page, button: str, pictures: int) -> float:
     return time.perf_counter() - began_s
 
 
-def kept(page: Page, name: str) -> None:
+def kept(page: Page, address: str, name: str) -> None:
     if not PICTURES:
         return
     OUTPUT.mkdir(parents=True, exist_ok=True)
     for language in ("zh", "en"):
-        page.context.add_cookies([{"name": "kakou_language", "value": language, "url": page.url}])
+        page.context.add_cookies([{"name": "kakou_language", "value": language, "url": address}])
         page.goto(page.url, wait_until="domcontentloaded")
         page.wait_for_timeout(600)
         page.screenshot(path=str(OUTPUT / f"{name}-{language}.png"), full_page=True)
@@ -92,13 +92,13 @@ def test_a_picture_asked_for_stands_on_the_page_by_itself_and_nothing_else_happe
     page.fill(f"{asking} [name=reason]", "the seal on the doors")
     at_the_desk_s = clicked(page, f"{asking} button", 1)
     page.wait_for_selector(f"td.green:has-text('{WORDS['desk.state.done'][1]}')")
-    kept(page, "hold-pictures")
+    kept(page, address, "hold-pictures")
 
     page.goto(f"{address}/live")
     page.fill("#ask-lane [name=reason]", "who is at the window")
     live_s = clicked(page, "button[form=ask-lane]", 2)
     page.wait_for_selector("text=who is at the window")
-    kept(page, "live-pictures")
+    kept(page, address, "live-pictures")
     page.context.close()
 
     given = ("--officer", OFFICER, "--reason", "once more")

@@ -319,7 +319,7 @@ def test_who_has_it_in_hand_has_pictures_taken_and_sees_them_come(rig: ConsoleRi
     assert f'<img src="/desk/hold/{LANE}/{EPOCH}/1/picture/{sha}"' in text
     assert f"<figcaption>{WORDS['desk.moment.asked'][1]} · front" in text
     chinese = rig.client(language="zh").get(state).text
-    assert "已令 front、rear 拍照" in chinese
+    assert "已要求拍照：front、rear" in chinese
     assert "尚无画面" in chinese
     # Of the request after it, only what that one got none of.
     rig.say(

@@ -349,6 +349,25 @@ def test_of_the_vehicle_in_a_lane_a_picture_is_asked_for_and_appears(tmp_path: P
         assert "who is it" in rig.client().get(f"/desk/hold/lane-in/{EPOCH}/1").text
 
 
+def test_a_picture_that_has_come_is_pushed_without_a_fact(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        rig.say("lane-in", PassageOpened(passage=1))
+        sha = hashlib.sha256(JPEG).hexdigest()
+        rig.say(
+            "lane-in",
+            PictureTaken(passage=1, moment="asked", camera="front", sha256=sha, size_bytes=len(JPEG)),
+        )
+        with rig.served():
+            pulse = rig.console.pulse
+            time.sleep(1.2)
+            before = pulse.number
+            time.sleep(1.2)
+            assert pulse.number == before
+            with rig.archive.transaction():
+                rig.archive.store_blob(sha, utc_now())
+            until(lambda: pulse.number > before)
+
+
 def test_who_has_left_or_was_there_before_is_not_pictured(tmp_path: Path) -> None:
     """S5: a lane knows numbers alone."""
     with console_rig(tmp_path) as rig:

@@ -20,6 +20,8 @@ from sync.vocabulary.codec import Malformed, decoder
 from sync.vocabulary.facts import FactBody, Stream
 
 EVERY_S: Final = 0.1
+PICTURES_EVERY_S: Final = 0.5
+"""A backlog of pictures comes for hours: walls are not made anew for each."""
 MOST_A_BATCH: Final = 2_000
 AGAIN_AFTER_S: Final = 1.0
 
@@ -36,7 +38,7 @@ class Tail:
         log: Any,
     ) -> None:
         """`shown` by archive id and time zone; `zone` is asked again and again: by another one all is read
-        anew. `changed` is called after each batch, on the tail's thread."""
+        anew. `changed` is called after each batch and when pictures have come, on the tail's thread."""
         self._archive = archive
         self._shown = shown
         self._zone = zone
@@ -76,6 +78,7 @@ class Tail:
         try:
             zone = self._zone()
             shown = self._shown(archive.archive_id, zone)
+            stored_utc, looked_s = archive.blob_stored_last(), time.monotonic()
             while not self._stopping.is_set() and shown.is_current():
                 if self._zone() != zone:
                     self._log.info("time zone changed, what is shown is made anew", zone=self._zone())
@@ -86,6 +89,10 @@ class Tail:
                     self._changed()
                     continue
                 self.caught_up = True
+                if began_s - looked_s >= PICTURES_EVERY_S:
+                    before_utc, stored_utc, looked_s = stored_utc, archive.blob_stored_last(), began_s
+                    if stored_utc != before_utc:
+                        self._changed()
                 self._stopping.wait(max(0.02, EVERY_S - (time.monotonic() - began_s)))
         finally:
             archive.close()

@@ -266,8 +266,8 @@ _CHINESE: Final[tuple[tuple[re.Pattern[str], Told], ...]] = tuple(
         (r"^fault of the program: .*$", "程序内部故障"),
         (r"^(\d+) pictures wait for the disk already$", r"已有 \1 张图片等待写盘"),
         # Evidence pictures, and those the centre asks for.
-        (r"^asked: (.+)$", lambda found: f"已令 {_cameras(found[1])} 拍照"),
-        (r"^not answered yet: (.+)$", lambda found: f"上次要求的照片尚未到齐，还差 {_cameras(found[1])}"),
+        (r"^asked: (.+)$", lambda found: f"已要求拍照：{_cameras(found[1])}"),
+        (r"^not answered yet: (.+)$", lambda found: f"上次要求的照片尚未到齐：{_cameras(found[1])}"),
         (r"^asked (\d+) times already of passage (\d+)$", r"过卡 \2 已要求拍照 \1 次，不再受理"),
         (r"^this lane has no camera that takes pictures$", "本通道没有取证相机"),
         (r"^no picture yet$", "尚无画面"),
