@@ -217,6 +217,10 @@ def board(
     zh: Annotated[str, typer.Option(help="the text in Chinese, where no preset is meant")] = "",
     en: Annotated[str, typer.Option(help="and in English")] = "",
     seconds: Annotated[int, typer.Option(help="how long, at most: the lane's own words come first")] = 30,
+    passage: Annotated[
+        str,
+        typer.Option(help="who alone is shown it: a number, or `held`; whoever is there where none is named"),
+    ] = "",
     valid: Valid = 30,
     no_wait: NoWait = False,
     as_json: Json = False,
@@ -226,7 +230,13 @@ def board(
     _command(
         config,
         device,
-        lambda _: BoardText(preset=preset, zh=zh, en=en, seconds=seconds),
+        lambda archive: BoardText(
+            preset=preset,
+            zh=zh,
+            en=en,
+            seconds=seconds,
+            passage=_passage(archive, device, passage) if passage else 0,
+        ),
         by,
         valid,
         no_wait,

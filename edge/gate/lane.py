@@ -2373,7 +2373,9 @@ def _command_given(lane: Lane, at_s: float, command: Command) -> tuple[Lane, lis
     match act:
         case commands.ManualRelease() | commands.Supplement():
             return lane, [CheckCommand(command)]
-        case commands.BoardText(seconds=seconds):
+        case commands.BoardText(seconds=seconds, passage=number):
+            if number and (lane.passage is None or lane.passage.number != number):
+                return _answered(lane, command, Outcome.REFUSED, _not_in_lane(lane, number))
             zh, en = act.text()
             shown: list[Effect] = [ShowForAWhile(zh, en, seconds), WakeAfter(Timer("board", 0), seconds)]
             return _answered(lane, command, Outcome.DONE, "", shown)

@@ -67,8 +67,12 @@ class BoardText(msgspec.Struct, frozen=True, kw_only=True, tag="board_text"):
     zh: BoardWords = ""
     en: BoardWords = ""
     seconds: Annotated[int, Meta(ge=1, le=LONGEST_BOARD_S)] = 30
+    passage: Count = 0
+    """Who it is meant for: nobody else is shown it. 0: whoever is there."""
 
     def __post_init__(self) -> None:
+        if self.passage:
+            _must_be_passage(self.passage)
         if not 1 <= self.seconds <= LONGEST_BOARD_S:
             raise ValueError(f"seconds: expected 1 to {LONGEST_BOARD_S}, got {self.seconds}")
         if self.preset:
@@ -245,6 +249,8 @@ def passage_of(act: Act) -> int | None:
     """The passage a command is about; None where it is about the whole device."""
     match act:
         case ManualRelease(passage=passage) | Supplement(passage=passage) | TakePictures(passage=passage):
+            return passage
+        case BoardText(passage=passage) if passage:
             return passage
         case _:
             return None

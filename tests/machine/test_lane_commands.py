@@ -476,6 +476,19 @@ def test_the_centre_may_show_its_words_for_a_while() -> None:
     assert play.timer("board") == [ShowOwnAgain()]
 
 
+def test_what_is_meant_for_one_driver_is_not_for_the_next_to_read() -> None:
+    play = held()
+    meant = given(play, command(BoardText(preset=1, passage=1)))
+    assert answers(meant) == [(DONE, "")]
+    other = given(play, command(BoardText(preset=1, passage=2), command_id="command-2"))
+    assert answers(other) == [(REFUSED, "passage 2 is not in the lane, passage 1 is")]
+    nobody = given(at_rest(), command(BoardText(preset=1, passage=1), command_id="command-3"))
+    assert answers(nobody) == [(REFUSED, "passage 1 is not in the lane, nobody is")]
+    assert not [effect for effect in (*other, *nobody) if isinstance(effect, ShowForAWhile)]
+    whoever = given(at_rest(), command(BoardText(preset=1), command_id="command-4"))
+    assert [effect for effect in whoever if isinstance(effect, ShowForAWhile)]
+
+
 def test_status_and_records_are_asked_for() -> None:
     play = at_rest()
     assert [e for e in given(play, command(AskStatus())) if isinstance(e, TellStatus)]

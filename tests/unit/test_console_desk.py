@@ -4,6 +4,7 @@ whose numbers. Every number on a page is counted again from the archive's own bo
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import re
 from collections.abc import Iterator
@@ -276,6 +277,27 @@ def test_a_command_is_kept_and_its_outcome_shown_when_the_lane_answers(rig: Cons
     rig.archive.settle_command(row.command_id, LANE, "done", "", "2026-11-22T10:00:00.000000Z")
     state = client.get(f"/desk/hold/{LANE}/{EPOCH}/1/state").text
     assert f'<td class="green">{WORDS["desk.state.done"][1]}' in state
+
+
+def test_a_text_is_meant_for_this_driver_and_its_end_stands_on_the_passages_page(rig: ConsoleRig) -> None:
+    held(rig)
+    client = rig.client()
+    post(client, "take")
+    for said in ({"preset": 3}, {"zh": "请稍候", "en": "Wait"}):
+        assert post(client, "board", reason="lane is needed", **said) == 303
+    given = rig.archive.last_commands(9)
+    assert [json.loads(row.body)["passage"] for row in given] == [1, 1]
+    why = "passage 1 is not in the lane, passage 2 is"
+    rig.archive.settle_command(given[0].command_id, LANE, "refused", why, "2026-11-22T10:00:00.000000Z")
+    with rig.archive.transaction():
+        # The lane's clock stands still in this test.
+        rig.archive.engine.execute("UPDATE commands SET given_utc = (SELECT min(time) FROM facts)")
+    for language, told in (
+        ("zh", "中心指令：屏显文字 lane is needed → 被拒绝：过卡 1 已不在通道，现为过卡 2"),
+        ("en", f"Command of the centre: text on the board lane is needed → refused: {why}"),
+    ):
+        page = rig.client(language=language).get(f"/passage/{LANE}/{EPOCH}/1").text
+        assert told in re.sub(r"\s+", " ", html.unescape(re.sub("<[^>]+>", " ", page))), language
 
 
 def test_who_has_it_in_hand_has_pictures_taken_and_sees_them_come(rig: ConsoleRig) -> None:

@@ -326,6 +326,8 @@ def test_every_field_is_bounded(changes: dict[str, Any]) -> None:
         lambda: Supplement(passage=1, field="weight", value=""),
         lambda: Supplement(passage=1, field="weight", value="x" * 61),
         lambda: BoardText(preset=99),
+        lambda: BoardText(preset=1, passage=-1),
+        lambda: BoardText(preset=1, passage=2**63),
         lambda: BoardText(preset=1, zh="等", en="wait"),
         lambda: BoardText(zh="等" * 41, en="wait"),
         lambda: BoardText(zh="等", en=""),

@@ -14,6 +14,8 @@ from typing import Any, Final
 from sync.hub.archive import Archive, CommandRow, Version
 from sync.hub.console.shown import NamedRow, PassageRow, Shown
 from sync.hub.console.telling import Line, fact_lines, kind_words, record_lines, same, value_words
+from sync.hub.console.words import WORDS
+from sync.hub.console.words.details import as_told
 from sync.hub.looking_back import Proof, Told, ToldPassage, passages_told, prove, told_at
 from sync.hub.past import Moment, PastUnknown, version_at
 from sync.vocabulary.blobs import named_by
@@ -92,7 +94,8 @@ class Deed:
     officers: tuple[str, ...]
     what: Text
     reason: str
-    came_to: str
+    came_to: Text
+    """Empty where that is not told."""
     address: str = ""
     """Of the fact that tells it."""
 
@@ -277,9 +280,9 @@ def _deeds(archive: Archive, shown: Shown, device: str, passage: int, told: Sequ
     for command in archive.commands_between(device, first, last):
         if _passage_of(command) == passage:
             officers.update(command.officers)
-            came_to = f"{command.state} {command.why}".strip()
-            what = Text(f"中心指令 {command.kind}", f"Command of the centre: {command.kind}")
-            yield Deed(command.given_utc, command.officers, what, command.reason, came_to)
+            kind = value_words(command.kind)
+            what = Text(f"中心指令：{kind.zh}", f"Command of the centre: {kind.en}")
+            yield Deed(command.given_utc, command.officers, what, command.reason, _came_to(command))
     helped = told_at(
         archive,
         (
@@ -293,7 +296,15 @@ def _deeds(archive: Archive, shown: Shown, device: str, passage: int, told: Sequ
         data = None if one.body is None else one.body.data
         if isinstance(data, ReleaseCodeMade) and (data.lane, data.lane_passage) == (device, passage):
             what = Text(f"手持机 {one.device} 出示放行码", f"Release code shown by {one.device}")
-            yield Deed(one.fact.time, (data.officer,), what, data.reason, data.action, one.address)
+            came_to = value_words(data.action)
+            yield Deed(one.fact.time, (data.officer,), what, data.reason, came_to, one.address)
+
+
+def _came_to(command: CommandRow) -> Text:
+    zh, en = WORDS.get(f"desk.state.{command.state}", (command.state, command.state))
+    if not command.why:
+        return Text(zh, en)
+    return Text(f"{zh}：{as_told(command.why, 'zh')}", f"{en}: {as_told(command.why, 'en')}")
 
 
 def _deed_of(one: Told) -> Deed | None:
@@ -310,7 +321,8 @@ def _deed_of(one: Told) -> Deed | None:
         return None
     reason = str(getattr(data, "reason", "") or getattr(data, "remark", ""))
     outcome = getattr(data, "outcome", "") or getattr(data, "value", "") or getattr(data, "verdict", "")
-    return Deed(one.fact.time, who, kind_words(one.fact.kind), reason, str(outcome), one.address)
+    came_to = value_words(str(outcome))
+    return Deed(one.fact.time, who, kind_words(one.fact.kind), reason, came_to, one.address)
 
 
 def _around(told: Sequence[Told]) -> tuple[str, str]:

@@ -380,16 +380,18 @@ def board(
     def act(archive: Archive) -> None:
         # What was meant for one driver is not for the next to read.
         _still_held(request, hold)
-        text = BoardText(preset=preset, seconds=desk.BOARD_S) if preset else _own_words(zh, en)
-        desk.command(archive, hold, text, session.officer, reason, utc_now())
+        desk.command(archive, hold, _text(hold, preset, zh, en), session.officer, reason, utc_now())
 
     return _do(request, hold, "desk.done_given", act)
 
 
-def _own_words(zh: str, en: str) -> BoardText:
+def _text(hold: Hold, preset: int, zh: str, en: str) -> BoardText:
+    """For the driver of this vehicle alone, however late it comes to the lane."""
+    if preset:
+        return BoardText(preset=preset, seconds=desk.BOARD_S, passage=hold.passage)
     if not (zh.strip() and en.strip()):
         raise DeskRefused("desk.both_languages")
-    return BoardText(zh=zh.strip(), en=en.strip(), seconds=desk.BOARD_S)
+    return BoardText(zh=zh.strip(), en=en.strip(), seconds=desk.BOARD_S, passage=hold.passage)
 
 
 @router.post("/desk/hold/{device}/{epoch}/{passage}/pictures")
