@@ -71,6 +71,7 @@ from sync.vocabulary.commands import (
     Outcome,
     RequestAnswered,
     Revoke,
+    TakePictures,
     Wipe,
 )
 from sync.vocabulary.commands import Resync as ResyncAct
@@ -695,8 +696,9 @@ def test_what_needs_no_officer_is_done_and_answered_after_its_fact(
     assert held.put(command(act)) == (AnswerCommand("c-0000001", "done", ""),)
 
 
-def test_what_is_for_a_lane_is_refused(held: Held) -> None:
-    held.put(command(BoardText(preset=1)))
+@pytest.mark.parametrize("act", [BoardText(preset=1), TakePictures(passage=1)])
+def test_what_is_for_a_lane_is_refused(held: Held, act: Act) -> None:
+    held.put(command(act))
     assert answers(held.last) == [("refused", "this is a handheld: it has no lane")]
 
 

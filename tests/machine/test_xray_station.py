@@ -1402,6 +1402,7 @@ def test_a_revoked_station_is_not_reset_and_another_key_is_another_station() -> 
         (commands.AskStatus(), "done"),
         (commands.Wipe(), "refused"),
         (commands.ManualRelease(passage=1), "refused"),
+        (commands.TakePictures(passage=1), "refused"),
         (commands.LiveRequest(), "refused"),
     ],
 )
