@@ -440,6 +440,23 @@ def test_many_of_a_kind_are_one_line_that_buries_no_other(rig: ConsoleRig) -> No
     assert int(_key(client.get("/").text, "alarms")) == 6
 
 
+def test_a_line_longer_than_one_officer_ends_in_one_go_is_ended_by_and_by(
+    rig: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sync.hub.console.alarms.MOST_AT_ONCE", 3)
+    rig.say("lane-in", LaneStarted("0.1.0", "", ""))
+    first, *_ = [_at(rig, f"2099-01-01T00:00:0{second}.000000Z") for second in range(5)]
+    client = rig.client()
+    client.headers["accept"] = "application/json"
+    until = {"until_utc": "2099-01-01T00:00:04.000000Z", "note": "drill"}
+    ended = client.post("/alarms/end", data={"alarm": first, "same": "5", **until})
+    assert ended.json() == {"code": "done", "ended": 3}
+    ((left, _, n, _),) = _lines(rig)
+    until["until_utc"] = next(alarm.utc for alarm in _open(rig))
+    assert client.post("/alarms/end", data={"alarm": left, "same": str(n), **until}).json()["ended"] == 2
+    assert _open(rig) == ()
+
+
 def test_every_escalated_vehicle_is_a_line_of_its_own(rig: ConsoleRig) -> None:
     with rig.archive.transaction():
         for passage in (7, 8):

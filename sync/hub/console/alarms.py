@@ -22,6 +22,7 @@ MOST_A_LOOK: Final = 20_000
 MOST_AT_ONCE: Final = 1_000
 """Alarms one officer ends in one go."""
 MOST_NOTE: Final = 500
+_ASKED_AT_ONCE: Final = 500
 _OVERLAP: Final = 100
 """Hub alarms of several writers appear a little out of order."""
 _ESCALATED: Final = re.compile(r"passage (\d{1,18}): ")
@@ -61,7 +62,6 @@ class OpenAlarms:
 
     def __init__(self) -> None:
         self._open: dict[str, OpenAlarm] = {}
-        self._ended: set[str] = set()
         self._making = ""
         self._device_row = 0
         self._hub_id = 0
@@ -69,7 +69,7 @@ class OpenAlarms:
         self._sorted: tuple[OpenAlarm, ...] | None = None
 
     def look(self, archive: Archive, shown: Shown, now_utc: str) -> None:
-        self._look_at_devices(shown)
+        self._look_at_devices(archive, shown)
         self._look_at_hub(archive)
         self._look_at_hands(archive, now_utc)
 
@@ -91,9 +91,9 @@ class OpenAlarms:
             for each in self.all()
             if kind_of(each) == kind_of(alarm) and each.utc <= until_utc and each.alarm != alarm.alarm
         ]
-        return (alarm, *same[: MOST_AT_ONCE - 1])
+        return (alarm, *same)
 
-    def _look_at_devices(self, shown: Shown) -> None:
+    def _look_at_devices(self, archive: Archive, shown: Shown) -> None:
         making = shown.making()
         (last,) = shown.execute("SELECT coalesce(max(rowid), 0) FROM alarms").fetchone()
         if making != self._making or last < self._device_row:
@@ -104,31 +104,35 @@ class OpenAlarms:
             "WHERE rowid > ? ORDER BY rowid LIMIT ?",
             (self._device_row, MOST_A_LOOK),
         )
+        told: list[OpenAlarm] = []
         for row, device, epoch, stream, seq, utc, code, passage, detail, zh, en in rows.fetchall():
             self._device_row = row
             name = f"{device}/{epoch}/{stream}/{seq}"
-            self._add(OpenAlarm(name, device, code, Text(zh, en), detail, passage, utc))
+            told.append(OpenAlarm(name, device, code, Text(zh, en), detail, passage, utc))
+        self._add(archive, told)
 
     def _look_at_hub(self, archive: Archive) -> None:
         rows = archive.engine.execute(
             "SELECT id, at_utc, device, code, detail FROM hub_alarms WHERE id > ? ORDER BY id LIMIT ?",
             (self._hub_id - _OVERLAP, MOST_A_LOOK),
         )
+        told: list[OpenAlarm] = []
         for number, utc, device, code, detail in rows.fetchall():
             self._hub_id = max(self._hub_id, number)
-            self._add(OpenAlarm(f"{HUB}/{number}", device, code, Text("", ""), detail, None, utc))
+            told.append(OpenAlarm(f"{HUB}/{number}", device, code, Text("", ""), detail, None, utc))
+        self._add(archive, told)
 
     def _look_at_hands(self, archive: Archive, now_utc: str) -> None:
+        before = datetime.fromisoformat(now_utc) - timedelta(seconds=_OVERLAP_S)
         rows = archive.engine.execute(
             "SELECT alarm, owner, taken_utc, ended_utc FROM console_alarms "
             "WHERE ended_utc = '' OR ended_utc >= ?",
-            (self._looked_utc,),
+            # What ended before the first look was looked for as it was added.
+            (self._looked_utc or f"{before:%Y-%m-%dT%H:%M:%S}",),
         ).fetchall()
-        before = datetime.fromisoformat(now_utc) - timedelta(seconds=_OVERLAP_S)
         self._looked_utc = f"{before:%Y-%m-%dT%H:%M:%S}"
         for alarm, owner, taken_utc, ended_utc in rows:
             if ended_utc:
-                self._ended.add(alarm)
                 if self._open.pop(alarm, None) is not None:
                     self._sorted = None
                 continue
@@ -137,9 +141,21 @@ class OpenAlarms:
                 self._open[alarm] = replace(known, owner=owner, taken_utc=taken_utc)
                 self._sorted = None
 
-    def _add(self, alarm: OpenAlarm) -> None:
-        if alarm.alarm not in self._ended and alarm.alarm not in self._open:
-            self._open[alarm.alarm] = alarm
+    def _add(self, archive: Archive, told: Sequence[OpenAlarm]) -> None:
+        """Those that are not here and that nobody has ended."""
+        new = {alarm.alarm: alarm for alarm in told if alarm.alarm not in self._open}
+        names = tuple(new)
+        for start in range(0, len(names), _ASKED_AT_ONCE):
+            some = names[start : start + _ASKED_AT_ONCE]
+            ended = archive.engine.execute(
+                "SELECT alarm FROM console_alarms WHERE ended_utc <> '' "  # noqa: S608  only question marks
+                f"AND alarm IN ({','.join('?' * len(some))})",
+                some,
+            )
+            for (alarm,) in ended.fetchall():
+                del new[alarm]
+        if new:
+            self._open |= new
             self._sorted = None
 
 
@@ -161,7 +177,7 @@ def take(archive: Archive, alarms: Sequence[OpenAlarm], officer: str, *, seen_ow
 
 
 def end(archive: Archive, alarms: Sequence[OpenAlarm], officer: str, note: str, at_utc: str) -> int:
-    """How many it ended; those another has ended meanwhile keep his note."""
+    """How many it ended, of the first `MOST_AT_ONCE`; those another has ended meanwhile keep his note."""
     ended = 0
     with archive.transaction():
         for alarm in alarms[:MOST_AT_ONCE]:
