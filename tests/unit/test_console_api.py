@@ -15,6 +15,8 @@ from sync.hub.centre import By, give, later
 from sync.hub.console.app import build_app
 from sync.hub.console.shown import LANE_BANDS_S, TALLIES
 from sync.hub.console.tokens import make_token, revoke_token
+from sync.hub.console.words import WORDS
+from sync.hub.terms import HubAlarm
 from sync.store.journal import utc_now
 from sync.vocabulary.commands import BoardText
 from sync.vocabulary.facts import (
@@ -113,6 +115,30 @@ def test_a_passage_a_parcel_a_plate_and_an_alarm_can_be_asked_for(program: TestC
     assert len(_get(program, "/api/v1/mentions?what=plate&name=琼A12345")) == 5
     assert [each["code"] for each in _get(program, "/api/v1/alarms")] == ["overstay"]
     assert {each["device"] for each in _get(program, "/api/v1/devices")} == {"lane-in", "xray-1"}
+
+
+def test_alarms_of_the_hub_stand_among_those_of_devices_by_their_time(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        rig.say("lane-in", Alarm(code=AlarmCode.OVERSTAY), stream=Stream.ALARM, time="2026-01-02T00:00:00Z")
+        rig.caught_up()
+        with rig.archive.transaction():
+            for day, code in ((1, "chain_broken"), (3, "hold_escalated")):
+                at_utc = f"2026-01-0{day}T00:00:00.000000Z"
+                rig.archive.add_alarm(at_utc, "lane-in", HubAlarm(code), "passage 7")
+            rig.archive.engine.execute(
+                "INSERT INTO console_alarms (alarm, owner, taken_utc) VALUES ('hub/2', '4604002', ?)", (NOW,)
+            )
+        program = _with(rig, make_token(rig.archive, "lims", LATER, by="4604001", at_utc=NOW))
+        told = _get(program, "/api/v1/alarms")
+        assert [(each["code"], each["stream"], each["seq"], each["owner"]) for each in told] == [
+            ("hold_escalated", "hub", 2, "4604002"),
+            ("overstay", "alarm", told[1]["seq"], ""),
+            ("chain_broken", "hub", 1, ""),
+        ]
+        assert told[0]["en"] == WORDS["alarm.hold_escalated"][1]
+        assert [each["code"] for each in _get(program, "/api/v1/alarms?limit=1")] == ["hold_escalated"]
+        late = _get(program, "/api/v1/alarms?since=2026-01-02T00:00:00Z")
+        assert [each["code"] for each in late] == ["hold_escalated", "overstay"]
 
 
 def test_counts_are_those_of_the_archive(rig: ConsoleRig, program: TestClient) -> None:

@@ -15,11 +15,13 @@ from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse
 
 from sync.hub.console import statistics as made
 from sync.hub.console.accounts import Role, note_read
+from sync.hub.console.alarms import HUB
 from sync.hub.console.context import Console, Session, commanding, console_of, needs
 from sync.hub.console.pages.statistics import Day, View, days_asked, turns_now
 from sync.hub.console.refusing import Refused, words_of
 from sync.hub.console.shown import DAILY, HOURLY, TALLIES, PassageRow
 from sync.hub.console.tokens import LONGEST_DAYS, TokenRefused, holder_of, make_token, revoke_token, tokens
+from sync.hub.console.words import WORDS
 from sync.hub.looking_back import passages_told
 from sync.store.journal import utc_now
 from sync.vocabulary.facts import Stream
@@ -148,6 +150,8 @@ class ParcelWord:
 
 @dataclass(frozen=True, slots=True)
 class AlarmTold:
+    """The hub's own: of no epoch, the stream `hub`, `seq` its number; about a device, or none."""
+
     device: str
     epoch: str
     stream: str
@@ -381,13 +385,25 @@ def mentions(
 
 @reads.get("/alarms")
 def alarms(request: Request, who: Asking, since: Time = "", limit: Limit = 100) -> list[AlarmTold]:
-    """Latest first, each with who has it in hand."""
+    """Of devices and of the hub itself, latest first, each with who has it in hand."""
     console = console_of(request)
     _note(console, who, "alarms", since)
     with console.shown() as shown:
-        rows = shown.alarms_since(_full(since), limit)
-    names = [f"{row.device}/{row.epoch}/{row.stream}/{row.seq}" for row in rows]
+        rows: list[tuple[Any, ...]] = [row[:10] for row in shown.alarms_since(_full(since), limit)]
     with console.archive() as archive:
+        rows += [
+            (device, "", HUB, number, utc, code, None, detail, *WORDS.get(f"alarm.{code}", ("", "")))
+            for number, utc, device, code, detail in archive.engine.execute(
+                "SELECT id, at_utc, device, code, detail FROM hub_alarms WHERE at_utc >= ? "
+                "ORDER BY id DESC LIMIT ?",
+                (_full(since), limit),
+            ).fetchall()
+        ]
+        rows = sorted(rows, key=lambda row: row[4], reverse=True)[:limit]
+        names = [
+            f"{HUB}/{seq}" if stream == HUB else f"{device}/{epoch}/{stream}/{seq}"
+            for device, epoch, stream, seq, *_ in rows
+        ]
         taken = (
             {
                 alarm: (owner, taken_utc, ended_utc)
@@ -400,9 +416,7 @@ def alarms(request: Request, who: Asking, since: Time = "", limit: Limit = 100) 
             if names
             else {}
         )
-    return [
-        AlarmTold(*row[:10], *taken.get(name, ("", "", ""))) for name, row in zip(names, rows, strict=True)
-    ]
+    return [AlarmTold(*(*row, *taken.get(name, ("", "", "")))) for name, row in zip(names, rows, strict=True)]
 
 
 @reads.get("/devices")

@@ -43,7 +43,10 @@ WORDS = {
     "api.route.facts/{device}/{epoch}/{stream}/{seq}": ("按标识读取一条记录", "One fact by its identity"),
     "api.route.parcels/{waybill_no}": ("一个包裹在各处的最后结论", "The last words on a parcel, one a place"),
     "api.route.mentions": ("提及某名称的记录，最近的在前", "Facts that name it, latest first"),
-    "api.route.alarms": ("报警及处理人，最近的在前", "Latest first, each with who has it in hand"),
+    "api.route.alarms": (
+        "设备与中心的报警及处理人，最近的在前",
+        "Of devices and the hub, latest first, each with who has it in hand",
+    ),
     "api.route.devices": (
         "各设备最后状态、已存记录数、现有车辆或包裹",
         "Each with its last status, how much of it is stored, and what stands at it now",
