@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from paho.mqtt import publish, subscribe
 
 from hardware_sims.cast import LANE_IN, SCOPE
+from hardware_sims.site import Site
 from sync.hub import centre
 from sync.hub.archive import Archive
 from sync.hub.importing import import_files
@@ -26,24 +28,37 @@ SOONEST_S = 2.0
 """From the centre's word to the arm's order, online."""
 
 
-def _officers(folder: Path) -> Path:
-    key = Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+def _officers(folder: Path, *numbers: str) -> Path:
     file = folder / "officers.json"
-    officer = {
-        "officer_no": OFFICER,
-        "authorisations": ["manual_release"],
-        "public_key": base64.b64encode(key).decode(),
-        "valid_until": "2099-01-01T00:00:00Z",
-    }
-    file.write_text(json.dumps([officer]), encoding="utf-8")
+    officers = [
+        {
+            "officer_no": number,
+            "authorisations": ["manual_release"],
+            "public_key": base64.b64encode(
+                Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+            ).decode(),
+            "valid_until": "2099-01-01T00:00:00Z",
+        }
+        for number in numbers
+    ]
+    file.write_text(json.dumps(officers), encoding="utf-8")
     return file
 
 
 class Commanded:
     """One lane with its hub and broker; the vehicle that comes weighs three tonnes more than declared."""
 
-    def __init__(self, folder: Path, launch: Launcher, *, console: int | None = None) -> None:
-        """`console`: the port of the centre's pages, and a camera beside the lane."""
+    def __init__(
+        self,
+        folder: Path,
+        launch: Launcher,
+        *,
+        officers: tuple[str, ...] = (OFFICER,),
+        console: int | None = None,
+        prepare: Callable[[Site], object] = lambda _: None,
+    ) -> None:
+        """`console`: the port of the centre's pages, and a camera beside the lane. `prepare`: what else is
+        done before the hub begins."""
         self.lane_site = LaneSite.written(folder, launch, speed=2.0, console=console)
         self.launch = launch
         site = self.lane_site.site
@@ -53,13 +68,14 @@ class Commanded:
             {**s, "cargo_gross_kg": "1300", "total_kg": str(int(s["total_kg"]) - 3000)} for s in declared
         ]
         slips.write_text(json.dumps(lighter), encoding="utf-8")
-        _officers(site.folder / "records")
+        _officers(site.folder / "records", *officers)
         text = site.hub_config.read_text(encoding="utf-8")
         site.hub_config.write_text(text.replace("poll_s = 0.125", "poll_s = 1.0"), encoding="utf-8")
         site.archive.parent.mkdir(parents=True, exist_ok=True)
         archive = Archive.open(site.archive)
         with archive.transaction():
             archive.add_scope(SCOPE)
+        prepare(site)
         import_files(archive, SCOPE, site.record_files(), "2026-11-22T00:00:00.000000Z")
         archive.close()
         config = site.folder / "mosquitto.conf"

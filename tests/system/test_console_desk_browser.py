@@ -233,6 +233,24 @@ MAGENTA = """() => {
 }"""
 
 
+OFF_SCREEN = """() => {
+  const off = [], fits = each => {
+    const { left, top, right, bottom, width, height } = each.getBoundingClientRect();
+    return width > 0 && height > 0 && left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight;
+  };
+  const about = document.querySelector("#about"), edge = about.getBoundingClientRect();
+  for (const each of document.querySelectorAll("#picture, #countdown, #verdicts button, #queue-count, #queue, #modes button, .in-a-row, #about, #about section, #about img"))
+    if (!fits(each)) off.push(each.id || each.textContent || each.alt);
+  for (const each of about.querySelectorAll("div, p, h2, img")) {
+    const { right, bottom } = each.getBoundingClientRect();
+    if (right > edge.right || bottom > edge.bottom) off.push("about: " + (each.textContent || each.alt));
+  }
+  if (document.documentElement.scrollHeight > innerHeight) off.push("the page scrolls");
+  if (document.querySelector("#picture").getBoundingClientRect().height < 0.45 * innerHeight) off.push("a small picture");
+  return off;
+}"""  # noqa: E501
+
+
 def test_a_parcel_is_judged_from_the_centre_with_one_key(
     browser: Browser, rig: ConsoleRig, station: DeskSite
 ) -> None:
@@ -249,6 +267,17 @@ def test_a_parcel_is_judged_from_the_centre_with_one_key(
         page.wait_for_function(shown, polling=50.0)
         page.wait_for_selector("#about .waybill:has-text('SF14000000001')")
         pictured(context, page, address, "judging", "#about .waybill")
+        # Whatever the language, all that every parcel needs is on the screen.
+        for language in ("zh", "en"):
+            context.add_cookies([{"name": "kakou_language", "value": language, "url": address}])
+            page.goto(page.url, wait_until="domcontentloaded")
+            for width, height in ((1366, 768), (1920, 1080)):
+                page.set_viewport_size({"width": width, "height": height})
+                page.wait_for_selector("#about .references img")
+                page.wait_for_function("() => document.querySelector('#queue-count').textContent === '2'")
+                page.wait_for_timeout(300)
+                assert (language, width, page.evaluate(OFF_SCREEN)) == (language, width, [])
+        page.set_viewport_size({"width": 1366, "height": 768})
         page.wait_for_function(shown, polling=50.0)
         assert page.evaluate(MAGENTA) == 0
         page.keyboard.press("t")

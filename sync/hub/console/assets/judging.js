@@ -215,6 +215,7 @@ function show() {
   }));
   when($("judged"), JSON.stringify(view.me.judged), () => view.me.judged.slice(0, 6).map(each =>
     make("span", "chip", `${each.waybill_no || each.parcel} · ${verdictWords(each.verdict)} · ${both(each.words)}`)));
+  $("queue-count").textContent = String(view.queue.length);
   when($("queue"), JSON.stringify(view.queue.map(each => [each.parcel, each.desk, each.state])), () => view.queue.slice(0, 14).map(each =>
     make("span", each.desk === view.me.desk ? "chip mine" : "chip", `${each.waybill_no || each.parcel}${each.desk ? ` · ${each.desk}` : ""}`)));
 }
@@ -227,27 +228,28 @@ function about(parcel) {
   when($("about"), parcel === null ? "" : JSON.stringify([{ ...parcel, left_s: 0 }, told, it.difference, it.reference]), () => {
     if (parcel === null) return [];
     const lines = parcel.goods?.lines ?? [];
+    // First what every parcel is judged by: what is declared, what is suspect, what its like looks like.
+    const group = (title, ...inside) => make("section", "", title ? make("h2", "", say(title)) : null, ...inside);
     return [
       make("h2", "", `${say("waybill")} `, make("span", "waybill", parcel.waybill_no || both(parcel.association_words))),
-      ...difference,
-      parcel.second_review ? make("p", "amber", say("second_review")) : null,
-      parcel.no_pass_words ? make("p", "amber", both(parcel.no_pass_words)) : null,
-      make("h2", "", say("why")), ...parcel.why.map(each => make("div", "", both(each.words))),
-      parcel.suspects.length ? make("h2", "", say("suspects")) : null, ...parcel.suspects.map(each => make("div", "amber", both(each.words))),
-      lines.length ? make("h2", "", say("declared")) : null, ...lines.map(each => make("div", "", `${each.name} × ${each.quantity} ${each.unit}`)),
-      parcel.goods ? make("div", "quiet", `${say("enterprise")} ${parcel.goods.enterprise} ${parcel.goods.enterprise_name ?? ""}`) : null,
-      parcel.mass_kg !== null ? make("div", "quiet", `${say("mass")} ${parcel.mass_kg.toFixed(2)} / ${parcel.goods?.gross_kg ?? "–"} kg`) : null,
-      parcel.scores ? make("h2", "", say("compared")) : null, parcel.scores ? make("div", "", both(parcel.scores.words)) : null,
-      ...(parcel.scores?.parts ?? []).map(each => make("div", each.raised ? "amber" : "quiet", both(each.words))),
-      parcel.references.length ? make("h2", "", say("references")) : null,
-      make("div", "references", ...parcel.references.map(each => {
+      parcel.second_review || parcel.no_pass_words ? group("", parcel.second_review ? make("p", "amber", say("second_review")) : null,
+        parcel.no_pass_words ? make("p", "amber", both(parcel.no_pass_words)) : null) : null,
+      parcel.goods || parcel.mass_kg !== null ? group(lines.length ? "declared" : "", ...lines.map(each => make("div", "", `${each.name} × ${each.quantity} ${each.unit}`)),
+        parcel.mass_kg !== null ? make("div", "quiet", `${say("mass")} ${parcel.mass_kg.toFixed(2)} / ${parcel.goods?.gross_kg ?? "–"} kg`) : null,
+        parcel.goods ? make("div", "quiet", `${say("enterprise")} ${parcel.goods.enterprise} ${parcel.goods.enterprise_name ?? ""}`) : null) : null,
+      parcel.suspects.length ? group("suspects", ...parcel.suspects.map(each => make("div", "amber", both(each.words)))) : null,
+      parcel.references.length ? group("references", make("div", "references", ...parcel.references.map(each => {
         const img = make("img");
         img.src = `${base}/pictures/${encodeURIComponent(each.picture.picture)}/preview.jpg`;
         img.alt = both(each.words);
         img.title = both(each.words);
         if (it.difference) img.setAttribute("aria-current", String(each === chosen(parcel)));
         return img;
-      })),
+      }))) : null,
+      difference.length ? group("", ...difference) : null,
+      parcel.why.length ? group("why", ...parcel.why.map(each => make("div", "", both(each.words)))) : null,
+      parcel.scores ? group("compared", make("div", "", both(parcel.scores.words)),
+        ...(parcel.scores.parts ?? []).map(each => make("div", each.raised ? "amber" : "quiet", both(each.words)))) : null,
     ];
   });
 }

@@ -21,6 +21,7 @@ WORDS = {
         "站点连接不上，或证书不符",
         "The station is not reached, or its certificate is not right",
     ),
+    "judging.all_keys": ("全部按键", "All keys"),
     "judging.keys": (
         "空格 通过 · 1–9 异常类别 · 0 复查 · 退格 撤回 · Q–F 看图方式 · [ ] 亮度 · ; ' 对比度 · "
         "+ − 缩放 · 方向键 移动 · Tab 可疑处 · B 框 · T 与参考图差异 · C 换参考图 · H 复位",
@@ -60,7 +61,7 @@ WORDS = {
     "judging.suspects": ("可疑处", "Suspect places"),
     "judging.declared": ("申报", "Declared"),
     "judging.enterprise": ("企业", "Enterprise"),
-    "judging.mass": ("估重 / 申报", "Told / declared"),
+    "judging.mass": ("估重 / 申报", "Estimated / declared"),
     "judging.compared": ("比对", "Comparison"),
     "judging.references": ("参考图", "References"),
     "judging.difference": ("与参考图的差异（{0}）", "Where it differs from {0}"),
