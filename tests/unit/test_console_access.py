@@ -527,3 +527,21 @@ def test_who_asks_is_what_the_proxy_says_where_there_is_one(
         headers={"x-forwarded-for": "9.9.9.9", "x-forwarded-proto": "https"},
     )
     assert [name.removeprefix("address ") for name in throttle if name.startswith("address")] == wanted
+
+
+def test_a_file_that_leaves_something_out_says_how_much(
+    rig: ConsoleRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = rig.client()
+    with rig.archive.transaction():
+        for number in range(5):
+            rig.archive.add_act(CentreAct(utc_now(), "recall", f"R{number}", ("4604001",), "", ""))
+    asked = {"what": "recall", "form": "csv"}
+    for most, left_out in (
+        (3, ["另有 2 条未列出，请缩小范围", "2 more are not listed: ask for less"]),
+        (5, None),
+    ):
+        monkeypatch.setattr("sync.hub.console.pages.access.MOST_CSV", most)
+        rows = list(csv.reader(client.get("/access/acts", params=asked).text.splitlines()))[1:]
+        assert [row[3] for row in rows[:most]] == [f"R{number}" for number in (4, 3, 2, 1, 0)][:most]
+        assert rows[most:] == ([left_out] if left_out else [])

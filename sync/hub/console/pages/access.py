@@ -417,7 +417,8 @@ def reads_page(
         rows, count = audit.reads(archive, asked, MOST_CSV if form == "csv" else audit.A_PAGE)
     console.note_read(session, "reads", subject or officer or "list")
     if form == "csv":
-        return _csv("reads", ("time", "officer", "what", "subject", "detail"), [row[1:] for row in rows])
+        names = ("time", "officer", "what", "subject", "detail")
+        return _csv("reads", names, [row[1:] for row in rows], count)
     filled = _filled(officer, what, subject, from_day, until_day)
     more = rows[-1].id if len(rows) == audit.A_PAGE else 0
     return console.page(
@@ -458,7 +459,7 @@ def acts_page(
             (act.at_utc, " ".join(act.officers), act.act, act.subject, act.reason, act.detail)
             for _, act in rows
         ]
-        return _csv("acts", names, told)
+        return _csv("acts", names, told, count)
     filled = _filled(officer, what, subject, from_day, until_day)
     more = rows[-1].id if len(rows) == audit.A_PAGE else 0
     return console.page(
@@ -486,11 +487,14 @@ def _filled(*values: str) -> dict[str, str]:
     return dict(zip(("officer", "what", "subject", "from_day", "until_day"), values, strict=True))
 
 
-def _csv(name: str, names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Response:
-    """With a mark that a spreadsheet takes it for UTF-8, and no cell it would take for a formula."""
+def _csv(name: str, names: tuple[str, ...], rows: list[tuple[Any, ...]], count: int) -> Response:
+    """With a mark that a spreadsheet takes it for UTF-8, and no cell it would take for a formula. Where there
+    are more than it may have, the last line says how many it leaves out, in both languages."""
     file = io.StringIO()
     written = csv.writer(file)
     written.writerow(names)
     written.writerows([safe_cell(str(cell)) for cell in row] for row in rows)
+    if count > len(rows) == MOST_CSV:
+        written.writerow([words.format(count - len(rows)) for words in WORDS["access.left_out"]])
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"', "Cache-Control": "no-store"}
     return Response("\ufeff" + file.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)

@@ -2,6 +2,7 @@
 
 WORDS = {
     "access.title": ("权限审计", "Access"),
+    "access.left_out": ("另有 {0} 条未列出，请缩小范围", "{0} more are not listed: ask for less"),
     "access.tab.accounts": ("账户", "Accounts"),
     "access.tab.sessions": ("会话", "Sessions"),
     "access.tab.reads": ("查看记录", "Who looked"),
