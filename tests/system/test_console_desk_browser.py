@@ -196,6 +196,7 @@ def test_the_forms_of_a_hold_follow_who_has_it_and_keep_what_is_being_typed(
         other.click("form[action$='/take'] button")
         other.wait_for_selector(board)
         page.wait_for_selector(f"button:has-text('{WORDS['desk.take_over'][1].format('4604002')}')")
+        assert page.is_hidden("#said")
         page.wait_for_function(f'() => document.querySelector("{board}") === null')
         assert page.input_value(reason) == "weighed again, 17,400 kg"
         assert page.is_disabled("form[action$='/release'] button >> nth=0")

@@ -474,6 +474,45 @@ def test_every_page_is_in_both_languages_without_a_raw_key(traffic: ConsoleRig, 
     assert [raw.findall(text) for text in texts] == [[]] * len(texts)
 
 
+def test_a_chinese_reader_finds_no_english_sentence_on_pages_with_content(parcels: ConsoleRig) -> None:
+    client = parcels.client(language="zh")
+    words = {"reason": "双随机", "reason_zh": "布控", "reason_en": ""}
+    assert client.post("/controls/orders/draw", data={**DRAW, **words}).status_code == 303
+    gone = {"order_no": order_records(parcels)[0]["order_no"], "reason": "下错"}
+    assert client.post("/controls/orders/withdraw", data=gone).status_code == 303
+    recall = {
+        "recall_no": "ZH1",
+        "cause": "抽检不合格",
+        "batch_nos": "B-1",
+        "reason": "送检",
+        "reason_zh": "召回",
+    }
+    assert client.post("/controls/recalls", data={**recall, "reason_en": "Recall"}).status_code == 303
+    form = {**FORM, "plates": PLATES[0], "reason_en": "X"}
+    found = {"try": _english(client.post("/controls/try", data=form).text)}
+    for number, mode in (("BK1", "shadow"), ("BK2", "live")):
+        assert put(client, tried(client, **form | {"control_id": number}), mode, "线索") == 303
+        found[mode] = _english(client.get(f"/controls/of/{number}").text)
+    assert client.post("/controls/end", data={"control_id": "BK2", "reason": "已查"}).status_code == 303
+    for path in (
+        "/controls",
+        "/controls/of/BK2",
+        "/controls/recalls",
+        "/controls/orders",
+        "/controls/orders?draw=D1",
+    ):
+        found[path] = _english(client.get(path).text)
+    assert {where: words for where, words in found.items() if words} == {}
+
+
+def _english(page: str) -> list[str]:
+    """What stands on a page in words of English; numbers, codes and what fields hold are no words."""
+    main = page.split("<main>", 1)[1]
+    main = re.sub(r"<(option|textarea)\b.*?</\1>", " ", main, flags=re.DOTALL)
+    told = re.sub(r"<[^>]+>", " ", main)
+    return re.findall(r"\b[a-z]{3,}\b", re.sub(r"\b[0-9a-f]{64}\b", "", told))
+
+
 def test_only_a_shift_leader_sees_or_changes_controls(rig: ConsoleRig) -> None:
     watcher = rig.client("4604002")
     assert [watcher.get(page).status_code for page in PAGES] == [403] * len(PAGES)

@@ -22,7 +22,12 @@ async function follow(place) {
       const text = await answer.text();
       while (composing) await new Promise(done => setTimeout(done, 100));
       if (text !== shown) {
-        if (inParts) renew(place, parsed(text));
+        if (inParts) {
+          const whose = place.querySelector("[data-part=hand]");
+          renew(place, parsed(text));
+          // What was said of it before somebody else had it is not so any more.
+          if (whose !== place.querySelector("[data-part=hand]")) tell(null, true);
+        }
         else if (shown !== null || text.trim() !== place.innerHTML.trim()) place.innerHTML = text;
         shown = text;
         tick();

@@ -125,7 +125,7 @@ WORDS = {
     "orders.draw_no": ("抽取编号", "Number of the draw"),
     "orders.count": ("包裹数", "Parcels"),
     "orders.officers_each": ("每件关员数", "Officers to each"),
-    "orders.authorisation": ("所需授权", "Authorisation needed"),
+    "orders.authorisation": ("所需授权（名册代码）", "Authorisation needed, as in the roster"),
     "orders.slip": ("仅限核放单", "Only of this slip"),
     "orders.enterprise": ("仅限企业", "Only of this enterprise"),
     "orders.cause": ("起因", "Cause"),
@@ -169,10 +169,12 @@ WORDS = {
     "orders.what": ("查验对象", "What"),
     "orders.seed": ("随机种子", "Seed"),
     "orders.urn": ("范围内 {0} 件 / {1} 人", "{0} parcels / {1} officers in the urn"),
+    "orders.urn.goods": ("包裹范围摘要 SHA-256", "SHA-256 of the parcels in the urn"),
+    "orders.urn.officers": ("关员范围摘要 SHA-256", "SHA-256 of the officers in the urn"),
     "orders.withdraw": ("撤回", "Withdraw"),
     "orders.again": (
         "{0} 已因同一起因查验或下发（{1}），不重复查验",
         "{0} was inspected or ordered for the same cause ({1}): no second inspection without a new one",
     ),
-    "orders.issued": ("起", "Issued"),
+    "orders.issued": ("下发", "Issued"),
 }
