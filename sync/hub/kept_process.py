@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -22,6 +23,19 @@ class KeptProcess:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._again_s = 0.0
+        self._said = b""
+
+    def tell(self, line: str) -> None:
+        """What was told last is told again when it is started again. Never waits: a program that does not
+        listen hears no more than a pipe holds."""
+        self._said = f"{line}\n".encode()
+        self._say()
+
+    def _say(self) -> None:
+        process = self._process
+        if self._said and process is not None and process.stdin is not None:
+            with contextlib.suppress(OSError):
+                os.write(process.stdin.fileno(), self._said)
 
     def look(self) -> None:
         """Now and then; never waits."""
@@ -43,6 +57,9 @@ class KeptProcess:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                 )
+                if self._process.stdin is not None:
+                    os.set_blocking(self._process.stdin.fileno(), False)
+                self._say()
             except OSError as error:
                 # No memory or no process left: the hub goes on without it.
                 self._log.error("program not started", module=self._module, why=str(error))

@@ -8,12 +8,17 @@ import datetime
 import enum
 import re
 from dataclasses import dataclass
+from typing import Final
 
 ALARM_CONNECTION = "alarm"
 ROUTINE_CONNECTION = "routine"
 BLOB_CONNECTION = "blobs"
 
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+BROKER_LOST: Final = "broker_lost"
+"""What the hub tells the programs beside it: this word and since when, as UTC text; nothing: it is not."""
 
 
 class HubAlarm(enum.StrEnum):

@@ -33,7 +33,7 @@ from sync.hub.receipts import give_out
 from sync.hub.receiver import Receiver
 from sync.hub.service import Service
 from sync.hub.snapshots import SnapshotFolder
-from sync.hub.terms import HubAlarm, Limits, Outgoing
+from sync.hub.terms import BROKER_LOST, HubAlarm, Limits, Outgoing
 from sync.link.client import CERTIFICATE_LOOK_EVERY_S, CERTIFICATE_WARNING, HubLink
 from sync.link.keys import HUB_KID, KeySigner, share_group
 from sync.link.messages import ROOT
@@ -140,6 +140,9 @@ class Hub:
         self._log = structlog.get_logger("sync.hub")
         self._told_refusal: tuple[str, float] = ("", 0.0)
         self._told_fault = ""
+        self._lost_utc = dict.fromkeys((Connection.ALARM, Connection.ROUTINE), utc_now())
+        """Since when the broker does not hear this hub, by what it says there."""
+        self._told_lost_utc = ""
         self._receipts_at_s = 0.0
         self._certificate_at_s = 0.0
         self._receipt_fault = ""
@@ -238,6 +241,7 @@ class Hub:
         self._service.ready(f"hub of {config.site}")
         code = 0
         try:
+            self._tell_beside(beside)
             self._converse(archive, receiver, link, keeper, beside)
         except ArchiveTaken as error:
             self._log.critical("archive taken", why=str(error))
@@ -267,6 +271,8 @@ class Hub:
             changes, messages, dropped = self._inbox.take(max(0.0, min(0.2, tick_at_s - time.monotonic())))
             for change in changes:
                 self._connection(change, receiver, link)
+            if changes:
+                self._tell_beside(beside)
             if messages:
                 self._publish(link, receiver.receive_all(messages, utc_now()))
             if dropped:
@@ -336,16 +342,27 @@ class Hub:
         for message in outgoing:
             link.publish(message.topic, message.payload, retain=message.retain, connection=message.connection)
 
+    def _tell_beside(self, beside: Sequence[KeptProcess]) -> None:
+        """Who shows what devices said has to say when nobody can have said anything since."""
+        lost_utc = min(self._lost_utc.values(), default="")
+        if lost_utc != self._told_lost_utc:
+            self._told_lost_utc = lost_utc
+            for each in beside:
+                each.tell(f"{BROKER_LOST} {lost_utc}")
+
     def _connection(self, change: LinkChange, receiver: Receiver, link: HubLink) -> None:
         match change:
             case Connected(Connection.BLOBS):
                 self._log.info("blobs may come")
             case Connected(connection):
                 self._log.info("broker reached", connection=connection.value)
+                self._lost_utc.pop(connection, None)
                 if connection is Connection.ROUTINE:
                     self._publish(link, receiver.born(utc_now()))
             case Disconnected(connection, why):
                 self._log.warning("broker lost", connection=connection.value, why=why)
+                if connection is not Connection.BLOBS:
+                    self._lost_utc.setdefault(connection, utc_now())
             case ConnectionRefused(connection, why):
                 told, told_s = self._told_refusal
                 if why != told or time.monotonic() - told_s >= REFUSED_EVERY_S:

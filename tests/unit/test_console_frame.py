@@ -683,6 +683,67 @@ def test_an_officer_who_has_left_the_desk_meanwhile_is_no_first_officer(tmp_path
 # --- beside the hub ---------------------------------------------------------------------------------------
 
 
+def test_what_stands_by_the_hub_is_told_what_was_said_last_whenever_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, heard = tmp_path / "program", tmp_path / "heard"
+    program.write_text(f"#!/bin/sh\nexec cat >> {heard}\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    monkeypatch.setattr("sync.hub.kept_process.AGAIN_AFTER_S", 0.0)
+    kept = KeptProcess("any", tmp_path / "hub.toml", structlog.get_logger("test"))
+    kept.tell("one")
+    kept.look()
+    kept.tell("two")
+    _until(lambda: heard.exists() and heard.read_text() == "one\ntwo\n")
+    process = kept._process
+    assert process is not None
+    process.kill()
+    process.wait()
+    kept.look()
+    _until(lambda: heard.read_text() == "one\ntwo\ntwo\n")
+    kept.stop()
+
+
+def test_one_who_does_not_listen_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    kept = KeptProcess("any", tmp_path / "hub.toml", structlog.get_logger("test"))
+    kept.look()
+    began_s = time.monotonic()
+    for _ in range(200):
+        kept.tell("x" * 1_000)
+    assert time.monotonic() - began_s < 2.0
+    assert kept._process is not None
+    kept._process.kill()
+    kept.stop()
+
+
+def test_without_its_broker_the_hub_is_said_to_hear_nobody(tmp_path: Path) -> None:
+    with console_rig(tmp_path) as rig:
+        client, chinese = rig.client(), rig.client(language="zh")
+        assert "all devices online" in client.get("/").text
+        assert "hub_broker_lost 0" in client.get("/metrics").text
+        rig.console.hear_hub(b"broker_lost 2026-11-22T04:48:04.089972Z\n")
+        for each, told, desk in (
+            (client, ("no broker since 12:48", "as it was at 12:48"), "The hub is without its broker since"),
+            (chinese, ("消息代理断开，自 12:48 起", "12:48 时的情形"), "起与消息代理断开"),
+        ):
+            wall = each.get("/").text
+            assert all(one in wall for one in told)
+            assert "all devices online" not in wall
+            assert "设备全部在线" not in wall
+            assert desk in each.get("/desk").text
+        assert "hub_broker_lost 1" in client.get("/metrics").text
+        rig.console.hear_hub(b"broker_lost \n")
+        assert "all devices online" in client.get("/").text
+        assert "without its broker" not in client.get("/desk").text
+        rig.console.hear_hub(b"\xff\xfe something else\n")
+        assert rig.console.broker_lost_utc == ""
+
+
 def test_a_console_that_cannot_be_started_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

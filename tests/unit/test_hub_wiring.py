@@ -6,14 +6,21 @@ import io
 import json
 import logging
 import threading
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import paho.mqtt.client as mqtt
 import pytest
 import structlog
 
-from sync.hub.wiring import MAX_INBOX_BYTES, TAKE_AT_ONCE_BYTES, Inbox, set_up_log
+from sync.hub.console.settings import ConsolePart
+from sync.hub.kept_process import KeptProcess
+from sync.hub.receiver import Receiver
+from sync.hub.wiring import MAX_INBOX_BYTES, TAKE_AT_ONCE_BYTES, Hub, Inbox, set_up_log
 from sync.link.client import BrokerConfig, HubLink
-from sync.link.words import Connected, Connection
+from sync.link.words import Connected, Connection, ConnectionRefused, Disconnected
+from tests.console_rig import hub_config
 
 
 def test_alarms_and_claims_are_taken_before_everything_else() -> None:
@@ -109,3 +116,36 @@ def test_the_log_is_one_json_object_a_line() -> None:
         ("lost it", "warning", "sync.link"),
     ]
     assert lines[0]["site"] == "卡口"
+
+
+def test_who_stands_by_the_hub_is_told_since_when_the_broker_is_lost(tmp_path: Path) -> None:
+    told: list[str] = []
+    beside = cast("list[KeptProcess]", [SimpleNamespace(tell=told.append)])
+    receiver = cast(Receiver, SimpleNamespace(born=lambda _utc: []))
+    link = cast(HubLink, None)
+    part = ConsolePart(port=0, shown_file=tmp_path / "shown.sqlite", live_folder=tmp_path / "live")
+    config = hub_config(tmp_path, part, tmp_path / "archive.sqlite")
+    hub = Hub(config)
+    hub._tell_beside(beside)
+    assert [each.partition(" ")[0] for each in told] == ["broker_lost"]
+    assert told[0] > "broker_lost 2026"
+    alarm, routine, blobs = Connection.ALARM, Connection.ROUTINE, Connection.BLOBS
+    for change, said in (
+        (Connected(alarm), None),
+        (Connected(blobs), None),
+        (Connected(routine), ""),
+        (Disconnected(blobs, "x"), None),
+        (Disconnected(routine, "x"), "2"),
+        (Disconnected(alarm, "x"), None),
+        (ConnectionRefused(alarm, "x"), None),
+        (Connected(routine), "2"),
+        (Connected(alarm), ""),
+    ):
+        before = len(told)
+        hub._connection(change, receiver, link)
+        hub._tell_beside(beside)
+        if said is None:
+            assert len(told) == before, change
+        else:
+            assert len(told) == before + 1, change
+            assert told[-1].partition(" ")[2][:1] == said, change

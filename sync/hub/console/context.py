@@ -33,6 +33,7 @@ from sync.hub.console.settings import ConsolePart
 from sync.hub.console.shown import Shown
 from sync.hub.console.words import WORDS
 from sync.hub.console.words.details import as_told
+from sync.hub.terms import BROKER_LOST
 from sync.store.journal import utc_now
 from sync.vocabulary.codec import Malformed, from_json
 from sync.vocabulary.records import Site
@@ -210,6 +211,8 @@ class Console:
         self.sessions = Sessions()
         self.ending = threading.Event()
         """Set once; streams and long questions end by themselves."""
+        self.broker_lost_utc = ""
+        """Since when the hub is without its broker; empty: it is not, as far as it told."""
         self._told_of_end: dict[int, Callable[[], None]] = {}
         self._archives = Pool(lambda: Archive.open(config.archive), MOST_CONNECTIONS)
         self._shown = Pool(lambda: Shown.open(part.shown_file), MOST_CONNECTIONS, Shown.is_current)
@@ -263,6 +266,13 @@ class Console:
         for tell in tuple(self._told_of_end.values()):
             tell()
         self.pulse.beat()
+
+    def hear_hub(self, line: bytes) -> None:
+        """A line of the hub that keeps this console."""
+        word, _, utc = line.decode("utf-8", "replace").strip().partition(" ")
+        if word == BROKER_LOST:
+            self.broker_lost_utc = utc
+            self.pulse.beat()
 
     def site(self) -> Site:
         """The site's own record, at most some seconds old; a plain one where there is none."""
@@ -356,6 +366,7 @@ class Console:
             theme=theme,
             site_name=site.name_zh if language == "zh" else site.name_en,
             session=session,
+            broker_lost_utc=self.broker_lost_utc,
             roles=set() if session is None else {role.value for role in session.roles},
             csrf="" if session is None else session.token,
             path=request.url.path,

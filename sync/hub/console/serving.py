@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -67,12 +67,14 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # The hub holds the other end: when it is gone, so is this.
-    serve(config, part, sys.stdin.buffer.read)
+    serve(config, part, lambda: None, sys.stdin.buffer)
     return 0
 
 
-def serve(config: HubConfig, part: ConsolePart, until: Callable[[], object]) -> None:
-    """Serves until `until`, called on a thread of its own, returns."""
+def serve(
+    config: HubConfig, part: ConsolePart, until: Callable[[], object], lines: Iterable[bytes] = ()
+) -> None:
+    """Serves until the hub's `lines` end and `until`, called on a thread of its own, returns."""
     log = structlog.get_logger("sync.hub.console")
     console = Console(config, part)
     tail = Tail(
@@ -96,6 +98,8 @@ def serve(config: HubConfig, part: ConsolePart, until: Callable[[], object]) -> 
     server.config.callback_notify, server.config.timeout_notify = mind, 1
 
     def wait() -> None:
+        for line in lines:
+            console.hear_hub(line)
         until()
         server.should_exit = True
 

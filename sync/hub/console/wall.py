@@ -58,6 +58,8 @@ class Known:
     pictures_owed: Mapping[str, int]
     """Device -> pictures its facts name that have not come yet."""
     caught_up: bool = True
+    broker_lost_utc: str = ""
+    """Since when the hub hears nobody; empty: it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,7 @@ class WallView:
     minute: str
     """Of the site's clock."""
     caught_up: bool
+    broker_lost_utc: str
     lanes: tuple[LaneSeen, ...]
     stations: tuple[StationSeen, ...]
     handhelds: tuple[HandheldSeen, ...]
@@ -271,9 +274,10 @@ def shown_in(view: WallView, part: str) -> tuple[object, ...]:
         case "figures":
             known = (view.coverage.came, view.coverage.covered, view.coverage.days, view.caught_up)
             held = (view.held_now, view.longest_held_minutes)
-            return (view.curves, view.lane_time, known, held, view.backlog, view.pictures_owed, view.away)
+            owed = (view.backlog, view.pictures_owed, view.away, view.broker_lost_utc)
+            return (view.curves, view.lane_time, known, held, *owed)
         case "plan":
-            return (view.lanes, view.stations, view.handhelds, view.minute)
+            return (view.lanes, view.stations, view.handhelds, view.minute, view.broker_lost_utc)
         case "alarms":
             return (view.alarms, view.alarms_open, view.alarms_unowned)
         case "devices":
@@ -304,6 +308,7 @@ def build(known: Known) -> WallView:
     return WallView(
         minute=f"{known.now:%H:%M}",
         caught_up=known.caught_up,
+        broker_lost_utc=known.broker_lost_utc,
         lanes=lanes,
         stations=tuple(_station(by, device) for device in by_kind["station"]),
         handhelds=tuple(_handheld(by, device) for device in by_kind["handheld"]),

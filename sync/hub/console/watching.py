@@ -217,6 +217,7 @@ class Wall:
                     alarms=self._alarms.all(),
                     pictures_owed=slow.pictures_owed,
                     caught_up=self._caught_up(),
+                    broker_lost_utc=self._console.broker_lost_utc,
                 )
             )
         self.builds += 1

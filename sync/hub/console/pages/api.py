@@ -573,6 +573,10 @@ def metrics(request: Request) -> Response:
     if tail is not None:
         tell("console_facts_read_total", "counter", "Facts read since the start.", ({}, tail.facts_read))
     tell("console_sessions", "gauge", "Officers signed in.", ({}, len(console.sessions.kept)))
+    tell(
+        "hub_broker_lost", "gauge", "1: the hub is without its broker.",
+        ({}, float(bool(console.broker_lost_utc))),
+    )  # fmt: skip
     tell("passages_open", "gauge", "Vehicles in a lane.", ({}, open_passages))
     tell("passages_held", "gauge", "Of them held.", ({}, held))
     tell("commands_open", "gauge", "Commands of the centre not yet done.", ({}, waiting))

@@ -21,6 +21,10 @@ WORDS = {
     "language.other": ("English", "中文"),
     "theme.dark": ("深色", "Dark"),
     "theme.light": ("浅色", "Light"),
+    "broker_lost": (
+        "中心自 {0} 起与消息代理断开：此后设备所报尚未到达，指令也送不出",
+        "The hub is without its broker since {0}: what devices said since has not come, no command goes out",
+    ),
     "error.403": ("无此权限", "Not permitted"),
     "error.404": ("没有此页", "Nothing here"),
     "error.422": ("内容不符", "Not understood"),

@@ -103,6 +103,8 @@ WORDS = {
     "wall.alarm.not_sent": ("未送达中心，请重试", "It did not reach the console: try again"),
     "wall.alarm.note_wanted": ("请填写处理结果", "Say what was done"),
     "wall.lost": ("与中心的连接中断，画面停在 {0}", "No connection; this is how it was at {0}"),
+    "wall.broker_lost": ("消息代理断开，自 {0} 起", "no broker since {0}"),
+    "wall.as_then": ("{0} 时的情形", "as it was at {0}"),
     "wall.catching_up": ("正在读取记录", "still reading the archive"),
     "wall.part.lost": ("连接中断", "port lost"),
     "wall.part.silent": ("无响应", "silent"),
