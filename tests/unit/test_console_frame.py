@@ -40,6 +40,7 @@ from sync.hub.console.app import build_app
 from sync.hub.console.pages import doors
 from sync.hub.console.pages.api import _number
 from sync.hub.console.shown import Shown
+from sync.hub.console.words import WORDS
 from sync.hub.kept_process import KeptProcess
 from sync.store.journal import utc_now
 from sync.vocabulary.facts import Alarm, AlarmCode, PassageClosed, PassageOpened, RulingMade, Stream
@@ -538,7 +539,12 @@ def test_two_vehicles_of_one_number_are_two_passages_on_every_page(tmp_path: Pat
         assert choice.status_code == 300
         addresses = [f"/passage/lane-in/{EPOCH}/1", f"/passage/lane-in/{LOST}/1"]
         assert [f'href="{each}"' in choice.text for each in addresses] == [True, True]
+        # The first one is over, though nobody knows how; on no page it still stands there.
+        told = WORDS["proof.forgotten"][1].replace("'", "&#39;")
         pages = [client.get(each).text for each in addresses]
+        assert (choice.text.count(told), choice.text.count(WORDS["proof.open"][1])) == (1, 1)
+        assert [told in page for page in pages] == [True, False]
+        assert told in client.get(f"/desk/hold/lane-in/{EPOCH}/1").text
         assert [("琼A11111" in page, "琼A22222" in page) for page in pages] == [(True, False), (False, True)]
         assert client.get(f"/passage/lane-in/{'1' * 32}/1").status_code == 404
         files = [client.get(f"{each}/proof") for each in addresses]

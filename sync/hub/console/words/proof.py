@@ -81,6 +81,7 @@ WORDS: Final[dict[str, tuple[str, str]]] = {
     "proof.dropped": ("已过保存期", "Past its time"),
     "proof.altered": ("图片与哈希不符", "The bytes are not what the fact names"),
     "proof.open": ("未结束", "Open"),
+    "proof.forgotten": ("通道磁盘丢失，去向无记录", "How it ended was lost with the lane's disk"),
     "search.ask": (
         "车牌、核放单、运单、溯源码、企业、关员",
         "Plate, slip, waybill, trace code, enterprise, officer",
