@@ -247,6 +247,8 @@ def test_asking_is_a_command_under_the_officers_number_with_sound_only_when_wish
     assert '"sound":false' in row.body
     assert '"record":true' not in row.body
     assert WORDS["live.asked.waiting"][1].replace("'", "&#39;") in client.get(f"/live/{DEVICE}").text
+    # No picture is fetched before there is one: the page would never have loaded.
+    assert 'id="live"' not in client.get(f"/live/{DEVICE}").text
     # How far the request is, is said as it goes.
     for state in ("accepted", "done"):
         rig.archive.settle_command(row.command_id, DEVICE, state, "", utc_now())
