@@ -79,7 +79,7 @@ def test_the_commands_are_those_of_the_design() -> None:
         "references": "import",
         "enrol": "init hub device accept renew retire revoke bundle broker list lists crl draw-key",
         "centre": "lanes claims release-claim release-use commands alarms acts script "
-        "release supplement board close resync ask revoke wipe officer-pin pin-devices draw live "
+        "release supplement board pictures close resync ask revoke wipe officer-pin pin-devices draw live "
         "console-account console-accounts move-archive",
         "centre order": "issue list withdraw",
     }
