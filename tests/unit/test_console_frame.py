@@ -130,12 +130,11 @@ def test_a_wall_that_cannot_be_made_says_nothing_still_stands_and_is_made_again(
         cookie = rig.client().cookies["kakou_console"]
 
         def listen(host: str) -> None:
-            screen = http.client.HTTPConnection(host, timeout=20.0)
-            screen.request("GET", "/wall/stream", headers={"Cookie": f"kakou_console={cookie}"})
-            answer = screen.getresponse()
-            with contextlib.suppress(OSError, ValueError):
-                while line := answer.readline():
-                    heard.append(line.decode().strip())
+            with contextlib.closing(http.client.HTTPConnection(host, timeout=20.0)) as screen:
+                screen.request("GET", "/wall/stream", headers={"Cookie": f"kakou_console={cookie}"})
+                with screen.getresponse() as answer, contextlib.suppress(OSError, ValueError):
+                    while line := answer.readline():
+                        heard.append(line.decode().strip())
 
         def quiet() -> bool:
             heard.clear()
@@ -143,7 +142,8 @@ def test_a_wall_that_cannot_be_made_says_nothing_still_stands_and_is_made_again(
             return ": not looked at" in heard and "event: still" not in heard
 
         with rig.served() as address:
-            threading.Thread(target=listen, args=(address.removeprefix("http://"),), daemon=True).start()
+            listening = threading.Thread(target=listen, args=(address.removeprefix("http://"),), daemon=True)
+            listening.start()
             _until(lambda: "event: still" in heard)
             with monkeypatch.context() as broken:
 
@@ -156,6 +156,8 @@ def test_a_wall_that_cannot_be_made_says_nothing_still_stands_and_is_made_again(
             _until(lambda: any('id=\\"part' in line or "lane-in" in line for line in heard))
             heard.clear()
             _until(lambda: "event: still" in heard)
+            rig.console.end()
+            listening.join(10.0)
 
 
 def test_a_locked_file_is_not_thrown_away(tmp_path: Path) -> None:

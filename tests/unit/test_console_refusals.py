@@ -4,6 +4,7 @@ stays."""
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -76,11 +77,20 @@ def english_in(text: str) -> list[str]:
 # --- every refusal has words --------------------------------------------------------------------------------
 
 
-def calls(folder: Path, name: str) -> Iterator[tuple[str, ast.Call]]:
+@functools.cache
+def called(folder: Path) -> dict[str, list[tuple[str, ast.Call]]]:
+    """Every call in the sources of a folder, by what is called: parsed once."""
+    found: dict[str, list[tuple[str, ast.Call]]] = {}
     for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == name:
-                yield f"{path.relative_to(folder)}:{node.lineno}", node
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
+                where = f"{path.relative_to(folder)}:{node.lineno}"
+                found.setdefault(ast.unparse(node.func), []).append((where, node))
+    return found
+
+
+def calls(folder: Path, name: str) -> Iterator[tuple[str, ast.Call]]:
+    yield from called(folder).get(name, ())
 
 
 def places(words: str) -> set[str]:
