@@ -154,11 +154,15 @@ def _passage(archive: Archive, device: str, text: str) -> int:
         raise ValueError(f"passage: expected a number or `held`, got {text[:20]}")
     held = centre.held_now(archive, device)
     if held is None:
-        raise CentreRefused(
-            f"就已到的记录，{device} 内无待处置车辆",
-            f"nobody is held in {device}, as far as its facts have come",
-        )
+        raise _nobody_held(device)
     return held.passage
+
+
+def _nobody_held(device: str) -> CentreRefused:
+    return CentreRefused(
+        f"就已到的记录，{device} 内无待处置车辆",
+        f"nobody is held in {device}, as far as its facts have come",
+    )
 
 
 @centre_app.command()
@@ -913,9 +917,6 @@ def _wait_held(archive: Archive, step: Step) -> int:
     until_s = time.monotonic() + step.wait_held_s
     while (held := centre.held_now(archive, step.device)) is None:
         if time.monotonic() >= until_s:
-            raise CentreRefused(
-                f"就已到的记录，{step.device} 内无待处置车辆",
-                f"nobody is held in {step.device}, as far as its facts have come",
-            )
+            raise _nobody_held(step.device)
         time.sleep(0.05)
     return held.passage

@@ -2374,8 +2374,8 @@ def _command_given(lane: Lane, at_s: float, command: Command) -> tuple[Lane, lis
         case commands.ManualRelease() | commands.Supplement():
             return lane, [CheckCommand(command)]
         case commands.BoardText(seconds=seconds, passage=number):
-            if number and (lane.passage is None or lane.passage.number != number):
-                return _answered(lane, command, Outcome.REFUSED, _not_in_lane(lane, number))
+            if number and (against := _not_in_lane(lane, number)):
+                return _answered(lane, command, Outcome.REFUSED, against)
             zh, en = act.text()
             shown: list[Effect] = [ShowForAWhile(zh, en, seconds), WakeAfter(Timer("board", 0), seconds)]
             return _answered(lane, command, Outcome.DONE, "", shown)
@@ -2476,14 +2476,17 @@ def _refusal(effects: list[Effect]) -> str:
 
 
 def _why_nothing(lane: Lane, number: int | None) -> str:
-    if lane.passage is None or lane.passage.number != number:
-        return _not_in_lane(lane, number)
+    if against := _not_in_lane(lane, number):
+        return against
     if not isinstance(lane.phase, Holding):
         return f"passage {number} is not held now"
     return "counted already, or no record of the site says how many officers it takes"
 
 
 def _not_in_lane(lane: Lane, number: int | None) -> str:
+    """Empty where it is."""
+    if lane.passage is not None and lane.passage.number == number:
+        return ""
     there = "nobody" if lane.passage is None else f"passage {lane.passage.number}"
     return f"passage {number} is not in the lane, {there} is"
 

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.console_rig import PASSWORD
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MARKS = [
@@ -35,6 +37,19 @@ ARGUMENTS = [
     "--disable-background-timer-throttling",
     "--disable-backgrounding-occluded-windows",
 ]
+
+
+def signed_in(browser: Browser, address: str, officer: str, height: int = 768) -> Page:
+    """Somebody of the console, in a browser of their own, reading English."""
+    context = browser.new_context(viewport={"width": 1366, "height": height}, locale="en")
+    context.add_cookies([{"name": "kakou_language", "value": "en", "url": address}])
+    page = context.new_page()
+    page.goto(f"{address}/sign-in")
+    page.fill("[name=officer]", officer)
+    page.fill("[name=password]", PASSWORD)
+    page.click("button.main")
+    page.wait_for_selector("header nav")
+    return page
 
 
 @contextlib.contextmanager

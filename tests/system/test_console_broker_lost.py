@@ -9,8 +9,8 @@ from pathlib import Path
 from hardware_sims.site import free_ports
 from sync.hub.archive import Archive
 from sync.hub.console.accounts import Role
-from tests.console_rig import PASSWORD, open_account
-from tests.system.chromium import MARKS, launched
+from tests.console_rig import open_account
+from tests.system.chromium import MARKS, launched, signed_in
 from tests.system.conftest import Launcher, listening, mosquitto, until
 from tests.system.test_commands_process import OFFICER, Commanded
 
@@ -30,11 +30,7 @@ def test_a_wall_says_by_itself_that_the_hub_is_without_its_broker(tmp_path: Path
         archive.close()
     until(lambda: listening(port), "the console listens")
     with launched() as browser:
-        page = browser.new_page()
-        page.goto(f"{address}/sign-in")
-        page.fill("[name=officer]", OFFICER)
-        page.fill("[name=password]", PASSWORD)
-        page.click("button.main")
+        page = signed_in(browser, address, OFFICER)
         page.wait_for_selector("[data-key=away]")
         site.broker.process.kill()
         began_s = time.perf_counter()

@@ -15,8 +15,8 @@ from hardware_sims.site import Site, console_port
 from sync.hub.archive import Archive
 from sync.hub.console.accounts import Role
 from sync.hub.console.words import WORDS
-from tests.console_rig import PASSWORD, open_account
-from tests.system.chromium import MARKS, OUTPUT, PICTURES, launched
+from tests.console_rig import open_account
+from tests.system.chromium import MARKS, OUTPUT, PICTURES, launched, signed_in
 from tests.system.conftest import Launcher, listening, until
 from tests.system.test_commands_process import Commanded
 
@@ -32,14 +32,7 @@ def browser() -> Iterator[Browser]:
 
 
 def at_the_desk(browser: Browser, address: str, officer: str) -> Page:
-    context = browser.new_context(viewport={"width": 1366, "height": 768})
-    context.add_cookies([{"name": "kakou_language", "value": "en", "url": address}])
-    page = context.new_page()
-    page.goto(f"{address}/sign-in")
-    page.fill("[name=officer]", officer)
-    page.fill("[name=password]", PASSWORD)
-    page.click("button.main")
-    page.wait_for_selector("header nav")
+    page = signed_in(browser, address, officer)
     page.goto(f"{address}/desk")
     return page
 

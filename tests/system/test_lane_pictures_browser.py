@@ -15,8 +15,8 @@ from hardware_sims.site import free_ports
 from sync.hub.archive import Archive
 from sync.hub.console.accounts import Role
 from sync.hub.console.words import WORDS
-from tests.console_rig import PASSWORD, open_account
-from tests.system.chromium import MARKS, OUTPUT, PICTURES, launched
+from tests.console_rig import open_account
+from tests.system.chromium import MARKS, OUTPUT, PICTURES, launched, signed_in
 from tests.system.conftest import Launcher, listening, until
 from tests.system.test_commands_process import OFFICER, Commanded
 
@@ -33,18 +33,6 @@ COME = """count => [...document.querySelectorAll("figure")].filter(each => {
 def browser() -> Iterator[Browser]:
     with launched() as started:
         yield started
-
-
-def signed_in(browser: Browser, address: str) -> Page:
-    context = browser.new_context(viewport={"width": 1366, "height": 900}, locale="en")
-    context.add_cookies([{"name": "kakou_language", "value": "en", "url": address}])
-    page = context.new_page()
-    page.goto(f"{address}/sign-in")
-    page.fill("[name=officer]", OFFICER)
-    page.fill("[name=password]", PASSWORD)
-    page.click("button.main")
-    page.wait_for_selector("header nav")
-    return page
 
 
 def clicked(page: Page, button: str, pictures: int) -> float:
@@ -83,7 +71,7 @@ def test_a_picture_asked_for_stands_on_the_page_by_itself_and_nothing_else_happe
     lane_site.fact("picture_taken", moment="ruling")
     before = {kind: len(lane_site.facts(kind)) for kind in ("ruling_made", "raise_ordered", "passage_closed")}
 
-    page = signed_in(browser, address)
+    page = signed_in(browser, address, OFFICER, height=900)
     page.goto(f"{address}/desk")
     page.wait_for_selector("a.button")
     page.click("a.button")

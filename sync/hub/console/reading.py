@@ -27,6 +27,7 @@ from sync.hub.console.shown import (
     StationParcelRow,
 )
 from sync.hub.console.states import LANE, PARCEL, STARTED, State, states_of
+from sync.policy.ages import between_s
 from sync.vocabulary.codec import Malformed
 from sync.vocabulary.facts import (
     Alarm,
@@ -271,7 +272,7 @@ class Reading:
                 first_held_utc=row.first_held_utc or ("" if verdict is Verdict.RELEASE else told.utc),
             )
         if held_before and not row.held_utc:
-            self._tally(told, "hold_ended", between_s(held_before, told.utc))
+            self._tally(told, "hold_ended", lasted_s(held_before, told.utc))
         if data.enterprise and not row.counted_enterprise:
             row = row._replace(counted_enterprise=data.enterprise)
             self._count(told, "enterprise", data.enterprise, "ruled")
@@ -311,14 +312,14 @@ class Reading:
         if told.body.position < row.ruled_position:
             return
         if row.held_utc and row.held_utc != row.ruled_utc:
-            self._tally(told, "hold_ended", between_s(row.held_utc, told.utc))
+            self._tally(told, "hold_ended", lasted_s(row.held_utc, told.utc))
         self._pending.put_passage(row._replace(sent_on=1, held_utc=""))
 
     def _closed(self, told: Told, data: PassageClosed) -> None:
         row = self._pending.passage(told.device, data.passage, told.epoch)
         self._tally(told, f"closed_{data.outcome}", data.lane_s)
         if row.held_utc:
-            self._tally(told, "hold_ended", between_s(row.held_utc, told.utc))
+            self._tally(told, "hold_ended", lasted_s(row.held_utc, told.utc))
         if data.outcome == "crossed":
             place = bisect_left(LANE_BANDS_S, data.lane_s)
             band = str(LANE_BANDS_S[place]) if place < len(LANE_BANDS_S) else "longer"
@@ -507,7 +508,7 @@ class Reading:
             return
         tallied = TURNS.get(state.what)
         if tallied is not None and known is not None and known.word not in ("", state.word):
-            self._of_officer(told, [known.word], tallied, between_s(known.utc, told.utc))
+            self._of_officer(told, [known.word], tallied, lasted_s(known.utc, told.utc))
         if tallied is None or known is None or known.word != state.word:
             self._pending.put_state(StateKept(told.device, *state, told.utc, told.epoch, told.body.position))
         if state.what == STARTED:
@@ -579,13 +580,9 @@ def wanted(bodies: Iterable[FactBody]) -> tuple[set[str], set[str]]:
     return waybills - {""}, slips - {""}
 
 
-def between_s(from_utc: str, to_utc: str) -> float:
+def lasted_s(from_utc: str, to_utc: str) -> float:
     """0 where a clock gave no time or went back."""
-    try:
-        apart = datetime.fromisoformat(to_utc) - datetime.fromisoformat(from_utc)
-    except ValueError:
-        return 0.0
-    return max(0.0, apart.total_seconds())
+    return max(0.0, between_s(from_utc, to_utc) or 0.0)
 
 
 def _codes(reasons: Sequence[str]) -> Collection[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Final, NamedTuple
 
-from sync.hub.console.reading import TURNS, between_s
+from sync.hub.console.reading import TURNS, lasted_s
 from sync.hub.console.shown import DAILY, LANE_BANDS_S, Shown, StateRow, Tally, Total
 
 Whats = Mapping[str, Total]
@@ -271,7 +271,7 @@ def open_turns(
         if what is None or name not in (None, row.word):
             continue
         whats = found.setdefault(row.word, {})
-        seconds = whats.get(what, NONE).seconds + between_s(row.utc, heard_utc(row.device))
+        seconds = whats.get(what, NONE).seconds + lasted_s(row.utc, heard_utc(row.device))
         whats[what] = Total(0, seconds)
     return found
 
